@@ -1,0 +1,175 @@
+/*
+ * add-cow production engine: disks on real files, for any number of threads.
+ *
+ * A disk is opened with addcow_open and used through the handle by any number of threads at once. All offsets and lengths are in
+ * bytes; nothing needs to be aligned. Clauses in brackets are those of spec/add-cow.md.
+ *
+ * Errors: every function that can fail returns an enum addcow_class, ADDCOW_OK being 0, and, if `error` is not null, fills *error on failure with a message
+ * that names the file, the offset and the reason. *error is not touched on success.
+ *
+ * Thread-safety: every function is safe from any thread at any time on the same handle, except addcow_close, which must be the last
+ * one and alone.
+ */
+#ifndef ADDCOW_FAST_H
+#define ADDCOW_FAST_H
+
+#include "addcow_ref.h"
+#include "addcow_storage.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ADDCOW_CHAIN_MAX 16 /* metadata files in one chain (LNK-09) */
+
+/* An opened disk. Opaque. */
+struct addcow;
+
+struct addcow_error {
+    enum addcow_class code;
+    int errnum;         /* the errno behind it, or 0 */
+    char clause[8];     /* the clause that was broken, or "" */
+    char message[1024]; /* "FILE: at OFFSET: reason", without a newline; always NUL-terminated */
+};
+
+enum addcow_open_flags {
+    ADDCOW_OPEN_READONLY = 0,
+    ADDCOW_OPEN_READWRITE = 1,
+};
+
+struct addcow_info {
+    enum addcow_layout layout;
+    uint64_t virtual_size; /* bytes */
+    uint32_t cluster_size; /* bytes */
+    bool all_allocated;    /* the flag in the header */
+    bool read_only;
+    uint64_t features;
+    uint64_t compatible_features;
+    const char *image_name; /* as the header spells it */
+    const char *image_path; /* as it was resolved */
+    const char *image_format;
+    const char *backing_name; /* null without a backing file */
+    const char *backing_path;
+    const char *backing_format; /* null without a backing file */
+    uint64_t backing_length;    /* bytes; 0 if there is none or it is not opened (LNK-10) */
+    unsigned chain_depth;       /* metadata files below this one */
+};
+
+/*
+ * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX files; it must outlive the
+ * handle. On success *disk is the caller's, to be closed with addcow_close.
+ */
+enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
+                              struct addcow **disk, struct addcow_error *error);
+
+/* Flushes a disk that was opened for writing, closes all files, and frees the handle even if it reports an error [DUR-10]. */
+enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error);
+
+/* Fills *info; its strings live as long as the handle. Sizes and flags are those of this moment. */
+void addcow_get_info(struct addcow *disk, struct addcow_info *info);
+
+/* The virtual size in bytes at this moment [VRT-01]. */
+uint64_t addcow_size(struct addcow *disk);
+
+/* Reads virt [RD-01]. On failure the buffer's content is unspecified. */
+enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
+                              struct addcow_error *error);
+
+/* Writes [WR, CON, ERR-02]. Durable after the next flush. */
+enum addcow_class addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
+                               struct addcow_error *error);
+
+/* A write of zeros, which may punch the image [ZR-01]. */
+enum addcow_class addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
+
+/* Zero with the permission to free space [DC-01]. */
+enum addcow_class addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
+
+/* The status at `offset` and the longest run of it within the range, in bytes [MAP-01, CON-10]. */
+enum addcow_class addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
+                             struct addcow_error *error);
+
+/* Like addcow_map, but down the chain: the run that comes from one place. */
+struct addcow_extent {
+    uint64_t length;      /* bytes */
+    unsigned depth;       /* 0: this disk's image; 1: its backing file, or that one's image; ... */
+    bool present;         /* allocated at some depth, or within a raw backing file */
+    uint64_t file_offset; /* where in that file, if present */
+    const char *path;     /* that file, if present; lives as long as the handle */
+};
+enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                   struct addcow_error *error);
+
+/*
+ * Makes every request that completed before durable [DUR-01, DUR-03]. Concurrent flushes share their syncs [DUR-05]. A failed sync of the image is
+ * final for the handle [DUR-07]; reads and writes still work.
+ */
+enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error);
+
+/* Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. */
+enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
+
+/*
+ * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then fails with ADDCOW_IO and errnum
+ * ECANCELED; nothing is lost [STR-03, CMT-03].
+ */
+typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
+
+/*
+ * Allocates every cluster beside other requests, then sets "all allocated" [STR]. Call it from a thread of its own for streaming in
+ * the background. `progress` may be null.
+ */
+enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                struct addcow_error *error);
+
+/* Copies the allocated clusters into the backing file and clears the bits, excluding all requests meanwhile [CMT]. */
+enum addcow_class addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                struct addcow_error *error);
+
+/* ---- Files that are not opened yet ---- */
+
+struct addcow_create_options {
+    enum addcow_layout layout;
+    uint32_t cluster_bits;      /* 12..21; 16 for r9 */
+    const char *image_name;     /* stored as given; resolved relative to the metadata file's directory */
+    const char *backing_name;   /* null: no backing file (r20 only) */
+    const char *backing_format; /* "raw" or "add-cow" */
+    bool replace;               /* an existing metadata file may be replaced, if nobody holds it */
+    bool hide_image_data;       /* with a backing file: an image that holds data may become invisible */
+    bool make_image;            /* make a sparse image of image_size; it must not exist */
+    uint64_t image_size;        /* bytes */
+};
+
+/*
+ * Creates the metadata file `path` [CRE], and the image file if make_image says so. Durable on return. A failure leaves no new file behind. With a
+ * backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless hide_image_data.
+ */
+enum addcow_class addcow_create(const char *path, const struct addcow_create_options *options,
+                                struct addcow_storage *storage, struct addcow_error *error);
+
+/* One finding of addcow_check. */
+struct addcow_finding {
+    enum addcow_class code;
+    const char *clause;
+    const char *message;
+    bool repairable;
+    bool repaired;
+};
+typedef void addcow_report(void *context, const struct addcow_finding *finding);
+
+struct addcow_check_result {
+    unsigned broken; /* findings that stand after the check */
+    unsigned repaired;
+    uint64_t clusters; /* 0 if the header could not be read */
+    uint64_t allocated;
+};
+
+/*
+ * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` mends what can be mended without guessing
+ * [CHK-02]. `report` is called once a finding, and its strings live only during the call. Returns ADDCOW_OK if the check ran to its end, whatever it
+ * found.
+ */
+enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
+                               void *context, struct addcow_check_result *result, struct addcow_error *error);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * How the engine reaches files.
+ *
+ * The engine calls nothing of the operating system's files directly: everything goes through these two tables. The default
+ * is POSIX (addcow_posix_storage). Simulated storage, faults and latency come in by another table.
+ *
+ * An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct. Results are 0 or a byte count, or
+ * a negative errno. Transfers may be short, and may fail with -EINTR: the engine continues them, in one place. Every file
+ * function may be called from any number of threads at once.
+ */
+#ifndef ADDCOW_STORAGE_H
+#define ADDCOW_STORAGE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct addcow_file;
+struct addcow_storage;
+
+/* What makes two names the same file (LNK-07). */
+struct addcow_identity {
+    uint64_t device;
+    uint64_t inode;
+};
+
+struct addcow_file_ops {
+    /* At most `size` bytes at `offset`; 0 only at the end of the file. */
+    ssize_t (*pread)(struct addcow_file *file, void *buffer, size_t size, uint64_t offset);
+    ssize_t (*pwrite)(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset);
+    /* All completed writes, punches and truncates of this file are durable when this returns 0. */
+    int (*sync)(struct addcow_file *file);
+    int (*length)(struct addcow_file *file, uint64_t *length);
+    int (*truncate)(struct addcow_file *file, uint64_t length);
+    /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP: cannot. */
+    int (*punch)(struct addcow_file *file, uint64_t offset, uint64_t size);
+    /* Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. */
+    int (*lock)(struct addcow_file *file, int exclusive);
+    int (*identity)(struct addcow_file *file, struct addcow_identity *identity);
+    /* Frees `file` even if it reports an error. */
+    int (*close)(struct addcow_file *file);
+};
+
+struct addcow_file {
+    const struct addcow_file_ops *ops;
+};
+
+enum addcow_open_mode {
+    ADDCOW_FILE_READ,      /* must exist */
+    ADDCOW_FILE_READWRITE, /* must exist */
+    ADDCOW_FILE_CREATE,    /* read and write; -EEXIST if it exists */
+};
+
+struct addcow_storage_ops {
+    /* Opens a regular file (-EINVAL if it is another kind) and gives the caller a file to close. */
+    int (*open)(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                struct addcow_file **file);
+    int (*remove)(struct addcow_storage *storage, const char *path);
+    /*
+     * Gives the file `from` the name `to`, durably and at once: a crash leaves one name or the other. If `replace` is 0 and `to`
+     * exists: -EEXIST, nothing changed.
+     */
+    int (*rename)(struct addcow_storage *storage, const char *from, const char *to, int replace);
+};
+
+struct addcow_storage {
+    const struct addcow_storage_ops *ops;
+};
+
+/* The files of the operating system. Static storage; safe from any thread. */
+struct addcow_storage *addcow_posix_storage(void);
+
+#endif

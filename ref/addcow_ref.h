@@ -1,0 +1,191 @@
+/*
+ * add-cow reference engine: the semantics of spec/add-cow.md, in memory.
+ *
+ * Everything here works on byte arrays that the caller owns. There is no allocation, no I/O, no libc and no thread: the
+ * disk as mathematics. It is the oracle that every other implementation is compared with, and its header codec is
+ * also the production codec of fast/.
+ *
+ * Thread-safety: functions that take a `const` pointer may run at once on the same object; others may not.
+ */
+#ifndef ADDCOW_REF_H
+#define ADDCOW_REF_H
+
+#include <stdint.h>
+
+/* The class of an error (spec section 12). 0 is success. */
+enum addcow_class {
+    ADDCOW_OK = 0,
+    ADDCOW_MALFORMED,
+    ADDCOW_UNSUPPORTED,
+    ADDCOW_UNLINKABLE,
+    ADDCOW_IO,
+    ADDCOW_RANGE,
+    ADDCOW_READONLY,
+    ADDCOW_NOSPACE,
+    ADDCOW_BUSY,
+};
+
+/* One rule of sections 2, 3 and 4 that can be judged from bytes and lengths alone. Each is one clause. */
+enum addcow_rule {
+    ADDCOW_RULE_NONE = 0,
+    ADDCOW_RULE_LENGTH,                /* HDR-01 */
+    ADDCOW_RULE_MAGIC,                 /* HDR-02 */
+    ADDCOW_RULE_FEATURES,              /* HDR-03 */
+    ADDCOW_RULE_CLUSTER_BITS,          /* HDR-04 */
+    ADDCOW_RULE_HEADER_SIZE,           /* HDR-05 */
+    ADDCOW_RULE_HEADER_LENGTH,         /* HDR-06 */
+    ADDCOW_RULE_BACKING_PRESENCE,      /* HDR-07 */
+    ADDCOW_RULE_BACKING_RANGE,         /* HDR-08 */
+    ADDCOW_RULE_BACKING_NUL,           /* HDR-09 */
+    ADDCOW_RULE_IMAGE_PRESENCE,        /* HDR-10 */
+    ADDCOW_RULE_IMAGE_RANGE,           /* HDR-11 */
+    ADDCOW_RULE_IMAGE_NUL,             /* HDR-12 */
+    ADDCOW_RULE_NAMES_OVERLAP,         /* HDR-13 */
+    ADDCOW_RULE_BACKING_FORMAT,        /* HDR-14 */
+    ADDCOW_RULE_BACKING_FORMAT_ABSENT, /* HDR-15 */
+    ADDCOW_RULE_IMAGE_FORMAT,          /* HDR-16 */
+    ADDCOW_RULE_IMAGE_FORMAT_ABSENT,   /* HDR-17 */
+    ADDCOW_RULE_PADDING,               /* HDR-18 */
+    ADDCOW_RULE_NAMES_EQUAL,           /* HDR-19 */
+    ADDCOW_RULE_R9_VERSION,            /* HR9-01 */
+    ADDCOW_RULE_R9_BACKING_NUL,        /* HR9-02 */
+    ADDCOW_RULE_R9_BACKING_ABSENT,     /* HR9-03 */
+    ADDCOW_RULE_R9_IMAGE_NUL,          /* HR9-04 */
+    ADDCOW_RULE_R9_IMAGE_ABSENT,       /* HR9-05 */
+    ADDCOW_RULE_R9_PADDING,            /* HR9-06 */
+    ADDCOW_RULE_R9_NAMES_EQUAL,        /* HR9-07 */
+    ADDCOW_RULE_BITMAP_LENGTH,         /* BMP-03 */
+    ADDCOW_RULE_NAME_PROTOCOL,         /* LNK-02 */
+    ADDCOW_RULE_IMAGE_FORMAT_RAW,      /* LNK-03 */
+    ADDCOW_RULE_BACKING_FORMAT_KNOWN,  /* LNK-04 */
+    ADDCOW_RULE_VIRTUAL_SIZE,          /* VRT-01 */
+    ADDCOW_RULE_COUNT
+};
+
+enum addcow_layout { ADDCOW_R20 = 20, ADDCOW_R9 = 9 };
+
+#define ADDCOW_CLUSTER_BITS_MIN 12u
+#define ADDCOW_CLUSTER_BITS_MAX 21u
+#define ADDCOW_CLUSTER_BITS_DEFAULT 16u
+#define ADDCOW_HEADER_MIN 4096u
+#define ADDCOW_NAMES_OFFSET 76u
+#define ADDCOW_FORMAT_SIZE 16u
+#define ADDCOW_COMPATIBLE_OFFSET 32u
+#define ADDCOW_ALL_ALLOCATED 1u /* bit of compatible_features */
+#define ADDCOW_R9_BACKING_OFFSET 12u
+#define ADDCOW_R9_IMAGE_OFFSET 1036u
+#define ADDCOW_R9_NAME_SIZE 1024u
+#define ADDCOW_SIZE_MAX 0x4000000000000000u /* VRT-01 */
+
+/*
+ * A decoded header of either layout. The names are not copied: they stand at name_offset in the file's bytes, name_size
+ * bytes long without a NUL. For r9 the fields that the layout lacks have the values of HR9-08.
+ */
+struct addcow_header {
+    uint32_t layout; /* enum addcow_layout */
+    uint32_t cluster_bits;
+    uint32_t header_size;    /* bytes */
+    uint32_t backing_offset; /* 0 with backing_size 0: no backing file */
+    uint32_t backing_size;
+    uint32_t image_offset;
+    uint32_t image_size;
+    uint64_t features;
+    uint64_t compatible_features;
+    uint8_t backing_format[ADDCOW_FORMAT_SIZE];
+    uint8_t image_format[ADDCOW_FORMAT_SIZE];
+};
+
+/* A disk in memory. The caller owns the arrays; none may overlap another. */
+struct addcow_ref {
+    uint8_t *image;         /* capacity bytes; bytes at or past size are not part of the disk */
+    uint8_t *bitmap;        /* ceil(ceil(capacity / cluster_size) / 8) bytes */
+    uint8_t *backing;       /* backing_size bytes; may be null if that is 0 */
+    uint64_t size;          /* virtual size, at most capacity */
+    uint64_t capacity;      /* the largest size that resize can reach, at most ADDCOW_SIZE_MAX */
+    uint64_t backing_size;  /* bytes, at most ADDCOW_SIZE_MAX */
+    uint64_t cluster_size;  /* bytes, a power of two, 4096..2097152 */
+    uint32_t has_backing;   /* 0 or 1; 0 implies backing_size 0 */
+    uint32_t all_allocated; /* 0 or 1 */
+};
+
+/* ---- Errors (section 12) ---- */
+
+/* The class of a refusal for breaking `rule`. */
+enum addcow_class addcow_rule_class(enum addcow_rule rule);
+
+/* The clause's ID, such as "HDR-04": static storage. "" for ADDCOW_RULE_NONE. */
+const char *addcow_rule_clause(enum addcow_rule rule);
+
+/* The class's name as the spec spells it, such as "malformed"; "ok" for ADDCOW_OK. Static storage. */
+const char *addcow_class_name(enum addcow_class class_code);
+
+/* ---- Header (section 2) ---- */
+
+/*
+ * Decodes the header in the first bytes of a metadata file. `length` is the length of the whole file; `file` must hold
+ * min(length, header_size) bytes at least, so min(length, 2 MiB) always suffices. Returns ADDCOW_RULE_NONE and fills *header, or the first
+ * broken rule in the order of the spec and leaves *header alone.
+ */
+enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header);
+
+/*
+ * Whether one rule of sections 2.1 or 2.2 holds: 1 if it does, or if it cannot be judged because a rule that it builds on is broken or
+ * belongs to the other layout; else 0. For checkers, which name every broken rule (CHK-01).
+ */
+int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule);
+
+/*
+ * Encodes a header: writes exactly header->header_size bytes to `out`, which has room for `capacity`. backing_name and image_name
+ * hold backing_size and image_size bytes (backing_name may be null when there is none). Returns ADDCOW_RULE_NONE, or the first
+ * rule that the result would break; then `out` is unspecified.
+ */
+enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t *backing_name,
+                               const uint8_t *image_name, uint8_t *out, uint64_t capacity);
+
+/* ---- Bitmap and opening rules on lengths (sections 3 to 5) ---- */
+
+/* 2^cluster_bits, for cluster_bits in 12..21. */
+uint64_t addcow_cluster_size(uint32_t cluster_bits);
+
+/* ceil(size / cluster_size). size <= ADDCOW_SIZE_MAX. */
+uint64_t addcow_cluster_count(uint64_t size, uint64_t cluster_size);
+
+/* Bytes of bitmap that a disk of `size` needs: ceil(clusters / 8). */
+uint64_t addcow_bitmap_bytes(uint64_t size, uint64_t cluster_size);
+
+/* The length that a writer gives the metadata file of a disk of `size` (BMP-04). */
+uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size);
+
+/*
+ * The opening rules that need only a valid header, the names, and the lengths of the metadata and image file: LNK-02, LNK-03,
+ * LNK-04, VRT-01, BMP-03, in this order. Returns ADDCOW_RULE_NONE or the first broken one.
+ */
+enum addcow_rule addcow_check_open(const struct addcow_header *header, const uint8_t *backing_name,
+                                   const uint8_t *image_name, uint64_t file_length, uint64_t image_length);
+
+/* 1 if the header's backing format is `add-cow`, 0 if it is anything else. */
+int addcow_backing_is_addcow(const struct addcow_header *header);
+
+/* ---- Requests (section 6) ---- Each returns ADDCOW_OK, or ADDCOW_RANGE and then has touched nothing. */
+
+enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer);
+enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
+enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length);
+enum addcow_class addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length);
+
+/* MAP-01: *allocated becomes 0 or 1, *run the length in bytes of the longest run of that status in the range. */
+enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
+                                 uint64_t *run);
+
+/* ---- Whole-disk operations (sections 8 and 9) ---- */
+
+/* ADDCOW_RANGE if new_size > ADDCOW_SIZE_MAX; ADDCOW_NOSPACE if it is above the capacity. */
+enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size);
+
+/* STR: allocates every cluster, then sets all_allocated if `flag` is 1 (r20; 0 for r9). */
+void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
+
+/* CMT: ADDCOW_UNSUPPORTED without a backing file, ADDCOW_RANGE if it is too short. */
+enum addcow_class addcow_ref_commit(struct addcow_ref *disk);
+
+#endif
