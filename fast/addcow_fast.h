@@ -22,6 +22,8 @@
 
 #define ADDCOW_CHAIN_MAX 16 /* metadata files in one chain (LNK-09) */
 
+#pragma GCC visibility push(default) /* what the shared library exports */
+
 /* An opened disk. Opaque. */
 struct addcow;
 
@@ -171,5 +173,7 @@ struct addcow_check_result {
  */
 enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
                                void *context, struct addcow_check_result *result, struct addcow_error *error);
+
+#pragma GCC visibility pop
 
 #endif

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#pragma GCC visibility push(default) /* what the shared library exports */
+
 struct addcow_file;
 struct addcow_storage;
 
@@ -68,5 +70,7 @@ struct addcow_storage {
 
 /* The files of the operating system. Static storage; safe from any thread. */
 struct addcow_storage *addcow_posix_storage(void);
+
+#pragma GCC visibility pop
 
 #endif
