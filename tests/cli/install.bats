@@ -1,0 +1,77 @@
+#!/usr/bin/env bats
+# `make install`: a program of a stranger must compile and run against what was installed, statically and shared, and find
+# nothing but the documented names in it.
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || return
+    export STAGE="$BATS_FILE_TMPDIR/stage"
+    make install DESTDIR="$STAGE" PREFIX=/opt/addcow >"$BATS_FILE_TMPDIR/log" 2>&1 || {
+        cat "$BATS_FILE_TMPDIR/log" >&2
+        return 1
+    }
+    export ROOT="$STAGE/opt/addcow"
+    cat >"$BATS_FILE_TMPDIR/user.c" <<'END'
+#include <addcow_fast.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    struct addcow_error error;
+    struct addcow *disk;
+    if (argc != 2 || addcow_open(argv[1], ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
+        puts(error.message);
+        return 1;
+    }
+    printf("%llu\n", (unsigned long long)addcow_size(disk));
+    return addcow_close(disk, &error) == ADDCOW_OK ? 0 : 1;
+}
+END
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return
+    "$ROOT/bin/addcow" create -q -i disk.raw --size 70000 disk.addcow
+}
+
+@test "the installed command runs" {
+    run "$ROOT/bin/addcow" --version
+    [ "$status" -eq 0 ]
+    [[ "$output" == *0.1.0* ]]
+}
+
+@test "a program links against the shared library through pkg-config" {
+    flags=$(PKG_CONFIG_PATH="$ROOT/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$STAGE" pkg-config --cflags --libs addcow)
+    # shellcheck disable=SC2086 # a list of words
+    gcc -o user "$BATS_FILE_TMPDIR/user.c" $flags
+    run env LD_LIBRARY_PATH="$ROOT/lib" ./user disk.addcow
+    [ "$status" -eq 0 ]
+    [ "$output" = 70000 ]
+}
+
+@test "a program links against the static library" {
+    gcc -o user -I"$ROOT/include/addcow" "$BATS_FILE_TMPDIR/user.c" "$ROOT/lib/libaddcow.a" -pthread
+    run ./user disk.addcow
+    [ "$status" -eq 0 ]
+    [ "$output" = 70000 ]
+}
+
+@test "every exported symbol is versioned and declared in a public header" {
+    nm -D --defined-only "$ROOT/lib/libaddcow.so" | awk '$2 != "A" { print $3 }' >symbols
+    [ -s symbols ]
+    while read -r symbol; do
+        [[ "$symbol" == addcow_*@@ADDCOW_0 ]]
+        grep -q "\b${symbol%@@*}(" "$ROOT"/include/addcow/*.h
+    done <symbols
+}
+
+@test "the static library defines no global name but the public ones" {
+    nm -g --defined-only "$ROOT/lib/libaddcow.a" | awk 'NF == 3 { print $3 }' >symbols
+    [ -s symbols ]
+    while read -r symbol; do
+        grep -q "\b$symbol(" "$ROOT"/include/addcow/*.h
+    done <symbols
+}
+
+@test "the man page is installed" {
+    run man -l "$ROOT/share/man/man1/addcow.1"
+    [ "$status" -eq 0 ]
+}
