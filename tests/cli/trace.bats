@@ -8,8 +8,8 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return
     mkdir -p spec ref corpus tests/unit tests/cli scripts
     cp "$BATS_TEST_DIRNAME/../../scripts/trace" scripts/
-    printf "**$p-01** First clause.\n\n**$p-02** Second clause,\non two lines.\n" >spec/add-cow.md
-    printf "/*@ ensures first: 1; // $p-01\n*/\n/* $p-02 in a comment witnesses nothing */\n" >ref/a.h
+    printf "**%s-01** First clause.\n\n**%s-02** Second clause,\non two lines.\n" $p $p >spec/add-cow.md
+    printf "/*@ ensures first: 1; // %s-01\n*/\n/* %s-02 in a comment witnesses nothing */\n" $p $p >ref/a.h
     printf '{"clauses": ["%s-02"]}\n' "$p" >corpus/a.json
     scripts/trace --confirm
 }
