@@ -1,0 +1,140 @@
+/*
+ * Traces: the one representation of a workload.
+ *
+ * A trace says what disk there is at the start and which operations are then done on it, by which threads. Everything that drives an
+ * implementation consumes traces: the hunt, the judges, the fuzz targets, regressions. A trace has a compact binary form, into
+ * which nearly every byte string decodes, and a text form for people; both convert exactly into each other.
+ *
+ * The operations of one thread follow one another; those of different threads overlap freely between two barriers. What stands between two barriers is a
+ * phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i} (stamp.h).
+ */
+#ifndef HARNESS_TRACE_H
+#define HARNESS_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define TRACE_THREADS_MAX 16u
+#define TRACE_OPERATIONS_MAX 4096u
+#define TRACE_CHAIN_MAX 3u                  /* add-cow files below the disk itself */
+#define TRACE_SIZE_MAX ((uint64_t)64 << 20) /* bytes of disk or backing file that a trace may have or resize to */
+#define TRACE_SEED_MAX 0xFFFFu
+#define TRACE_NEAR_MAX 0xFFFFFFFFu /* see struct trace_operation */
+#define TRACE_FAR_MIN 0xFFFFFFFF00000000u
+
+enum trace_kind {
+    TRACE_READ,
+    TRACE_WRITE,
+    TRACE_ZERO,
+    TRACE_DISCARD,
+    TRACE_MAP,
+    TRACE_FLUSH,
+    TRACE_RESIZE, /* offset is the new size */
+    TRACE_STREAM,
+    TRACE_COMMIT,
+    TRACE_REOPEN,  /* close, then open again */
+    TRACE_BARRIER, /* every thread waits here for every other; thread is 0 */
+    TRACE_KINDS
+};
+
+/* Which clusters are allocated at the start. */
+enum trace_allocation {
+    TRACE_NONE_ALLOCATED,
+    TRACE_SOME_ALLOCATED, /* about half of them, chosen by the seed */
+    TRACE_EVERY_ALLOCATED,
+    TRACE_ALL_ALLOCATED, /* every one, and the header's flag "all allocated"; not in layout r9 */
+    TRACE_ALLOCATIONS
+};
+
+/*
+ * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so that a byte that must not show
+ * is recognised when it does. Its backing contents are the stamp {STAMP_BACKING, seed}.
+ */
+struct trace_disk {
+    uint32_t layout;         /* enum addcow_layout */
+    uint32_t cluster_bits;   /* 12..21; 16 in layout r9 */
+    uint64_t size;           /* bytes, at most TRACE_SIZE_MAX */
+    bool has_backing;        /* always in layout r9 */
+    uint64_t backing_size;   /* bytes, at most TRACE_SIZE_MAX; 0 without a backing file */
+    uint32_t chain;          /* 0: the backing file is raw; n: it is an add-cow disk with n - 1 more below it */
+    uint32_t allocation;     /* enum trace_allocation */
+    bool unknown_compatible; /* the header has compatible feature bits that nobody knows; not in layout r9 */
+    uint32_t seed;           /* at most TRACE_SEED_MAX */
+};
+
+/*
+ * One operation. Offset and length are unused, and 0, where the kind has none. Each is at most TRACE_NEAR_MAX or at least TRACE_FAR_MIN: in
+ * reach of the disk, or where sums wrap around.
+ */
+struct trace_operation {
+    uint32_t kind;   /* enum trace_kind */
+    uint32_t thread; /* below the trace's threads */
+    uint64_t offset; /* bytes */
+    uint64_t length; /* bytes */
+};
+
+struct trace {
+    struct trace_disk disk;
+    uint32_t threads; /* 1..TRACE_THREADS_MAX */
+    uint32_t count;   /* operations, barriers included; at most TRACE_OPERATIONS_MAX */
+    struct trace_operation operations[TRACE_OPERATIONS_MAX];
+};
+
+/* The keyword of a kind, such as "write". Static storage. */
+const char *trace_kind_name(uint32_t kind);
+
+/* Whether operations of the kind have an offset, and a length. */
+bool trace_kind_has_offset(uint32_t kind);
+bool trace_kind_has_length(uint32_t kind);
+
+/* Whether operations of the kind may change virt on their range: write, zero and discard. */
+bool trace_kind_changes(uint32_t kind);
+
+/* Null if every rule stated above holds, else the first one that is broken, in words (static storage). */
+const char *trace_problem(const struct trace *trace);
+
+/* Appends an operation, if there is room. */
+void trace_add(struct trace *trace, uint32_t thread, enum trace_kind kind, uint64_t offset, uint64_t length);
+
+bool trace_equal(const struct trace *left, const struct trace *right);
+
+/* The index after the last operation of the phase that begins at `begin`: that of a barrier or `count`. */
+uint32_t trace_phase_end(const struct trace *trace, uint32_t begin);
+
+/* Whether the operations [begin, end) belong to more than one thread. */
+bool trace_phase_is_concurrent(const struct trace *trace, uint32_t begin, uint32_t end);
+
+/* The largest size that the disk may have during the trace: the first one, or that of a resize. */
+uint64_t trace_capacity(const struct trace *trace);
+
+/* ---- Binary form: a header of TRACE_HEADER_BYTES, then TRACE_OPERATION_BYTES an operation ---- */
+
+#define TRACE_HEADER_BYTES 16u
+#define TRACE_OPERATION_BYTES 10u
+#define TRACE_BINARY_MAX (TRACE_HEADER_BYTES + TRACE_OPERATIONS_MAX * TRACE_OPERATION_BYTES)
+
+/*
+ * Decodes any bytes: false if there are fewer than TRACE_HEADER_BYTES, else *trace is a trace without problem. Values out of bounds are brought into
+ * them, and bytes that make no whole operation, or one too many, are left out.
+ */
+bool trace_decode(const uint8_t *bytes, size_t length, struct trace *trace);
+
+/* Encodes a trace without problem: returns the number of bytes, at most TRACE_BINARY_MAX. Decoding them gives the same trace. */
+size_t trace_encode(const struct trace *trace, uint8_t bytes[TRACE_BINARY_MAX]);
+
+/* ---- Text form: see the top of trace_text.c ---- */
+
+void trace_print(FILE *out, const struct trace *trace);
+
+/* Prints one operation as trace_print does, without its line's end. */
+void trace_print_operation(FILE *out, const struct trace_operation *operation);
+
+/*
+ * Parses the text form. False, with "line N: what is wrong" in `error`, if it is not the text of a trace without problem; *trace is then
+ * unspecified.
+ */
+bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size);
+
+#endif
