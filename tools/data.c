@@ -1,0 +1,376 @@
+/*
+ * read, write, zero and discard: what moves a disk's bytes.
+ *
+ * Data passes in chunks through one buffer, so that a disk or a pipe may be of any length. Chunks after the first
+ * begin at multiples of the buffer's size, which is a multiple of every cluster size: each cluster is then written
+ * whole, in one piece.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK (4u << 20) /* at least the largest cluster */
+#define BLOCK 4096u      /* runs of zeros of this size become holes of an output file */
+
+/* The side of a copy that is no disk: a file or pipe. */
+struct stream {
+    int descriptor;
+    const char *name;
+    bool made;    /* a regular file that this command has made: removed after a failure */
+    uint64_t end; /* made: the length that it has to have in the end */
+};
+
+/* Bytes from `offset` to the end of the first chunk. */
+static uint64_t chunk_at(uint64_t offset)
+{
+    return CHUNK - offset % CHUNK;
+}
+
+/* Takes a size from the command line. Returns EXIT_OK, or EXIT_USAGE after saying so. */
+static int parse_operand(const struct options *options, const char *command, int index, uint64_t *value)
+{
+    if (options->operands <= index || parse_size(options->operand[index], value))
+        return EXIT_OK;
+    return complain_usage(command, "'%s' is not a size", options->operand[index]);
+}
+
+static int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size)
+{
+    return complain("%s: %" PRIu64 " bytes at offset %" PRIu64 " are not within the disk (%" PRIu64 " bytes) (%s)",
+                    path, length, offset, size, addcow_class_name(ADDCOW_RANGE));
+}
+
+static bool within(uint64_t offset, uint64_t length, uint64_t size)
+{
+    return offset <= size && length <= size - offset;
+}
+
+/* ---- read ---- */
+
+static bool all_zero(const uint8_t *bytes, size_t count)
+{
+    return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0);
+}
+
+static int put_all(struct stream *out, const uint8_t *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t put = write(out->descriptor, bytes, count);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return complain("%s: %s", out->name, strerror(errno));
+        bytes += put;
+        count -= (size_t)put;
+    }
+    return EXIT_OK;
+}
+
+/* Writes a chunk; in a file that this command has made, blocks of zeros are left as holes. */
+static int put_chunk(struct stream *out, const uint8_t *bytes, size_t count)
+{
+    if (!out->made)
+        return put_all(out, bytes, count);
+    int code = EXIT_OK;
+    for (size_t at = 0; at < count && code == EXIT_OK;) {
+        size_t part = count - at < BLOCK ? count - at : BLOCK;
+        bool hole = all_zero(bytes + at, part);
+        size_t end = at + part;
+        while (end < count && all_zero(bytes + end, count - end < BLOCK ? count - end : BLOCK) == hole)
+            end += count - end < BLOCK ? count - end : BLOCK;
+        if (!hole)
+            code = put_all(out, bytes + at, end - at);
+        else if (lseek(out->descriptor, (off_t)(end - at), SEEK_CUR) < 0)
+            code = complain("%s: %s", out->name, strerror(errno));
+        at = end;
+    }
+    return code;
+}
+
+/*
+ * Opens where `read` puts its data. A regular file is made, and never one that exists overwritten: it could be the
+ * image of the very disk that is read.
+ */
+static int open_output(const char *path, struct stream *out)
+{
+    *out = (struct stream){.descriptor = STDOUT_FILENO, .name = "standard output"};
+    if (!path)
+        return EXIT_OK;
+    out->name = path;
+    out->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    out->made = out->descriptor >= 0;
+    if (out->descriptor >= 0 || errno != EEXIST)
+        return out->made ? EXIT_OK : complain("%s: %s", path, strerror(errno));
+    struct stat status;
+    if (stat(path, &status) != 0 || S_ISREG(status.st_mode))
+        return complain("%s: exists and is not overwritten", path);
+    out->descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    return out->descriptor >= 0 ? EXIT_OK : complain("%s: %s", path, strerror(errno));
+}
+
+/* Gives the output its length, makes it durable, and closes it; removes what a failed read has made. */
+static int close_output(struct stream *out, int code)
+{
+    if (out->descriptor < 0 || out->descriptor == STDOUT_FILENO)
+        return code;
+    if (code == EXIT_OK && out->made && (ftruncate(out->descriptor, (off_t)out->end) != 0 || fsync(out->descriptor)))
+        code = complain("%s: %s", out->name, strerror(errno));
+    if (close(out->descriptor) != 0 && code == EXIT_OK)
+        code = complain("%s: %s", out->name, strerror(errno));
+    if (code != EXIT_OK && out->made)
+        unlink(out->name);
+    return code;
+}
+
+static int read_chunks(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer, struct stream *out)
+{
+    int code = EXIT_OK;
+    out->end = length;
+    while (length > 0 && code == EXIT_OK) {
+        uint64_t part = chunk_at(offset) < length ? chunk_at(offset) : length;
+        struct addcow_error error;
+        if (addcow_read(disk, offset, part, buffer, &error) != ADDCOW_OK)
+            return complain_error(&error);
+        code = put_chunk(out, buffer, (size_t)part);
+        offset += part;
+        length -= part;
+    }
+    return code;
+}
+
+static int read_range(const struct options *options, struct addcow *disk, uint64_t offset, uint64_t length)
+{
+    uint64_t size = addcow_size(disk);
+    if (length == NO_SIZE && offset <= size)
+        length = size - offset;
+    if (!within(offset, length, size))
+        return complain_range(options->operand[0], offset, length, size);
+    uint8_t *buffer = malloc(CHUNK);
+    if (!buffer)
+        return complain("%s: %s", options->operand[0], strerror(errno));
+    struct stream out;
+    int code = open_output(options->path, &out);
+    if (code == EXIT_OK)
+        code = read_chunks(disk, offset, length, buffer, &out);
+    code = close_output(&out, code);
+    free(buffer);
+    return code;
+}
+
+static int run_read(const struct options *options)
+{
+    uint64_t offset = 0;
+    uint64_t length = NO_SIZE;
+    int code = parse_operand(options, "read", 1, &offset);
+    if (code == EXIT_OK)
+        code = parse_operand(options, "read", 2, &length);
+    if (code != EXIT_OK)
+        return code;
+    struct addcow *disk;
+    code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    if (code != EXIT_OK)
+        return code;
+    return close_disk(disk, read_range(options, disk, offset, length));
+}
+
+const struct command command_read = {
+    .name = "read",
+    .accepted = "o",
+    .least_operands = 1,
+    .most_operands = 3,
+    .run = run_read,
+    .help =
+        "read [-o OUT] FILE [OFFSET [LENGTH]]\n"
+        "Copies LENGTH bytes of the disk from OFFSET on to standard output; without LENGTH, up to the end of the "
+        "disk.\n\n"
+        "  -o OUT      make the file OUT instead (with holes where the disk is zero); a file that exists is refused, "
+        "a\n"
+        "              device or pipe is written to\n"
+        "  -h, --help  print this and exit\n",
+};
+
+/* ---- write ---- */
+
+/* The bytes that are left in `in`, or NO_SIZE if only reading them will tell. */
+static uint64_t input_length(const struct stream *in)
+{
+    struct stat status;
+    off_t position = lseek(in->descriptor, 0, SEEK_CUR);
+    if (position < 0 || fstat(in->descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+        return NO_SIZE;
+    return status.st_size > position ? (uint64_t)(status.st_size - position) : 0;
+}
+
+/* Reads until `count` bytes or the end of the input. */
+static int get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got)
+{
+    *got = 0;
+    while (*got < count) {
+        ssize_t part = read(in->descriptor, bytes + *got, count - *got);
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part < 0)
+            return complain("%s: %s", in->name, strerror(errno));
+        if (part == 0)
+            break;
+        *got += (size_t)part;
+    }
+    return EXIT_OK;
+}
+
+/*
+ * One chunk from the input to the disk. *more becomes whether the input may hold more. Data that goes past the end of
+ * the disk is written as far as the disk reaches.
+ */
+static int write_chunk(struct addcow *disk, uint64_t *offset, uint8_t *buffer, const struct stream *in, bool *more)
+{
+    size_t wanted = (size_t)chunk_at(*offset);
+    size_t got;
+    int code = get_chunk(in, buffer, wanted, &got);
+    uint64_t rest = addcow_size(disk) - *offset;
+    uint64_t part = got < rest ? got : rest;
+    struct addcow_error error;
+    if (part > 0 && addcow_write(disk, *offset, part, buffer, &error) != ADDCOW_OK)
+        return complain_error(&error);
+    *offset += part;
+    *more = got == wanted;
+    if (code == EXIT_OK && got > part) {
+        code = complain("%s: the input goes past the end of the disk (%" PRIu64 " bytes) (%s)", in->name,
+                        addcow_size(disk), addcow_class_name(ADDCOW_RANGE));
+    }
+    return code;
+}
+
+/* Copies the input to the disk until it ends. *written tells how far that came. */
+static int write_chunks(struct addcow *disk, uint64_t offset, const struct stream *in, uint64_t *written)
+{
+    uint8_t *buffer = malloc(CHUNK);
+    if (!buffer)
+        return complain("%s: %s", in->name, strerror(errno));
+    uint64_t position = offset;
+    bool more = true;
+    int code = EXIT_OK;
+    while (more && code == EXIT_OK)
+        code = write_chunk(disk, &position, buffer, in, &more);
+    *written = position - offset;
+    free(buffer);
+    return code;
+}
+
+static int write_input(const struct options *options, struct addcow *disk, uint64_t offset, const struct stream *in)
+{
+    uint64_t size = addcow_size(disk);
+    uint64_t length = input_length(in);
+    if (!within(offset, length == NO_SIZE ? 0 : length, size))
+        return complain_range(options->operand[0], offset, length == NO_SIZE ? 0 : length, size);
+    uint64_t written = 0;
+    int code = write_chunks(disk, offset, in, &written);
+    if (code != EXIT_OK)
+        complain("%s: the first %" PRIu64 " bytes of %s were written", options->operand[0], written, in->name);
+    return code;
+}
+
+static int run_write(const struct options *options)
+{
+    uint64_t offset = 0;
+    int code = parse_operand(options, "write", 1, &offset);
+    if (code != EXIT_OK)
+        return code;
+    struct stream in = {.descriptor = STDIN_FILENO, .name = "standard input"};
+    if (options->path) {
+        in.name = options->path;
+        in.descriptor = open(options->path, O_RDONLY | O_CLOEXEC);
+        if (in.descriptor < 0)
+            return complain("%s: %s", options->path, strerror(errno));
+    }
+    struct addcow *disk;
+    code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    if (code == EXIT_OK)
+        code = close_disk(disk, write_input(options, disk, offset, &in));
+    if (options->path)
+        close(in.descriptor);
+    return code;
+}
+
+const struct command command_write = {
+    .name = "write",
+    .accepted = "iq",
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run_write,
+    .help =
+        "write [-i IN] FILE [OFFSET]\n"
+        "Copies standard input to the disk, from OFFSET (default 0) on. Durable when it succeeds.\n\n"
+        "  -i IN       copy the file IN instead\n"
+        "  -h, --help  print this and exit\n\n"
+        "If the length of the input is known (a regular file) and goes past the end of the disk, nothing is written. "
+        "Input of\n"
+        "unknown length is written as far as the disk reaches; then the command fails and says how much it was.\n",
+};
+
+/* ---- zero and discard ---- */
+
+typedef enum addcow_class range_operation(struct addcow *disk, uint64_t offset, uint64_t length,
+                                          struct addcow_error *error);
+
+static int run_range(const struct options *options, const char *name, range_operation *operation)
+{
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    int code = parse_operand(options, name, 1, &offset);
+    if (code == EXIT_OK)
+        code = parse_operand(options, name, 2, &length);
+    if (code != EXIT_OK)
+        return code;
+    struct addcow *disk;
+    code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    if (code != EXIT_OK)
+        return code;
+    struct addcow_error error;
+    if (operation(disk, offset, length, &error) != ADDCOW_OK)
+        code = complain_error(&error);
+    return close_disk(disk, code);
+}
+
+static int run_zero(const struct options *options)
+{
+    return run_range(options, "zero", addcow_zero);
+}
+
+static int run_discard(const struct options *options)
+{
+    return run_range(options, "discard", addcow_discard);
+}
+
+const struct command command_zero = {
+    .name = "zero",
+    .accepted = "q",
+    .least_operands = 3,
+    .most_operands = 3,
+    .run = run_zero,
+    .help =
+        "zero FILE OFFSET LENGTH\n"
+        "Makes LENGTH bytes of the disk from OFFSET on zero. Durable when it succeeds.\n\n"
+        "  -h, --help  print this and exit\n",
+};
+
+const struct command command_discard = {
+    .name = "discard",
+    .accepted = "q",
+    .least_operands = 3,
+    .most_operands = 3,
+    .run = run_discard,
+    .help =
+        "discard FILE OFFSET LENGTH\n"
+        "Gives up LENGTH bytes of the disk from OFFSET on: they read as zeros, and their storage is freed where "
+        "possible.\n"
+        "Durable when it succeeds.\n\n"
+        "  -h, --help  print this and exit\n",
+};

@@ -1,0 +1,399 @@
+/*
+ * info, check and map: what tells about a disk and changes nothing (but for check --repair).
+ *
+ * Output for people and JSON are those of qemu-img, field by field, where the two have the same thing to say; the
+ * JSON is made by jansson. Lists that may be long (map) are printed object by object, so that memory does not grow
+ * with the disk.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JSON_INDENTED (JSON_INDENT(4) | JSON_PRESERVE_ORDER)
+
+/* A JSON string. File names are bytes; those that are no UTF-8 get `?` for every byte outside ASCII. */
+static json_t *json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    char *copy = strdup(text);
+    for (unsigned char *at = (unsigned char *)copy; at && *at; at++)
+        *at = *at < 0x80 ? *at : '?';
+    string = copy ? json_string(copy) : NULL;
+    free(copy);
+    return string;
+}
+
+static json_t *json_size(uint64_t size)
+{
+    return json_integer((json_int_t)size); /* sizes are at most 2^62 */
+}
+
+/* Prints and frees `object`. */
+static int print_json(json_t *object, const char *file)
+{
+    int result = object ? json_dumpf(object, stdout, JSON_INDENTED) : -1;
+    json_decref(object);
+    putchar('\n');
+    return result == 0 ? EXIT_OK : complain("%s: the result could not be written as JSON", file);
+}
+
+/* ---- info ---- */
+
+/* The storage that the metadata and image file take. A file that has gone since it was opened takes none. */
+static uint64_t disk_usage(const char *path, const struct addcow_info *info)
+{
+    struct stat status;
+    uint64_t blocks = 0;
+    if (stat(path, &status) == 0)
+        blocks += (uint64_t)status.st_blocks;
+    if (stat(info->image_path, &status) == 0)
+        blocks += (uint64_t)status.st_blocks;
+    return blocks * 512;
+}
+
+static const char *layout_name(enum addcow_layout layout)
+{
+    return layout == ADDCOW_R9 ? "r9" : "r20";
+}
+
+static json_t *info_specific(const struct addcow_info *info)
+{
+    char compatible[19];
+    snprintf(compatible, sizeof(compatible), "0x%" PRIx64, info->compatible_features);
+    return json_pack("{s:s, s:{s:s, s:o, s:o, s:s, s:b, s:s, s:i}}", "type", "add-cow", "data", "layout",
+                     layout_name(info->layout), "image-filename", json_text(info->image_name), "full-image-filename",
+                     json_text(info->image_path), "image-format", info->image_format, "all-allocated",
+                     info->all_allocated, "compatible-features", compatible, "chain-depth", (int)info->chain_depth);
+}
+
+static int info_json(const char *path, const struct addcow_info *info)
+{
+    json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "filename", json_text(path), "format", "add-cow",
+                               "virtual-size", json_size(info->virtual_size), "actual-size",
+                               json_size(disk_usage(path, info)), "cluster-size", json_size(info->cluster_size));
+    if (object && info->backing_name) {
+        json_object_set_new(object, "backing-filename", json_text(info->backing_name));
+        json_object_set_new(object, "full-backing-filename", json_text(info->backing_path));
+        json_object_set_new(object, "backing-filename-format", json_string(info->backing_format));
+    }
+    if (object)
+        json_object_set_new(object, "format-specific", info_specific(info));
+    return print_json(object, path);
+}
+
+/* `LABEL: NAME`, and the path that it was resolved to where that is another. */
+static void print_name(const char *label, const char *name, const char *resolved)
+{
+    if (strcmp(name, resolved) == 0)
+        print_line("%s: %s", label, name);
+    else
+        print_line("%s: %s (actual path: %s)", label, name, resolved);
+}
+
+static void info_human(const char *path, const struct addcow_info *info)
+{
+    print_line("image: %s", path);
+    printf("file format: add-cow\n");
+    printf("virtual size: %s (%" PRIu64 " bytes)\n", human_size(info->virtual_size), info->virtual_size);
+    printf("disk size: %s\n", human_size(disk_usage(path, info)));
+    printf("cluster_size: %" PRIu32 "\n", info->cluster_size);
+    if (info->backing_name) {
+        print_name("backing file", info->backing_name, info->backing_path);
+        print_line("backing file format: %s", info->backing_format);
+    }
+    printf("Format specific information:\n");
+    printf("    layout: %s\n", layout_name(info->layout));
+    print_name("    image file", info->image_name, info->image_path);
+    print_line("    image file format: %s", info->image_format);
+    printf("    all allocated: %s\n", info->all_allocated ? "true" : "false");
+    printf("    compatible features: 0x%" PRIx64 "\n", info->compatible_features);
+    printf("    chain depth: %u\n", info->chain_depth);
+}
+
+static int run_info(const struct options *options)
+{
+    struct addcow *disk;
+    int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    if (code != EXIT_OK)
+        return code;
+    struct addcow_info info;
+    addcow_get_info(disk, &info);
+    if (options->json)
+        code = info_json(options->operand[0], &info);
+    else
+        info_human(options->operand[0], &info);
+    return close_disk(disk, code);
+}
+
+const struct command command_info = {
+    .name = "info",
+    .accepted = "O",
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run_info,
+    .help =
+        "info [--output=human|json] FILE\n"
+        "Tells what the disk of the add-cow file FILE is made of.\n\n"
+        "      --output=FORMAT  human (the default) or json\n"
+        "  -h, --help           print this and exit\n",
+};
+
+/* ---- check ---- */
+
+struct check_output {
+    bool print;
+    json_t *findings; /* null: for people */
+};
+
+static void report_finding(void *context, const struct addcow_finding *finding)
+{
+    struct check_output *output = context;
+    if (output->findings) {
+        json_array_append_new(output->findings,
+                              json_pack("{s:s, s:s, s:o, s:b, s:b}", "clause", finding->clause, "class",
+                                        addcow_class_name(finding->code), "message", json_text(finding->message),
+                                        "repairable", finding->repairable, "repaired", finding->repaired));
+    } else if (output->print) {
+        const char *state = finding->repaired ? " [repaired]" : finding->repairable ? " [--repair can mend it]" : "";
+        print_line("%s: %s: %s%s", finding->clause, addcow_class_name(finding->code), finding->message, state);
+    }
+}
+
+static int check_json(const char *path, json_t *findings, const struct addcow_check_result *result)
+{
+    json_t *object = json_pack("{s:o, s:s, s:i, s:i, s:i, s:o, s:o, s:o}", "filename", json_text(path), "format",
+                               "add-cow", "check-errors", 0, "corruptions", (int)result->broken, "corruptions-fixed",
+                               (int)result->repaired, "total-clusters", json_size(result->clusters),
+                               "allocated-clusters", json_size(result->allocated), "findings", json_incref(findings));
+    return print_json(object, path);
+}
+
+static void check_human(const struct addcow_check_result *result)
+{
+    if (result->repaired)
+        printf("%u broken clauses were repaired.\n", result->repaired);
+    if (result->broken)
+        printf("%u broken clauses were found.\n", result->broken);
+    else
+        printf("No errors %s on the disk.\n", result->repaired ? "are left" : "were found");
+    if (result->clusters) {
+        printf("%" PRIu64 "/%" PRIu64 " = %.2f%% allocated\n", result->allocated, result->clusters,
+               100 * (double)result->allocated / (double)result->clusters);
+    }
+}
+
+static int run_check(const struct options *options)
+{
+    const char *path = options->operand[0];
+    struct check_output output = {.print = !options->quiet, .findings = options->json ? json_array() : NULL};
+    struct addcow_check_result result;
+    struct addcow_error error;
+    if (addcow_check(path, options->repair, NULL, report_finding, &output, &result, &error) != ADDCOW_OK) {
+        json_decref(output.findings);
+        return complain_error(&error);
+    }
+    int code = EXIT_OK;
+    if (options->json)
+        code = check_json(path, output.findings, &result);
+    else if (!options->quiet)
+        check_human(&result);
+    json_decref(output.findings);
+    return code == EXIT_OK && result.broken ? EXIT_BROKEN : code;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .accepted = "Orq",
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run_check,
+    .help =
+        "check [--repair] [--output=human|json] [-q] FILE\n"
+        "Names every clause of the specification that the add-cow file FILE, its bitmap and its links break.\n\n"
+        "      --repair         clear bits past the end, extend short padding, set the bits that \"all allocated\"\n"
+        "                       promises; what could only be guessed is left alone\n"
+        "      --output=FORMAT  human (the default) or json\n"
+        "  -q, --quiet          print nothing; the exit status tells\n"
+        "  -h, --help           print this and exit\n\n"
+        "Exit status: 0 nothing is broken (any more); 1 FILE could not be checked; 2 wrong usage; 3 broken clauses\n"
+        "remain.\n",
+};
+
+/* ---- map ---- */
+
+/* A line of the map. `file` is null where no file holds the bytes. */
+struct map_entry {
+    uint64_t start;
+    uint64_t length; /* 0: there is no entry yet */
+    unsigned depth;
+    bool present;
+    bool data; /* present, and not a hole of its file */
+    uint64_t offset;
+    const char *file;
+};
+
+struct map_output {
+    bool json;
+    bool begun;
+    struct map_entry pending;              /* printed when the next entry cannot be joined to it */
+    int descriptors[ADDCOW_CHAIN_MAX + 1]; /* of the file at each depth; -1: not opened */
+};
+
+/* The type of an entry is told by `data` and `zero`, as qemu-img does: what is no data reads as zeros. */
+static int print_json_entry(struct map_output *output, const struct map_entry *entry)
+{
+    json_t *object = json_pack("{s:o, s:o, s:i, s:b, s:b, s:b}", "start", json_size(entry->start), "length",
+                               json_size(entry->length), "depth", (int)entry->depth, "present", entry->present, "zero",
+                               !entry->data, "data", entry->data);
+    if (object && entry->present)
+        json_object_set_new(object, "offset", json_size(entry->offset));
+    fputs(output->begun ? ",\n" : "[", stdout);
+    output->begun = true;
+    int result = object ? json_dumpf(object, stdout, JSON_PRESERVE_ORDER) : -1;
+    json_decref(object);
+    return result == 0 ? EXIT_OK : complain("the map could not be written as JSON");
+}
+
+static int print_entry(struct map_output *output, const struct map_entry *entry)
+{
+    if (entry->length == 0)
+        return EXIT_OK;
+    if (output->json)
+        return print_json_entry(output, entry);
+    if (entry->data) {
+        print_line("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s", entry->start, entry->length, entry->offset,
+                   entry->file);
+    }
+    return EXIT_OK;
+}
+
+static bool joins(const struct map_entry *first, const struct map_entry *next)
+{
+    return first->length != 0 && first->depth == next->depth && first->present == next->present &&
+           first->data == next->data && (!first->present || first->offset + first->length == next->offset);
+}
+
+static int add_entry(struct map_output *output, const struct map_entry *entry)
+{
+    if (joins(&output->pending, entry)) {
+        output->pending.length += entry->length;
+        return EXIT_OK;
+    }
+    int code = print_entry(output, &output->pending);
+    output->pending = *entry;
+    return code;
+}
+
+/* Where the hole or the data at `position` of the file ends, at most `end`. What cannot be told is data. */
+static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, bool *data)
+{
+    off_t found = lseek(descriptor, (off_t)position, SEEK_DATA);
+    *data = found < 0 ? errno != ENXIO : (uint64_t)found == position;
+    if (!*data)
+        return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+    found = lseek(descriptor, (off_t)position, SEEK_HOLE);
+    return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+}
+
+/* Adds an extent that lies in a file, split into its data and its holes. */
+static int add_present(struct map_output *output, uint64_t start, const struct addcow_extent *extent)
+{
+    int *descriptor = &output->descriptors[extent->depth];
+    if (*descriptor < 0)
+        *descriptor = open(extent->path, O_RDONLY | O_CLOEXEC);
+    uint64_t end = extent->file_offset + extent->length;
+    int code = EXIT_OK;
+    for (uint64_t position = extent->file_offset; position < end && code == EXIT_OK;) {
+        bool data;
+        uint64_t change = next_change(*descriptor, position, end, &data);
+        struct map_entry entry = {.start = start + (position - extent->file_offset),
+                                  .length = change - position,
+                                  .depth = extent->depth,
+                                  .present = true,
+                                  .data = data,
+                                  .offset = position,
+                                  .file = extent->path};
+        code = add_entry(output, &entry);
+        position = change;
+    }
+    return code;
+}
+
+static int map_range(struct addcow *disk, struct map_output *output, uint64_t start, uint64_t end)
+{
+    int code = EXIT_OK;
+    while (start < end && code == EXIT_OK) {
+        struct addcow_extent extent;
+        struct addcow_error error;
+        if (addcow_map_chain(disk, start, end - start, &extent, &error) != ADDCOW_OK)
+            return complain_error(&error);
+        if (extent.present) {
+            code = add_present(output, start, &extent);
+        } else {
+            struct map_entry entry = {.start = start, .length = extent.length, .depth = extent.depth};
+            code = add_entry(output, &entry);
+        }
+        start += extent.length;
+    }
+    return code == EXIT_OK ? print_entry(output, &output->pending) : code;
+}
+
+/* The range that the options ask for. Returns false if it starts outside the disk. */
+static bool map_bounds(const struct options *options, uint64_t size, uint64_t *end)
+{
+    if (options->start_offset > size)
+        return false;
+    uint64_t rest = size - options->start_offset;
+    *end = options->start_offset + (options->maximum_length < rest ? options->maximum_length : rest);
+    return true;
+}
+
+static int run_map(const struct options *options)
+{
+    struct addcow *disk;
+    int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    if (code != EXIT_OK)
+        return code;
+    struct map_output output = {.json = options->json};
+    memset(output.descriptors, -1, sizeof(output.descriptors));
+    uint64_t end;
+    if (!map_bounds(options, addcow_size(disk), &end)) {
+        code = complain("%s: offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)", options->operand[0],
+                        options->start_offset, addcow_size(disk));
+        return close_disk(disk, code);
+    }
+    if (!output.json)
+        printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
+    code = map_range(disk, &output, options->start_offset, end);
+    if (output.json)
+        printf("%s]\n", output.begun ? "" : "[");
+    for (size_t depth = 0; depth <= ADDCOW_CHAIN_MAX; depth++)
+        if (output.descriptors[depth] >= 0)
+            close(output.descriptors[depth]);
+    return close_disk(disk, code);
+}
+
+const struct command command_map = {
+    .name = "map",
+    .accepted = "OAM",
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run_map,
+    .help =
+        "map [--output=human|json] [--start-offset=OFFSET] [--max-length=LENGTH] FILE\n"
+        "Tells for every part of the disk which file of the chain holds it, and where.\n\n"
+        "      --output=FORMAT        human (the default) or json, with the fields of `qemu-img map`\n"
+        "      --start-offset=OFFSET  begin there instead of at 0\n"
+        "      --max-length=LENGTH    end after that much instead of at the end of the disk\n"
+        "  -h, --help                 print this and exit\n",
+};

@@ -1,0 +1,79 @@
+/*
+ * What the command says to people: failures in one line each, and text on standard output.
+ *
+ * File names come from the command line, but also from headers that a stranger may have written. So nothing is
+ * printed as it is: control characters, which could forge lines or steer a terminal, become question marks.
+ */
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 8192
+
+static void make_harmless(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++)
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+}
+
+int complain(const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    make_harmless(line);
+    fprintf(stderr, "addcow: %s\n", line);
+    return EXIT_FAILED;
+}
+
+int complain_usage(const char *command, const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    complain("%s%s%s; try 'addcow %s%s--help'", command, *command ? ": " : "", line, command, *command ? " " : "");
+    return EXIT_USAGE;
+}
+
+int complain_error(const struct addcow_error *error)
+{
+    const char *separator = error->clause[0] ? ", " : "";
+    return complain("%s (%s%s%s)", error->message, addcow_class_name(error->code), separator, error->clause);
+}
+
+void print_line(const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    make_harmless(line);
+    puts(line);
+}
+
+int open_disk(const struct options *options, enum addcow_open_flags flags, struct addcow **disk)
+{
+    struct addcow_error error;
+    *disk = NULL;
+    if (addcow_open(options->operand[0], flags, NULL, disk, &error) != ADDCOW_OK) {
+        *disk = NULL;
+        return complain_error(&error);
+    }
+    return EXIT_OK;
+}
+
+int close_disk(struct addcow *disk, int code)
+{
+    struct addcow_error error;
+    if (addcow_close(disk, &error) != ADDCOW_OK && code == EXIT_OK)
+        return complain_error(&error);
+    return code;
+}
