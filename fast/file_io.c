@@ -1,0 +1,320 @@
+/*
+ * Whole transfers on files, and the one place where errors get their class and wording.
+ *
+ * The storage table may transfer less than asked and may be interrupted; the loops here go on until all is done (ERR-04). A
+ * transfer that was cut inside a sector goes on from that sector's start, so that no sector is read or written in two pieces
+ * if that can be helped: a sector is an atomic register to the guest (CON-02), and writing a part of it a second time could
+ * overwrite what another request wrote between.
+ */
+#include "addcow_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One call of the table moves at most this many bytes: within ssize_t everywhere. */
+#define TRANSFER_MAX ((uint64_t)1 << 30)
+
+enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code, int errnum, const char *clause,
+                              const char *format, ...)
+{
+    assert(code != ADDCOW_OK);
+    if (!error)
+        return code;
+    error->code = code;
+    error->errnum = errnum;
+    snprintf(error->clause, sizeof error->clause, "%s", clause);
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    if (errnum != 0 && length >= 0 && (size_t)length < sizeof error->message) {
+        char buffer[128];
+        snprintf(error->message + length, sizeof error->message - (size_t)length, ": %s",
+                 strerror_r(errnum, buffer, sizeof buffer));
+    }
+    return code;
+}
+
+enum addcow_class addcow_fail_memory(struct addcow_error *error, const char *path)
+{
+    return addcow_fail(error, ADDCOW_IO, ENOMEM, "", "%s", path);
+}
+
+/* ERR-05 */
+static enum addcow_class storage_class(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT ? ADDCOW_NOSPACE : ADDCOW_IO;
+}
+
+static const char *storage_clause(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT ? "ERR-05" : "";
+}
+
+static enum addcow_class fail_file(struct addcow_error *error, const struct addcow_io *io, const char *action,
+                                   int errnum)
+{
+    return addcow_fail(error, storage_class(errnum), errnum, storage_clause(errnum), "%s: %s failed", io->path, action);
+}
+
+static enum addcow_class fail_at(struct addcow_error *error, const struct addcow_io *io, const char *action,
+                                 uint64_t offset, int errnum)
+{
+    return addcow_fail(error, storage_class(errnum), errnum, storage_clause(errnum), "%s: at %" PRIu64 ": %s failed",
+                       io->path, offset, action);
+}
+
+/* ---- Opening and closing ---- */
+
+static int open_uninterrupted(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                              struct addcow_file **file)
+{
+    int result;
+    do
+        result = storage->ops->open(storage, path, mode, file);
+    while (result == -EINTR);
+    return result;
+}
+
+/* Whether a file that could not be opened for writing can be read (LNK-06). */
+static bool readable(struct addcow_storage *storage, const char *path)
+{
+    struct addcow_file *file;
+    if (open_uninterrupted(storage, path, ADDCOW_FILE_READ, &file) < 0)
+        return false;
+    file->ops->close(file);
+    return true;
+}
+
+static enum addcow_class open_failure_class(struct addcow_storage *storage, const char *path,
+                                            enum addcow_open_mode mode, int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EINVAL: /* the table's word for "no regular file" */
+    case EISDIR:
+    case ENXIO:
+    case ENODEV:
+        return ADDCOW_UNLINKABLE;
+    case EEXIST:
+        return ADDCOW_READONLY;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ETXTBSY:
+        return mode == ADDCOW_FILE_READWRITE && readable(storage, path) ? ADDCOW_READONLY : ADDCOW_IO;
+    default:
+        return storage_class(errnum);
+    }
+}
+
+enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                                 struct addcow_io *io, struct addcow_error *error)
+{
+    *io = (struct addcow_io){.path = strdup(path)};
+    if (!io->path)
+        return addcow_fail_memory(error, path);
+    int result = open_uninterrupted(storage, path, mode, &io->file);
+    if (result == 0)
+        return ADDCOW_OK;
+    free(io->path);
+    *io = (struct addcow_io){0};
+    int errnum = -result;
+    enum addcow_class code = open_failure_class(storage, path, mode, errnum);
+    if (errnum == EINVAL)
+        return addcow_fail(error, code, errnum, "LNK-06", "%s: is not a regular file", path);
+    const char *verb = mode == ADDCOW_FILE_READ ? "open for reading" : "open for writing";
+    return addcow_fail(error, code, errnum, "LNK-06", "%s: cannot %s", path,
+                       mode == ADDCOW_FILE_CREATE ? "create" : verb);
+}
+
+enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *error)
+{
+    enum addcow_class code = ADDCOW_OK;
+    if (io->file) {
+        int result = io->file->ops->close(io->file);
+        if (result < 0)
+            code = fail_file(error, io, "close", -result);
+    }
+    free(io->path);
+    *io = (struct addcow_io){0};
+    return code;
+}
+
+/* ---- Transfers ---- */
+
+/*
+ * How far a transfer of [offset, end) is done that stands at `position` after a call which moved `count` bytes: there, or at the start of
+ * the sector in which it was cut if that is progress too.
+ */
+static uint64_t advance(uint64_t position, uint64_t count, uint64_t end)
+{
+    uint64_t reached = position + count;
+    uint64_t sector = reached - reached % ADDCOW_SECTOR;
+    return reached < end && sector > position ? sector : reached;
+}
+
+static size_t chunk(uint64_t remaining)
+{
+    return (size_t)(remaining < TRANSFER_MAX ? remaining : TRANSFER_MAX);
+}
+
+enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
+                                 struct addcow_error *error)
+{
+    struct addcow_file *file = io->file;
+    uint64_t end = offset + size;
+    for (uint64_t position = offset; position < end;) {
+        ssize_t count =
+            file->ops->pread(file, (uint8_t *)buffer + (position - offset), chunk(end - position), position);
+        if (count == -EINTR)
+            continue;
+        if (count < 0)
+            return fail_at(error, io, "read", position, (int)-count);
+        if (count == 0)
+            return addcow_fail(error, ADDCOW_IO, 0, "ERR-04", "%s: at %" PRIu64 ": the file ends too early", io->path,
+                               position);
+        position = advance(position, (uint64_t)count, end);
+    }
+    return ADDCOW_OK;
+}
+
+enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error)
+{
+    struct addcow_file *file = io->file;
+    uint64_t end = offset + size;
+    for (uint64_t position = offset; position < end;) {
+        ssize_t count =
+            file->ops->pwrite(file, (const uint8_t *)buffer + (position - offset), chunk(end - position), position);
+        if (count == -EINTR)
+            continue;
+        if (count < 0)
+            return fail_at(error, io, "write", position, (int)-count);
+        if (count == 0)
+            return fail_at(error, io, "write", position, EIO);
+        position = advance(position, (uint64_t)count, end);
+    }
+    return ADDCOW_OK;
+}
+
+static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                     struct addcow_error *error)
+{
+    static const uint8_t zeros[1 << 16];
+    for (uint64_t done = 0; done < size;) {
+        uint64_t part = size - done < sizeof zeros ? size - done : sizeof zeros;
+        enum addcow_class code = addcow_io_write(io, zeros, part, offset + done, error);
+        if (code != ADDCOW_OK)
+            return code;
+        done += part;
+    }
+    return ADDCOW_OK;
+}
+
+enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset, struct addcow_error *error)
+{
+    if (size == 0)
+        return ADDCOW_OK;
+    int result;
+    do
+        result = io->file->ops->punch(io->file, offset, size);
+    while (result == -EINTR);
+    if (result == -EOPNOTSUPP)
+        return write_zeros(io, size, offset, error);
+    return result < 0 ? fail_at(error, io, "punch", offset, -result) : ADDCOW_OK;
+}
+
+/* ---- The whole file ---- */
+
+enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error)
+{
+    int result;
+    do
+        result = io->file->ops->sync(io->file);
+    while (result == -EINTR);
+    return result < 0 ? fail_file(error, io, "sync", -result) : ADDCOW_OK;
+}
+
+enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error)
+{
+    int result;
+    do
+        result = io->file->ops->length(io->file, length);
+    while (result == -EINTR);
+    return result < 0 ? fail_file(error, io, "asking for the length", -result) : ADDCOW_OK;
+}
+
+enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
+{
+    int result;
+    do
+        result = io->file->ops->truncate(io->file, length);
+    while (result == -EINTR);
+    return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
+}
+
+enum addcow_class addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
+{
+    int result;
+    do
+        result = io->file->ops->lock(io->file, exclusive);
+    while (result == -EINTR);
+    if (result == -EAGAIN)
+        return addcow_fail(error, ADDCOW_BUSY, EAGAIN, "LCK-02", "%s: is in use elsewhere", io->path);
+    return result < 0 ? fail_file(error, io, "locking", -result) : ADDCOW_OK;
+}
+
+/* ---- Identity (LNK-07) ---- */
+
+static enum addcow_class identity_of(const struct addcow_io *io, struct addcow_identity *identity,
+                                     struct addcow_error *error)
+{
+    int result;
+    do
+        result = io->file->ops->identity(io->file, identity);
+    while (result == -EINTR);
+    return result < 0 ? fail_file(error, io, "asking for the identity", -result) : ADDCOW_OK;
+}
+
+static bool equal(const struct addcow_identity *a, const struct addcow_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+enum addcow_class addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
+                                 struct addcow_error *error)
+{
+    struct addcow_identity identity_a, identity_b;
+    enum addcow_class code = identity_of(a, &identity_a, error);
+    if (code == ADDCOW_OK)
+        code = identity_of(b, &identity_b, error);
+    if (code == ADDCOW_OK)
+        *same = equal(&identity_a, &identity_b);
+    return code;
+}
+
+enum addcow_class addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
+                                        struct addcow_error *error)
+{
+    struct addcow_identity identity;
+    enum addcow_class code = identity_of(io, &identity, error);
+    if (code != ADDCOW_OK)
+        return code;
+    for (size_t i = 0; i < identities->count; i++) {
+        if (equal(&identities->list[i], &identity))
+            return addcow_fail(error, ADDCOW_UNLINKABLE, 0, "LNK-07", "%s: the same file occurs twice in the disk",
+                               io->path);
+    }
+    assert(identities->count < sizeof identities->list / sizeof identities->list[0]);
+    identities->list[identities->count++] = identity;
+    return ADDCOW_OK;
+}
