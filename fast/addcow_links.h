@@ -1,0 +1,18 @@
+/*
+ * The files below a disk that is not opened itself: what create must judge before there is a disk, and check when
+ * there is perhaps none.
+ */
+#ifndef ADDCOW_LINKS_H
+#define ADDCOW_LINKS_H
+
+#include "addcow_internal.h"
+
+/*
+ * Adds the backing file that `metadata` names, and all files of the levels below it, to the identities, which hold
+ * those of the upper files [LNK-04..10]. Opens what addcow_open would open and refuses what it would refuse.
+ * metadata->backing_path is not null.
+ */
+enum addcow_class addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
+                                           struct addcow_identities *identities, struct addcow_error *error);
+
+#endif

@@ -1,0 +1,473 @@
+/*
+ * Checking and repairing a disk (spec section 14).
+ *
+ * A checker must go on where open stops: it names every broken clause, also behind the first one. It goes through the
+ * header, the files that it names, and the bitmap, and each part that is broken limits only what can still be judged
+ * after it:
+ *
+ *   broken                                   not judged any more
+ *   magic, features, cluster and header size everything else
+ *   image name or image file                 the bitmap, whose extent is not known then
+ *   backing name or backing file             nothing: the rest does not depend on it
+ *
+ * The sound fields of a broken header are read by themselves. The bitmap passes through one buffer, so that memory
+ * does not grow with the disk. Repair happens on the way, and only where header and image are sound.
+ */
+#include "addcow_internal.h"
+#include "addcow_links.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_SIZE (1u << 20)
+#define NONE UINT64_MAX
+
+struct check {
+    const char *path;
+    struct addcow_storage *storage;
+    bool repair;
+    addcow_report *report;
+    void *context;
+    struct addcow_check_result *result;
+
+    struct addcow_io io;
+    struct addcow_io image;
+    struct addcow_identities identities;
+    struct addcow_header_bytes bytes;
+    bool broken[ADDCOW_RULE_COUNT]; /* rules of the header */
+    bool header_valid;
+    bool backing_readable;           /* the header's backing name and format can be relied on */
+    struct addcow_metadata metadata; /* of the header as far as it can be read */
+    uint64_t image_length;
+};
+
+/* What a bitmap holds, or held before it was repaired. */
+struct tally {
+    uint64_t set;         /* bits of clusters */
+    uint64_t clear;       /* bits of clusters */
+    uint64_t first_clear; /* cluster, or NONE */
+    uint64_t past;        /* bits that are set past the last cluster */
+    uint64_t first_past;  /* cluster, or NONE */
+    bool padding_used;    /* some of them are in the padding */
+};
+
+/* ---- Findings ---- */
+
+static void add_finding(struct check *check, const struct addcow_error *what, bool repairable, bool repaired)
+{
+    struct addcow_finding finding = {.code = what->code,
+                                     .clause = what->clause,
+                                     .message = what->message,
+                                     .repairable = repairable,
+                                     .repaired = repaired};
+    if (repaired)
+        check->result->repaired++;
+    else
+        check->result->broken++;
+    if (check->report)
+        check->report(check->context, &finding);
+}
+
+/*
+ * Makes a finding of a refusal, and gives ADDCOW_OK. A failure of the storage and a lock that somebody holds are no fault
+ * of the file, but keep the check from going on: they are passed through to *error.
+ */
+static enum addcow_class finding_or_failure(struct check *check, const struct addcow_error *refusal,
+                                            struct addcow_error *error)
+{
+    bool failure = refusal->clause[0] == '\0' || strncmp(refusal->clause, "ERR", 3) == 0 ||
+                   strncmp(refusal->clause, "LCK", 3) == 0;
+    if (!failure) {
+        add_finding(check, refusal, false, false);
+        return ADDCOW_OK;
+    }
+    if (error)
+        *error = *refusal;
+    return refusal->code;
+}
+
+static void add_rule(struct check *check, enum addcow_rule rule)
+{
+    struct addcow_error refusal;
+    addcow_fail_rule(&refusal, check->path, rule);
+    add_finding(check, &refusal, false, false);
+}
+
+/* ---- The header ---- */
+
+static void check_header_rules(struct check *check)
+{
+    for (int rule = ADDCOW_RULE_LENGTH; rule <= ADDCOW_RULE_R9_NAMES_EQUAL; rule++) {
+        enum addcow_rule one = (enum addcow_rule)rule;
+        check->broken[rule] = !addcow_header_rule_holds(check->bytes.data, check->bytes.file_length, one);
+        if (check->broken[rule])
+            add_rule(check, one);
+    }
+}
+
+static bool any_broken(const struct check *check, const enum addcow_rule *rules, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (check->broken[rules[i]])
+            return true;
+    return false;
+}
+
+#define ANY_BROKEN(check, rules) any_broken(check, rules, sizeof(rules) / sizeof((rules)[0]))
+
+/* Whether the header's geometry and the image's name are sound, without which nothing can be judged any more. */
+static bool header_readable(const struct check *check)
+{
+    static const enum addcow_rule rules[] = {
+        ADDCOW_RULE_LENGTH,         ADDCOW_RULE_MAGIC,       ADDCOW_RULE_FEATURES,     ADDCOW_RULE_CLUSTER_BITS,
+        ADDCOW_RULE_HEADER_SIZE,    ADDCOW_RULE_R9_VERSION,  ADDCOW_RULE_IMAGE_NUL,    ADDCOW_RULE_HEADER_LENGTH,
+        ADDCOW_RULE_IMAGE_PRESENCE, ADDCOW_RULE_IMAGE_RANGE, ADDCOW_RULE_R9_IMAGE_NUL, ADDCOW_RULE_R9_IMAGE_ABSENT,
+    };
+    return !ANY_BROKEN(check, rules);
+}
+
+static bool backing_name_readable(const struct check *check)
+{
+    static const enum addcow_rule rules[] = {
+        ADDCOW_RULE_BACKING_PRESENCE, ADDCOW_RULE_BACKING_RANGE,  ADDCOW_RULE_BACKING_NUL,
+        ADDCOW_RULE_NAMES_OVERLAP,    ADDCOW_RULE_BACKING_FORMAT, ADDCOW_RULE_BACKING_FORMAT_ABSENT,
+        ADDCOW_RULE_NAMES_EQUAL,      ADDCOW_RULE_R9_BACKING_NUL, ADDCOW_RULE_R9_BACKING_ABSENT,
+        ADDCOW_RULE_R9_NAMES_EQUAL,
+    };
+    return !ANY_BROKEN(check, rules);
+}
+
+static uint32_t load32(const uint8_t *bytes)
+{
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+/*
+ * The sound fields of an r20 header that breaks a rule, the others as if there were no backing file and a raw image.
+ */
+static void load_broken_r20(const struct check *check, struct addcow_header *header)
+{
+    const uint8_t *bytes = check->bytes.data;
+    *header = (struct addcow_header){.layout = ADDCOW_R20,
+                                     .image_offset = load32(bytes + 12),
+                                     .image_size = load32(bytes + 16),
+                                     .cluster_bits = load32(bytes + 20),
+                                     .compatible_features = load32(bytes + ADDCOW_COMPATIBLE_OFFSET),
+                                     .header_size = load32(bytes + 40),
+                                     .image_format = "raw"};
+    if (!check->backing_readable)
+        return;
+    header->backing_offset = load32(bytes + 4);
+    header->backing_size = load32(bytes + 8);
+    memcpy(header->backing_format, bytes + 44, ADDCOW_FORMAT_SIZE);
+}
+
+static void load_broken_r9(const struct check *check, struct addcow_header *header)
+{
+    const char *image = (const char *)check->bytes.data + ADDCOW_R9_IMAGE_OFFSET;
+    const char *backing = (const char *)check->bytes.data + ADDCOW_R9_BACKING_OFFSET;
+    *header = (struct addcow_header){.layout = ADDCOW_R9,
+                                     .image_offset = ADDCOW_R9_IMAGE_OFFSET,
+                                     .image_size = (uint32_t)strlen(image),
+                                     .cluster_bits = ADDCOW_CLUSTER_BITS_DEFAULT,
+                                     .header_size = ADDCOW_HEADER_MIN,
+                                     .image_format = "raw",
+                                     .backing_format = "raw"};
+    if (!check->backing_readable)
+        return;
+    header->backing_offset = ADDCOW_R9_BACKING_OFFSET;
+    header->backing_size = (uint32_t)strlen(backing);
+}
+
+/* Reads what can be read of a header of which header_readable is true. */
+static enum addcow_class load_metadata(struct check *check, struct addcow_error *error)
+{
+    const uint8_t *bytes = check->bytes.data;
+    struct addcow_metadata *metadata = &check->metadata;
+    struct addcow_header *header = &metadata->header;
+    check->header_valid = addcow_decode(bytes, check->bytes.file_length, header) == ADDCOW_RULE_NONE;
+    if (!check->header_valid && bytes[1] == 'C')
+        load_broken_r20(check, header);
+    else if (!check->header_valid)
+        load_broken_r9(check, header);
+    metadata->file_length = check->bytes.file_length;
+    metadata->image_name = strndup((const char *)bytes + header->image_offset, header->image_size);
+    if (metadata->image_name)
+        metadata->image_path = addcow_resolve(check->path, metadata->image_name);
+    if (!metadata->image_path)
+        return addcow_fail_memory(error, check->path);
+    if (header->backing_size == 0)
+        return ADDCOW_OK;
+    metadata->backing_name = strndup((const char *)bytes + header->backing_offset, header->backing_size);
+    if (metadata->backing_name)
+        metadata->backing_path = addcow_resolve(check->path, metadata->backing_name);
+    return metadata->backing_path ? ADDCOW_OK : addcow_fail_memory(error, check->path);
+}
+
+/* ---- The names ---- */
+
+static const uint8_t sound_name[] = "x";
+
+/* The header as it would be with a sound image name and no backing file. */
+static struct addcow_header sound_header(const struct check *check)
+{
+    struct addcow_header header = check->metadata.header;
+    header.image_size = 1;
+    header.backing_size = 0;
+    memcpy(header.image_format, "raw\0\0\0\0\0\0\0\0\0\0\0\0", ADDCOW_FORMAT_SIZE);
+    return header;
+}
+
+/* Reports what rules the header, with these names, breaks of LNK-02..04. Returns whether it breaks none. */
+static bool check_names(struct check *check, const struct addcow_header *header, const char *backing,
+                        const uint8_t *image)
+{
+    struct addcow_header rest = *header;
+    const uint8_t *names[2] = {(const uint8_t *)backing, image};
+    bool sound = true;
+    enum addcow_rule rule;
+    while ((rule = addcow_check_open(&rest, names[0], names[1], UINT64_MAX, 0)) != ADDCOW_RULE_NONE) {
+        add_rule(check, rule);
+        sound = false;
+        if (rule == ADDCOW_RULE_NAME_PROTOCOL) {
+            /* Only now can it be seen whether the format is known, too. */
+            names[0] = names[1] = sound_name;
+            rest.image_size = 1;
+            rest.backing_size = rest.backing_size ? 1 : 0;
+        } else {
+            rest.backing_size = 0;
+            memcpy(rest.image_format, sound_header(check).image_format, ADDCOW_FORMAT_SIZE);
+        }
+    }
+    return sound;
+}
+
+static bool check_image_name(struct check *check)
+{
+    struct addcow_header header = sound_header(check);
+    header.image_size = check->metadata.header.image_size;
+    memcpy(header.image_format, check->metadata.header.image_format, ADDCOW_FORMAT_SIZE);
+    return check_names(check, &header, NULL, (const uint8_t *)check->metadata.image_name);
+}
+
+static bool check_backing_name(struct check *check)
+{
+    struct addcow_header header = sound_header(check);
+    header.backing_size = check->metadata.header.backing_size;
+    return check_names(check, &header, check->metadata.backing_name, sound_name);
+}
+
+/* ---- The files ---- */
+
+/* Opens the image and judges the lengths. *usable becomes whether the extent of the bitmap is known. */
+static enum addcow_class check_image(struct check *check, bool *usable, struct addcow_error *error)
+{
+    struct addcow_error refusal;
+    enum addcow_class code =
+        addcow_io_open(check->storage, check->metadata.image_path, ADDCOW_FILE_READ, &check->image, &refusal);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&check->identities, &check->image, &refusal);
+    if (code == ADDCOW_OK)
+        code = addcow_io_length(&check->image, &check->image_length, &refusal);
+    *usable = false;
+    if (code != ADDCOW_OK)
+        return finding_or_failure(check, &refusal, error);
+    struct addcow_header header = sound_header(check);
+    enum addcow_rule rule = addcow_check_open(&header, NULL, sound_name, check->bytes.file_length, check->image_length);
+    *usable = rule == ADDCOW_RULE_NONE;
+    if (!*usable)
+        add_rule(check, rule);
+    return ADDCOW_OK;
+}
+
+static enum addcow_class check_backing(struct check *check, struct addcow_error *error)
+{
+    struct addcow_error refusal;
+    enum addcow_class code = addcow_links_add_backing(check->storage, &check->metadata, &check->identities, &refusal);
+    return code == ADDCOW_OK ? ADDCOW_OK : finding_or_failure(check, &refusal, error);
+}
+
+static bool all_allocated(const struct check *check)
+{
+    return (check->metadata.header.compatible_features & ADDCOW_ALL_ALLOCATED) != 0;
+}
+
+/* ---- The bitmap ---- */
+
+/* The bits of byte `at` of the bitmap that stand for clusters. */
+static uint8_t cluster_mask(uint64_t clusters, uint64_t at)
+{
+    if (at < clusters / 8)
+        return 0xff;
+    return at == clusters / 8 ? (uint8_t)((1u << clusters % 8) - 1) : 0;
+}
+
+static uint64_t lowest_bit(uint64_t at, unsigned bits)
+{
+    return 8 * at + (unsigned)__builtin_ctz(bits);
+}
+
+/* Counts byte `at` of the bitmap. */
+static void count_byte(struct tally *tally, uint64_t at, uint8_t byte, uint8_t mask)
+{
+    unsigned clear = ~byte & mask;
+    unsigned past = byte & (uint8_t)~mask;
+    tally->set += (unsigned)__builtin_popcount(byte & mask);
+    tally->clear += (unsigned)__builtin_popcount(clear);
+    tally->past += (unsigned)__builtin_popcount(past);
+    if (clear && tally->first_clear == NONE)
+        tally->first_clear = lowest_bit(at, clear);
+    if (past && tally->first_past == NONE)
+        tally->first_past = lowest_bit(at, past);
+    if (past && !mask)
+        tally->padding_used = true;
+}
+
+/*
+ * Counts `count` bytes of the bitmap from byte `at` on, and makes them as CHK-02 wants them. Returns whether that
+ * changed any.
+ */
+static bool scan_chunk(const struct check *check, uint64_t clusters, uint64_t at, uint8_t *bytes, uint64_t count,
+                       struct tally *tally)
+{
+    bool changed = false;
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t mask = cluster_mask(clusters, at + i);
+        uint8_t right = all_allocated(check) ? mask : bytes[i] & mask;
+        count_byte(tally, at + i, bytes[i], mask);
+        changed |= right != bytes[i];
+        bytes[i] = right;
+    }
+    return changed;
+}
+
+/* Goes through the whole bitmap, down to the end of the file. */
+static enum addcow_class scan_bitmap(struct check *check, bool repair, struct tally *tally, struct addcow_error *error)
+{
+    const struct addcow_header *header = &check->metadata.header;
+    uint64_t length = check->metadata.file_length - header->header_size;
+    uint8_t *buffer = malloc(CHUNK_SIZE);
+    if (!buffer)
+        return addcow_fail_memory(error, check->path);
+    enum addcow_class code = ADDCOW_OK;
+    for (uint64_t at = 0; at < length && code == ADDCOW_OK; at += CHUNK_SIZE) {
+        uint64_t part = length - at < CHUNK_SIZE ? length - at : CHUNK_SIZE;
+        code = addcow_io_read(&check->io, buffer, part, header->header_size + at, error);
+        if (code == ADDCOW_OK && scan_chunk(check, check->result->clusters, at, buffer, part, tally) && repair)
+            code = addcow_io_write(&check->io, buffer, part, header->header_size + at, error);
+    }
+    free(buffer);
+    return code;
+}
+
+static void report_bitmap(struct check *check, const struct tally *tally, bool repaired)
+{
+    struct addcow_error what;
+    uint64_t length = check->metadata.file_length;
+    uint64_t wanted = addcow_file_length(&check->metadata.header, check->image_length);
+    if (length < wanted) {
+        addcow_fail(&what, ADDCOW_MALFORMED, 0, "BMP-04",
+                    "%s: the file is %" PRIu64 " bytes long, and %" PRIu64 " with the bitmap's padding", check->path,
+                    length, wanted);
+        add_finding(check, &what, check->header_valid, repaired);
+    }
+    if (tally->padding_used && check->metadata.header.layout == ADDCOW_R20) {
+        addcow_fail(&what, ADDCOW_MALFORMED, 0, "BMP-04", "%s: the bitmap's padding is not zero", check->path);
+        add_finding(check, &what, check->header_valid, repaired);
+    }
+    if (tally->past) {
+        addcow_fail(&what, ADDCOW_MALFORMED, 0, "BMP-05",
+                    "%s: %" PRIu64 " bits past the last cluster are set, the first one for cluster %" PRIu64,
+                    check->path, tally->past, tally->first_past);
+        add_finding(check, &what, check->header_valid, repaired);
+    }
+    if (tally->clear && all_allocated(check)) {
+        addcow_fail(&what, ADDCOW_MALFORMED, 0, "VRT-05",
+                    "%s: all clusters should be allocated, but the bits of %" PRIu64
+                    " are clear, the first one of cluster %" PRIu64,
+                    check->path, tally->clear, tally->first_clear);
+        add_finding(check, &what, check->header_valid, repaired);
+    }
+}
+
+static enum addcow_class check_bitmap(struct check *check, struct addcow_error *error)
+{
+    const struct addcow_header *header = &check->metadata.header;
+    uint64_t wanted = addcow_file_length(header, check->image_length);
+    bool repair = check->repair && check->header_valid;
+    struct tally tally = {.first_clear = NONE, .first_past = NONE};
+    check->result->clusters = addcow_cluster_count(check->image_length, addcow_cluster_size(header->cluster_bits));
+    enum addcow_class code = scan_bitmap(check, repair, &tally, error);
+    if (code == ADDCOW_OK && repair && check->metadata.file_length < wanted)
+        code = addcow_io_truncate(&check->io, wanted, error);
+    if (code == ADDCOW_OK && repair)
+        code = addcow_io_sync(&check->io, error);
+    if (code != ADDCOW_OK)
+        return code;
+    check->result->allocated = all_allocated(check) ? check->result->clusters : tally.set;
+    report_bitmap(check, &tally, repair);
+    return ADDCOW_OK;
+}
+
+/* ---- The whole ---- */
+
+static enum addcow_class open_metadata(struct check *check, struct addcow_error *error)
+{
+    enum addcow_open_mode mode = check->repair ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ;
+    enum addcow_class code = addcow_io_open(check->storage, check->path, mode, &check->io, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_lock(&check->io, check->repair, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&check->identities, &check->io, error);
+    if (code == ADDCOW_OK)
+        code = addcow_header_read(&check->io, &check->bytes, error);
+    return code;
+}
+
+static enum addcow_class check_disk(struct check *check, struct addcow_error *error)
+{
+    enum addcow_class code = open_metadata(check, error);
+    if (code != ADDCOW_OK)
+        return code;
+    check_header_rules(check);
+    if (!header_readable(check))
+        return ADDCOW_OK;
+    check->backing_readable = backing_name_readable(check);
+    code = load_metadata(check, error);
+    if (code != ADDCOW_OK)
+        return code;
+    bool image_usable = check_image_name(check);
+    bool backing_usable = check->metadata.backing_path && check_backing_name(check) && !all_allocated(check);
+    if (image_usable)
+        code = check_image(check, &image_usable, error);
+    if (code == ADDCOW_OK && backing_usable)
+        code = check_backing(check, error);
+    if (code == ADDCOW_OK && image_usable)
+        code = check_bitmap(check, error);
+    return code;
+}
+
+enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
+                               void *context, struct addcow_check_result *result, struct addcow_error *error)
+{
+    assert(path && result);
+    *result = (struct addcow_check_result){0};
+    struct check check = {
+        .path = path,
+        .storage = storage ? storage : addcow_posix_storage(),
+        .repair = repair,
+        .report = report,
+        .context = context,
+        .result = result,
+    };
+    enum addcow_class code = check_disk(&check, error);
+    addcow_metadata_free(&check.metadata);
+    free(check.bytes.data);
+    addcow_io_close(&check.image, NULL);
+    enum addcow_class closed = addcow_io_close(&check.io, code == ADDCOW_OK ? error : NULL);
+    return code != ADDCOW_OK ? code : closed;
+}

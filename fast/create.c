@@ -1,0 +1,458 @@
+/*
+ * Creating a disk (spec section 7).
+ *
+ * A disk is made in three steps, so that a failure or a crash at any point leaves no half-made file under a name that
+ * somebody asked for:
+ *
+ * 1. Judge. The header is encoded, and then decoded and linked exactly as opening would do it, so whatever open would
+ *    refuse is refused here, in the same words, before any file is made (CRE-05).
+ * 2. Write. New files are written under temporary names in the directories of their final ones, and synced.
+ * 3. Publish. The files get their names, the image first and the metadata file last: it is what makes the disk.
+ *
+ * What this call has made is removed again when a later step fails (CRE-04). A metadata file that is to be replaced
+ * is locked before anything is made, and keeps its name until the new one takes it over.
+ */
+#include "addcow_internal.h"
+#include "addcow_links.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_SIZE (1u << 20)
+#define TEMPORARY_NAMES 1000 /* as many as crashes may have left behind */
+
+/* A file that this call makes. All zero: none. */
+struct new_file {
+    struct addcow_io io; /* messages give it the name that was asked for */
+    char *temporary;     /* its name until it is published */
+};
+
+struct creation {
+    const char *path;
+    const struct addcow_create_options *options;
+    struct addcow_storage *storage;
+    struct addcow_header_bytes bytes; /* the encoded header */
+    struct addcow_metadata metadata;  /* decoded from it */
+    struct addcow_identities identities;
+    uint64_t image_length;
+    struct addcow_io replaced; /* the metadata file that goes, locked */
+    struct addcow_io image;    /* an image file that exists */
+    struct new_file new_image;
+    struct new_file new_metadata;
+    bool final; /* the new metadata file has replaced the old one: there is no way back */
+};
+
+/* ---- The header ---- */
+
+static size_t name_size(const char *name)
+{
+    return name ? strlen(name) : 0;
+}
+
+/* What the header could not even be encoded with. */
+static enum addcow_class check_options(const struct creation *creation, struct addcow_error *error)
+{
+    const struct addcow_create_options *options = creation->options;
+    const char *path = creation->path;
+    bool r9 = options->layout == ADDCOW_R9;
+    const char *format = options->backing_format;
+    if (r9 && !options->backing_name)
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "CRE-03", "%s: layout r9 needs a backing file", path);
+    if (options->backing_name && (!format || (strcmp(format, "raw") != 0 && strcmp(format, "add-cow") != 0)))
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-04", "%s: the backing format is neither raw nor add-cow",
+                           path);
+    if (r9 && (options->cluster_bits != ADDCOW_CLUSTER_BITS_DEFAULT || strcmp(format, "raw") != 0))
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "HR9-08",
+                           "%s: layout r9 has clusters of 65536 bytes and a raw backing file", path);
+    if (options->cluster_bits < ADDCOW_CLUSTER_BITS_MIN || options->cluster_bits > ADDCOW_CLUSTER_BITS_MAX)
+        return addcow_fail_rule(error, path, ADDCOW_RULE_CLUSTER_BITS);
+    return ADDCOW_OK;
+}
+
+static uint32_t header_size_of(const struct addcow_create_options *options)
+{
+    uint64_t cluster_size = addcow_cluster_size(options->cluster_bits);
+    if (options->layout == ADDCOW_R9 || cluster_size < ADDCOW_HEADER_MIN)
+        return ADDCOW_HEADER_MIN;
+    return (uint32_t)cluster_size;
+}
+
+/* Names that have no room (CRE-05). */
+static enum addcow_class check_names(const struct creation *creation, struct addcow_error *error)
+{
+    const struct addcow_create_options *options = creation->options;
+    size_t backing = name_size(options->backing_name);
+    size_t image = name_size(options->image_name);
+    size_t room = header_size_of(options) - ADDCOW_NAMES_OFFSET;
+    bool fits = options->layout == ADDCOW_R9 ? backing < ADDCOW_R9_NAME_SIZE && image < ADDCOW_R9_NAME_SIZE
+                                             : backing <= room && image <= room - backing;
+    if (fits)
+        return ADDCOW_OK;
+    return addcow_fail(error, ADDCOW_RANGE, 0, "CRE-05", "%s: the names of its files are too long for the header",
+                       creation->path);
+}
+
+static void describe_header(const struct addcow_create_options *options, struct addcow_header *header)
+{
+    uint32_t backing_size = (uint32_t)name_size(options->backing_name);
+    bool r9 = options->layout == ADDCOW_R9;
+    *header = (struct addcow_header){
+        .layout = options->layout,
+        .cluster_bits = options->cluster_bits,
+        .header_size = header_size_of(options),
+        .backing_offset = r9             ? ADDCOW_R9_BACKING_OFFSET
+                          : backing_size ? ADDCOW_NAMES_OFFSET
+                                         : 0,
+        .backing_size = backing_size,
+        .image_offset = r9 ? ADDCOW_R9_IMAGE_OFFSET : ADDCOW_NAMES_OFFSET + backing_size,
+        .image_size = (uint32_t)name_size(options->image_name),
+        .compatible_features = options->backing_name ? 0 : ADDCOW_ALL_ALLOCATED,
+        .image_format = "raw",
+    };
+    if (options->backing_name)
+        snprintf((char *)header->backing_format, ADDCOW_FORMAT_SIZE, "%s", options->backing_format);
+}
+
+/* Encodes the header and decodes it as open would. */
+static enum addcow_class make_header(struct creation *creation, struct addcow_error *error)
+{
+    const struct addcow_create_options *options = creation->options;
+    enum addcow_class code = check_options(creation, error);
+    if (code == ADDCOW_OK)
+        code = check_names(creation, error);
+    if (code != ADDCOW_OK)
+        return code;
+    struct addcow_header header;
+    describe_header(options, &header);
+    creation->bytes.data = calloc(1, header.header_size);
+    if (!creation->bytes.data)
+        return addcow_fail_memory(error, creation->path);
+    creation->bytes.count = header.header_size;
+    creation->bytes.file_length = header.header_size;
+    enum addcow_rule rule = addcow_encode(&header, (const uint8_t *)options->backing_name,
+                                          (const uint8_t *)(options->image_name ? options->image_name : ""),
+                                          creation->bytes.data, header.header_size);
+    if (rule != ADDCOW_RULE_NONE)
+        return addcow_fail_rule(error, creation->path, rule);
+    struct addcow_io named = {.path = (char *)(uintptr_t)creation->path};
+    return addcow_metadata_decode(&named, &creation->bytes, &creation->metadata, error);
+}
+
+/* ---- The files that are there ---- */
+
+/* Fails unless there is no file `path`. */
+static enum addcow_class check_absent(const struct creation *creation, const char *path, struct addcow_error *error)
+{
+    struct addcow_error found;
+    struct addcow_io io;
+    if (addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, &found) == ADDCOW_OK) {
+        addcow_io_close(&io, NULL);
+        return addcow_fail(error, ADDCOW_UNLINKABLE, EEXIST, "CRE-01", "%s", path);
+    }
+    if (found.errnum == ENOENT)
+        return ADDCOW_OK;
+    if (error)
+        *error = found;
+    return found.code;
+}
+
+/* Refuses to replace what is no add-cow file: it could be an image, or anything else that was not meant. */
+static enum addcow_class check_replaceable(const struct addcow_io *io, struct addcow_error *error)
+{
+    struct addcow_header_bytes bytes;
+    enum addcow_class code = addcow_header_read(io, &bytes, error);
+    if (code != ADDCOW_OK)
+        return code;
+    bool known = addcow_header_rule_holds(bytes.data, bytes.file_length, ADDCOW_RULE_LENGTH) &&
+                 addcow_header_rule_holds(bytes.data, bytes.file_length, ADDCOW_RULE_MAGIC);
+    free(bytes.data);
+    if (known)
+        return ADDCOW_OK;
+    return addcow_fail(error, ADDCOW_UNLINKABLE, 0, "CRE-01", "%s: is no add-cow file, and is not replaced", io->path);
+}
+
+/* Makes sure that the metadata file's name is free, or stands for a file that may be replaced. */
+static enum addcow_class link_target(struct creation *creation, struct addcow_error *error)
+{
+    struct addcow_error taken;
+    enum addcow_class code = check_absent(creation, creation->path, &taken);
+    if (code == ADDCOW_OK)
+        return ADDCOW_OK;
+    if (!creation->options->replace) {
+        if (error)
+            *error = taken;
+        return code;
+    }
+    struct addcow_io *io = &creation->replaced;
+    code = addcow_io_open(creation->storage, creation->path, ADDCOW_FILE_READWRITE, io, error);
+    if (code == ADDCOW_OK)
+        code = check_replaceable(io, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&creation->identities, io, error);
+    return code;
+}
+
+static bool all_zero(const uint8_t *bytes, uint64_t count)
+{
+    return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)count - 1) == 0);
+}
+
+/* Fails if the image holds anything but zeros, which the backing file would hide. */
+static enum addcow_class check_hidden_data(const struct creation *creation, struct addcow_error *error)
+{
+    uint8_t *buffer = malloc(CHUNK_SIZE);
+    if (!buffer)
+        return addcow_fail_memory(error, creation->image.path);
+    enum addcow_class code = ADDCOW_OK;
+    for (uint64_t offset = 0; offset < creation->image_length && code == ADDCOW_OK; offset += CHUNK_SIZE) {
+        uint64_t rest = creation->image_length - offset;
+        uint64_t part = rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
+        code = addcow_io_read(&creation->image, buffer, part, offset, error);
+        if (code == ADDCOW_OK && !all_zero(buffer, part))
+            code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
+                               "%s: holds data near offset %llu, which the backing file would hide",
+                               creation->image.path, (unsigned long long)offset);
+    }
+    free(buffer);
+    return code;
+}
+
+/* The image: there and fit to be one, or absent and to be made. */
+static enum addcow_class link_image(struct creation *creation, struct addcow_error *error)
+{
+    const struct addcow_create_options *options = creation->options;
+    const char *path = creation->metadata.image_path;
+    enum addcow_class code;
+    if (options->make_image) {
+        creation->image_length = options->image_size;
+        return check_absent(creation, path, error);
+    }
+    code = addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &creation->image, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&creation->identities, &creation->image, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_length(&creation->image, &creation->image_length, error);
+    return code;
+}
+
+/* The lengths, as open judges them when the metadata file is complete. */
+static enum addcow_class check_lengths(struct creation *creation, struct addcow_error *error)
+{
+    uint64_t size = creation->image_length;
+    struct addcow_metadata *metadata = &creation->metadata;
+    metadata->file_length = UINT64_MAX; /* only the size is in question: the length follows from it */
+    enum addcow_class code = addcow_metadata_check_lengths(metadata, creation->path, size, error);
+    if (code == ADDCOW_OK)
+        metadata->file_length = addcow_file_length(&metadata->header, size);
+    return code;
+}
+
+static enum addcow_class judge(struct creation *creation, struct addcow_error *error)
+{
+    const struct addcow_metadata *metadata = &creation->metadata;
+    enum addcow_class code = make_header(creation, error);
+    if (code == ADDCOW_OK)
+        code = link_target(creation, error);
+    if (code == ADDCOW_OK)
+        code = link_image(creation, error);
+    if (code == ADDCOW_OK)
+        code = check_lengths(creation, error);
+    if (code == ADDCOW_OK && metadata->backing_path)
+        code = addcow_links_add_backing(creation->storage, metadata, &creation->identities, error);
+    if (code == ADDCOW_OK && metadata->backing_path && !creation->options->make_image &&
+        !creation->options->hide_image_data)
+        code = check_hidden_data(creation, error);
+    /* Last, so that a chain that meets the file to be replaced is seen as that, and not as busy. */
+    if (code == ADDCOW_OK && creation->replaced.file)
+        code = addcow_io_lock(&creation->replaced, true, error);
+    return code;
+}
+
+/* ---- Writing ---- */
+
+/* The class of a failure to make a file or to give it its name. */
+static enum addcow_class making_class(int errnum)
+{
+    switch (errnum) {
+    case EEXIST:
+    case ENOENT:
+    case ENOTDIR:
+    case ENAMETOOLONG:
+        return ADDCOW_UNLINKABLE;
+    case ENOSPC:
+    case EDQUOT:
+        return ADDCOW_NOSPACE;
+    case EROFS:
+    case EACCES:
+    case EPERM:
+        return ADDCOW_READONLY;
+    default:
+        return ADDCOW_IO;
+    }
+}
+
+/* Makes an empty file with a temporary name in the directory of `path`. */
+static enum addcow_class make_temporary(const struct creation *creation, const char *path, struct new_file *file,
+                                        struct addcow_error *error)
+{
+    struct addcow_error failure = {.errnum = EEXIST};
+    enum addcow_class code = ADDCOW_READONLY;
+    for (unsigned i = 0; i < TEMPORARY_NAMES && code != ADDCOW_OK && failure.errnum == EEXIST; i++) {
+        char name[32];
+        snprintf(name, sizeof name, ".addcow-create-%u", i);
+        free(file->temporary);
+        file->temporary = addcow_resolve(path, name);
+        if (!file->temporary)
+            return addcow_fail_memory(error, path);
+        code = addcow_io_open(creation->storage, file->temporary, ADDCOW_FILE_CREATE, &file->io, &failure);
+    }
+    if (code != ADDCOW_OK) {
+        free(file->temporary);
+        file->temporary = NULL;
+        return addcow_fail(error, making_class(failure.errnum), failure.errnum, "",
+                           "%s: no file can be made in its directory", path);
+    }
+    /* Messages about the new file name the one that was asked for. */
+    char *name = strdup(path);
+    if (!name)
+        return addcow_fail_memory(error, path);
+    free(file->io.path);
+    file->io.path = name;
+    return ADDCOW_OK;
+}
+
+static enum addcow_class write_image(struct creation *creation, struct addcow_error *error)
+{
+    struct new_file *file = &creation->new_image;
+    enum addcow_class code = make_temporary(creation, creation->metadata.image_path, file, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_truncate(&file->io, creation->image_length, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&file->io, error);
+    return code;
+}
+
+/* Sets the bits of `clusters` clusters, which stand at `offset` of a file that has none set. */
+static enum addcow_class write_set_bits(const struct addcow_io *io, uint64_t offset, uint64_t clusters,
+                                        struct addcow_error *error)
+{
+    uint8_t *buffer = malloc(CHUNK_SIZE);
+    if (!buffer)
+        return addcow_fail_memory(error, io->path);
+    memset(buffer, 0xff, CHUNK_SIZE);
+    uint64_t whole = clusters / 8;
+    enum addcow_class code = ADDCOW_OK;
+    for (uint64_t at = 0; at < whole && code == ADDCOW_OK; at += CHUNK_SIZE) {
+        uint64_t part = whole - at < CHUNK_SIZE ? whole - at : CHUNK_SIZE;
+        code = addcow_io_write(io, buffer, part, offset + at, error);
+    }
+    if (code == ADDCOW_OK && clusters % 8 != 0) {
+        uint8_t last = (uint8_t)((1u << clusters % 8) - 1);
+        code = addcow_io_write(io, &last, 1, offset + whole, error);
+    }
+    free(buffer);
+    return code;
+}
+
+static enum addcow_class write_metadata(struct creation *creation, struct addcow_error *error)
+{
+    struct new_file *file = &creation->new_metadata;
+    const struct addcow_metadata *metadata = &creation->metadata;
+    const struct addcow_header *header = &metadata->header;
+    enum addcow_class code = make_temporary(creation, creation->path, file, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_truncate(&file->io, metadata->file_length, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_write(&file->io, creation->bytes.data, creation->bytes.count, 0, error);
+    if (code == ADDCOW_OK && !metadata->backing_path) {
+        uint64_t clusters = addcow_cluster_count(creation->image_length, addcow_cluster_size(header->cluster_bits));
+        code = write_set_bits(&file->io, header->header_size, clusters, error);
+    }
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&file->io, error);
+    return code;
+}
+
+/* ---- Publishing ---- */
+
+/* Whether the name `path` stands for the new file. */
+static bool has_name(const struct creation *creation, const struct new_file *file, const char *path)
+{
+    struct addcow_io io;
+    bool same = false;
+    if (!path || addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, NULL) != ADDCOW_OK)
+        return false;
+    bool known = addcow_io_same(&io, &file->io, &same, NULL) == ADDCOW_OK;
+    addcow_io_close(&io, NULL);
+    return known && same;
+}
+
+static enum addcow_class publish(const struct creation *creation, struct new_file *file, bool replace,
+                                 struct addcow_error *error)
+{
+    struct addcow_storage *storage = creation->storage;
+    int result;
+    do
+        result = storage->ops->rename(storage, file->temporary, file->io.path, replace);
+    while (result == -EINTR);
+    if (result == 0)
+        return ADDCOW_OK;
+    return addcow_fail(error, making_class(-result), -result, result == -EEXIST ? "CRE-01" : "", "%s", file->io.path);
+}
+
+static void remove_name(const struct creation *creation, const struct new_file *file, const char *path)
+{
+    if (has_name(creation, file, path))
+        creation->storage->ops->remove(creation->storage, path);
+}
+
+/* Closes the file and, after a failure, removes every name that this call has given it, and no other file's. */
+static void release(const struct creation *creation, struct new_file *file, bool keep)
+{
+    if (!keep && file->io.file) {
+        remove_name(creation, file, file->temporary);
+        remove_name(creation, file, file->io.path);
+    }
+    addcow_io_close(&file->io, NULL);
+    free(file->temporary);
+}
+
+static enum addcow_class create(struct creation *creation, struct addcow_error *error)
+{
+    enum addcow_class code = judge(creation, error);
+    if (code == ADDCOW_OK && creation->options->make_image)
+        code = write_image(creation, error);
+    if (code == ADDCOW_OK)
+        code = write_metadata(creation, error);
+    if (code == ADDCOW_OK && creation->options->make_image)
+        code = publish(creation, &creation->new_image, false, error);
+    if (code != ADDCOW_OK)
+        return code;
+    bool replace = creation->replaced.file != NULL;
+    code = publish(creation, &creation->new_metadata, replace, error);
+    creation->final = replace && has_name(creation, &creation->new_metadata, creation->path);
+    return code;
+}
+
+enum addcow_class addcow_create(const char *path, const struct addcow_create_options *options,
+                                struct addcow_storage *storage, struct addcow_error *error)
+{
+    assert(path && options);
+    struct creation creation = {
+        .path = path,
+        .options = options,
+        .storage = storage ? storage : addcow_posix_storage(),
+    };
+    enum addcow_class code = create(&creation, error);
+    bool keep = code == ADDCOW_OK || creation.final;
+    release(&creation, &creation.new_metadata, keep);
+    release(&creation, &creation.new_image, keep);
+    addcow_io_close(&creation.image, NULL);
+    addcow_io_close(&creation.replaced, NULL);
+    addcow_metadata_free(&creation.metadata);
+    free(creation.bytes.data);
+    return code;
+}
