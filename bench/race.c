@@ -1,0 +1,98 @@
+/*
+ * Comparing on a machine that is not quiet: many short slices of the contestants in turn, a ratio a round, the median of the ratios.
+ */
+#include "bench.h"
+
+#include <stdlib.h>
+
+uint64_t random_of(uint64_t seed, uint64_t index)
+{
+    /* The finaliser of splitmix64: every bit of the result depends on every bit of the sum. */
+    uint64_t x = seed * 0x9e3779b97f4a7c15u + index;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static double run_slice(const struct contestant *contestant, uint64_t seed)
+{
+    if (contestant->prepare)
+        contestant->prepare(contestant->context);
+    double time = team_run(contestant->team, contestant->run, contestant->context, seed);
+    if (contestant->finish)
+        contestant->finish(contestant->context);
+    return time;
+}
+
+static void run_round(struct race *race, const struct contestant *contestants, unsigned count, unsigned round)
+{
+    uint64_t seed = (uint64_t)round * count;
+    for (unsigned i = 0; i < count; i++)
+        race->times[i][round] = 0;
+    for (unsigned turn = 0; turn < 2 * count; turn++) {
+        unsigned position = turn < count ? turn : 2 * count - 1 - turn;
+        unsigned i = round % 2 == 0 ? position : count - 1 - position;
+        race->times[i][round] += run_slice(&contestants[i], seed + turn % count) / 2;
+    }
+}
+
+struct race race_run(const struct contestant *contestants, unsigned count, unsigned rounds)
+{
+    struct race race = {.rounds = rounds};
+    for (unsigned i = 0; i < count; i++) {
+        race.times[i] = calloc(rounds, sizeof *race.times[i]);
+        if (!race.times[i])
+            fail("out of memory");
+        run_slice(&contestants[i], i); /* warms up */
+    }
+    for (unsigned round = 0; round < rounds; round++)
+        run_round(&race, contestants, count, round);
+    return race;
+}
+
+void race_free(struct race *race)
+{
+    for (unsigned i = 0; i < CONTESTANTS_MAX; i++)
+        free(race->times[i]);
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+    double a = *(const double *)left;
+    double b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+struct spread spread_of(double *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return (struct spread){
+        .median = (values[(count - 1) / 2] + values[count / 2]) / 2,
+        .low = values[count / 4],
+        .high = values[count - 1 - count / 4],
+    };
+}
+
+struct spread race_ratio(const struct race *race, unsigned numerator, unsigned denominator)
+{
+    double *ratios = calloc(race->rounds, sizeof *ratios);
+    if (!ratios)
+        fail("out of memory");
+    for (unsigned i = 0; i < race->rounds; i++)
+        ratios[i] = race->times[numerator][i] / race->times[denominator][i];
+    struct spread spread = spread_of(ratios, race->rounds);
+    free(ratios);
+    return spread;
+}
+
+double race_median(const struct race *race, unsigned contestant)
+{
+    double *times = calloc(race->rounds, sizeof *times);
+    if (!times)
+        fail("out of memory");
+    for (unsigned i = 0; i < race->rounds; i++)
+        times[i] = race->times[contestant][i];
+    double median = spread_of(times, race->rounds).median;
+    free(times);
+    return median;
+}
