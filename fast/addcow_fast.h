@@ -108,12 +108,15 @@ enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_
  */
 enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error);
 
-/* Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. */
+/*
+ * Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. Durable after the next flush. A shrink cannot fail any more once the
+ * image is cut: a sync that fails after that is reported by the next flush [DUR-06, DUR-07].
+ */
 enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
  * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then fails with ADDCOW_IO and errnum
- * ECANCELED; nothing is lost [STR-03, CMT-03].
+ * ECANCELED; nothing is lost [STR-03, CMT-03]. During a commit it must not call other functions on the disk, as those would wait for the commit.
  */
 typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
 

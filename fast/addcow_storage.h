@@ -35,7 +35,10 @@ struct addcow_file_ops {
     int (*truncate)(struct addcow_file *file, uint64_t length);
     /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP: cannot. */
     int (*punch)(struct addcow_file *file, uint64_t offset, uint64_t size);
-    /* Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. */
+    /*
+     * Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. Again on the same opened file: changes the
+     * kind of its lock, and keeps the old one if that fails.
+     */
     int (*lock)(struct addcow_file *file, int exclusive);
     int (*identity)(struct addcow_file *file, struct addcow_identity *identity);
     /* Frees `file` even if it reports an error. */

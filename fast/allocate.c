@@ -1,0 +1,207 @@
+/*
+ * Allocating clusters: who may, and what goes into them.
+ *
+ * A request that finds clusters unallocated enters them as a *flight*, one range in a list under the allocation lock. Flights never overlap. A
+ * request waits only while somebody else has its first cluster in flight; of the rest it takes what is free up to the next
+ * flight, so it holds one range at a time and never waits while it holds one: there is no deadlock (CON-12). Having entered, it
+ * looks at the bits again, as another request may have allocated in between (CON-06). All I/O happens outside the lock, so
+ * allocations of different clusters go on in parallel (CON-08).
+ *
+ * The content of the clusters is complete in the image before their bits are set (CON-04). A cluster that the data covers only in part
+ * is put together in a buffer, from what the backing file has before and after the data, and stored by one write. Nothing
+ * is ever copied over data that a guest has written (CON-05), since the bit of such a cluster is set and then nobody copies.
+ */
+#include "addcow_disk.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNUSED_BUFFERS_MAX 8
+
+/* Waiting for a part of a huge request should not take long: it is allocated in pieces of this many bytes, or one cluster. */
+#define FLIGHT_BYTES_MAX ((uint64_t)64 << 20)
+
+void addcow_allocation_init(struct addcow *disk)
+{
+    sync_mutex_init(&disk->allocation.lock);
+    sync_cond_init(&disk->allocation.landed);
+    sync_mutex_init(&disk->buffers.lock);
+}
+
+void addcow_allocation_destroy(struct addcow *disk)
+{
+    assert(!disk->allocation.flights);
+    while (disk->buffers.unused) {
+        void *buffer = disk->buffers.unused;
+        memcpy(&disk->buffers.unused, buffer, sizeof(void *));
+        free(buffer);
+    }
+    sync_mutex_destroy(&disk->buffers.lock);
+    sync_cond_destroy(&disk->allocation.landed);
+    sync_mutex_destroy(&disk->allocation.lock);
+}
+
+/* ---- Flights ---- */
+
+static bool in_flight(const struct addcow_allocation *allocation, uint64_t cluster)
+{
+    for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
+        if (flight->first <= cluster && cluster <= flight->last)
+            return true;
+    }
+    return false;
+}
+
+/* The last cluster of [first, last] before the next flight; `first` is in none. */
+static uint64_t clip_to_free(const struct addcow_allocation *allocation, uint64_t first, uint64_t last)
+{
+    for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
+        if (flight->first > first && flight->first <= last)
+            last = flight->first - 1;
+    }
+    return last;
+}
+
+static uint64_t clip_to_maximum(const struct addcow *disk, uint64_t first, uint64_t last)
+{
+    uint64_t most = FLIGHT_BYTES_MAX >> disk->cluster_bits;
+    return last - first < most ? last : first + most - 1;
+}
+
+bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint64_t first, uint64_t last)
+{
+    struct addcow_allocation *allocation = &disk->allocation;
+    sync_lock(&allocation->lock);
+    while (in_flight(allocation, first)) {
+        allocation->waiters++;
+        sync_wait(&allocation->landed, &allocation->lock);
+        allocation->waiters--;
+    }
+    last = clip_to_free(allocation, first, clip_to_maximum(disk, first, last));
+    bool allocated;
+    uint64_t run_end;
+    /* Loads nothing and cannot fail: the clusters were looked at before. */
+    enum addcow_class code = addcow_bitmap_run(disk, first, last + 1, &allocated, &run_end, NULL);
+    assert(code == ADDCOW_OK);
+    (void)code;
+    if (!allocated) {
+        *flight = (struct addcow_flight){.first = first, .last = run_end - 1, .next = allocation->flights};
+        allocation->flights = flight;
+    }
+    sync_unlock(&allocation->lock);
+    return !allocated;
+}
+
+void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool filled)
+{
+    struct addcow_allocation *allocation = &disk->allocation;
+    sync_lock(&allocation->lock);
+    if (filled)
+        addcow_bitmap_set(disk, flight->first, flight->last + 1);
+    struct addcow_flight **link = &allocation->flights;
+    while (*link != flight)
+        link = &(*link)->next;
+    *link = flight->next;
+    if (allocation->waiters > 0)
+        sync_broadcast(&allocation->landed);
+    sync_unlock(&allocation->lock);
+}
+
+/* ---- Buffers ---- */
+
+uint8_t *addcow_buffer_get(struct addcow *disk)
+{
+    struct addcow_buffers *buffers = &disk->buffers;
+    sync_lock(&buffers->lock);
+    void *buffer = buffers->unused;
+    if (buffer) {
+        memcpy(&buffers->unused, buffer, sizeof(void *));
+        buffers->count--;
+    }
+    sync_unlock(&buffers->lock);
+    return buffer ? buffer : malloc((size_t)addcow_disk_cluster_size(disk));
+}
+
+void addcow_buffer_put(struct addcow *disk, uint8_t *buffer)
+{
+    struct addcow_buffers *buffers = &disk->buffers;
+    sync_lock(&buffers->lock);
+    bool keep = buffers->count < UNUSED_BUFFERS_MAX;
+    if (keep) {
+        memcpy(buffer, &buffers->unused, sizeof(void *));
+        buffers->unused = buffer;
+        buffers->count++;
+    }
+    sync_unlock(&buffers->lock);
+    if (!keep)
+        free(buffer);
+}
+
+/* ---- Filling ---- */
+
+/*
+ * Reads what virt has around [from, to) in the cluster [start, end) into the buffer that stands for the cluster. Where the part between is
+ * small, reading it along costs less than a second read.
+ */
+static enum addcow_class read_around(struct addcow *disk, uint64_t start, uint64_t end, uint64_t from, uint64_t to,
+                                     uint8_t *buffer, struct addcow_error *error)
+{
+    bool both = from > start && to < end;
+    if (both && to - from <= (end - start) / 2)
+        return addcow_disk_read_backing(disk, start, end - start, buffer, error);
+    enum addcow_class code = addcow_disk_read_backing(disk, start, from - start, buffer, error);
+    return code == ADDCOW_OK ? addcow_disk_read_backing(disk, to, end - to, buffer + (to - start), error) : code;
+}
+
+/* addcow_fill within the one cluster [start, end). */
+static enum addcow_class fill_partly(struct addcow *disk, uint64_t start, uint64_t end, uint64_t offset,
+                                     uint64_t length, const uint8_t *data, struct addcow_error *error)
+{
+    assert(start <= offset && length <= end - offset);
+    uint8_t *buffer = addcow_buffer_get(disk);
+    if (!buffer)
+        return addcow_fail_memory(error, disk->image.path);
+    enum addcow_class code = read_around(disk, start, end, offset, offset + length, buffer, error);
+    if (code == ADDCOW_OK) {
+        if (data)
+            memcpy(buffer + (offset - start), data, (size_t)length);
+        else
+            memset(buffer + (offset - start), 0, (size_t)length);
+        code = addcow_io_write(&disk->image, buffer, end - start, start, error);
+    }
+    addcow_buffer_put(disk, buffer);
+    return code;
+}
+
+enum addcow_class addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                  struct addcow_error *error)
+{
+    return data ? addcow_io_write(&disk->image, data, length, offset, error)
+                : addcow_io_zero(&disk->image, length, offset, error);
+}
+
+enum addcow_class addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                              struct addcow_error *error)
+{
+    uint64_t cluster_size = addcow_disk_cluster_size(disk);
+    uint64_t size = sync_load_acquire(&disk->size);
+    uint64_t limit = offset + length;
+    assert(limit <= size);
+    enum addcow_class code = ADDCOW_OK;
+    while (offset < limit && code == ADDCOW_OK) {
+        uint64_t start = offset - offset % cluster_size;
+        uint64_t end = size - start < cluster_size ? size : start + cluster_size;
+        uint64_t part;
+        if (offset > start || limit < end) {
+            part = (limit < end ? limit : end) - offset;
+            code = fill_partly(disk, start, end, offset, part, data, error);
+        } else {
+            part = limit == size ? limit - offset : limit - limit % cluster_size - offset;
+            code = addcow_disk_put(disk, offset, part, data, error);
+        }
+        offset += part;
+        data = data ? data + part : NULL;
+    }
+    return code;
+}

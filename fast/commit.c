@@ -1,0 +1,233 @@
+/*
+ * Commit, alone in the gate: copies the allocated clusters into the backing file, then clears the bits.
+ *
+ * Everything that can refuse it is judged before anything is written (CMT-02). Then, in this order: the clusters are copied, the
+ * backing file is made durable, "all allocated" is cleared and durable, the bits are cleared in the file and durable, and only
+ * then in memory (CMT-03). Once the backing file is durable a cluster reads the same whether its bit is set or not, so from then on any
+ * mixture of old and new bits is the same disk, after a crash as well as after a failure.
+ *
+ * The backing file is open for reading; the commit opens it again for writing, and puts that opening in its place while it runs. An add-cow
+ * backing file is written like any disk, and is locked exclusively meanwhile (LCK-03).
+ */
+#include "addcow_disk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define COPY_BYTES ((uint64_t)1 << 20)
+
+/* ---- What is to be copied ---- */
+
+/* The end of the last allocated cluster, clipped at the size; 0 if there is none. */
+static enum addcow_class find_allocated_end(struct addcow *disk, uint64_t *end, struct addcow_error *error)
+{
+    uint64_t count = disk->bitmap.cluster_count;
+    uint64_t size = sync_load_acquire(&disk->size);
+    *end = 0;
+    for (uint64_t position = 0; position < count;) {
+        bool allocated;
+        enum addcow_class code = addcow_bitmap_run(disk, position, count, &allocated, &position, error);
+        if (code != ADDCOW_OK)
+            return code;
+        if (allocated)
+            *end = position << disk->cluster_bits;
+    }
+    if (*end > size)
+        *end = size;
+    return ADDCOW_OK;
+}
+
+/* ---- The backing file, opened for writing ---- */
+
+/* What commit writes to: the raw backing file, or the image of the add-cow one. */
+static struct addcow_io *target_of(struct addcow *disk)
+{
+    return disk->lower ? &disk->lower->image : &disk->raw_backing;
+}
+
+static void swap(struct addcow_io *a, struct addcow_io *b)
+{
+    struct addcow_io saved = *a;
+    *a = *b;
+    *b = saved;
+}
+
+/* Opens the target again, for writing. */
+static enum addcow_class reopen(struct addcow *disk, struct addcow_io *writable, struct addcow_error *error)
+{
+    struct addcow_io *target = target_of(disk);
+    enum addcow_class code = addcow_io_open(disk->storage, target->path, ADDCOW_FILE_READWRITE, writable, error);
+    if (code != ADDCOW_OK)
+        return code;
+    bool same = false;
+    code = addcow_io_same(target, writable, &same, error);
+    if (code == ADDCOW_OK && !same)
+        code = addcow_fail(error, ADDCOW_UNLINKABLE, 0, "LNK-07", "%s: is another file than when the disk was opened",
+                           target->path);
+    if (code != ADDCOW_OK)
+        addcow_io_close(writable, NULL);
+    return code;
+}
+
+static enum addcow_class lock_lower(struct addcow *disk, bool exclusive, struct addcow_error *error)
+{
+    if (!disk->lower)
+        return ADDCOW_OK;
+    if (!disk->lower->file_writable)
+        return addcow_fail(error, ADDCOW_READONLY, 0, "CMT-02", "%s: the backing file cannot be written",
+                           disk->lower->file.path);
+    return addcow_io_lock(&disk->lower->file, exclusive, error);
+}
+
+/* Locks the target and puts a writable opening in its place; *original is what close_target puts back. */
+static enum addcow_class open_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
+{
+    enum addcow_class code = lock_lower(disk, true, error);
+    if (code != ADDCOW_OK)
+        return code;
+    code = reopen(disk, original, error);
+    if (code != ADDCOW_OK)
+        lock_lower(disk, false, NULL);
+    else
+        swap(target_of(disk), original);
+    return code;
+}
+
+static enum addcow_class close_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
+{
+    swap(target_of(disk), original);
+    enum addcow_class code = addcow_io_close(original, error);
+    enum addcow_class lock_code = lock_lower(disk, false, code == ADDCOW_OK ? error : NULL);
+    return code != ADDCOW_OK ? code : lock_code;
+}
+
+static enum addcow_class write_target(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                      struct addcow_error *error)
+{
+    return disk->lower ? addcow_disk_write(disk->lower, offset, length, data, error)
+                       : addcow_io_write(&disk->raw_backing, data, length, offset, error);
+}
+
+static enum addcow_class sync_target(struct addcow *disk, struct addcow_error *error)
+{
+    return disk->lower ? addcow_disk_flush(disk->lower, error) : addcow_io_sync(&disk->raw_backing, error);
+}
+
+/* ---- Copying ---- */
+
+struct copying {
+    uint8_t *buffer; /* COPY_BYTES */
+    uint64_t total;
+    addcow_progress *progress;
+    void *context;
+};
+
+/* Copies the allocated run [offset, limit). */
+static enum addcow_class copy_run(struct addcow *disk, const struct copying *copying, uint64_t offset, uint64_t limit,
+                                  struct addcow_error *error)
+{
+    while (offset < limit) {
+        uint64_t part = limit - offset < COPY_BYTES ? limit - offset : COPY_BYTES;
+        enum addcow_class code = addcow_io_read(&disk->image, copying->buffer, part, offset, error);
+        if (code == ADDCOW_OK)
+            code = write_target(disk, offset, part, copying->buffer, error);
+        offset += part;
+        if (code == ADDCOW_OK)
+            code =
+                addcow_disk_report_progress(disk, copying->progress, copying->context, offset, copying->total, error);
+        if (code != ADDCOW_OK)
+            return code;
+    }
+    return ADDCOW_OK;
+}
+
+static enum addcow_class copy_all(struct addcow *disk, const struct copying *copying, struct addcow_error *error)
+{
+    uint64_t count = disk->bitmap.cluster_count;
+    for (uint64_t position = 0; position < count;) {
+        bool allocated;
+        uint64_t end;
+        enum addcow_class code = addcow_bitmap_run(disk, position, count, &allocated, &end, error);
+        if (code == ADDCOW_OK && allocated) {
+            uint64_t limit = end << disk->cluster_bits;
+            code = copy_run(disk, copying, position << disk->cluster_bits,
+                            limit < copying->total ? limit : copying->total, error);
+        }
+        if (code != ADDCOW_OK)
+            return code;
+        position = end;
+    }
+    return sync_target(disk, error);
+}
+
+/* ---- Clearing ---- */
+
+static enum addcow_class clear_bits(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = ADDCOW_OK;
+    /* Also where memory says that the flag is clear: a stream that failed late may have left it in the file. */
+    if (disk->metadata.header.layout == ADDCOW_R20)
+        code = addcow_disk_set_all_allocated(disk, false, error);
+    if (code != ADDCOW_OK)
+        return code;
+    code = addcow_io_zero(&disk->file, (disk->bitmap.cluster_count + 7) / 8, disk->metadata.header.header_size, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&disk->file, error);
+    if (code == ADDCOW_OK)
+        addcow_bitmap_forget(disk);
+    else
+        addcow_bitmap_touch_all(disk);
+    return code;
+}
+
+/* ---- The whole ---- */
+
+/* Refuses what cannot be committed (CMT-02); *total is how far the copying goes. */
+static enum addcow_class prepare(struct addcow *disk, uint64_t *total, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_disk_check_image(disk, error);
+    if (code == ADDCOW_OK && !disk->lower && !disk->raw_backing.file)
+        code = addcow_disk_open_backing(disk, error);
+    if (code == ADDCOW_OK)
+        code = find_allocated_end(disk, total, error);
+    if (code == ADDCOW_OK && *total > disk->backing_length)
+        code = addcow_fail(error, ADDCOW_RANGE, 0, "CMT-02",
+                           "%s: at %" PRIu64 ": the backing file ends before the allocated clusters",
+                           disk->metadata.backing_path, disk->backing_length);
+    return code;
+}
+
+static enum addcow_class commit(struct addcow *disk, struct copying *copying, struct addcow_error *error)
+{
+    struct addcow_io original;
+    enum addcow_class code = prepare(disk, &copying->total, error);
+    if (code == ADDCOW_OK)
+        code = open_target(disk, &original, error);
+    if (code != ADDCOW_OK)
+        return code;
+    code = copy_all(disk, copying, error);
+    if (code == ADDCOW_OK)
+        code = clear_bits(disk, error);
+    enum addcow_class close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
+    return code != ADDCOW_OK ? code : close_code;
+}
+
+enum addcow_class addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                struct addcow_error *error)
+{
+    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    if (code != ADDCOW_OK)
+        return code;
+    if (!disk->metadata.backing_name)
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "CMT-02", "%s: there is no backing file to commit into",
+                           disk->file.path);
+    struct copying copying = {.progress = progress, .context = context, .buffer = malloc(COPY_BYTES)};
+    if (!copying.buffer)
+        return addcow_fail_memory(error, disk->file.path);
+    addcow_gate_enter_exclusive(&disk->gate);
+    code = commit(disk, &copying, error);
+    addcow_gate_leave_exclusive(&disk->gate);
+    free(copying.buffer);
+    return code;
+}

@@ -1,0 +1,210 @@
+/*
+ * Flush: what makes requests durable, and in which order.
+ *
+ * A flush *cycle* (1) takes the dirty blocks of the bitmap and snapshots them, (2) syncs the image, (3) writes the snapshots to the metadata file,
+ * (4) syncs that. A snapshot holds no bit that was set after it was taken, so every bit that is written exposes bytes which step
+ * 2 has made durable (DUR-03). Without a dirty block the cycle ends after step 2 (DUR-09).
+ *
+ * Flushes join: each needs a cycle that starts after it was called (DUR-05), and whoever finds no cycle running runs one for all who wait by then. Those
+ * who come meanwhile wait for the next one. The result of a cycle, good or bad, goes to everyone it was run for (DUR-06).
+ *
+ * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them again. When the image
+ * cannot be synced, the operating system may have dropped the data: no flush succeeds any more, and no bit is ever written (DUR-07).
+ */
+#include "addcow_disk.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A flush that waits for a cycle. On the stack of its thread; under the flushing lock. */
+struct addcow_flush_waiter {
+    uint64_t cycle; /* the first one that is good for it */
+    bool done;
+    enum addcow_class code;
+    struct addcow_error error;
+    struct addcow_flush_waiter *next;
+};
+
+void addcow_flushing_init(struct addcow *disk)
+{
+    sync_mutex_init(&disk->flushing.lock);
+    sync_cond_init(&disk->flushing.finished);
+}
+
+void addcow_flushing_destroy(struct addcow *disk)
+{
+    sync_cond_destroy(&disk->flushing.finished);
+    sync_mutex_destroy(&disk->flushing.lock);
+}
+
+/* ---- The image ---- */
+
+enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
+{
+    uint64_t errnum = sync_load(&disk->flushing.image_lost);
+    if (errnum == 0)
+        return ADDCOW_OK;
+    return addcow_fail(error, ADDCOW_IO, (int)errnum, "DUR-07", "%s: an earlier sync of the image failed",
+                       disk->image.path);
+}
+
+enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_disk_check_image(disk, error);
+    if (code != ADDCOW_OK)
+        return code;
+    struct addcow_error failure;
+    code = addcow_io_sync(&disk->image, &failure);
+    if (code != ADDCOW_OK) {
+        sync_store(&disk->flushing.image_lost, (uint64_t)failure.errnum);
+        if (error)
+            *error = failure;
+    }
+    return code;
+}
+
+/* ---- The bitmap ---- */
+
+static void snapshot_block(const struct addcow_block *block, uint64_t *snapshot)
+{
+    for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++)
+        snapshot[i] = htole64(sync_load_acquire(&block->words[i]));
+}
+
+/* One snapshot after another, in the order of the list. Null: no memory. */
+static uint64_t *take_snapshots(const struct addcow_block *taken, uint64_t count)
+{
+    if (count > SIZE_MAX / ADDCOW_BLOCK_BYTES)
+        return NULL;
+    uint64_t *snapshots = malloc((size_t)count * ADDCOW_BLOCK_BYTES);
+    if (!snapshots)
+        return NULL;
+    uint64_t *next = snapshots;
+    for (const struct addcow_block *block = taken; block; block = block->next_taken) {
+        snapshot_block(block, next);
+        next += ADDCOW_BLOCK_WORDS;
+    }
+    return snapshots;
+}
+
+static enum addcow_class write_snapshots(struct addcow *disk, const struct addcow_block *taken,
+                                         const uint64_t *snapshots, struct addcow_error *error)
+{
+    uint64_t bitmap_bytes = (disk->bitmap.cluster_count + 7) / 8;
+    for (const struct addcow_block *block = taken; block; block = block->next_taken) {
+        uint64_t start = block->index * ADDCOW_BLOCK_BYTES;
+        uint64_t rest = bitmap_bytes - start;
+        enum addcow_class code =
+            addcow_io_write(&disk->file, snapshots, rest < ADDCOW_BLOCK_BYTES ? rest : ADDCOW_BLOCK_BYTES,
+                            disk->metadata.header.header_size + start, error);
+        if (code != ADDCOW_OK)
+            return code;
+        snapshots += ADDCOW_BLOCK_WORDS;
+    }
+    return addcow_io_sync(&disk->file, error);
+}
+
+static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_block *taken, uint64_t count,
+                                      struct addcow_error *error)
+{
+    uint64_t *snapshots = take_snapshots(taken, count);
+    if (!snapshots)
+        return addcow_fail_memory(error, disk->file.path);
+    enum addcow_class code = addcow_disk_sync_image(disk, error);
+    if (code == ADDCOW_OK)
+        code = write_snapshots(disk, taken, snapshots, error);
+    free(snapshots);
+    return code;
+}
+
+/* ---- Cycles ---- */
+
+static enum addcow_class run_cycle(struct addcow *disk, struct addcow_error *error)
+{
+    uint64_t count;
+    struct addcow_block *taken = addcow_bitmap_take_dirty(disk, &count);
+    if (!taken)
+        return addcow_disk_sync_image(disk, error);
+    enum addcow_class code = flush_blocks(disk, taken, count, error);
+    if (code != ADDCOW_OK)
+        addcow_bitmap_give_back(disk, taken);
+    return code;
+}
+
+/* Runs a cycle for all who wait. Called, and returns, with the flushing lock held. */
+static void lead_cycle(struct addcow *disk)
+{
+    struct addcow_flushing *flushing = &disk->flushing;
+    struct addcow_error error = {0};
+    flushing->running = true;
+    uint64_t cycle = ++flushing->started;
+    sync_unlock(&flushing->lock);
+    enum addcow_class code = run_cycle(disk, &error);
+    sync_lock(&flushing->lock);
+    flushing->running = false;
+    struct addcow_flush_waiter **link = &flushing->waiters;
+    while (*link) {
+        struct addcow_flush_waiter *waiter = *link;
+        if (waiter->cycle > cycle) {
+            link = &waiter->next;
+            continue;
+        }
+        *link = waiter->next;
+        waiter->code = code;
+        if (code != ADDCOW_OK)
+            waiter->error = error;
+        waiter->done = true;
+    }
+    sync_broadcast(&flushing->finished);
+}
+
+enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *error)
+{
+    struct addcow_flushing *flushing = &disk->flushing;
+    struct addcow_flush_waiter self;
+    sync_lock(&flushing->lock);
+    self.cycle = flushing->started + 1;
+    self.done = false;
+    self.next = flushing->waiters;
+    flushing->waiters = &self;
+    while (!self.done) {
+        if (flushing->running)
+            sync_wait(&flushing->finished, &flushing->lock);
+        else
+            lead_cycle(disk);
+    }
+    sync_unlock(&flushing->lock);
+    if (self.code != ADDCOW_OK && error)
+        *error = self.error;
+    return self.code;
+}
+
+enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error)
+{
+    if (disk->read_only)
+        return ADDCOW_OK;
+    unsigned stripe = addcow_gate_enter(&disk->gate);
+    enum addcow_class code = addcow_disk_flush(disk, error);
+    addcow_gate_leave(&disk->gate, stripe);
+    return code;
+}
+
+/* ---- "All allocated" ---- */
+
+enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error)
+{
+    assert(disk->metadata.header.layout == ADDCOW_R20);
+    uint64_t features = sync_load_acquire(&disk->compatible_features) & ~(uint64_t)ADDCOW_ALL_ALLOCATED;
+    if (value)
+        features |= ADDCOW_ALL_ALLOCATED;
+    uint64_t stored = htole64(features);
+    enum addcow_class code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&disk->file, error);
+    if (code == ADDCOW_OK)
+        sync_store_release(&disk->compatible_features, features);
+    return code;
+}

@@ -1,0 +1,236 @@
+/*
+ * Opening a disk with all files below it, and closing.
+ *
+ * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock, its header, the
+ * image, the lengths, the backing file. The identity comes before the lock, so that a chain that meets itself is named as such and not
+ * as busy (LNK-07). Nothing is written (ERR-06).
+ *
+ * Files of lower levels are opened for reading, with one exception: a commit into an add-cow backing file needs an exclusive lock on it (LCK-03), and a
+ * lock can be raised only on the open file that has it, and only if that is open for writing. So the metadata file right below a writable
+ * disk is opened for writing where that is possible. Nothing but commit makes use of it.
+ */
+#include "addcow_disk.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum role {
+    ROLE_WRITABLE,  /* the disk itself, opened for writing */
+    ROLE_READ_ONLY, /* the disk itself opened read-only, or a lower level */
+    ROLE_COMMITTED, /* the level below a writable disk */
+};
+
+/* What the levels of one opening share. */
+struct opening {
+    struct addcow_storage *storage;
+    struct addcow_identities identities;
+    unsigned levels;
+};
+
+static enum addcow_class open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
+                                   struct addcow_error *error);
+
+/* ---- Closing ---- */
+
+static enum addcow_class first_of(enum addcow_class first, enum addcow_class second)
+{
+    return first != ADDCOW_OK ? first : second;
+}
+
+/* Closes what is open and frees the handle. Reports the first error. */
+static enum addcow_class destroy(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = disk->lower ? destroy(disk->lower, error) : ADDCOW_OK;
+    code = first_of(code, addcow_io_close(&disk->raw_backing, code == ADDCOW_OK ? error : NULL));
+    code = first_of(code, addcow_io_close(&disk->image, code == ADDCOW_OK ? error : NULL));
+    code = first_of(code, addcow_io_close(&disk->file, code == ADDCOW_OK ? error : NULL));
+    addcow_bitmap_destroy(disk);
+    addcow_metadata_free(&disk->metadata);
+    addcow_flushing_destroy(disk);
+    addcow_allocation_destroy(disk);
+    addcow_gate_destroy(&disk->gate);
+    free(disk);
+    return code;
+}
+
+enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_flush(disk, error);
+    return first_of(code, destroy(disk, code == ADDCOW_OK ? error : NULL));
+}
+
+/* ---- Opening ---- */
+
+static enum addcow_class open_file(struct addcow *disk, const char *path, enum role role, struct addcow_error *error)
+{
+    if (role == ROLE_COMMITTED &&
+        addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, NULL) == ADDCOW_OK) {
+        disk->file_writable = true;
+        return ADDCOW_OK;
+    }
+    disk->file_writable = role == ROLE_WRITABLE;
+    return addcow_io_open(disk->storage, path, disk->file_writable ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ,
+                          &disk->file, error);
+}
+
+static enum addcow_class open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                       struct addcow_error *error)
+{
+    enum addcow_class code = open_file(disk, path, role, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&opening->identities, &disk->file, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_lock(&disk->file, role == ROLE_WRITABLE, error);
+    if (code == ADDCOW_OK)
+        code = addcow_metadata_load(&disk->file, &disk->metadata, error);
+    if (code != ADDCOW_OK)
+        return code;
+    disk->cluster_bits = disk->metadata.header.cluster_bits;
+    uint64_t features = disk->metadata.header.compatible_features;
+    sync_store_release(&disk->compatible_features, disk->metadata.header.layout == ADDCOW_R9 ? 0 : features);
+    return ADDCOW_OK;
+}
+
+static enum addcow_class open_image(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+{
+    enum addcow_open_mode mode = disk->read_only ? ADDCOW_FILE_READ : ADDCOW_FILE_READWRITE;
+    uint64_t size = 0;
+    enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.image_path, mode, &disk->image, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&opening->identities, &disk->image, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_length(&disk->image, &size, error);
+    if (code == ADDCOW_OK)
+        code = addcow_metadata_check_lengths(&disk->metadata, disk->file.path, size, error);
+    sync_store_release(&disk->size, size);
+    return code;
+}
+
+static enum addcow_class open_raw_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+{
+    struct addcow_io io;
+    enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.backing_path, ADDCOW_FILE_READ, &io, error);
+    if (code != ADDCOW_OK)
+        return code;
+    uint64_t length = 0;
+    code = addcow_identities_add(&opening->identities, &io, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_length(&io, &length, error);
+    if (code != ADDCOW_OK) {
+        addcow_io_close(&io, NULL);
+        return code;
+    }
+    disk->raw_backing = io;
+    disk->backing_length = length;
+    return ADDCOW_OK;
+}
+
+static enum addcow_class open_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+{
+    assert(!disk->lower && !disk->raw_backing.file);
+    if (!addcow_backing_is_addcow(&disk->metadata.header))
+        return open_raw_backing(disk, opening, error);
+    enum role role = disk->read_only ? ROLE_READ_ONLY : ROLE_COMMITTED;
+    struct addcow *lower;
+    enum addcow_class code = open_disk(opening, disk->metadata.backing_path, role, &lower, error);
+    if (code != ADDCOW_OK)
+        return code;
+    disk->lower = lower;
+    disk->backing_length = sync_load_acquire(&lower->size);
+    return ADDCOW_OK;
+}
+
+enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error)
+{
+    struct opening opening = {.storage = disk->storage, .levels = 1};
+    enum addcow_class code = addcow_identities_add(&opening.identities, &disk->file, error);
+    if (code == ADDCOW_OK)
+        code = addcow_identities_add(&opening.identities, &disk->image, error);
+    return code == ADDCOW_OK ? open_backing(disk, &opening, error) : code;
+}
+
+static enum addcow_class open_all(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                  struct addcow_error *error)
+{
+    enum addcow_class code = open_metadata(disk, opening, path, role, error);
+    if (code == ADDCOW_OK)
+        code = open_image(disk, opening, error);
+    /* LNK-10 */
+    if (code == ADDCOW_OK && disk->metadata.backing_name && !addcow_disk_all_allocated(disk))
+        code = open_backing(disk, opening, error);
+    if (code == ADDCOW_OK)
+        code = addcow_bitmap_init(
+            disk, addcow_cluster_count(sync_load_acquire(&disk->size), addcow_disk_cluster_size(disk)), error);
+    return code;
+}
+
+static enum addcow_class open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
+                                   struct addcow_error *error)
+{
+    if (opening->levels == ADDCOW_CHAIN_MAX)
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: the chain has more than %d metadata files",
+                           path, ADDCOW_CHAIN_MAX);
+    opening->levels++;
+    struct addcow *opened = calloc(1, sizeof *opened);
+    if (!opened)
+        return addcow_fail_memory(error, path);
+    opened->storage = opening->storage;
+    opened->read_only = role != ROLE_WRITABLE;
+    addcow_gate_init(&opened->gate);
+    addcow_allocation_init(opened);
+    addcow_flushing_init(opened);
+    enum addcow_class code = open_all(opened, opening, path, role, error);
+    if (code != ADDCOW_OK) {
+        destroy(opened, NULL);
+        return code;
+    }
+    *disk = opened;
+    return ADDCOW_OK;
+}
+
+enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
+                              struct addcow **disk, struct addcow_error *error)
+{
+    struct opening opening = {.storage = storage ? storage : addcow_posix_storage()};
+    return open_disk(&opening, path, flags == ADDCOW_OPEN_READWRITE ? ROLE_WRITABLE : ROLE_READ_ONLY, disk, error);
+}
+
+/* ---- What an opened disk is ---- */
+
+static unsigned depth_below(const struct addcow *disk)
+{
+    unsigned depth = 0;
+    for (const struct addcow *lower = disk->lower; lower; lower = lower->lower)
+        depth++;
+    return depth;
+}
+
+void addcow_get_info(struct addcow *disk, struct addcow_info *info)
+{
+    unsigned stripe = addcow_gate_enter(&disk->gate);
+    const struct addcow_metadata *metadata = &disk->metadata;
+    *info = (struct addcow_info){
+        .layout = metadata->header.layout == ADDCOW_R9 ? ADDCOW_R9 : ADDCOW_R20,
+        .virtual_size = sync_load_acquire(&disk->size),
+        .cluster_size = (uint32_t)addcow_disk_cluster_size(disk),
+        .all_allocated = addcow_disk_all_allocated(disk),
+        .read_only = disk->read_only,
+        .features = metadata->header.features,
+        .compatible_features = sync_load_acquire(&disk->compatible_features),
+        .image_name = metadata->image_name,
+        .image_path = metadata->image_path,
+        .image_format = (const char *)metadata->header.image_format,
+        .backing_name = metadata->backing_name,
+        .backing_path = metadata->backing_path,
+        .backing_format = metadata->backing_name ? (const char *)metadata->header.backing_format : NULL,
+        .backing_length = disk->backing_length,
+        .chain_depth = depth_below(disk),
+    };
+    addcow_gate_leave(&disk->gate, stripe);
+}
+
+uint64_t addcow_size(struct addcow *disk)
+{
+    return sync_load_acquire(&disk->size);
+}

@@ -1,0 +1,146 @@
+/*
+ * Stream: allocates every cluster beside other requests, then sets "all allocated".
+ *
+ * It goes over the disk in short steps, each a request of its own: it enters the gate, takes a few unallocated clusters as a flight like a
+ * write does, copies them from the backing file, publishes them, and leaves. So it waits for guest writes to the same clusters
+ * and never copies over them (CON-11), resize and commit get in between two steps, and stopping it anywhere loses nothing
+ * (STR-03). Clusters that hold only zeros are punched, so a sparse backing file gives a sparse image.
+ *
+ * As the disk may have grown or been committed meanwhile, it looks at all bits again at the end, and then, still in the gate, makes them
+ * durable and sets the flag (DUR-08).
+ */
+#include "addcow_disk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is copied at once, if a cluster is not larger: long enough to be fast, short enough for a guest to wait for. */
+#define STEP_BYTES ((uint64_t)256 << 10)
+
+/* How far ahead one step looks for the end of a run. */
+#define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
+
+enum addcow_class addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
+                                              uint64_t done, uint64_t total, struct addcow_error *error)
+{
+    if (!progress || progress(context, done, total))
+        return ADDCOW_OK;
+    return addcow_fail(error, ADDCOW_IO, ECANCELED, "", "%s: at %" PRIu64 ": stopped", disk->file.path, done);
+}
+
+static uint64_t step_bytes(const struct addcow *disk)
+{
+    uint64_t cluster_size = addcow_disk_cluster_size(disk);
+    return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
+}
+
+static bool all_zero(const uint8_t *buffer, uint64_t length)
+{
+    return length == 0 || (buffer[0] == 0 && memcmp(buffer, buffer + 1, (size_t)length - 1) == 0);
+}
+
+/* Gives the clusters of a flight their content. They lie wholly past the backing file's end, or fit into the buffer. */
+static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight *flight, uint8_t *buffer,
+                                 struct addcow_error *error)
+{
+    uint64_t size = sync_load_acquire(&disk->size);
+    uint64_t start = flight->first << disk->cluster_bits;
+    uint64_t end = (flight->last + 1) << disk->cluster_bits;
+    if (end > size)
+        end = size;
+    if (start >= disk->backing_length)
+        return addcow_disk_put(disk, start, end - start, NULL, error);
+    enum addcow_class code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
+    if (code != ADDCOW_OK)
+        return code;
+    return addcow_disk_put(disk, start, end - start, all_zero(buffer, end - start) ? NULL : buffer, error);
+}
+
+/* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was faster. */
+static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
+{
+    uint64_t limit = disk->bitmap.cluster_count;
+    if (limit - *position > STEP_CLUSTERS_MAX)
+        limit = *position + STEP_CLUSTERS_MAX;
+    bool allocated;
+    uint64_t end;
+    enum addcow_class code = addcow_bitmap_run(disk, *position, limit, &allocated, &end, error);
+    if (code != ADDCOW_OK)
+        return code;
+    if (allocated) {
+        *position = end;
+        return ADDCOW_OK;
+    }
+    uint64_t most = step_bytes(disk) >> disk->cluster_bits;
+    if (*position << disk->cluster_bits < disk->backing_length && end - *position > most)
+        end = *position + most;
+    struct addcow_flight flight;
+    if (!addcow_flight_begin(disk, &flight, *position, end - 1))
+        return ADDCOW_OK;
+    code = copy_up(disk, &flight, buffer, error);
+    addcow_flight_end(disk, &flight, code == ADDCOW_OK);
+    if (code == ADDCOW_OK)
+        *position = flight.last + 1;
+    return code;
+}
+
+/* Goes once over the disk. */
+static enum addcow_class pass(struct addcow *disk, uint8_t *buffer, addcow_progress *progress, void *context,
+                              struct addcow_error *error)
+{
+    uint64_t position = 0;
+    for (bool more = true; more;) {
+        unsigned stripe = addcow_gate_enter(&disk->gate);
+        enum addcow_class code = ADDCOW_OK;
+        if (position < disk->bitmap.cluster_count)
+            code = step(disk, &position, buffer, error);
+        more = position < disk->bitmap.cluster_count;
+        uint64_t total = sync_load_acquire(&disk->size);
+        addcow_gate_leave(&disk->gate, stripe);
+        uint64_t done = more ? position << disk->cluster_bits : total;
+        if (code == ADDCOW_OK)
+            code = addcow_disk_report_progress(disk, progress, context, done, total, error);
+        if (code != ADDCOW_OK)
+            return code;
+    }
+    return ADDCOW_OK;
+}
+
+/* Sets "all allocated" if every cluster is; *complete says so. */
+static enum addcow_class finish(struct addcow *disk, bool *complete, struct addcow_error *error)
+{
+    unsigned stripe = addcow_gate_enter(&disk->gate);
+    uint64_t count = disk->bitmap.cluster_count;
+    bool allocated = true;
+    uint64_t end = count;
+    enum addcow_class code = ADDCOW_OK;
+    if (count > 0)
+        code = addcow_bitmap_run(disk, 0, count, &allocated, &end, error);
+    *complete = allocated && end == count;
+    if (code == ADDCOW_OK && *complete)
+        code = addcow_disk_flush(disk, error);
+    if (code == ADDCOW_OK && *complete && disk->metadata.header.layout == ADDCOW_R20)
+        code = addcow_disk_set_all_allocated(disk, true, error);
+    addcow_gate_leave(&disk->gate, stripe);
+    return code;
+}
+
+enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                struct addcow_error *error)
+{
+    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    if (code != ADDCOW_OK)
+        return code;
+    uint8_t *buffer = malloc((size_t)step_bytes(disk));
+    if (!buffer)
+        return addcow_fail_memory(error, disk->image.path);
+    for (bool complete = false; code == ADDCOW_OK && !complete;) {
+        code = pass(disk, buffer, progress, context, error);
+        if (code == ADDCOW_OK)
+            code = finish(disk, &complete, error);
+    }
+    free(buffer);
+    return code;
+}
