@@ -12,11 +12,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_create, &command_info,    &command_check,  &command_map,    &command_read,   &command_write,
@@ -214,9 +216,21 @@ static int print_usage(void)
 /* What was printed has to arrive: a full disk or a closed pipe is a failure like any other. */
 static int finish_output(int code)
 {
-    if (ferror(stdout) || fflush(stdout) != 0 || fclose(stdout) != 0)
-        return complain("standard output: %s", strerror(errno));
-    return code;
+    if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0)
+        return code;
+    bool reported = code == EXIT_FAILED || code == EXIT_USAGE;
+    return reported ? code : complain("standard output: %s", strerror(errno));
+}
+
+/*
+ * Takes the numbers of standard streams that were closed, so that no file of a disk gets them and is printed into.
+ * Using such a stream still fails, as /dev/null is opened for the other direction.
+ */
+static void occupy_standard_streams(void)
+{
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            exit(EXIT_FAILED);
 }
 
 static int dispatch(int argc, char **argv)
@@ -238,6 +252,9 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write that meets it */
+    occupy_standard_streams();
+    /* A closed pipe or a limit on file sizes is an error of the write that meets it. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return finish_output(dispatch(argc, argv));
 }

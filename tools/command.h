@@ -83,6 +83,9 @@ int complain_usage(const char *command, const char *format, ...) __attribute__((
 /* Prints a failure of the engine with its class and clause. Returns EXIT_FAILED. */
 int complain_error(const struct addcow_error *error);
 
+/* The same, and `more` behind it in the same line. */
+int complain_error_and(const struct addcow_error *error, const char *more);
+
 /* Prints to standard output with control characters made harmless, unless they are newlines of the format itself. */
 void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

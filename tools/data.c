@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,8 +209,22 @@ static uint64_t input_length(const struct stream *in)
     return status.st_size > position ? (uint64_t)(status.st_size - position) : 0;
 }
 
-/* Reads until `count` bytes or the end of the input. */
-static int get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got)
+/* Fills *error with a failure that is not the engine's, and returns its class. */
+static enum addcow_class fail_input(struct addcow_error *error, enum addcow_class code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static enum addcow_class fail_input(struct addcow_error *error, enum addcow_class code, const char *format, ...)
+{
+    *error = (struct addcow_error){.code = code};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* Reads until `count` bytes or the end of the input; *got tells how far that came, also after a failure. */
+static enum addcow_class get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got,
+                                   struct addcow_error *error)
 {
     *got = 0;
     while (*got < count) {
@@ -217,64 +232,69 @@ static int get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size
         if (part < 0 && errno == EINTR)
             continue;
         if (part < 0)
-            return complain("%s: %s", in->name, strerror(errno));
+            return fail_input(error, ADDCOW_IO, "%s: %s", in->name, strerror(errno));
         if (part == 0)
             break;
         *got += (size_t)part;
     }
-    return EXIT_OK;
+    return ADDCOW_OK;
 }
 
 /*
  * One chunk from the input to the disk. *more becomes whether the input may hold more. Data that goes past the end of
  * the disk is written as far as the disk reaches.
  */
-static int write_chunk(struct addcow *disk, uint64_t *offset, uint8_t *buffer, const struct stream *in, bool *more)
+static enum addcow_class write_chunk(struct addcow *disk, uint64_t *offset, uint8_t *buffer, const struct stream *in,
+                                     bool *more, struct addcow_error *error)
 {
     size_t wanted = (size_t)chunk_at(*offset);
     size_t got;
-    int code = get_chunk(in, buffer, wanted, &got);
+    enum addcow_class input = get_chunk(in, buffer, wanted, &got, error);
     uint64_t rest = addcow_size(disk) - *offset;
     uint64_t part = got < rest ? got : rest;
-    struct addcow_error error;
-    if (part > 0 && addcow_write(disk, *offset, part, buffer, &error) != ADDCOW_OK)
-        return complain_error(&error);
+    if (part > 0) {
+        struct addcow_error failure;
+        if (addcow_write(disk, *offset, part, buffer, &failure) != ADDCOW_OK) {
+            *error = failure;
+            return failure.code;
+        }
+    }
     *offset += part;
     *more = got == wanted;
-    if (code == EXIT_OK && got > part) {
-        code = complain("%s: the input goes past the end of the disk (%" PRIu64 " bytes) (%s)", in->name,
-                        addcow_size(disk), addcow_class_name(ADDCOW_RANGE));
-    }
-    return code;
+    if (input == ADDCOW_OK && got > part)
+        return fail_input(error, ADDCOW_RANGE, "%s: the input goes past the end of the disk (%" PRIu64 " bytes)",
+                          in->name, addcow_size(disk));
+    return input;
 }
 
-/* Copies the input to the disk until it ends. *written tells how far that came. */
-static int write_chunks(struct addcow *disk, uint64_t offset, const struct stream *in, uint64_t *written)
+/* Copies the input to the disk until it ends. */
+static int write_chunks(struct addcow *disk, uint64_t offset, const struct stream *in)
 {
     uint8_t *buffer = malloc(CHUNK);
     if (!buffer)
         return complain("%s: %s", in->name, strerror(errno));
     uint64_t position = offset;
     bool more = true;
-    int code = EXIT_OK;
-    while (more && code == EXIT_OK)
-        code = write_chunk(disk, &position, buffer, in, &more);
-    *written = position - offset;
+    struct addcow_error error;
+    enum addcow_class code = ADDCOW_OK;
+    while (more && code == ADDCOW_OK)
+        code = write_chunk(disk, &position, buffer, in, &more, &error);
     free(buffer);
-    return code;
+    if (code == ADDCOW_OK)
+        return EXIT_OK;
+    char written[64];
+    snprintf(written, sizeof(written), "; the first %" PRIu64 " bytes were written", position - offset);
+    return complain_error_and(&error, written);
 }
 
 static int write_input(const struct options *options, struct addcow *disk, uint64_t offset, const struct stream *in)
 {
     uint64_t size = addcow_size(disk);
-    uint64_t length = input_length(in);
-    if (!within(offset, length == NO_SIZE ? 0 : length, size))
-        return complain_range(options->operand[0], offset, length == NO_SIZE ? 0 : length, size);
-    uint64_t written = 0;
-    int code = write_chunks(disk, offset, in, &written);
-    if (code != EXIT_OK)
-        complain("%s: the first %" PRIu64 " bytes of %s were written", options->operand[0], written, in->name);
-    return code;
+    uint64_t known = input_length(in);
+    uint64_t length = known == NO_SIZE ? 0 : known;
+    if (!within(offset, length, size))
+        return complain_range(options->operand[0], offset, length, size);
+    return write_chunks(disk, offset, in);
 }
 
 static int run_write(const struct options *options)

@@ -21,11 +21,9 @@ static uint32_t exponent_of(uint64_t size)
 
 static int complain_create(const struct options *options, const struct addcow_error *error)
 {
-    if (error->errnum == ENOENT && options->size == NO_SIZE) {
-        return complain("%s (%s, %s); --size SIZE makes an image file that is missing", error->message,
-                        addcow_class_name(error->code), error->clause);
-    }
-    return complain_error(error);
+    bool file_missing = error->errnum == ENOENT && strcmp(error->clause, "LNK-06") == 0;
+    bool hint = file_missing && options->size == NO_SIZE;
+    return complain_error_and(error, hint ? "; --size SIZE makes an image file that is missing" : "");
 }
 
 static void print_created(const struct options *options, const struct addcow_create_options *create)

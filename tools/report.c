@@ -44,8 +44,13 @@ int complain_usage(const char *command, const char *format, ...)
 
 int complain_error(const struct addcow_error *error)
 {
+    return complain_error_and(error, "");
+}
+
+int complain_error_and(const struct addcow_error *error, const char *more)
+{
     const char *separator = error->clause[0] ? ", " : "";
-    return complain("%s (%s%s%s)", error->message, addcow_class_name(error->code), separator, error->clause);
+    return complain("%s (%s%s%s)%s", error->message, addcow_class_name(error->code), separator, error->clause, more);
 }
 
 void print_line(const char *format, ...)

@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# What the tests of the command share: `load common`. Each test runs in an empty directory of its own.
+
+bats_require_minimum_version 1.5.0
+
+addcow=${ADDCOW:-$BATS_TEST_DIRNAME/../../build/gcc/addcow}
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work" || return
+}
+
+# The command under test, by the name that the tests use.
+addcow() {
+    "$addcow" "$@"
+}
+
+# refused_run STATUS TEXT COMMAND...: the command, which may be a function, must end with STATUS, print nothing on
+# standard output, and on standard error one line that begins as documented and contains TEXT.
+refused_run() {
+    local wanted=$1 text=$2
+    shift 2
+    run --separate-stderr "$@"
+    # shellcheck disable=SC2154 # run sets it
+    echo "status $status, output '$output', error '$stderr'"
+    # shellcheck disable=SC2154 # run sets it
+    [ "$status" -eq "$wanted" ] && [ -z "$output" ] && [ "${#stderr_lines[@]}" -eq 1 ] || return 1
+    [[ "$stderr" == "addcow: "* ]] && [[ "$stderr" == *"$text"* ]]
+}
+
+# refused STATUS TEXT ARGUMENT...: the same of addcow with these arguments and no input.
+refused() {
+    local wanted=$1 text=$2
+    shift 2
+    refused_run "$wanted" "$text" "$addcow" "$@" </dev/null
+}
+
+# random BYTES FILE: a file of noise.
+random() {
+    head -c "$1" /dev/urandom >"$2"
+}
+
+# poke FILE OFFSET BYTES: overwrites bytes, given as printf escapes.
+poke() {
+    # shellcheck disable=SC2059 # the escapes are meant
+    printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# peek FILE OFFSET COUNT: bytes in hexadecimal, without spaces.
+peek() {
+    od -An -v -tx1 -j "$2" -N "$3" "$1" | tr -d ' \n'
+}
+
+# reads_as DISK FILE: the whole disk, byte for byte.
+reads_as() {
+    addcow read "$1" | cmp - "$2"
+}
+
+length() {
+    stat -c %s "$1"
+}
+
+# json FILE EXPRESSION: evaluates a Python expression over the JSON document, `j`.
+json() {
+    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"
+}
+
+# info DISK EXPRESSION: the same over `addcow info`.
+info() {
+    addcow info --output=json "$1" >info.json && json info.json "$2"
+}
+
+# small_filesystem BYTES: mounts a file system of that size on ./small; skips the test where that is not allowed.
+small_filesystem() {
+    mkdir small
+    mount -t tmpfs -o "size=$1" tmpfs small 2>/dev/null || skip "no permission to mount a small file system"
+}
+
+teardown() {
+    if mountpoint -q small 2>/dev/null; then
+        umount small
+    fi
+    if mountpoint -q readonly 2>/dev/null; then
+        umount readonly
+    fi
+}

@@ -1,0 +1,336 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
+# addcow read, write, zero, discard: the bytes of a disk (spec section 6), and what is refused.
+
+load common
+
+# model_write FILE OFFSET <DATA: what a write does to a plain file.
+model_write() {
+    dd of="$1" bs=64k seek="$2" oflag=seek_bytes conv=notrunc status=none
+}
+
+# model_zero FILE OFFSET LENGTH
+model_zero() {
+    head -c "$3" /dev/zero | model_write "$1" "$2"
+}
+
+# A disk of SIZE over a base of BASE bytes, and the file `model` that it has to equal.
+overlay() {
+    local size=$1 base=$2
+    shift 2
+    random "$base" base.raw
+    addcow create -q "$@" -b base.raw -i image.raw --size "$size" disk.addcow
+    cp base.raw model
+    truncate -s "$size" model
+}
+
+@test "writes, zeroes and discards of any alignment equal those of a plain file (WR-01, ZR-01, DC-01, WR-04)" {
+    local size=700123 operation offset length
+    RANDOM=1
+    for options in "-c 4k" "-c 64k" "-c 1M" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        overlay $size 400321 $options
+        cp base.raw base.before
+        for _ in {1..25}; do
+            offset=$((RANDOM * 32768 % size + RANDOM % 2 * (RANDOM % 512)))
+            [ $offset -lt $size ] || offset=$((size - 1))
+            length=$((RANDOM * 7 % (size - offset + 1)))
+            operation=$((RANDOM % 4))
+            case $operation in
+            0)
+                addcow zero disk.addcow $offset $length
+                model_zero model $offset $length
+                ;;
+            1)
+                addcow discard disk.addcow $offset $length
+                model_zero model $offset $length
+                ;;
+            *)
+                random $length data
+                addcow write disk.addcow $offset <data
+                model_write model $offset <data
+                ;;
+            esac
+        done
+        reads_as disk.addcow model
+        cmp base.raw base.before
+        [ "$(length image.raw)" -eq $size ]
+        addcow check -q disk.addcow
+        rm image.raw disk.addcow
+    done
+}
+
+@test "read: the whole disk, from an offset, a range; sizes with suffixes (RD-01)" {
+    overlay 3M 2000000
+    reads_as disk.addcow model
+    addcow read disk.addcow 1M | cmp - <(tail -c +1048577 model)
+    addcow read disk.addcow 0x1000 1k | cmp - <(tail -c +4097 model | head -c 1024)
+    addcow read disk.addcow 1999999 2 | cmp - <(tail -c +2000000 model | head -c 2)
+    [ "$(addcow read disk.addcow 3M | wc -c)" -eq 0 ]
+    [ "$(addcow read disk.addcow 5 0 | wc -c)" -eq 0 ]
+}
+
+@test "read -o makes a file, with holes, and never overwrites one" {
+    overlay 300M 2000000
+    addcow read -o out disk.addcow
+    cmp out model
+    [ "$(stat -c %b out)" -lt 5000 ]
+    refused 1 "out: exists" read -o out disk.addcow
+    cmp out model
+    refused 1 "image.raw: exists" read -o image.raw disk.addcow
+    refused 1 "disk.addcow: exists" read -o disk.addcow disk.addcow
+    reads_as disk.addcow model
+    # The last block is a hole, and the length is no multiple of anything.
+    addcow read -o part disk.addcow 1999000 123457
+    cmp part <(tail -c +1999001 model | head -c 123457)
+}
+
+@test "ranges outside the disk are refused, and nothing is touched (REQ-01)" {
+    overlay 1000001 500000
+    cp disk.addcow before
+    refused 1 "(range" read disk.addcow 1000002
+    refused 1 "(range" read disk.addcow 0 1000002
+    refused 1 "(range" read disk.addcow 1000001 1
+    refused 1 "(range" read -o out disk.addcow 15E 15E
+    [ ! -e out ]
+    for command in zero discard; do
+        refused 1 "(range" $command disk.addcow 1000001 1
+        refused 1 "(range" $command disk.addcow 999999 3
+        refused 1 "(range" $command disk.addcow 15E 2E
+    done
+    refused 1 "(range" write disk.addcow 1000002
+    cmp disk.addcow before
+    reads_as disk.addcow model
+}
+
+@test "a request of length 0 touches nothing (REQ-02)" {
+    overlay 1000001 500000
+    cp disk.addcow before
+    addcow write disk.addcow 1000001 </dev/null
+    addcow write disk.addcow 70000 </dev/null
+    addcow zero disk.addcow 70000 0
+    addcow discard disk.addcow 1000001 0
+    cmp disk.addcow before
+}
+
+@test "write: input of known length that does not fit is refused before anything is written" {
+    overlay 1000000 500000
+    cp disk.addcow before
+    random 500001 data
+    write_data() {
+        addcow write disk.addcow 500000 <data
+    }
+    refused_run 1 "disk.addcow: 500001 bytes at offset 500000 are not within the disk" write_data
+    refused 1 "500001 bytes at offset 500000" write -i data disk.addcow 500000
+    cmp disk.addcow before
+}
+
+@test "write: only what is left of the input counts" {
+    overlay 1000000 500000
+    random 200000 data
+    { head -c 150000 >/dev/null; addcow write disk.addcow 940000; } < <(cat data)
+    tail -c 50000 data | model_write model 940000
+    reads_as disk.addcow model
+    exec 6<data
+    # A regular file that has been read to byte 150000: the last 50000 bytes fit exactly.
+    dd bs=50000 count=3 status=none <&6 >/dev/null
+    addcow write disk.addcow 950000 <&6
+    exec 6<&-
+    tail -c 50000 data | model_write model 950000
+    reads_as disk.addcow model
+}
+
+@test "write: input of unknown length is written as far as the disk reaches, and the command says so" {
+    overlay 1000000 500000
+    random 600000 data
+    write_pipe() {
+        addcow write disk.addcow 500000 < <(cat data)
+    }
+    refused_run 1 "past the end of the disk (1000000 bytes)" write_pipe
+    head -c 500000 data | model_write model 500000
+    reads_as disk.addcow model
+    refused_run 1 "; the first 500000 bytes were written" write_pipe
+    head -c 500000 data | model_write model 500000
+    reads_as disk.addcow model
+}
+
+@test "write: a slow pipe, in pieces of odd sizes, and more than one buffer" {
+    overlay 20M 5000000
+    random 12345678 data
+    {
+        head -c 1 data
+        sleep 0.1
+        tail -c +2 data | head -c 70000
+        sleep 0.1
+        tail -c +70002 data
+    } | addcow write disk.addcow 3333333
+    model_write model 3333333 <data
+    reads_as disk.addcow model
+}
+
+@test "write -i from a file, from a device, from what is missing or a directory" {
+    overlay 1M 500000
+    random 100000 data
+    addcow write -i data disk.addcow 1000
+    model_write model 1000 <data
+    reads_as disk.addcow model
+    refused 1 "nowhere: No such file" write -i nowhere disk.addcow
+    mkdir directory
+    refused 1 "directory: Is a directory" write -i directory disk.addcow
+    refused 1 "past the end" write -i /dev/zero disk.addcow 999999
+    model_zero model 999999 48577
+    reads_as disk.addcow model
+}
+
+@test "output that does not arrive is an error (ERR-01)" {
+    overlay 1M 500000
+    into_full() {
+        addcow "$@" disk.addcow >/dev/full
+    }
+    into_nothing() {
+        addcow "$@" disk.addcow >&-
+    }
+    into_closed_pipe() {
+        addcow "$@" disk.addcow | head -c 10 >/dev/null
+        return "${PIPESTATUS[0]}"
+    }
+    refused_run 1 "standard output: Broken pipe" into_closed_pipe read
+    for command in read info map check; do
+        refused_run 1 "standard output: No space left on device" into_full $command
+        refused_run 1 "standard output: " into_nothing $command
+    done
+    refused_run 1 "standard output: No space left on device" into_full map --output=json
+    refused 1 "/dev/full: No space left" read -o /dev/full disk.addcow
+}
+
+@test "a full file system under -o: the output is removed" {
+    overlay 1M 900000
+    small_filesystem 64k
+    refused 1 "small/out: No space left" read -o small/out disk.addcow
+    [ -z "$(ls -A small)" ]
+}
+
+@test "a full file system under the image: nospace, and the disk stays whole (ERR-02, ERR-05)" {
+    small_filesystem 1M
+    random 3000000 base.raw
+    addcow create -q -b "$PWD/base.raw" -i image.raw --size 4M small/disk.addcow
+    cp base.raw model
+    truncate -s 4M model
+    random 2000000 data
+    write_data() {
+        addcow write small/disk.addcow 0 <data
+    }
+    refused_run 1 "(nospace" write_data
+    addcow check small/disk.addcow
+    # Each sector is old or new.
+    addcow read small/disk.addcow >after
+    model_write new 0 <data
+    tail -c +2000001 model >>new
+    python3 - model new after <<'END'
+import sys
+old, new, after = (open(name, "rb").read() for name in sys.argv[1:])
+assert len(after) == len(old)
+for at in range(0, len(after), 512):
+    sector = after[at:at + 512]
+    assert sector in (old[at:at + 512], new[at:at + 512]), at
+END
+}
+
+@test "a file size limit under the image is an io error, no signal" {
+    overlay 1M 500000
+    random 100000 data
+    write_limited() {
+        ulimit -f 100
+        addcow write disk.addcow 900000 <data
+    }
+    refused_run 1 "image.raw: " write_limited
+    refused_run 1 "(io" write_limited
+    reads_as disk.addcow model
+}
+
+@test "discard frees storage of the image" {
+    truncate -s 64M empty
+    addcow create -q -b empty -i image.raw --size 64M disk.addcow
+    head -c 32M /dev/zero | tr '\0' x | addcow write disk.addcow 0
+    before=$(stat -c %b image.raw)
+    addcow discard disk.addcow 0 32M
+    after=$(stat -c %b image.raw)
+    [ "$before" -ge 65536 ]
+    [ "$after" -lt 1000 ]
+    cmp -n 64M <(addcow read disk.addcow) /dev/zero
+}
+
+@test "a disk that is being written to is busy for everyone else (LCK-01, LCK-02)" {
+    overlay 1M 500000
+    mkfifo input
+    addcow write disk.addcow 0 <input &
+    exec 5>input
+    for _ in {1..100}; do
+        if ! addcow info disk.addcow >/dev/null 2>&1; then
+            break
+        fi
+        sleep 0.05
+    done
+    for command in info check map read stream commit "resize --shrink"; do
+        operand=
+        [ "$command" = "resize --shrink" ] && operand=1k
+        # shellcheck disable=SC2086 # a list of words
+        refused 1 "busy, LCK-02" $command disk.addcow $operand
+    done
+    refused 1 "busy, LCK-02" write disk.addcow 0
+    refused 1 "busy, LCK-02" zero disk.addcow 0 1
+    exec 5>&-
+    wait
+    reads_as disk.addcow model
+}
+
+@test "readers do not exclude each other" {
+    overlay 1M 500000
+    mkfifo output
+    addcow read -o output disk.addcow &
+    exec 5<output
+    addcow info disk.addcow >/dev/null
+    reads_as disk.addcow model
+    cmp - model <&5
+    exec 5<&-
+    wait
+}
+
+@test "an ext4 file system as the guest: e2fsck finds the disk clean" {
+    if ! command -v mke2fs >/dev/null || ! command -v e2fsck >/dev/null; then
+        skip "e2fsprogs is not installed"
+    fi
+    mkdir tree
+    cp "$BATS_TEST_DIRNAME"/*.bats tree/
+    truncate -s 8M old.raw new.raw
+    mke2fs -q -t ext4 -d tree old.raw
+    cp "$addcow" tree/
+    mke2fs -q -t ext4 -d tree new.raw
+    addcow create -q -b old.raw -i image.raw --size 8M disk.addcow
+    for ((block = 0; block < 8192; block += 64)); do
+        if ! cmp -s -n 65536 -i $((block * 1024)) old.raw new.raw; then
+            dd if=new.raw bs=1024 skip=$block count=64 status=none | addcow write disk.addcow ${block}k
+        fi
+    done
+    reads_as disk.addcow new.raw
+    addcow stream -q disk.addcow
+    rm old.raw disk.addcow
+    e2fsck -fn image.raw
+}
+
+@test "wrong usage of read, write, zero, discard" {
+    overlay 1M 500000
+    refused 2 "too few operands" read
+    refused 2 "too many operands" read disk.addcow 1 2 3
+    refused 2 "'x' is not a size" read disk.addcow x
+    refused 2 "'' is not a size" read disk.addcow ''
+    refused 2 "'1.5k' is not a size" read disk.addcow 1.5k
+    refused 2 "' 1' is not a size" read disk.addcow ' 1'
+    refused 2 "'16E' is not a size" read disk.addcow 16E
+    refused 2 "'18446744073709551616' is not a size" read disk.addcow 18446744073709551616
+    refused 2 "there is no option '-1'" write disk.addcow -1
+    refused 2 "'-1' is not a size" write disk.addcow -- -1
+    refused 2 "too few operands" zero disk.addcow 1
+    refused 2 "too few operands" discard disk.addcow
+    reads_as disk.addcow model
+}

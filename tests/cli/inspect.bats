@@ -1,0 +1,238 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
+# addcow info and map, and the command line as a whole.
+
+load common
+
+overlay() {
+    random 1000001 base.raw
+    addcow create -q -b base.raw -i image.raw --size 2M disk.addcow
+}
+
+@test "info for people" {
+    overlay
+    run addcow info disk.addcow
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "image: disk.addcow" ]
+    [ "${lines[1]}" = "file format: add-cow" ]
+    [ "${lines[2]}" = "virtual size: 2 MiB (2097152 bytes)" ]
+    [[ "${lines[3]}" == "disk size: "* ]]
+    [ "${lines[4]}" = "cluster_size: 65536" ]
+    [ "${lines[5]}" = "backing file: base.raw" ]
+    [ "${lines[6]}" = "backing file format: raw" ]
+    [[ "$output" == *"layout: r20"* ]]
+    [[ "$output" == *"image file: image.raw"* ]]
+    [[ "$output" == *"all allocated: false"* ]]
+}
+
+@test "info as JSON has the fields of qemu-img, and those of the format" {
+    mkdir sub
+    random 1000 sub/base.raw
+    addcow create -q -c 4k -b base.raw -i image.raw --size 5000 sub/disk.addcow
+    [ "$(info sub/disk.addcow "sorted(j)")" = "['actual-size', 'backing-filename', 'backing-filename-format', 'cluster-size', 'filename', 'format', 'format-specific', 'full-backing-filename', 'virtual-size']" ]
+    [ "$(info sub/disk.addcow "[j[k] for k in ('filename', 'format', 'virtual-size', 'cluster-size')]")" = "['sub/disk.addcow', 'add-cow', 5000, 4096]" ]
+    [ "$(info sub/disk.addcow "[j[k] for k in ('backing-filename', 'full-backing-filename', 'backing-filename-format')]")" = "['base.raw', 'sub/base.raw', 'raw']" ]
+    [ "$(info sub/disk.addcow "j['format-specific']")" = "{'type': 'add-cow', 'data': {'layout': 'r20', 'image-filename': 'image.raw', 'full-image-filename': 'sub/image.raw', 'image-format': 'raw', 'all-allocated': False, 'compatible-features': '0x0', 'chain-depth': 0}}" ]
+    [ "$(info sub/disk.addcow "j['actual-size'] % 512 == 0 and j['actual-size'] > 0")" = True ]
+    addcow create -q -b disk.addcow -F add-cow -i top.raw --size 5000 sub/top.addcow
+    [ "$(info sub/top.addcow "j['format-specific']['data']['chain-depth']")" = 1 ]
+    # Without a backing file its fields are absent.
+    addcow create -q -i image2.raw --size 5000 sub/wrapped.addcow
+    [ "$(info sub/wrapped.addcow "[k for k in j if 'backing' in k]")" = "[]" ]
+}
+
+@test "an unknown compatible feature is shown, ignored and kept (HDR-20, HDR-21)" {
+    overlay
+    poke disk.addcow 39 '\x80'
+    [ "$(info disk.addcow "j['format-specific']['data']['compatible-features']")" = 0x8000000000000000 ]
+    addcow stream -q disk.addcow
+    [ "$(peek disk.addcow 32 8)" = 0100000000000080 ]
+}
+
+@test "file names with control characters and bytes that are no UTF-8 do no harm" {
+    name=$(printf 'a\nb\033[31mc\377.raw')
+    random 1000 "$name"
+    addcow create -q -i "$name" disk.addcow
+    run addcow info disk.addcow
+    [[ "$output" == *"image file: a?b?[31mc"* ]]
+    [[ "$output" != *$'\033'* ]]
+    [ "$(info disk.addcow "j['format-specific']['data']['image-filename']")" = "$(printf 'a\nb\033[31mc?.raw')" ]
+    rm "$name"
+    refused 1 "a?b?[31mc" info disk.addcow
+}
+
+@test "map for people lists what holds data" {
+    overlay
+    random 512 data
+    addcow write disk.addcow 1M <data
+    run addcow map disk.addcow
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "Offset          Length          Mapped to       File" ]
+    [ "${lines[1]}" = "0               0xf4241         0               base.raw" ]
+    [[ "${lines[2]}" == "0x100000        0x1000          0x100000        image.raw" ]]
+    [ "${#lines[@]}" -eq 3 ]
+}
+
+@test "map as JSON" {
+    overlay
+    random 512 data
+    addcow write disk.addcow 1M <data
+    addcow map --output=json disk.addcow >map.json
+    cat >wanted <<'END'
+[{"start": 0, "length": 1000001, "depth": 1, "present": true, "zero": false, "data": true, "offset": 0},
+{"start": 1000001, "length": 48575, "depth": 0, "present": false, "zero": true, "data": false},
+{"start": 1048576, "length": 4096, "depth": 0, "present": true, "zero": false, "data": true, "offset": 1048576},
+{"start": 1052672, "length": 61440, "depth": 0, "present": true, "zero": true, "data": false, "offset": 1052672},
+{"start": 1114112, "length": 983040, "depth": 0, "present": false, "zero": true, "data": false}]
+END
+    diff map.json wanted
+}
+
+@test "map: a part of the disk" {
+    overlay
+    addcow map --output=json --start-offset=999k --max-length=2k disk.addcow >map.json
+    [ "$(json map.json "[(e['start'], e['length'], e['offset']) for e in j]")" = "[(1022976, 2048, 1022976)]" ] ||
+        [ "$(json map.json "sum(e['length'] for e in j)")" -eq 2048 ]
+    addcow map --output=json --start-offset=2M disk.addcow >map.json
+    [ "$(json map.json "j")" = "[]" ]
+    addcow map --output=json --start-offset=1999k --max-length=1G disk.addcow >map.json
+    [ "$(json map.json "j[-1]['start'] + j[-1]['length']")" -eq 2097152 ]
+    refused 1 "past the end of the disk" map --output=json --start-offset=2097153 disk.addcow
+}
+
+@test "map covers the disk without gaps, down a chain" {
+    overlay
+    random 70000 data
+    addcow write disk.addcow 100000 <data
+    addcow create -q -c 4k -b disk.addcow -F add-cow -i top.raw --size 3000001 top.addcow
+    addcow write top.addcow 150000 <data
+    addcow map --output=json top.addcow >map.json
+    addcow read top.addcow >whole
+    python3 - <<'END'
+import json
+entries = json.load(open("map.json"))
+whole = open("whole", "rb").read()
+files = [open(name, "rb").read() for name in ("top.raw", "image.raw", "base.raw")]
+position = 0
+for entry in entries:
+    assert entry["start"] == position and entry["length"] > 0
+    content = whole[position:position + entry["length"]]
+    if entry["present"]:
+        start = entry["offset"]
+        assert files[entry["depth"]][start:start + entry["length"]] == content
+    if entry["zero"]:
+        assert not any(content)
+    assert entry["data"] != entry["zero"]
+    position += entry["length"]
+assert position == len(whole) == 3000001
+assert {entry["depth"] for entry in entries if entry["present"]} == {0, 1, 2}
+END
+}
+
+@test "map agrees with qemu-img on a qcow2 overlay with the same writes" {
+    command -v qemu-io >/dev/null || skip "qemu-utils is not installed"
+    random 1M base.raw
+    truncate -s 3M base.raw
+    addcow create -q -b base.raw -i image.raw --size 4M disk.addcow
+    qemu-img create -q -f qcow2 -b base.raw -F raw disk.qcow2 4M
+    for at in 0 131072 196608 2097152 3145728 4128768; do
+        random 65536 data
+        addcow write disk.addcow $at <data
+        qemu-io -f qcow2 -c "write -q -s data $at 65536" disk.qcow2
+    done
+    addcow map --output=json disk.addcow >ours
+    qemu-img map --output=json disk.qcow2 >theirs
+    python3 - <<'END'
+import json
+def merged(name):
+    """The entries without the offsets, which differ by design, and with neighbours joined that differ in nothing else."""
+    result = []
+    for entry in json.load(open(name)):
+        entry.pop("offset", None)
+        if result and all(result[-1][key] == entry[key] for key in ("depth", "present", "zero", "data")):
+            result[-1]["length"] += entry["length"]
+        else:
+            result.append(entry)
+    return result
+ours, theirs = merged("ours"), merged("theirs")
+assert ours == theirs, (ours, theirs)
+END
+}
+
+@test "map of a wrapped image is qemu-img's map of the raw file" {
+    command -v qemu-img >/dev/null || skip "qemu-utils is not installed"
+    truncate -s 10M image.raw
+    poke image.raw 3000000 data
+    poke image.raw 10485759 x
+    addcow create -q -i image.raw disk.addcow
+    addcow map --output=json disk.addcow >ours
+    qemu-img map -f raw --output=json image.raw >theirs
+    [ "$(json ours "j")" = "$(json theirs "j")" ]
+}
+
+@test "help: for the command and each subcommand, on standard output" {
+    run --separate-stderr addcow --help
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    [[ "${lines[0]}" == "Usage: addcow COMMAND"* ]]
+    for command in create info check map read write zero discard resize stream commit; do
+        [[ "$output" == *"addcow $command"* ]]
+    done
+    for command in create info check map read write zero discard resize stream commit; do
+        for option in --help -h; do
+            run --separate-stderr addcow $command $option
+            [ "$status" -eq 0 ]
+            [ -z "$stderr" ]
+            [[ "${lines[0]}" == "Usage: addcow $command "* ]]
+        done
+    done
+}
+
+@test "the man page names every option that the help names" {
+    page=$BATS_TEST_DIRNAME/../../tools/addcow.1
+    for command in create info check map read write zero discard resize stream commit; do
+        grep -q "^.Ss $command$" "$page"
+        for option in $(addcow $command --help | grep -o -- '--[a-z-]*' | sort -u); do
+            [ "$option" = --help ] || grep -q -- "-${option#--}" "$page"
+        done
+    done
+}
+
+@test "version" {
+    run addcow --version
+    [ "$status" -eq 0 ]
+    [[ "$output" =~ ^addcow\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "wrong usage of the command" {
+    refused 2 "a command is missing"
+    refused 2 "there is no command 'frobnicate'" frobnicate
+    refused 2 "there is no option '-x'" info -x disk.addcow
+    refused 2 "there is no option '--frobnicate'" info --frobnicate disk.addcow
+    refused 2 "there is no option '--quiet=5'" check --quiet=5 disk.addcow
+    refused 2 "option '--repair' does not apply" info --repair disk.addcow
+    refused 2 "option '-o' does not apply" info -o out disk.addcow
+    refused 2 "option '--output' needs a value" info --output
+    refused 2 "'xml' is not a value" info --output=xml disk.addcow
+    refused 2 "too few operands" info
+    refused 2 "too many operands: 'b'" info a b
+}
+
+@test "disks that are no disks (LNK-06, HDR-01, HDR-02)" {
+    refused 1 "nowhere: cannot open for reading: No such file or directory (unlinkable, LNK-06)" info nowhere
+    mkdir directory
+    : >empty
+    random 4095 short
+    printf 'QFI\373' >qcow2
+    truncate -s 1M qcow2
+    for command in info map read check; do
+        refused 1 "directory" $command directory
+    done
+    for command in info map read; do
+        refused 1 "malformed, HDR-01" $command empty
+        refused 1 "malformed, HDR-01" $command short
+        refused 1 "malformed, HDR-02" $command qcow2
+        refused 1 "No such file" $command ''
+        refused 1 "File name too long" $command "$(printf '%0300d' 1)"
+    done
+}

@@ -1,0 +1,247 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
+# addcow resize, stream, commit (spec sections 8 and 9).
+
+load common
+
+# A disk of SIZE over a base of BASE bytes with some data written, and the file `model` that it has to equal.
+overlay() {
+    local size=$1 base=$2
+    shift 2
+    random "$base" base.raw
+    addcow create -q "$@" -b base.raw -i image.raw --size "$size" disk.addcow
+    cp base.raw model
+    truncate -s "$size" model
+    random 70000 data
+    addcow write disk.addcow 200000 <data
+    dd if=data of=model bs=64k seek=200000 oflag=seek_bytes conv=notrunc status=none
+}
+
+@test "growing adds zeros, also where the backing file is longer (RSZ-01, RSZ-02, RSZ-03)" {
+    for options in "-c 4k" "-c 64k" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        overlay 1000001 3000000 $options
+        run addcow resize disk.addcow 2000003
+        [ "$status" -eq 0 ]
+        [ "$output" = "Image resized." ]
+        [ "$(length image.raw)" -eq 2000003 ]
+        truncate -s 2000003 model
+        reads_as disk.addcow model
+        addcow resize -q disk.addcow +3M
+        truncate -s $((2000003 + 3145728)) model
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        rm image.raw disk.addcow
+    done
+}
+
+@test "shrinking needs --shrink, and what it cut never comes back (RSZ-05, RSZ-06)" {
+    for options in "-c 4k" "-c 1M" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        overlay 3000000 2500000 $options
+        refused 1 "--shrink" resize disk.addcow 1000
+        refused 1 "--shrink" resize disk.addcow -1
+        reads_as disk.addcow model
+        addcow resize -q --shrink disk.addcow 222222
+        [ "$(length image.raw)" -eq 222222 ]
+        truncate -s 222222 model
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        addcow resize -q --shrink disk.addcow -22222
+        truncate -s 200000 model
+        reads_as disk.addcow model
+        addcow resize -q disk.addcow 3M
+        truncate -s 3M model
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        rm image.raw disk.addcow
+    done
+}
+
+@test "growing extends the metadata file where it is too short (RSZ-08, BMP-04)" {
+    overlay 1M 500000 -c 4k
+    [ "$(length disk.addcow)" -eq 8192 ]
+    addcow resize -q disk.addcow 1G
+    [ "$(length disk.addcow)" -eq $((4096 + 32768)) ]
+    truncate -s 1G model
+    reads_as disk.addcow model
+    addcow resize -q --shrink disk.addcow 1M
+    addcow check -q disk.addcow
+}
+
+@test "a wrapped image stays all allocated when it grows (RSZ-03)" {
+    random 100000 image.raw
+    cp image.raw model
+    addcow create -q -c 4k -i image.raw disk.addcow
+    addcow resize -q disk.addcow 10M
+    truncate -s 10M model
+    reads_as disk.addcow model
+    cmp image.raw model
+    addcow check -q disk.addcow
+    [ "$(info disk.addcow "j['format-specific']['data']['all-allocated']")" = True ]
+}
+
+@test "resize to the same size, to 0, and to sizes that no disk can have (RSZ-09)" {
+    overlay 1M 500000
+    addcow resize -q disk.addcow 1M
+    addcow resize -q disk.addcow +0
+    reads_as disk.addcow model
+    refused 1 "(range" resize disk.addcow 5E
+    refused 1 "(range" resize disk.addcow +15E
+    refused 1 "(range" resize --shrink disk.addcow -1048577
+    reads_as disk.addcow model
+    addcow resize -q --shrink disk.addcow 0
+    [ "$(length image.raw)" -eq 0 ]
+    addcow check -q disk.addcow
+    addcow resize -q disk.addcow 1M
+    truncate -s 0 model
+    truncate -s 1M model
+    reads_as disk.addcow model
+}
+
+@test "a resize that finds the storage full changes nothing (RSZ-07)" {
+    small_filesystem 512k
+    random 500000 base.raw
+    addcow create -q -c 4k -b "$PWD/base.raw" -i image.raw --size 100000 small/disk.addcow
+    addcow read small/disk.addcow >model
+    # The clusters that the backing file would show in have to be allocated, and there is no room for them.
+    head -c 400000 /dev/zero >small/filler
+    refused 1 "nospace" resize small/disk.addcow 500000
+    [ "$(length small/image.raw)" -eq 100000 ]
+    reads_as small/disk.addcow model
+    rm small/filler
+    addcow resize -q small/disk.addcow 500000
+    truncate -s 500000 model
+    reads_as small/disk.addcow model
+}
+
+@test "after a stream the image alone is the disk (STR-01, STR-02)" {
+    for options in "-c 4k" "-c 64k" "-c 2M" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        overlay 3000001 2500000 $options
+        run --separate-stderr addcow stream disk.addcow
+        [ "$status" -eq 0 ]
+        [ "$output" = "Image streamed." ]
+        cmp image.raw model
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        [ "$(addcow check --output=json disk.addcow >check.json; json check.json "j['allocated-clusters'] == j['total-clusters']")" = True ]
+        mv base.raw moved
+        if [ "$options" != "--layout=r9" ]; then
+            # The backing file is not opened any more (LNK-10).
+            reads_as disk.addcow model
+            addcow check -q disk.addcow
+        fi
+        rm image.raw disk.addcow
+    done
+}
+
+@test "a stream of a wrapped image has nothing to do" {
+    random 100000 image.raw
+    cp image.raw model
+    addcow create -q -i image.raw disk.addcow
+    cp disk.addcow before
+    addcow stream -q disk.addcow
+    cmp disk.addcow before
+    cmp image.raw model
+}
+
+@test "commit brings the data into the backing file and clears the bits (CMT-01)" {
+    for options in "-c 4k" "-c 64k" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        overlay 3000001 3000001 $options
+        run --separate-stderr addcow commit disk.addcow
+        [ "$status" -eq 0 ]
+        [ "$output" = "Image committed." ]
+        cmp base.raw model
+        reads_as disk.addcow model
+        addcow check --output=json disk.addcow >check.json
+        [ "$(json check.json "j['allocated-clusters']")" -eq 0 ]
+        rm image.raw disk.addcow
+    done
+}
+
+@test "commit into a backing file that is an add-cow disk (LNK-08, LCK-03)" {
+    random 1000000 image1.raw
+    cp image1.raw model
+    addcow create -q -i image1.raw 1.addcow
+    addcow create -q -b 1.addcow -F add-cow -i image2.raw --size 1000000 2.addcow
+    random 5000 data
+    addcow write 2.addcow 700000 <data
+    dd if=data of=model bs=64k seek=700000 oflag=seek_bytes conv=notrunc status=none
+    reads_as 2.addcow model
+    addcow commit -q 2.addcow
+    reads_as 2.addcow model
+    reads_as 1.addcow model
+    cmp image1.raw model
+}
+
+@test "commit without a backing file, and onto one that is too short, is refused (CMT-02)" {
+    random 100000 image.raw
+    addcow create -q -i image.raw wrapped.addcow
+    refused 1 "unsupported" commit wrapped.addcow
+    rm image.raw
+    overlay 1000000 250000
+    cp base.raw before
+    cp disk.addcow disk.before
+    refused 1 "range" commit disk.addcow
+    cmp base.raw before
+    cmp disk.addcow disk.before
+    reads_as disk.addcow model
+}
+
+@test "progress is shown with -p, and not without a terminal or with -q" {
+    overlay 3000000 2500000
+    run --separate-stderr addcow stream disk.addcow
+    [ -z "$stderr" ]
+    addcow create -q --force --hide-image-data -b base.raw -i image.raw disk.addcow
+    run --separate-stderr addcow stream -p disk.addcow
+    [[ "$stderr" == *"(100.00/100%)"* ]]
+    addcow create -q --force --hide-image-data -b base.raw -i image.raw disk.addcow
+    run --separate-stderr addcow stream -p -q disk.addcow
+    [ -z "$stderr$output" ]
+    addcow create -q --force --hide-image-data -b base.raw -i image.raw disk.addcow
+    addcow write -i data disk.addcow 0
+    run --separate-stderr addcow commit -p disk.addcow
+    [[ "$stderr" == *"(100.00/100%)"* ]]
+}
+
+@test "a signal stops a stream, nothing is lost, and it can be started again (STR-03)" {
+    truncate -s 4G base.raw
+    random 65536 data
+    for ((at = 0; at < 4096; at += 512)); do
+        dd if=data of=base.raw bs=1M seek=$at conv=notrunc status=none
+    done
+    addcow create -q -b base.raw -i image.raw --size 4G disk.addcow
+    addcow stream -p disk.addcow 2>progress &
+    pid=$!
+    until [ -s progress ]; do
+        kill -0 $pid
+        sleep 0.01
+    done
+    kill -INT $pid
+    status=0
+    wait $pid || status=$?
+    # On a fast machine it may have come to its end before the signal.
+    if [ "$status" -ne 0 ]; then
+        [ "$status" -eq 1 ]
+        grep -q "addcow: disk.addcow: stopped" progress
+        addcow check -q disk.addcow
+    fi
+    cmp -n 64M <(addcow read disk.addcow 512M 64M) <(tail -c +$((512 * 1048576 + 1)) base.raw)
+    addcow read disk.addcow 3584M 1M | cmp - <(tail -c +$((3584 * 1048576 + 1)) base.raw | head -c 1M)
+}
+
+@test "wrong usage of resize, stream, commit" {
+    overlay 1M 500000
+    cp disk.addcow before
+    refused 2 "too few operands" resize disk.addcow
+    refused 2 "'x' is not a size" resize disk.addcow x
+    refused 2 "'+' is not a size" resize disk.addcow +
+    refused 2 "'-1x' is not a size" resize disk.addcow -1x
+    refused 2 "there is no option '--grow'" resize --grow disk.addcow 1
+    refused 2 "too many operands" stream disk.addcow 1
+    refused 2 "'--shrink' does not apply" commit --shrink disk.addcow
+    cmp disk.addcow before
+    reads_as disk.addcow model
+}
