@@ -35,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +146,16 @@ struct totals {
     json_t *rows;
 };
 
+static const struct {
+    const struct bench_case *cases;
+    const unsigned *count;
+} groups[] = {
+    {request_cases, &request_case_count},
+    {scale_cases, &scale_case_count},
+    {waiting_cases, &waiting_case_count},
+};
+#define GROUPS (sizeof groups / sizeof groups[0])
+
 static void run_cases(const struct bench_case *cases, unsigned count, const struct options *options,
                       struct totals *totals)
 {
@@ -169,11 +180,8 @@ static int measure(const struct options *options, const char *directory, int jso
         fail("%s: %s", directory, strerror(errno));
     struct totals totals = {.rows = json_array()};
     print_head();
-    run_cases(request_cases, request_case_count, options, &totals);
-    run_cases(scale_cases, scale_case_count, options, &totals);
-    run_cases(waiting_cases, waiting_case_count, options, &totals);
-    if (totals.met + totals.missed == 0)
-        fail("no case contains \"%s\"", options->filter);
+    for (unsigned group = 0; group < GROUPS; group++)
+        run_cases(groups[group].cases, *groups[group].count, options, &totals);
     printf("targets: %u met, %u missed\n", totals.met, totals.missed);
 
     json_t *root = json_pack("{s:s, s:b, s:o, s:o, s:i, s:i}", "version", ADDCOW_VERSION, "quick",
@@ -257,26 +265,32 @@ static int run_in_child(const struct options *options)
         sigprocmask(SIG_UNBLOCK, &ending, NULL);
         exit(measure(options, directory, json));
     }
-    close(json);
     int status = await_child();
     remove_directory(directory);
+    struct stat written;
+    if (status != EXIT_MEASURED && fstat(json, &written) == 0 && written.st_size == 0)
+        unlink(options->json);
+    close(json);
     return status;
 }
 
 /* ---- Options ---- */
 
-static void list_cases(const struct bench_case *cases, unsigned count)
+static int list_groups(void)
 {
-    for (unsigned i = 0; i < count; i++)
-        printf("%s (%u)\n", cases[i].name, cases[i].threads);
+    for (unsigned group = 0; group < GROUPS; group++)
+        for (unsigned i = 0; i < *groups[group].count; i++)
+            printf("%s (%u)\n", groups[group].cases[i].name, groups[group].cases[i].threads);
+    return EXIT_MEASURED;
 }
 
-static int list_all(void)
+static bool filter_matches(const char *filter)
 {
-    list_cases(request_cases, request_case_count);
-    list_cases(scale_cases, scale_case_count);
-    list_cases(waiting_cases, waiting_case_count);
-    return EXIT_MEASURED;
+    for (unsigned group = 0; group < GROUPS; group++)
+        for (unsigned i = 0; i < *groups[group].count; i++)
+            if (strstr(groups[group].cases[i].name, filter))
+                return true;
+    return false;
 }
 
 /* The directory of this program; static storage. */
@@ -291,7 +305,8 @@ static const char *program_directory(void)
     return path;
 }
 
-int main(int argc, char **argv)
+/* Returns -1, or the status to exit with. */
+static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
         {"dir", required_argument, NULL, 'd'},
@@ -302,25 +317,22 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static char json[PATH_MAX + 16];
-    snprintf(json, sizeof json, "%s/bench.json", program_directory());
-    struct options options = {.filter = "", .directory = program_directory(), .json = json};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'd':
-            options.directory = optarg;
+            options->directory = optarg;
             break;
         case 'j':
-            options.json = optarg;
+            options->json = optarg;
             break;
         case 'q':
-            options.settings.quick = true;
+            options->settings.quick = true;
             break;
         case 'f':
-            options.filter = optarg;
+            options->filter = optarg;
             break;
         case 'l':
-            return list_all();
+            return list_groups();
         case 'h':
             fputs(usage_text, stdout);
             return EXIT_MEASURED;
@@ -329,9 +341,17 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (optind < argc) {
-        fputs(usage_text, stderr);
-        return EXIT_USAGE;
-    }
-    return run_in_child(&options);
+    if (optind == argc && filter_matches(options->filter))
+        return -1;
+    fputs(optind < argc ? usage_text : "bench: no case has a name that contains the filter; try --list\n", stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static char json[PATH_MAX + 16];
+    snprintf(json, sizeof json, "%s/bench.json", program_directory());
+    struct options options = {.filter = "", .directory = program_directory(), .json = json};
+    int status = parse_options(argc, argv, &options);
+    return status >= 0 ? status : run_in_child(&options);
 }
