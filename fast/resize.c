@@ -140,10 +140,10 @@ static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t n
 
 /* ---- Shrinking ---- */
 
-/* Zeroes the blocks of the bitmap that hold no cluster any more. Those that do are written by a flush. */
-static enum addcow_class clear_unused_blocks(struct addcow *disk, uint64_t old_count, uint64_t new_count)
+/* Zeroes the bytes of the bitmap that hold no cluster any more. The last one that does is written by a flush. */
+static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_count, uint64_t new_count)
 {
-    uint64_t used = (new_count + ADDCOW_BLOCK_BITS - 1) / ADDCOW_BLOCK_BITS * ADDCOW_BLOCK_BYTES;
+    uint64_t used = (new_count + 7) / 8;
     uint64_t end = (old_count + 7) / 8;
     return end > used ? addcow_io_zero(&disk->file, end - used, disk->metadata.header.header_size + used, NULL)
                       : ADDCOW_OK;
@@ -162,7 +162,7 @@ static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t
     sync_store_release(&disk->size, new_size);
     addcow_bitmap_resize(disk, new_count, NULL);
     touch_last(disk, new_count);
-    if (addcow_disk_sync_image(disk, NULL) == ADDCOW_OK && clear_unused_blocks(disk, old_count, new_count) == ADDCOW_OK)
+    if (addcow_disk_sync_image(disk, NULL) == ADDCOW_OK && clear_unused_bytes(disk, old_count, new_count) == ADDCOW_OK)
         addcow_disk_flush(disk, NULL);
     return ADDCOW_OK;
 }
