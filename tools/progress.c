@@ -38,11 +38,15 @@ void progress_start(struct progress *progress, const struct options *options)
     progress->allowed = !options->quiet && (options->progress || isatty(STDERR_FILENO));
     progress->started = milliseconds();
 
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction before;
+        /* What nohup or a shell has set to be ignored stays ignored. */
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+    }
 }
 
 static void draw(struct progress *progress, uint64_t done, uint64_t total)

@@ -76,7 +76,7 @@ unchanged() {
 16 \x00\x00\x00\x00 HDR-10
 18 \xff HDR-11
 87 \x00 HDR-12
-12 \x53 HDR-13 HDR-18
+12 \x53 HDR-13 HDR-18 LNK-06
 44 rawwwwwwwwwwwwww HDR-14
 50 x HDR-14
 44 \x00\x00\x00 HDR-15
