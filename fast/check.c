@@ -303,7 +303,9 @@ static uint8_t cluster_mask(uint64_t clusters, uint64_t at)
 {
     if (at < clusters / 8)
         return 0xff;
-    return at == clusters / 8 ? (uint8_t)((1u << clusters % 8) - 1) : 0;
+    if (at > clusters / 8)
+        return 0;
+    return (uint8_t)((1u << clusters % 8) - 1);
 }
 
 static uint64_t lowest_bit(uint64_t at, unsigned bits)
