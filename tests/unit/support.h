@@ -214,7 +214,8 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
 {
     struct addcow *disk = NULL;
     struct addcow_error error = {0};
-    assert_int_equal(addcow_open(in_directory(name), flags, NULL, &disk, &error), code);
+    if (addcow_open(in_directory(name), flags, NULL, &disk, &error) != code)
+        fail_msg("expected %s: %s", addcow_class_name(code), error.message);
     assert_int_equal(error.code, code);
     assert_string_equal(error.clause, clause);
     assert_true(strlen(error.message) > 0);

@@ -444,6 +444,7 @@ static void test_identity(void **state)
     struct disk_spec spelled = usual;
     spelled.backing_name = "./disk.raw";
     spelled.backing_size = spelled.size;
+    unlink(in_directory("base.raw"));
     make_disk("disk", &spelled);
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNLINKABLE, "LNK-07");
 
@@ -452,6 +453,7 @@ static void test_identity(void **state)
     assert_int_equal(link(in_directory("disk.add-cow"), in_directory("disk.raw")), 0);
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNLINKABLE, "LNK-07");
 
+    unlink(in_directory("disk.raw"));
     make_disk("low", &usual);
     make_disk("disk",
               &(struct disk_spec){
