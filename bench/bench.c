@@ -80,6 +80,18 @@ static bool target_met(const struct bench_case *this_case, const struct result *
     return this_case->sense == AT_LEAST ? result->value >= this_case->target : result->value <= this_case->target;
 }
 
+static const char *sense_text(enum sense sense)
+{
+    return sense == AT_LEAST ? ">=" : sense == AT_MOST ? "<=" : "-";
+}
+
+static const char *verdict(const struct bench_case *this_case, const struct result *result)
+{
+    if (this_case->sense == NO_TARGET)
+        return "-";
+    return target_met(this_case, result) ? "yes" : "NO";
+}
+
 static void print_number(double value, const char *unit)
 {
     char text[32];
@@ -101,8 +113,10 @@ static void print_row(const struct bench_case *this_case, const struct result *r
 {
     char target[32];
     char quartiles[32] = "-";
-    snprintf(target, sizeof target, "%s %g%s%s", this_case->sense == AT_LEAST ? ">=" : "<=", this_case->target,
-             *this_case->value_unit ? " " : "", this_case->value_unit);
+    snprintf(target, sizeof target, "-");
+    if (this_case->sense != NO_TARGET)
+        snprintf(target, sizeof target, "%s %g%s%s", sense_text(this_case->sense), this_case->target,
+                 *this_case->value_unit ? " " : "", this_case->value_unit);
     if (!isnan(result->low))
         snprintf(quartiles, sizeof quartiles, "%.3f..%.3f", result->low, result->high);
     printf("%-48s %7u", this_case->name, this_case->threads);
@@ -110,23 +124,24 @@ static void print_row(const struct bench_case *this_case, const struct result *r
     print_number(result->engine, this_case->unit);
     char value[32];
     snprintf(value, sizeof value, "%.3f%s%s", result->value, *this_case->value_unit ? " " : "", this_case->value_unit);
-    printf(" %12s %15s %12s  %s\n", value, quartiles, target, target_met(this_case, result) ? "yes" : "NO");
+    printf(" %12s %15s %12s  %s\n", value, quartiles, target, verdict(this_case, result));
     fflush(stdout);
 }
 
 static json_t *json_number(double value)
 {
-    return isnan(value) ? json_null() : json_real(value);
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static json_t *json_row(const struct bench_case *this_case, const struct result *result)
 {
-    return json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:f, s:b}", "name", this_case->name, "threads",
+    return json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o}", "name", this_case->name, "threads",
                      (int)this_case->threads, "unit", this_case->unit, "bare", json_number(result->bare), "engine",
                      json_number(result->engine), "result_unit", this_case->value_unit, "result",
                      json_number(result->value), "lower_quartile", json_number(result->low), "upper_quartile",
-                     json_number(result->high), "target_sense", this_case->sense == AT_LEAST ? "at least" : "at most",
-                     "target", this_case->target, "met", target_met(this_case, result));
+                     json_number(result->high), "target_sense", sense_text(this_case->sense), "target",
+                     json_number(this_case->target), "met",
+                     this_case->sense == NO_TARGET ? json_null() : json_boolean(target_met(this_case, result)));
 }
 
 static json_t *json_machine(void)
@@ -165,11 +180,13 @@ static void run_cases(const struct bench_case *cases, unsigned count, const stru
         struct result result;
         cases[i].run(&cases[i], &options->settings, &result);
         print_row(&cases[i], &result);
+        json_array_append_new(totals->rows, json_row(&cases[i], &result));
+        if (cases[i].sense == NO_TARGET)
+            continue;
         if (target_met(&cases[i], &result))
             totals->met++;
         else
             totals->missed++;
-        json_array_append_new(totals->rows, json_row(&cases[i], &result));
     }
 }
 

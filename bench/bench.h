@@ -131,7 +131,7 @@ void disk_fill(struct disk *disk);
 
 /* ---- Cases ---- */
 
-enum sense { AT_LEAST, AT_MOST };
+enum sense { AT_LEAST, AT_MOST, NO_TARGET };
 
 struct result {
     double bare;   /* in `unit`; NaN where there is nothing to compare with */
