@@ -72,16 +72,22 @@ static void add_finding(struct check *check, const struct addcow_error *what, bo
         check->report(check->context, &finding);
 }
 
+/* Whether a refusal tells of the storage or of somebody's lock, and not of the files that are checked. */
+static bool is_failure(const struct addcow_error *refusal)
+{
+    bool forbidden = refusal->errnum == EACCES || refusal->errnum == EPERM;
+    return refusal->clause[0] == '\0' || strncmp(refusal->clause, "ERR", 3) == 0 || refusal->code == ADDCOW_BUSY ||
+           refusal->code == ADDCOW_NOSPACE || (refusal->code == ADDCOW_IO && !forbidden);
+}
+
 /*
- * Makes a finding of a refusal, and gives ADDCOW_OK. A failure of the storage and a lock that somebody holds are no fault
- * of the file, but keep the check from going on: they are passed through to *error.
+ * Makes a finding of a refusal, and gives ADDCOW_OK; but a failure, which keeps the check from going on, goes to
+ * *error.
  */
 static enum addcow_class finding_or_failure(struct check *check, const struct addcow_error *refusal,
                                             struct addcow_error *error)
 {
-    bool failure = refusal->clause[0] == '\0' || strncmp(refusal->clause, "ERR", 3) == 0 ||
-                   strncmp(refusal->clause, "LCK", 3) == 0;
-    if (!failure) {
+    if (!is_failure(refusal)) {
         add_finding(check, refusal, false, false);
         return ADDCOW_OK;
     }

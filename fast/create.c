@@ -400,7 +400,10 @@ static enum addcow_class publish(const struct creation *creation, struct new_fil
     while (result == -EINTR);
     if (result == 0)
         return ADDCOW_OK;
-    return addcow_fail(error, making_class(-result), -result, result == -EEXIST ? "CRE-01" : "", "%s", file->io.path);
+    if (result == -EEXIST)
+        return addcow_fail(error, ADDCOW_UNLINKABLE, EEXIST, "CRE-01", "%s", file->io.path);
+    return addcow_fail(error, making_class(-result), -result, "", "%s: the file cannot be given its name",
+                       file->io.path);
 }
 
 static void remove_name(const struct creation *creation, const struct new_file *file, const char *path)

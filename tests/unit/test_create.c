@@ -1,0 +1,384 @@
+/*
+ * addcow_create: what the command line cannot reach. Every call of the storage fails once, before and after doing its
+ * work, and whatever happens, the directory must hold either just what it held (CRE-01, CRE-04) or a complete disk.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "addcow_fast.h"
+#include "faults.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IMAGE_SIZE 300001
+#define BASE_SIZE 200000
+
+/* ---- A directory, and what it holds ---- */
+
+static char origin[4096];
+
+static int enter_directory(void **state)
+{
+    (void)state;
+    char name[] = "/tmp/addcow-create-XXXXXX";
+    return getcwd(origin, sizeof origin) && mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
+}
+
+static void empty_directory(void)
+{
+    DIR *directory = opendir(".");
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            assert_int_equal(unlink(entry->d_name), 0);
+    closedir(directory);
+}
+
+static int leave_directory(void **state)
+{
+    (void)state;
+    char name[4096];
+    empty_directory();
+    return getcwd(name, sizeof name) && chdir(origin) == 0 && rmdir(name) == 0 ? 0 : -1;
+}
+
+static void store(const char *name, uint64_t size, unsigned seed)
+{
+    FILE *file = fopen(name, "wb");
+    assert_non_null(file);
+    for (uint64_t i = 0; i < size; i++)
+        fputc((int)((i * 7 + i / 251 + seed) % 255 + 1), file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static uint64_t length_of(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(name, &status), 0);
+    return (uint64_t)status.st_size;
+}
+
+/* A number for the names and contents of all files; equal numbers mean equal directories. */
+static uint64_t fingerprint(void)
+{
+    DIR *directory = opendir(".");
+    assert_non_null(directory);
+    uint64_t sum = 0;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (entry->d_name[0] == '.' && (entry->d_name[1] == '\0' || strcmp(entry->d_name, "..") == 0))
+            continue;
+        uint64_t hash = 14695981039346656037u;
+        for (const char *at = entry->d_name; *at; at++)
+            hash = (hash ^ (uint8_t)*at) * 1099511628211u;
+        FILE *file = fopen(entry->d_name, "rb");
+        assert_non_null(file);
+        for (int byte; (byte = fgetc(file)) != EOF;)
+            hash = (hash ^ (uint8_t)byte) * 1099511628211u;
+        fclose(file);
+        sum += hash;
+    }
+    closedir(directory);
+    return sum;
+}
+
+/* Opens the disk, and checks that it reads as the file `expected`, then zeros, and that nothing of it is broken. */
+static void assert_complete(const char *path, const char *expected)
+{
+    struct addcow_error error;
+    struct addcow *disk;
+    struct addcow_check_result result;
+    if (addcow_open(path, ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK)
+        fail_msg("%s", error.message);
+    uint64_t size = addcow_size(disk);
+    uint8_t *bytes = malloc((size_t)size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(addcow_read(disk, 0, size, bytes, NULL), ADDCOW_OK);
+    FILE *file = fopen(expected, "rb");
+    assert_non_null(file);
+    for (uint64_t i = 0; i < size; i++) {
+        int byte = fgetc(file);
+        assert_int_equal(bytes[i], byte == EOF ? 0 : byte);
+    }
+    fclose(file);
+    free(bytes);
+    assert_int_equal(addcow_close(disk, NULL), ADDCOW_OK);
+    assert_int_equal(addcow_check(path, false, NULL, NULL, NULL, &result, NULL), ADDCOW_OK);
+    assert_int_equal(result.broken, 0);
+}
+
+/* ---- Faults ---- */
+
+struct scenario {
+    const char *name;
+    struct addcow_create_options options;
+    bool replaces;
+    const char *expected; /* the file that the disk reads as */
+};
+
+static const struct scenario scenarios[] = {
+    {"wrap an image", {.layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "image"}, false, "image"},
+    {"make an image and wrap it",
+     {.layout = ADDCOW_R20, .cluster_bits = 16, .image_name = "new", .make_image = true, .image_size = IMAGE_SIZE},
+     false,
+     "/dev/null"},
+    {"an overlay",
+     {.layout = ADDCOW_R20,
+      .cluster_bits = 16,
+      .image_name = "new",
+      .backing_name = "base",
+      .backing_format = "raw",
+      .make_image = true,
+      .image_size = IMAGE_SIZE},
+     false,
+     "base"},
+    {"an r9 overlay over an image of zeros",
+     {.layout = ADDCOW_R9, .cluster_bits = 16, .image_name = "zeros", .backing_name = "base", .backing_format = "raw"},
+     false,
+     "base"},
+    {"an overlay over a disk, in place of another",
+     {.layout = ADDCOW_R20,
+      .cluster_bits = 12,
+      .image_name = "new",
+      .backing_name = "below",
+      .backing_format = "add-cow",
+      .replace = true,
+      .make_image = true,
+      .image_size = IMAGE_SIZE},
+     true,
+     "image"},
+};
+#define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
+
+static void prepare(const struct scenario *scenario)
+{
+    empty_directory();
+    store("image", IMAGE_SIZE, 1);
+    store("base", BASE_SIZE, 2);
+    store("zeros", 0, 0);
+    assert_int_equal(truncate("zeros", IMAGE_SIZE), 0);
+    struct addcow_create_options below = {.layout = ADDCOW_R20, .cluster_bits = 14, .image_name = "image"};
+    assert_int_equal(addcow_create("below", &below, NULL, NULL), ADDCOW_OK);
+    if (scenario->replaces) {
+        struct addcow_create_options old = below;
+        old.image_name = "zeros";
+        assert_int_equal(addcow_create("disk", &old, NULL, NULL), ADDCOW_OK);
+    }
+}
+
+/* Whether the new metadata file has got its name although create failed: allowed only where it replaced another. */
+static bool was_replaced(const struct scenario *scenario)
+{
+    return scenario->replaces && access("new", F_OK) == 0;
+}
+
+/* Runs the scenario with the fault. Returns whether the fault came to happen. */
+static bool try_fault(const struct scenario *scenario, uint64_t fail_at, int errnum, bool after)
+{
+    prepare(scenario);
+    uint64_t before = fingerprint();
+    struct faults faults = make_faults(fail_at, errnum, after);
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_class code = addcow_create("disk", &scenario->options, &faults.storage, &error);
+    print_message("# %s: call %u, errno %d, %s: %s\n", scenario->name, (unsigned)fail_at, errnum,
+                  after ? "after" : "before", code == ADDCOW_OK ? "made" : error.message);
+    assert_int_equal(code, error.code);
+    if (code == ADDCOW_OK) {
+        assert_complete("disk", scenario->expected);
+    } else {
+        assert_int_not_equal(errnum, EINTR);
+        assert_int_not_equal(strlen(error.message), 0);
+        if (was_replaced(scenario))
+            assert_complete("disk", scenario->expected);
+        else
+            assert_int_equal(fingerprint(), before);
+    }
+    return faults.calls >= fail_at;
+}
+
+static void every_call_fails(int errnum, bool after)
+{
+    for (size_t i = 0; i < SCENARIOS; i++) {
+        uint64_t call = 1;
+        while (try_fault(&scenarios[i], call, errnum, after))
+            call++;
+        assert_true(call > 10);
+    }
+}
+
+/* CRE-04, ERR-01, ERR-05 */
+static void test_failure_of_every_call(void **state)
+{
+    (void)state;
+    every_call_fails(EIO, false);
+    every_call_fails(ENOSPC, false);
+}
+
+static void test_failure_at_the_end_of_every_call(void **state)
+{
+    (void)state;
+    every_call_fails(EIO, true);
+}
+
+/* ERR-04: an interrupted call is continued, and create succeeds. */
+static void test_interruption_of_every_call(void **state)
+{
+    (void)state;
+    every_call_fails(EINTR, false);
+}
+
+/* ---- Options ---- */
+
+static void refused(struct addcow_create_options options, enum addcow_class code, const char *clause)
+{
+    uint64_t before = fingerprint();
+    struct addcow_error error;
+    assert_int_equal(addcow_create("disk", &options, NULL, &error), code);
+    assert_int_equal(error.code, code);
+    assert_string_equal(error.clause, clause);
+    assert_int_equal(addcow_create("disk", &options, NULL, NULL), code);
+    assert_int_equal(fingerprint(), before);
+}
+
+/* CRE-03, CRE-05: the class that open would give. */
+static void test_options(void **state)
+{
+    (void)state;
+    prepare(&scenarios[0]);
+    const struct addcow_create_options good = scenarios[2].options;
+    struct addcow_create_options bad = good;
+    bad.image_name = NULL;
+    refused(bad, ADDCOW_MALFORMED, "HDR-10");
+    bad.image_name = "";
+    refused(bad, ADDCOW_MALFORMED, "HDR-10");
+    bad = good;
+    bad.backing_name = "";
+    refused(bad, ADDCOW_MALFORMED, "HDR-15");
+    bad.layout = ADDCOW_R9;
+    refused(bad, ADDCOW_MALFORMED, "HR9-03");
+    bad = good;
+    bad.backing_format = NULL;
+    refused(bad, ADDCOW_UNSUPPORTED, "LNK-04");
+    bad = good;
+    bad.layout = ADDCOW_R9;
+    bad.backing_name = NULL;
+    refused(bad, ADDCOW_UNSUPPORTED, "CRE-03");
+    const uint32_t bits[] = {0, 11, 22, 64, UINT32_MAX};
+    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
+        bad = good;
+        bad.cluster_bits = bits[i];
+        refused(bad, ADDCOW_MALFORMED, "HDR-04");
+    }
+    bad = good;
+    bad.layout = (enum addcow_layout)7;
+    refused(bad, ADDCOW_MALFORMED, "HDR-02");
+    bad = good;
+    bad.image_size = ADDCOW_SIZE_MAX + 1;
+    refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
+    bad.image_size = UINT64_MAX;
+    refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
+}
+
+/* Every cluster size, and disks whose last byte of bitmap is not full (BMP-04, BMP-05, VRT-05). */
+static void test_sizes(void **state)
+{
+    (void)state;
+    for (uint32_t bits = ADDCOW_CLUSTER_BITS_MIN; bits <= ADDCOW_CLUSTER_BITS_MAX; bits++) {
+        uint64_t cluster = addcow_cluster_size(bits);
+        const uint64_t sizes[] = {0, 1, cluster - 1, cluster, cluster + 1, 8 * cluster, 8 * cluster + 1, 77 * cluster};
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            empty_directory();
+            struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                    .cluster_bits = bits,
+                                                    .image_name = "new",
+                                                    .make_image = true,
+                                                    .image_size = sizes[i]};
+            struct addcow_check_result result;
+            assert_int_equal(addcow_create("disk", &options, NULL, NULL), ADDCOW_OK);
+            assert_int_equal(length_of("new"), sizes[i]);
+            assert_int_equal(length_of("disk") % cluster, 0);
+            assert_int_equal(addcow_check("disk", false, NULL, NULL, NULL, &result, NULL), ADDCOW_OK);
+            assert_int_equal(result.broken, 0);
+            assert_int_equal(result.allocated, (sizes[i] + cluster - 1) / cluster);
+        }
+    }
+}
+
+/* ---- At once ---- */
+
+#define CREATORS 8
+
+static void *create_one(void *argument)
+{
+    struct addcow_create_options options = scenarios[0].options;
+    *(enum addcow_class *)argument = addcow_create("disk", &options, NULL, NULL);
+    return NULL;
+}
+
+/* Several creates of one name: one wins, the others leave nothing behind (CRE-04). */
+static void test_creates_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        prepare(&scenarios[0]);
+        pthread_t threads[CREATORS];
+        enum addcow_class codes[CREATORS];
+        for (size_t i = 0; i < CREATORS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, create_one, &codes[i]), 0);
+        unsigned made = 0;
+        for (size_t i = 0; i < CREATORS; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            assert_true(codes[i] == ADDCOW_OK || codes[i] == ADDCOW_UNLINKABLE);
+            made += codes[i] == ADDCOW_OK;
+        }
+        assert_int_equal(made, 1);
+        assert_complete("disk", "image");
+        /* The directory is the one that a single create makes. */
+        uint64_t after = fingerprint();
+        prepare(&scenarios[0]);
+        assert_int_equal(addcow_create("disk", &scenarios[0].options, NULL, NULL), ADDCOW_OK);
+        assert_int_equal(fingerprint(), after);
+    }
+}
+
+/* A disk that is open, even for reading, is not replaced (LCK-02). */
+static void test_replace_open_disk(void **state)
+{
+    (void)state;
+    prepare(&scenarios[4]);
+    uint64_t before = fingerprint();
+    for (int flags = ADDCOW_OPEN_READONLY; flags <= ADDCOW_OPEN_READWRITE; flags++) {
+        struct addcow *disk;
+        struct addcow_error error;
+        assert_int_equal(addcow_open("disk", (enum addcow_open_flags)flags, NULL, &disk, NULL), ADDCOW_OK);
+        assert_int_equal(addcow_create("disk", &scenarios[4].options, NULL, &error), ADDCOW_BUSY);
+        assert_string_equal(error.clause, "LCK-02");
+        assert_int_equal(addcow_close(disk, NULL), ADDCOW_OK);
+        assert_int_equal(fingerprint(), before);
+    }
+    assert_int_equal(addcow_create("disk", &scenarios[4].options, NULL, NULL), ADDCOW_OK);
+    assert_complete("disk", "image");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_failure_of_every_call),
+        cmocka_unit_test(test_failure_at_the_end_of_every_call),
+        cmocka_unit_test(test_interruption_of_every_call),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_creates_at_once),
+        cmocka_unit_test(test_replace_open_disk),
+    };
+    return cmocka_run_group_tests_name("create", tests, enter_directory, leave_directory);
+}
