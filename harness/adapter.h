@@ -62,7 +62,7 @@ struct adapter *adapter_make(const char *name, struct addcow_storage *storage);
 /* The names that adapter_make knows, for messages: "ref, fast". Static storage. */
 const char *adapter_names(void);
 
-/* The adapters themselves. Null if memory is short. */
+/* The adapters themselves. */
 struct adapter *adapter_make_ref(void);
 struct adapter *adapter_make_fast(struct addcow_storage *storage);
 

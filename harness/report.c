@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +13,26 @@
 #define ROW 16u        /* bytes in a line of a hex window */
 #define ROWS_BEFORE 1u /* lines shown before the first difference */
 #define ROWS_SHOWN 5u
+
+void report_fatal(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("harness: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(REPORT_INCOMPLETE);
+}
+
+void *report_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
+    if (memory == NULL) {
+        report_fatal("no memory for %zu times %zu bytes", count, size);
+    }
+    return memory;
+}
 
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length)
 {

@@ -18,6 +18,15 @@ enum report_exit {
     REPORT_INCOMPLETE = 4, /* nothing was run, or not all */
 };
 
+/*
+ * Says on standard error that the harness itself cannot go on (no memory, no room for its files) and ends the process with
+ * REPORT_INCOMPLETE: nothing was judged.
+ */
+_Noreturn void report_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* calloc that never fails, by report_fatal. The caller frees. */
+void *report_allocate(size_t count, size_t size);
+
 /* The index of the first byte in which the two differ, or `length`. */
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length);
 

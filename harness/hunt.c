@@ -1,0 +1,462 @@
+/*
+ * hunt: random concurrent workloads on real threads and real files, judged against the reference engine.
+ *
+ * The workloads run in a child process; the parent watches. So an implementation that crashes, or that hangs in a deadlock, is reported with the
+ * workload that did it, like one that answers wrongly. Trace number i of a hunt has the seed --seed + i and can be made again from it
+ * alone; how threads interleave cannot be repeated, so a replay runs its trace many times.
+ */
+#include "files.h"
+#include "generate.h"
+#include "judge.h"
+#include "random.h"
+#include "report.h"
+#include "storage_sector.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096u
+#define DEFAULT_SECONDS 60u
+#define DEFAULT_THREADS 4u
+#define DEFAULT_OPERATIONS 120u
+#define DEFAULT_REPEAT 200u
+#define HANG_SECONDS 30u /* one trace takes milliseconds */
+#define WATCH_NANOSECONDS 20000000
+#define CHILD_FAILED_WELL 1 /* the child found a difference and has told it */
+
+struct options {
+    const char *program;
+    const char *implementation;
+    const char *replay;    /* a trace in text form, or null */
+    const char *directory; /* where files are made */
+    uint64_t seed;
+    uint64_t traces;  /* 0: as many as the time allows */
+    uint64_t seconds; /* 0: no limit */
+    uint64_t hang_seconds;
+    bool keep;
+    struct generate_options generate;
+};
+
+/* What the child tells the parent. In shared memory. */
+struct progress {
+    struct judge_counts counts;
+    _Atomic uint64_t seed;     /* of the trace in progress */
+    _Atomic uint64_t finished; /* traces */
+    struct run_watch watch;
+};
+
+static const char usage[] =
+    "Usage: hunt [OPTION]...\n"
+    "Runs random concurrent workloads on an add-cow implementation, and compares it with the reference engine, byte "
+    "for byte.\n"
+    "\n"
+    "  --impl NAME         the implementation: ref or fast (default fast)\n"
+    "  --time SECONDS      how long (default 60, or no limit with --traces)\n"
+    "  --traces N          how many workloads\n"
+    "  --seed N            of the first workload; the next has N + 1 (default: a random one)\n"
+    "  --threads N         1..16 (default 4)\n"
+    "  --ops N             operations of a workload, 1..4096 (default 120)\n"
+    "  --cluster-bits N    12..21 (default: all)\n"
+    "  --layout L          r20 or r9 (default: both)\n"
+    "  --replay FILE       run the workload in FILE, again and again until it fails (default 200 times)\n"
+    "  --dir DIR           make the disks in a new directory in DIR (default /dev/shm or /tmp)\n"
+    "  --keep              leave the disk of a failed workload there\n"
+    "  --hang SECONDS      how long a workload may take (default 30)\n"
+    "  --help              show this\n"
+    "\n"
+    "Exit status: 0 all workloads conform; 1 one does not; 2 wrong usage; 3 the implementation crashed or hung;\n"
+    "4 nothing was run.\n";
+
+/* ---- Options ---- */
+
+_Noreturn __attribute__((format(printf, 1, 2))) static void wrong_usage(const char *format, ...)
+{
+    va_list arguments;
+    fputs("hunt: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("\nTry 'hunt --help'.\n", stderr);
+    exit(REPORT_USAGE);
+}
+
+static uint64_t number(const char *option, const char *word, uint64_t least, uint64_t greatest)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(word, &end, 10);
+    if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0 || value < least || value > greatest) {
+        wrong_usage("--%s: '%s' is not a number in %" PRIu64 "..%" PRIu64, option, word, least, greatest);
+    }
+    return value;
+}
+
+static uint32_t layout(const char *word)
+{
+    if (strcmp(word, "r20") != 0 && strcmp(word, "r9") != 0) {
+        wrong_usage("--layout: '%s' is neither r20 nor r9", word);
+    }
+    return strcmp(word, "r9") == 0 ? ADDCOW_R9 : ADDCOW_R20;
+}
+
+static void set_option(struct options *options, int option, const char *word)
+{
+    switch (option) {
+    case 'i':
+        options->implementation = word;
+        break;
+    case 't':
+        options->seconds = number("time", word, 1, 1000000000);
+        break;
+    case 'n':
+        options->traces = number("traces", word, 1, UINT64_MAX);
+        break;
+    case 's':
+        options->seed = number("seed", word, 0, UINT64_MAX);
+        break;
+    case 'j':
+        options->generate.threads = (uint32_t)number("threads", word, 1, TRACE_THREADS_MAX);
+        break;
+    case 'o':
+        options->generate.operations = (uint32_t)number("ops", word, 1, TRACE_OPERATIONS_MAX);
+        break;
+    case 'c':
+        options->generate.cluster_bits = (uint32_t)number("cluster-bits", word, 12, 21);
+        break;
+    case 'l':
+        options->generate.layout = layout(word);
+        break;
+    case 'r':
+        options->replay = word;
+        break;
+    case 'd':
+        options->directory = word;
+        break;
+    case 'k':
+        options->keep = true;
+        break;
+    case 'g':
+        options->hang_seconds = number("hang", word, 1, 1000000);
+        break;
+    case 'h':
+        fputs(usage, stdout);
+        exit(REPORT_CONFORMS);
+    default:
+        wrong_usage("wrong option");
+    }
+}
+
+static void parse_options(int count, char **words, struct options *options)
+{
+    static const struct option known[] = {
+        {"impl", required_argument, NULL, 'i'},    {"time", required_argument, NULL, 't'},
+        {"traces", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 'j'}, {"ops", required_argument, NULL, 'o'},
+        {"layout", required_argument, NULL, 'l'},  {"cluster-bits", required_argument, NULL, 'c'},
+        {"replay", required_argument, NULL, 'r'},  {"dir", required_argument, NULL, 'd'},
+        {"keep", no_argument, NULL, 'k'},          {"hang", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
+        if (option == '?') {
+            exit(REPORT_USAGE); /* getopt has said why */
+        }
+        set_option(options, option, optarg);
+    }
+    if (optind < count) {
+        wrong_usage("unexpected argument '%s'", words[optind]);
+    }
+    if (options->generate.layout == ADDCOW_R9 && options->generate.cluster_bits != 0 &&
+        options->generate.cluster_bits != 16) {
+        wrong_usage("layout r9 has cluster bits 16 only");
+    }
+    struct adapter *adapter = adapter_make(options->implementation, NULL);
+    if (adapter == NULL) {
+        wrong_usage("--impl: '%s' is none of: %s", options->implementation, adapter_names());
+    }
+    adapter->ops->destroy(adapter);
+    if (options->replay != NULL && options->traces == 0) {
+        options->traces = DEFAULT_REPEAT;
+    }
+    if (options->seconds == 0 && options->traces == 0) {
+        options->seconds = DEFAULT_SECONDS;
+    }
+}
+
+static const char *default_directory(void)
+{
+    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+/* ---- Workloads: the child ---- */
+
+static void load_replay(const struct options *options, struct trace *trace)
+{
+    char error[256];
+    FILE *in = fopen(options->replay, "r");
+    if (in == NULL) {
+        wrong_usage("%s: %s", options->replay, strerror(errno));
+    }
+    bool parsed = trace_parse(in, trace, error, sizeof error);
+    fclose(in);
+    if (!parsed) {
+        wrong_usage("%s: %s", options->replay, error);
+    }
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        const char *problem = history_problem(trace, begin, end);
+        if (trace_phase_is_concurrent(trace, begin, end) && problem != NULL) {
+            wrong_usage("%s: operations %" PRIu32 "..%" PRIu32 ": %s cannot be judged", options->replay, begin, end - 1,
+                        problem);
+        }
+    }
+}
+
+static void make_trace(const struct options *options, uint64_t seed, struct trace *trace)
+{
+    if (options->replay != NULL) {
+        load_replay(options, trace);
+    } else {
+        generate_trace(seed, &options->generate, trace);
+    }
+}
+
+/* A storage that differs from trace to trace in how hostile it is. */
+static struct addcow_storage *make_storage(uint64_t seed)
+{
+    static const unsigned pauses[] = {0, 3, 10, 40};
+    struct random random = {random_hash(~seed)};
+    struct storage_sector_options options = {
+        .seed = seed,
+        .pause = pauses[random_below(&random, 4)],
+        .short_transfers = random_once_in(&random, 3),
+        .refuse_punch = random_once_in(&random, 3),
+    };
+    return storage_sector_make(&options);
+}
+
+static bool run_trace(const struct options *options, const struct trace *trace, const char *directory,
+                      struct progress *progress)
+{
+    char *story = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&story, &length);
+    struct addcow_storage *storage = make_storage(progress->seed);
+    struct adapter *adapter = adapter_make(options->implementation, storage);
+    if (out == NULL) {
+        report_fatal("no memory for a report");
+    }
+    bool conforms = judge_trace(trace, adapter, directory, &progress->watch, &progress->counts, out);
+    adapter->ops->destroy(adapter);
+    storage_sector_free(storage);
+    fclose(out);
+    if (!conforms) {
+        report_progress(NULL);
+        printf("%s", story);
+        fflush(stdout);
+    }
+    free(story);
+    return conforms;
+}
+
+static int hunt(const struct options *options, const char *directory, struct progress *progress)
+{
+    static struct trace trace;
+    time_t deadline = time(NULL) + (time_t)options->seconds;
+    for (uint64_t i = 0; options->traces == 0 || i < options->traces; i++) {
+        if (options->seconds != 0 && time(NULL) >= deadline) {
+            break;
+        }
+        progress->seed = options->seed + i;
+        make_trace(options, progress->seed, &trace);
+        if (!run_trace(options, &trace, directory, progress)) {
+            return CHILD_FAILED_WELL;
+        }
+        progress->finished++;
+    }
+    return 0;
+}
+
+/* ---- The parent ---- */
+
+/* Says how the failed workload can be run again. */
+static void print_replay(const struct options *options, const struct progress *progress, const char *directory)
+{
+    static struct trace trace;
+    char name[64];
+    make_trace(options, progress->seed, &trace);
+    if (options->replay == NULL) {
+        snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
+        FILE *out = fopen(name, "w");
+        if (out != NULL) {
+            fprintf(out, "# hunt --impl %s --seed %" PRIu64 "\n", options->implementation, progress->seed);
+            trace_print(out, &trace);
+            fclose(out);
+            printf("The workload: %s\n", name);
+            printf("Run it again with: %s --impl %s --replay %s\n", options->program, options->implementation, name);
+        }
+    }
+    printf("%s with: %s --impl %s", options->replay == NULL ? "or" : "Run it again", options->program,
+           options->implementation);
+    if (options->replay != NULL) {
+        printf(" --replay %s", options->replay);
+    } else {
+        printf(" --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32, progress->seed,
+               options->generate.threads, options->generate.operations);
+        if (options->generate.cluster_bits != 0) {
+            printf(" --cluster-bits %" PRIu32, options->generate.cluster_bits);
+        }
+        if (options->generate.layout != 0) {
+            printf(" --layout r%" PRIu32, options->generate.layout);
+        }
+    }
+    putchar('\n');
+    if (options->keep) {
+        printf("The disk: %s/%s\n", directory, FILES_METADATA);
+    }
+}
+
+/* Names the operations that were in progress when the child died or was stopped. */
+static void print_in_progress(const struct options *options, const struct progress *progress)
+{
+    static struct trace trace;
+    make_trace(options, progress->seed, &trace);
+    for (uint32_t thread = 0; thread < trace.threads; thread++) {
+        uint32_t operation = progress->watch.doing[thread];
+        if (operation != 0 && operation <= trace.count) {
+            printf("  in progress: operation %" PRIu32 " (", operation - 1);
+            trace_print_operation(stdout, &trace.operations[operation - 1]);
+            puts(")");
+        }
+    }
+}
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+/* Waits for the child. Returns its status as waitpid gives it, or -1 after stopping it because it hung. */
+static int watch_child(const struct options *options, pid_t child, const struct progress *progress)
+{
+    struct timespec start;
+    struct timespec last_change;
+    uint64_t last_finished = 0;
+    int status;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    last_change = start;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        uint64_t finished = progress->finished;
+        if (finished != last_finished) {
+            last_finished = finished;
+            clock_gettime(CLOCK_MONOTONIC, &last_change);
+        }
+        if (seconds_since(&last_change) > (double)options->hang_seconds) {
+            kill(child, SIGKILL);
+            waitpid(child, &status, 0);
+            return -1;
+        }
+        report_progress("hunt: %.0f s, %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared",
+                        seconds_since(&start), finished, progress->counts.operations, progress->counts.sectors);
+        nanosleep(&(struct timespec){.tv_nsec = WATCH_NANOSECONDS}, NULL);
+    }
+    report_progress(NULL);
+    return status;
+}
+
+static enum report_exit judge_child(const struct options *options, const struct progress *progress, int status)
+{
+    if (status == -1) {
+        printf("the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)\n", options->hang_seconds);
+        print_in_progress(options, progress);
+        return REPORT_CRASHED;
+    }
+    if (WIFSIGNALED(status)) {
+        printf("the implementation crashes: signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        print_in_progress(options, progress);
+        return REPORT_CRASHED;
+    }
+    if (WEXITSTATUS(status) == CHILD_FAILED_WELL) {
+        return REPORT_DIFFERS;
+    }
+    if (WEXITSTATUS(status) == REPORT_INCOMPLETE) {
+        return REPORT_INCOMPLETE;
+    }
+    if (WEXITSTATUS(status) != 0) {
+        printf("the implementation ended the process with status %d\n", WEXITSTATUS(status));
+        print_in_progress(options, progress);
+        return REPORT_CRASHED;
+    }
+    return progress->finished > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE;
+}
+
+static void print_summary(const struct options *options, const struct progress *progress, enum report_exit verdict)
+{
+    bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
+    printf("hunt: %s: %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared, %u failures",
+           options->implementation, progress->finished + failed, progress->counts.operations, progress->counts.sectors,
+           failed);
+    if (options->replay == NULL) {
+        printf("; seeds %" PRIu64 "..%" PRIu64, options->seed, progress->seed);
+    }
+    if (progress->counts.history.undecided > 0) {
+        printf("; %" PRIu64 " of %" PRIu64 " registers undecided", progress->counts.history.undecided,
+               progress->counts.history.registers);
+    }
+    putchar('\n');
+}
+
+int main(int count, char **words)
+{
+    struct options options = {
+        .program = words[0],
+        .implementation = "fast",
+        .directory = default_directory(),
+        .hang_seconds = HANG_SECONDS,
+        .generate = {.threads = DEFAULT_THREADS, .operations = DEFAULT_OPERATIONS},
+    };
+    if (getrandom(&options.seed, 4, 0) != 4) {
+        options.seed = (uint64_t)time(NULL);
+    }
+    parse_options(count, words, &options);
+    static struct trace trace;
+    make_trace(&options, options.seed, &trace); /* a replay that cannot be used is said at once */
+    char directory[PATH_BYTES];
+    snprintf(directory, sizeof directory, "%s/addcow-hunt.XXXXXX", options.directory);
+    if (mkdtemp(directory) == NULL) {
+        wrong_usage("--dir: %s: %s", directory, strerror(errno));
+    }
+    struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fflush(NULL);
+    pid_t child = progress == MAP_FAILED ? -1 : fork();
+    if (child < 0) {
+        report_fatal("cannot start a process: %s", strerror(errno));
+    }
+    if (child == 0) {
+        exit(hunt(&options, directory, progress));
+    }
+    enum report_exit verdict = judge_child(&options, progress, watch_child(&options, child, progress));
+    bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
+    if (failed) {
+        print_replay(&options, progress, directory);
+    }
+    if (!failed || !options.keep) {
+        files_remove(directory);
+    }
+    print_summary(&options, progress, verdict);
+    return (int)verdict;
+}
