@@ -1,0 +1,192 @@
+/*
+ * The conformance corpus: cases as data, and what it takes to load, lay out and run one.
+ *
+ * A corpus is a directory with corpus.json (its format, version and flags) and one JSON file a case below cases/. What the
+ * files may say is written for people in corpus/README.md and for machines in corpus/schema.json; the loader here enforces the same rules
+ * and refuses everything else, so that a mistake in a case is never taken for a verdict.
+ *
+ * Thread-safety: a loaded corpus is immutable and may be read from any thread. Running a case changes the process's current directory.
+ */
+#ifndef HARNESS_CORPUS_H
+#define HARNESS_CORPUS_H
+
+#include "adapter.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CORPUS_FORMAT 1             /* the only value of corpus.json's "format" that this loader reads */
+#define CORPUS_SPAN_MAX (64u << 20) /* bytes of one read, write, pattern or checked zero range */
+#define CORPUS_DISKS_MAX 4          /* disks that one case may hold open at once */
+#define CORPUS_CLAUSE_SIZE 8        /* "HDR-01" and its NUL */
+
+/* What a case asks of an implementation beyond opening one r20 disk of moderate size. */
+enum corpus_need {
+    CORPUS_NEEDS_R9 = 1,
+    CORPUS_NEEDS_CREATE = 2,
+    CORPUS_NEEDS_LINKS = 4,  /* telling that two names are one file */
+    CORPUS_NEEDS_CHAIN = 8,  /* backing files of format add-cow */
+    CORPUS_NEEDS_LOCKS = 16, /* several opened disks that exclude each other */
+    CORPUS_NEEDS_LARGE = 32, /* disks larger than memory */
+    CORPUS_NEEDS_CUT = 64,   /* surviving that a file is cut while it is open */
+};
+
+/* What a span of bytes holds. */
+enum corpus_fill {
+    CORPUS_ZERO,
+    CORPUS_PATTERN, /* corpus_pattern(seed, position) */
+    CORPUS_BYTES,
+};
+
+/* `length` bytes at position `at` of a file or of a disk. */
+struct corpus_span {
+    uint64_t at;
+    uint64_t length;
+    enum corpus_fill fill;
+    uint64_t seed;
+    uint8_t *bytes; /* owned; null unless CORPUS_BYTES */
+};
+
+struct corpus_spans {
+    struct corpus_span *items; /* owned */
+    size_t count;
+};
+
+enum corpus_file_kind { CORPUS_REGULAR, CORPUS_DIRECTORY, CORPUS_SYMLINK, CORPUS_HARDLINK };
+
+/* One entry of "files": made in the order of the list before the first step. */
+struct corpus_file {
+    enum corpus_file_kind kind;
+    const char *path;            /* relative to the case's directory */
+    const char *target;          /* of a link */
+    uint64_t length;             /* bytes */
+    struct corpus_spans content; /* later spans overwrite earlier ones; all else is a hole */
+};
+
+enum corpus_op {
+    CORPUS_OPEN,
+    CORPUS_CLOSE,
+    CORPUS_SIZE,
+    CORPUS_READ,
+    CORPUS_WRITE,
+    CORPUS_ZERO_RANGE,
+    CORPUS_DISCARD,
+    CORPUS_MAP,
+    CORPUS_FLUSH,
+    CORPUS_RESIZE,
+    CORPUS_STREAM,
+    CORPUS_COMMIT,
+    CORPUS_CREATE,
+    CORPUS_FILE,   /* what a file must hold now */
+    CORPUS_REMOVE, /* a file goes away between requests */
+    CORPUS_CUT,    /* a file is cut from outside */
+    CORPUS_OP_COUNT
+};
+
+struct corpus_step {
+    enum corpus_op op;
+    size_t disk;              /* index into corpus_case.disks */
+    const char *path;         /* open, create, file, remove, cut */
+    bool writable;            /* open */
+    uint64_t offset;          /* requests */
+    uint64_t length;          /* requests; file: the expected length */
+    uint64_t size;            /* size: expected; resize, cut: new */
+    struct corpus_spans data; /* write: the data; read, file: what must be found */
+    bool allocated;           /* map: expected */
+    uint64_t run;             /* map: expected */
+    bool absent;              /* file: must not exist */
+    bool has_length;          /* file */
+    unsigned outcomes;        /* bit 1 << class for each enum addcow_class that the spec allows here */
+    const char *clause;       /* the clause that a refusal must name if the implementation names one; or null */
+    struct addcow_create_options create;
+};
+
+struct corpus_case {
+    const char *id;
+    const char *title;
+    const char *notes; /* the story behind it; "" if there is none */
+    const char *level;
+    const char **clauses;
+    size_t clause_count;
+    const char **flags;
+    size_t flag_count;
+    unsigned needs; /* enum corpus_need, or'ed */
+    const char *disks[CORPUS_DISKS_MAX];
+    size_t disk_count;
+    struct corpus_file *files;
+    size_t file_count;
+    struct corpus_step *steps;
+    size_t step_count;
+    json_t *document; /* owns every string above */
+};
+
+struct corpus {
+    const char *version;
+    struct corpus_case *cases; /* by id */
+    size_t count;
+    json_t *document;
+};
+
+/* Byte `position` of the pattern with this seed: never 0, and different for different seeds modulo 255. */
+uint8_t corpus_pattern(uint64_t seed, uint64_t position);
+
+/*
+ * Loads the corpus in `directory`. On success the caller frees *corpus with corpus_free. Otherwise returns false and writes "FILE: JSON PATH:
+ * reason" to `error`, of `error_size` bytes.
+ */
+bool corpus_load(const char *directory, struct corpus **corpus, char *error, size_t error_size);
+void corpus_free(struct corpus *corpus);
+
+/* The name of an operation as cases spell it. Static storage. */
+const char *corpus_op_name(enum corpus_op op);
+
+/* The name of a need (one bit) as cases spell it; null for any other value. Static storage. */
+const char *corpus_need_name(unsigned need);
+
+/* Makes the files of a case in the current directory. False, and a line that says why on `out`, if it could not. */
+bool corpus_make_files(const struct corpus_case *c, FILE *out);
+
+/* Fills `buffer` with the bytes [at, at + length) as the span has them. The range lies within the span. */
+void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length, uint8_t *buffer);
+
+/*
+ * Compares `length` bytes found at `at` with what the span, which covers them, expects. If they differ, returns false and prints the first difference
+ * with a window in hexadecimal around it.
+ */
+bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out);
+
+/* Holds a file against a CORPUS_FILE step. If they differ, returns false and prints how. */
+bool corpus_check_file(const struct corpus_step *step, FILE *out);
+
+/* An implementation, and what it does not claim to do. */
+struct corpus_subject {
+    const char *name;
+    unsigned cannot; /* enum corpus_need, or'ed */
+    struct adapter *(*make)(const char *name);
+};
+
+enum corpus_verdict {
+    CORPUS_PASSED,
+    CORPUS_FAILED,
+    CORPUS_NOT_APPLICABLE, /* the case needs what the implementation does not claim */
+    CORPUS_CRASHED,        /* the implementation died, or hung until it was killed */
+    CORPUS_NOT_RUN,        /* the machine could not run it: no space, no process */
+};
+
+/*
+ * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first failure to `out`. Never returns
+ * CORPUS_CRASHED: what kills this process kills it.
+ */
+enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
+
+/*
+ * Judges a case in a child process and a directory of its own below `directory`, killing it after `timeout` seconds. *text becomes the explanation of a verdict
+ * other than CORPUS_PASSED, to be freed by the caller.
+ */
+enum corpus_verdict corpus_judge(const struct corpus_case *c, const struct corpus_subject *subject,
+                                 const char *directory, unsigned timeout, char **text);
+
+#endif

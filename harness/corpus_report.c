@@ -1,0 +1,300 @@
+/*
+ * What the gate says about a run of the corpus.
+ *
+ * A case that fails accuses the clauses that it names. The summary turns this round: for each accused clause its sentence in the specification, how many cases
+ * accuse it, and the shortest of them, which is the one with the fewest steps.
+ */
+#include "corpus_report.h"
+
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *corpus_verdict_name(enum corpus_verdict verdict)
+{
+    static const char *const names[] = {"passed", "failed", "not applicable", "crashed", "not run"};
+    return names[verdict];
+}
+
+size_t corpus_count(const struct corpus_results *results, enum corpus_verdict verdict)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < results->count; i++)
+        count += results->items[i].verdict == verdict;
+    return count;
+}
+
+int corpus_exit(const struct corpus_results *results)
+{
+    if (corpus_count(results, CORPUS_CRASHED))
+        return REPORT_CRASHED;
+    if (corpus_count(results, CORPUS_FAILED))
+        return REPORT_DIFFERS;
+    bool all = results->count > 0 && corpus_count(results, CORPUS_PASSED) == results->count;
+    return all ? REPORT_CONFORMS : REPORT_INCOMPLETE;
+}
+
+static bool is_accusation(const struct corpus_result *result)
+{
+    return result->verdict == CORPUS_FAILED || result->verdict == CORPUS_CRASHED;
+}
+
+/* ---- Clauses ---- */
+
+char *corpus_read_spec(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return NULL;
+    char *text = NULL;
+    size_t size = 0;
+    if (getdelim(&text, &size, 0, file) < 0) {
+        free(text);
+        text = NULL;
+    }
+    fclose(file);
+    return text;
+}
+
+char *corpus_clause_sentence(const char *spec, const char *clause)
+{
+    char start[32];
+    snprintf(start, sizeof start, "\n**%s** ", clause);
+    const char *from = spec ? strstr(spec, start) : NULL;
+    if (!from)
+        return NULL;
+    from += strlen(start);
+    const char *end = strstr(from, "\n\n");
+    char *sentence = strndup(from, end ? (size_t)(end - from) : strlen(from));
+    for (char *c = sentence; c && *c; c++)
+        if (*c == '\n')
+            *c = ' ';
+    return sentence;
+}
+
+static bool names_clause(const struct corpus_case *c, const char *clause)
+{
+    for (size_t i = 0; i < c->clause_count; i++)
+        if (!strcmp(c->clauses[i], clause))
+            return true;
+    return false;
+}
+
+/* A clause that failed cases accuse. */
+struct accused {
+    const char *clause;
+    size_t cases;
+    const struct corpus_case *shortest;
+};
+
+static int by_clause(const void *left, const void *right)
+{
+    return strcmp(((const struct accused *)left)->clause, ((const struct accused *)right)->clause);
+}
+
+static struct accused weigh(const struct corpus_results *results, const char *clause)
+{
+    struct accused accused = {.clause = clause};
+    for (size_t i = 0; i < results->count; i++) {
+        const struct corpus_case *c = results->items[i].c;
+        if (!is_accusation(&results->items[i]) || !names_clause(c, clause))
+            continue;
+        accused.cases++;
+        if (!accused.shortest || c->step_count < accused.shortest->step_count)
+            accused.shortest = c;
+    }
+    return accused;
+}
+
+/* Lists the accused clauses in order. The caller frees *list. */
+static size_t list_accused(const struct corpus_results *results, struct accused **list)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < results->count; i++)
+        room += results->items[i].c->clause_count;
+    *list = report_allocate(room, sizeof **list);
+    size_t count = 0;
+    for (size_t i = 0; i < results->count; i++) {
+        const struct corpus_case *c = results->items[i].c;
+        for (size_t j = 0; is_accusation(&results->items[i]) && j < c->clause_count; j++) {
+            size_t k = 0;
+            while (k < count && strcmp((*list)[k].clause, c->clauses[j]))
+                k++;
+            if (k == count)
+                (*list)[count++] = weigh(results, c->clauses[j]);
+        }
+    }
+    qsort(*list, count, sizeof **list, by_clause);
+    return count;
+}
+
+/* ---- For people ---- */
+
+/* Prints text line by line, each behind a prefix. */
+static void print_lines(FILE *out, const char *prefix, const char *text)
+{
+    while (text && *text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(out, "%s%.*s\n", prefix, (int)length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
+static void print_story(FILE *out, const struct corpus_results *results, size_t index, const char *prefix)
+{
+    const struct corpus_result *result = &results->items[index];
+    print_lines(out, prefix, result->text);
+    if (!is_accusation(result))
+        return;
+    for (size_t i = 0; i < result->c->clause_count; i++) {
+        char *sentence = corpus_clause_sentence(results->spec, result->c->clauses[i]);
+        fprintf(out, "%s%s: %s\n", prefix, result->c->clauses[i], sentence ? sentence : "");
+        free(sentence);
+    }
+    if (result->c->notes[0])
+        fprintf(out, "%sNote: %s\n", prefix, result->c->notes);
+    fprintf(out, "%sRepeat: %s --case %s\n", prefix, results->repeat, result->c->id);
+}
+
+void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t index)
+{
+    const struct corpus_result *result = &results->items[index];
+    bool skipped = result->verdict == CORPUS_NOT_APPLICABLE;
+    bool good = skipped || result->verdict == CORPUS_PASSED;
+    fprintf(out, "%s %zu - %s: %s", good ? "ok" : "not ok", index + 1, result->c->id, result->c->title);
+    if (skipped)
+        fprintf(out, " # SKIP %.*s", (int)strcspn(result->text, "\n"), result->text);
+    fputc('\n', out);
+    if (!good)
+        print_story(out, results, index, "# ");
+    fflush(out);
+}
+
+void corpus_print_failure(FILE *out, const struct corpus_results *results, size_t index)
+{
+    const struct corpus_result *result = &results->items[index];
+    fprintf(out, "%s: %s: %s\n", result->c->id, corpus_verdict_name(result->verdict), result->c->title);
+    print_story(out, results, index, "  ");
+}
+
+void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix)
+{
+    struct accused *list;
+    size_t count = list_accused(results, &list);
+    if (count)
+        fprintf(out, "%sbroken clauses: %zu\n", prefix, count);
+    for (size_t i = 0; i < count; i++) {
+        char *sentence = corpus_clause_sentence(results->spec, list[i].clause);
+        fprintf(out, "%s  %s %s\n", prefix, list[i].clause, sentence ? sentence : "");
+        fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].cases,
+                list[i].cases == 1 ? "case" : "cases", list[i].shortest->id, list[i].shortest->title);
+        free(sentence);
+    }
+    free(list);
+    static const char *const verdicts[] = {"conforms", "does not conform", "", "crashed or hung", "incomplete"};
+    fprintf(out, "%scorpus %s, %s: %zu of %zu cases passed", prefix, results->version, results->implementation,
+            corpus_count(results, CORPUS_PASSED), results->count);
+    for (int verdict = CORPUS_FAILED; verdict <= CORPUS_NOT_RUN; verdict++) {
+        size_t cases = corpus_count(results, (enum corpus_verdict)verdict);
+        if (cases)
+            fprintf(out, ", %zu %s", cases, corpus_verdict_name((enum corpus_verdict)verdict));
+    }
+    fprintf(out, ": %s\n", verdicts[corpus_exit(results)]);
+}
+
+/* ---- For machines ---- */
+
+static json_t *strings(const char *const *texts, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(texts[i]));
+    return list;
+}
+
+static json_t *json_of_result(const struct corpus_result *result)
+{
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:f}", "id", result->c->id, "title", result->c->title, "clauses",
+                     strings(result->c->clauses, result->c->clause_count), "verdict",
+                     corpus_verdict_name(result->verdict), "text", result->text ? result->text : "", "seconds",
+                     result->seconds);
+}
+
+static json_t *json_of_accused(const struct corpus_results *results, const struct accused *accused)
+{
+    char *sentence = corpus_clause_sentence(results->spec, accused->clause);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:s}", "clause", accused->clause, "sentence", sentence ? sentence : "",
+                              "cases", (json_int_t)accused->cases, "shortest", accused->shortest->id);
+    free(sentence);
+    return value;
+}
+
+bool corpus_write_json(const char *path, const struct corpus_results *results)
+{
+    json_t *cases = json_array();
+    for (size_t i = 0; i < results->count; i++)
+        json_array_append_new(cases, json_of_result(&results->items[i]));
+    struct accused *list;
+    size_t count = list_accused(results, &list);
+    json_t *broken = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(broken, json_of_accused(results, &list[i]));
+    free(list);
+    json_t *report = json_pack("{s:s, s:i, s:s, s:i, s:o, s:o}", "corpus", results->version, "format", CORPUS_FORMAT,
+                               "implementation", results->implementation, "exit", corpus_exit(results), "broken",
+                               broken, "cases", cases);
+    bool good = json_dump_file(report, path, JSON_INDENT(1)) == 0;
+    json_decref(report);
+    return good;
+}
+
+/* Text as XML has it; control characters, which XML cannot hold, become question marks. */
+static void print_xml(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '<')
+            fputs("&lt;", out);
+        else if (*text == '&')
+            fputs("&amp;", out);
+        else if (*text == '"')
+            fputs("&quot;", out);
+        else
+            fputc((unsigned char)*text < 0x20 && *text != '\n' && *text != '\t' ? '?' : *text, out);
+    }
+}
+
+static void print_junit_case(FILE *out, const struct corpus_results *results, const struct corpus_result *result)
+{
+    static const char *const elements[] = {NULL, "failure", "skipped", "error", "skipped"};
+    const char *element = elements[result->verdict];
+    fprintf(out, "  <testcase classname=\"");
+    print_xml(out, results->implementation);
+    fprintf(out, "\" name=\"%s\" time=\"%.3f\">", result->c->id, result->seconds);
+    if (element) {
+        fprintf(out, "<%s message=\"", element);
+        print_xml(out, result->c->title);
+        fputs("\">", out);
+        print_xml(out, result->text ? result->text : "");
+        fprintf(out, "</%s>", element);
+    }
+    fputs("</testcase>\n", out);
+}
+
+bool corpus_write_junit(const char *path, const struct corpus_results *results)
+{
+    FILE *out = fopen(path, "w");
+    if (!out)
+        return false;
+    fprintf(out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+            "<testsuite name=\"add-cow corpus %s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\">\n",
+            results->version, results->count, corpus_count(results, CORPUS_FAILED),
+            corpus_count(results, CORPUS_CRASHED),
+            corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN));
+    for (size_t i = 0; i < results->count; i++)
+        print_junit_case(out, results, &results->items[i]);
+    fputs("</testsuite>\n", out);
+    bool good = !ferror(out);
+    return fclose(out) == 0 && good;
+}
