@@ -1,25 +1,28 @@
 /*
  * bench: the engine's speed and memory, as ratios.
  *
- * Times of different runs on different machines cannot be compared, and on a shared machine not even those of one run. So every target is a
- * ratio of two things measured side by side, in the same run: the engine, and the same work done with bare pread and pwrite on a file in the same state, by
- * the same threads, with the same offsets. The two take turns in short slices, forwards and backwards (race.c); each round gives one ratio; the
- * median of the ratios is the result, and their quartiles tell how far to trust it.
+ * Times of different runs on different machines cannot be compared, and on a shared machine not even those of one
+ * run. So every target is a ratio of two things measured side by side, in the same run: the engine, and the same work
+ * done with bare pread and pwrite on a file in the same state, by the same threads, with the same offsets. The two
+ * take turns in short slices, forwards and backwards (race.c); each round gives one ratio; the median of the ratios
+ * is the result, and their quartiles tell how far to trust it.
  *
- * Files are in the page cache, and no sync or rename waits for the device (storage.c): what is measured is the engine, not the disk below it. Where waiting
- * matters, it is put in: 1 ms on every file operation, or on every sync.
+ * Files are in the page cache, and no sync or rename waits for the device (storage.c): what is measured is the
+ * engine, not the disk below it. Where waiting matters, it is put in: 1 ms on every file operation, or on every sync.
  *
  *   requests.c  requests to allocated clusters, and first writes
  *   scale.c     opening, memory, and how time grows with the disk
  *   waiting.c   allocations beside each other, and flushes that join
  *
- * The columns `bare` and `engine` are medians of what the case measures on both sides: nanoseconds for one operation, MiB in a second, the growth from 1 GiB
- * to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is what the target is about.
+ * The columns `bare` and `engine` are medians of what the case measures on both sides: nanoseconds for one operation,
+ * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is what the
+ * target is about.
  *
- * The work is done in a child process, in a directory of its own; the parent removes it whatever becomes of the child.
+ * The work is done in a child process, in a directory of its own; the parent removes it whatever becomes of the
+ * child.
  *
- * Exit status: 0 if every case was measured, even when targets were missed: a time is information, never a test. 1 if a case could not be
- * measured, 2 for wrong usage.
+ * Exit status: 0 if every case was measured, even when targets were missed: a time is information, never a test. 1 if
+ * a case could not be measured, 2 for wrong usage.
  */
 #include "bench.h"
 
@@ -122,8 +125,10 @@ static void print_row(const struct bench_case *this_case, const struct result *r
     printf("%-48s %7u", this_case->name, this_case->threads);
     print_number(result->bare, this_case->unit);
     print_number(result->engine, this_case->unit);
-    char value[32];
-    snprintf(value, sizeof value, "%.3f%s%s", result->value, *this_case->value_unit ? " " : "", this_case->value_unit);
+    char value[32] = "-";
+    if (!isnan(result->value))
+        snprintf(value, sizeof value, "%.3f%s%s", result->value, *this_case->value_unit ? " " : "",
+                 this_case->value_unit);
     printf(" %12s %15s %12s  %s\n", value, quartiles, target, verdict(this_case, result));
     fflush(stdout);
 }
@@ -242,7 +247,9 @@ static sigset_t ending_signals(void)
     return set;
 }
 
-/* Waits for the child; a signal that would end this process ends the child instead. The signals are blocked on entry. */
+/*
+ * Waits for the child; a signal that would end this process ends the child instead. The signals are blocked on entry.
+ */
 static int await_child(void)
 {
     struct sigaction forward = {.sa_handler = forward_signal};

@@ -1,5 +1,6 @@
 /*
- * Comparing on a machine that is not quiet: many short slices of the contestants in turn, a ratio a round, the median of the ratios.
+ * Comparing on a machine that is not quiet: many short slices of the contestants in turn, a ratio a round, the median
+ * of the ratios.
  */
 #include "bench.h"
 

@@ -1,8 +1,9 @@
 /*
- * Requests against bare pread and pwrite on the same kind of file in the same state, by the same threads, at the same offsets.
+ * Requests against bare pread and pwrite on the same kind of file in the same state, by the same threads, at the same
+ * offsets.
  *
- * Requests to allocated clusters go to one image file, through the engine and past it. First writes need a fresh disk for each slice: both sides get one
- * made in the same way, and the bare side writes into its image past the engine.
+ * Requests to allocated clusters go to one image file, through the engine and past it. First writes need a fresh disk
+ * for each slice: both sides get one made in the same way, and the bare side writes into its image past the engine.
  */
 #include "bench.h"
 
@@ -193,7 +194,9 @@ static void run_sequential(const struct bench_case *self, const struct settings 
     result->engine = total / result->engine;
 }
 
-/* The i-th cluster of a random order that meets each once: an odd factor permutes the numbers below a power of two. */
+/*
+ * The i-th cluster of a random order that meets each once: an odd factor permutes the numbers below a power of two.
+ */
 static uint64_t small_offset(const struct load *load, uint64_t seed, uint64_t i)
 {
     uint64_t clusters = load->disk.size / CLUSTER;

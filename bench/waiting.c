@@ -1,5 +1,6 @@
 /*
- * Requests that wait for storage instead of the processor: allocations must wait side by side, and flushes must share their syncs.
+ * Requests that wait for storage instead of the processor: allocations must wait side by side, and flushes must share
+ * their syncs.
  */
 #include "bench.h"
 
