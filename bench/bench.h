@@ -143,70 +143,7 @@ struct result {
     double bare;   /* in `unit`; NaN where there is nothing to compare with */
     double engine; /* in `unit` */
     double value;  /* what the target is about, mostly a ratio; NaN, which is a miss, if it cannot be measured */
-    double low;    /* lower quartile */
-    double high;   /* upper quartile */
-};
-
-/* Sorts `values`. */
-struct spread spread_of(double *values, unsigned count);
-
-/* The spread, over the rounds, of one contestant's time over another's. */
-struct spread race_ratio(const struct race *race, unsigned numerator, unsigned denominator);
-
-/* The median time of a slice of one contestant, in nanoseconds. */
-double race_median(const struct race *race, unsigned contestant);
-
-/* A pseudo-random number for each pair; the same one every time. */
-uint64_t random_of(uint64_t seed, uint64_t index);
-
-/* ---- Storage (storage.c) ---- */
-
-/* POSIX files in the page cache: sync and rename do not wait for the device. */
-struct addcow_storage *storage_cached(void);
-/* The same, and every function of a file takes 1 ms longer. */
-struct addcow_storage *storage_slow(void);
-/* Like storage_cached, but a sync takes 1 ms, and is counted. */
-struct addcow_storage *storage_counting(void);
-/* The syncs that storage_counting has seen. */
-uint64_t storage_syncs(void);
-
-/* ---- Disks (disk.c) ---- */
-
-/*
- * A disk with clusters of 64 KiB over a raw backing file, opened for writing, and its files once more for bare
- * access.
- */
-struct disk {
-    const char *name;
-    uint64_t size;
-    uint64_t backing_size; /* the backing file is full of data, and shared by disks that ask for the same size */
-    struct addcow_storage *storage;
-    struct addcow *handle;
-    int image;
-    int backing;
-    int metadata;
-};
-
-/*
- * Creates the files below the current directory from name, size, backing_size and storage, all clusters unallocated,
- * and opens them.
- */
-void disk_create(struct disk *disk);
-/* Closes and removes the files; the backing file stays for the next disk. */
-void disk_remove(struct disk *disk);
-/* Allocates every cluster by writing it, one after the other, as a disk in use gets its clusters. */
-void disk_fill(struct disk *disk);
-
-/* ---- Cases ---- */
-
-enum sense { AT_LEAST, AT_MOST, NO_TARGET };
-
-struct result {
-    double bare;   /* in `unit`; NaN where there is nothing to compare with */
-    double engine; /* in `unit` */
-    double
-        value; /* what the target is about: a ratio, unless the case says otherwise; NaN, if not measurable, is a miss */
-    double low; /* quartiles of the value over the rounds; NaN if it was taken once */
+    double low;    /* quartiles of the value over the rounds; NaN if it was taken once */
     double high;
 };
 
