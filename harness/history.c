@@ -62,7 +62,7 @@ struct history {
     struct access *accesses;
     uint32_t access_count;
     uint8_t *initial;   /* larger_size bytes: virt at the start, zeros behind it */
-    uint8_t *committed; /* what a commit left in the backing file */
+    uint8_t *committed; /* after a commit: old_size bytes, the backing file's contents and zeros behind them */
     struct view view;
     struct fragment *fragments;
     size_t fragment_count;
@@ -551,7 +551,7 @@ static void fill_cell(const struct history *history, const uint32_t *covering, u
     for (uint32_t i = 0; i < count; i++) {
         cell_add_access(history, cell, &history->accesses[covering[i]]);
     }
-    if (history->committed != NULL && cell->end <= history->oracle->disk.backing_size) {
+    if (history->committed != NULL) {
         const struct run_record *commit = record_of(history, history->commit);
         cell_add(cell, history->commit, false, history->committed + cell->begin, commit->invoked, commit->returned);
     }
@@ -653,9 +653,8 @@ static bool judge_cell(struct history *history, struct cell *cell, struct histor
 static bool rests(const struct history *history, uint64_t begin, uint64_t end)
 {
     const uint8_t *expected = history->initial + begin;
-    bool in_backing = history->committed != NULL && end <= history->oracle->disk.backing_size;
     return (end > history->new_size || memcmp(expected, history->view.bytes + begin, end - begin) == 0) &&
-           (!in_backing || memcmp(expected, history->committed + begin, end - begin) == 0);
+           (history->committed == NULL || memcmp(expected, history->committed + begin, end - begin) == 0);
 }
 
 /* Judges [begin, end), every byte of which the accesses covering[0, count) cover, and no others. */
@@ -688,13 +687,11 @@ static int compare_offsets(const void *left, const void *right)
 /* The offsets at which the set of requests may change, in ascending order; the caller frees *cuts. */
 static uint32_t list_cuts(const struct history *history, uint64_t **cuts)
 {
-    uint64_t *list = report_allocate(2 * (size_t)history->access_count + 5, sizeof *list);
+    uint64_t *list = report_allocate(2 * (size_t)history->access_count + 3, sizeof *list);
     uint32_t count = 0;
-    uint64_t backing_size = history->oracle->disk.backing_size;
     list[count++] = 0;
     list[count++] = history->old_size;
     list[count++] = history->new_size;
-    list[count++] = backing_size < history->larger_size ? backing_size : history->larger_size;
     for (uint32_t i = 0; i < history->access_count; i++) {
         list[count++] = history->accesses[i].begin;
         list[count++] = history->accesses[i].end;
@@ -785,17 +782,27 @@ static bool replay(struct history *history)
     return view_judge(&history->view, oracle, history->out);
 }
 
+/*
+ * A commit has read every register: a backing file that ends before shows that nothing was allocated behind its end, and the disk
+ * reads as zeros there.
+ */
+static bool load_committed(struct history *history, const char *directory)
+{
+    uint64_t backing_size = history->oracle->disk.backing_size;
+    uint64_t larger = backing_size > history->old_size ? backing_size : history->old_size;
+    history->committed = report_allocate(larger, 1);
+    return oracle_load_backing(history->oracle, directory, history->committed, history->out);
+}
+
 /* Steps 2 to 4, with everything at hand that they need. */
 static bool judge_contents(struct history *history, const char *directory, struct history_counts *counts)
 {
     struct oracle *oracle = history->oracle;
-    uint64_t backing_size = oracle->disk.backing_size;
     history->initial = report_allocate(history->larger_size, 1);
     addcow_ref_read(&oracle->disk, 0, history->old_size, history->initial);
     bool conforms = judge_clusters(history);
     if (conforms && history->commit != NONE) {
-        history->committed = report_allocate(backing_size, 1);
-        conforms = oracle_load_backing(oracle, directory, history->committed, history->out);
+        conforms = load_committed(history, directory);
     }
     conforms = conforms && judge_registers(history, counts) && replay(history);
     free(history->initial);
