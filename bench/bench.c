@@ -270,26 +270,28 @@ static int await_child(void)
 
 static int run_in_child(const struct options *options)
 {
-    int json = open(options->json, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (json < 0)
-        fail("%s: %s", options->json, strerror(errno));
+    char directory[PATH_MAX];
     sigset_t ending = ending_signals();
     sigprocmask(SIG_BLOCK, &ending, NULL);
-    char directory[PATH_MAX];
     snprintf(directory, sizeof directory, "%s/bench-XXXXXX", options->directory);
     if (!mkdtemp(directory))
         fail("%s: %s", directory, strerror(errno));
+    int json = open(options->json, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (json < 0) {
+        rmdir(directory);
+        fail("%s: %s", options->json, strerror(errno));
+    }
     fflush(stdout);
     child = fork();
-    if (child < 0) {
-        rmdir(directory);
-        fail("fork: %s", strerror(errno));
-    }
     if (child == 0) {
         sigprocmask(SIG_UNBLOCK, &ending, NULL);
         exit(measure(options, directory, json));
     }
-    int status = await_child();
+    int status = EXIT_FAILED;
+    if (child > 0)
+        status = await_child();
+    else
+        fprintf(stderr, "bench: fork: %s\n", strerror(errno));
     remove_directory(directory);
     struct stat written;
     if (status != EXIT_MEASURED && fstat(json, &written) == 0 && written.st_size == 0)

@@ -1,0 +1,51 @@
+#!/usr/bin/env bats
+# The benchmark runs, cleans up, and says what it could not do. What it measures is nobody's test: only cases without
+# a clock are run here.
+
+load common
+
+bench=${BENCH:-$BATS_TEST_DIRNAME/../../build/gcc/bench/bench}
+
+@test "bench measures, writes JSON, and leaves no file behind" {
+    mkdir files
+    "$bench" --quick --filter heap --dir files --json out.json >out.txt
+    grep -q '^targets: [0-9]* met, [0-9]* missed$' out.txt
+    [ "$(json out.json 'len(j["cases"]), j["met"] + j["missed"], j["quick"]')" = "(3, 3, True)" ]
+    [ -z "$(ls files)" ]
+}
+
+@test "bench refuses what it does not know with status 2" {
+    run -2 "$bench" --fast
+    run -2 "$bench" something
+    run -2 "$bench" --filter 'no such case'
+}
+
+@test "bench says why it could not measure, with status 1" {
+    run -1 --separate-stderr "$bench" --filter heap --json missing/out.json
+    # shellcheck disable=SC2154 # run sets it
+    [[ "$stderr" == "bench: missing/out.json: "* ]]
+    run -1 --separate-stderr "$bench" --filter heap --json out.json --dir missing
+    [[ "$stderr" == "bench: missing/"* ]]
+    [ ! -e out.json ]
+}
+
+@test "bench on a full disk leaves neither files nor an empty result" {
+    small_filesystem 1m
+    run -1 --separate-stderr "$bench" --filter 'random reads' --dir small --json out.json
+    [[ "$stderr" == *"No space left on device"* ]]
+    [ -z "$(ls small)" ] && [ ! -e out.json ]
+}
+
+@test "bench that is interrupted removes its files" {
+    mkdir files
+    "$bench" --filter 'random writes' --dir files --json out.json >out.txt 3>&- &
+    pid=$!
+    until ls files/*/*.raw >ready 2>&1; do
+        sleep 0.05
+    done
+    kill -TERM "$pid"
+    status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 1 ]
+    [ -z "$(ls files)" ] && [ ! -e out.json ]
+}
