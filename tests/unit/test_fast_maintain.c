@@ -1,0 +1,636 @@
+/* The production engine: resize, stream and commit, with failures at every I/O. */
+#include "support.h"
+
+/* 10 clusters and a bit of 4 KiB; clusters 1 and 2 are allocated. */
+static struct disk_spec spec_with_backing(uint64_t backing_size)
+{
+    return (struct disk_spec){
+        .size = 10 * 4096 + 777, .backing_name = "base.raw", .backing_size = backing_size, .allocated = 6};
+}
+
+/* ---- Resize ---- */
+
+/* What resize does to the model (RSZ-02, RSZ-03). */
+static void resize_model(struct model *model, const struct disk_spec *spec, uint64_t new_size)
+{
+    uint64_t old_size = model->size;
+    uint64_t count = addcow_cluster_count(new_size, model->cluster);
+    uint64_t old_count = addcow_cluster_count(old_size, model->cluster);
+    model->virt = realloc(model->virt, (size_t)new_size + 1);
+    model->allocated = realloc(model->allocated, (size_t)count + 1);
+    bool flagged = (spec->compatible & ADDCOW_ALL_ALLOCATED) != 0;
+    for (uint64_t i = old_size; i < new_size; i++)
+        model->virt[i] = 0;
+    for (uint64_t k = old_count; k < count; k++)
+        model->allocated[k] = flagged;
+    uint64_t shown = new_size < spec->backing_size ? new_size : spec->backing_size;
+    if (shown > old_size && !flagged) {
+        for (uint64_t k = old_size / model->cluster; k <= (shown - 1) / model->cluster; k++)
+            model->allocated[k] = 1;
+    }
+    model->size = new_size;
+}
+
+static void resize_both(struct addcow *disk, struct model *model, const struct disk_spec *spec, uint64_t new_size)
+{
+    assert_ok(addcow_resize(disk, new_size, &reason));
+    resize_model(model, spec, new_size);
+    compare(disk, model);
+    assert_int_equal(file_length("disk.raw"), new_size);
+}
+
+/* RSZ-01 RSZ-02 RSZ-03 RSZ-05 RSZ-06 RSZ-08: over every kind of old and new end, backing file ends, and back again. */
+static void test_resize(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {10 * 4096 + 778, 11 * 4096, 30 * 4096 + 5, 10 * 4096, 2 * 4096, 4096 + 9, 1, 0};
+    static const uint64_t backing_sizes[] = {0, 3 * 4096 + 8, 10 * 4096 + 800, 40 * 4096};
+    for (size_t i = 0; i < sizeof backing_sizes / sizeof backing_sizes[0]; i++) {
+        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++) {
+            struct disk_spec spec = spec_with_backing(backing_sizes[i]);
+            make_disk("disk", &spec);
+            struct model model = make_model(&spec);
+            struct addcow *disk = open_disk("disk.add-cow");
+            resize_both(disk, &model, &spec, sizes[j]);
+            if (j % 2 == 0) {
+                close_disk(disk);
+                compare_reopened("disk.add-cow", &model);
+                disk = open_disk("disk.add-cow");
+            }
+            resize_both(disk, &model, &spec, 20 * 4096 + 11);
+            write_both(disk, &model, 15 * 4096 + 3, 10000, 7);
+            compare(disk, &model);
+            resize_both(disk, &model, &spec, 16 * 4096 + 1);
+            resize_both(disk, &model, &spec, 24 * 4096);
+            close_disk(disk);
+            compare_reopened("disk.add-cow", &model);
+            free_model(&model);
+        }
+    }
+}
+
+/* RSZ-03 RSZ-08 BMP-03: over the 8 bits of a byte, the 32768 of a block, and with stale bits behind the end in the file (BMP-05). */
+static void test_resize_bitmap(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.size = 3 * 4096};
+    make_disk("disk", &spec);
+    uint8_t *junk = allocate_bytes(4096);
+    memset(junk, 0xFF, 4096);
+    junk[0] = 0xFA;
+    patch_file("disk.add-cow", 4096, junk, 4096);
+    free(junk);
+    struct addcow *disk = open_disk("disk.add-cow");
+    struct model model = make_model(&spec);
+    model.allocated[1] = 1;
+    fill_pattern(model.virt + 4096, SEED_IMAGE, 4096, 4096);
+    compare(disk, &model);
+    resize_both(disk, &model, &spec, 13 * 4096);
+    resize_both(disk, &model, &spec, 300 * 4096);
+    free_model(&model);
+
+    uint64_t huge = (uint64_t)100000 * 4096;
+    assert_ok(addcow_resize(disk, huge, &reason));
+    uint8_t byte = 9;
+    assert_ok(addcow_write(disk, huge - 1, 1, &byte, &reason));
+    assert_ok(addcow_flush(disk, &reason));
+    assert_int_equal(file_length("disk.add-cow"), 4096 + 4 * 4096);
+    assert_ok(addcow_resize(disk, (uint64_t)50000 * 4096, &reason));
+    assert_ok(addcow_resize(disk, huge, &reason));
+    bool allocated;
+    uint64_t run;
+    assert_ok(addcow_map(disk, 2 * 4096, huge - 2 * 4096, &allocated, &run, &reason));
+    assert_false(allocated);
+    assert_int_equal(run, huge - 2 * 4096);
+    close_disk(disk);
+    disk = open_disk("disk.add-cow");
+    assert_ok(addcow_map(disk, 2 * 4096, huge - 2 * 4096, &allocated, &run, &reason));
+    assert_int_equal(run, huge - 2 * 4096);
+    close_disk(disk);
+}
+
+/* RSZ-05 RSZ-08 BMP-05: the bits of the clusters that went are 0 in the file, which keeps its length. */
+static void test_shrink_clears_bits(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.size = 64 * 4096, .allocated = UINT64_MAX};
+    static const uint64_t counts[] = {63, 13, 8, 1, 0};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        make_disk("disk", &spec);
+        struct addcow *disk = open_disk("disk.add-cow");
+        assert_ok(addcow_resize(disk, counts[i] * 4096, &reason));
+        close_disk(disk);
+        assert_int_equal(file_length("disk.add-cow"), 8192);
+        uint8_t *file = load_file("disk.add-cow");
+        for (uint64_t k = 0; k < 64; k++)
+            assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, k < counts[i]);
+        free(file);
+    }
+}
+
+/* RSZ-03 VRT-05: with "all allocated", new clusters have their bits, for a reader that ignores the flag. */
+static void test_resize_all_allocated(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(40 * 4096);
+    spec.compatible = ADDCOW_ALL_ALLOCATED;
+    spec.allocated = 0x7FF;
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    resize_both(disk, &model, &spec, 30 * 4096);
+    close_disk(disk);
+    compare_reopened("disk.add-cow", &model);
+    uint8_t *file = load_file("disk.add-cow");
+    static const uint8_t bits[] = {0xFF, 0xFF, 0xFF, 0x3F, 0};
+    assert_memory_equal(file + 4096, bits, sizeof bits);
+    free(file);
+    free_model(&model);
+}
+
+/* RSZ-09 */
+static void test_resize_range(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(4096);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    struct addcow_error error;
+    assert_int_equal(addcow_resize(disk, ADDCOW_SIZE_MAX + (uint64_t)1, &error), ADDCOW_RANGE);
+    assert_string_equal(error.clause, "RSZ-09");
+    assert_int_equal(addcow_resize(disk, UINT64_MAX, NULL), ADDCOW_RANGE);
+    compare(disk, &model);
+    close_disk(disk);
+    free_model(&model);
+}
+
+/* RSZ-04 RSZ-05: the order of the steps, as the storage sees them. */
+static void test_resize_order(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(40 * 4096);
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->count = 0;
+    assert_ok(addcow_resize(disk, 20 * 4096, &reason));
+    size_t bitmap = 0, image_sync = 0, metadata_sync = 0, extended = 0;
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        if (event->kind == EVENT_WRITE && event->file == 'm')
+            bitmap = i;
+        if (event->kind == EVENT_SYNC)
+            *(event->file == 'm' ? &metadata_sync : &image_sync) = i;
+        if (event->kind == EVENT_TRUNCATE && event->file == 'i')
+            extended = i;
+    }
+    assert_true(0 < image_sync && image_sync < bitmap && bitmap < metadata_sync && metadata_sync < extended);
+    assert_int_equal(extended, probe->count - 1);
+
+    probe->count = 0;
+    assert_ok(addcow_resize(disk, 4096, &reason));
+    size_t cut = probe->count, first_change = probe->count;
+    for (size_t i = probe->count; i-- > 0;) {
+        const struct event *event = &probe->events[i];
+        if (event->kind == EVENT_TRUNCATE && event->file == 'i')
+            cut = i;
+        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm')
+            first_change = i;
+    }
+    assert_true(cut + 1 < first_change);
+    assert_int_equal(probe->events[cut + 1].kind, EVENT_SYNC);
+    assert_int_equal(probe->events[cut + 1].file, 'i');
+    close_disk(disk);
+    free_probe(probe);
+}
+
+/* ---- Failing at the n-th I/O ---- */
+
+struct countdown {
+    size_t left; /* changes of files that still succeed */
+    int errnum;
+};
+
+static int fail_later(struct probe *probe, const struct event *event)
+{
+    struct countdown *countdown = probe->context;
+    if (event->kind == EVENT_CLOSE)
+        return 0;
+    if (countdown->left == 0)
+        return -countdown->errnum;
+    countdown->left--;
+    return 0;
+}
+
+typedef enum addcow_class operation(struct addcow *disk);
+
+/*
+ * Runs the operation with every I/O from the n-th on failing, for every n. Each time the disk must read and map as before or as after, in the
+ * handle and when it is opened again; and when nothing fails any more, the operation can be run again, unless the image was lost.
+ */
+static void fail_everywhere(const struct disk_spec *spec, operation *run, const struct model *after)
+{
+    for (size_t n = 0;; n++) {
+        make_disk("disk", spec);
+        struct model before = make_model(spec);
+        struct probe *probe = make_probe();
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO};
+        probe->context = &countdown;
+        probe->decide = fail_later;
+        enum addcow_class code = run(disk);
+        bool complete = code == ADDCOW_OK && countdown.left > 0;
+        probe->decide = NULL;
+        assert_true(code == ADDCOW_OK || code == (n % 2 ? ADDCOW_NOSPACE : ADDCOW_IO));
+        const struct model *expected = code == ADDCOW_OK ? after : &before;
+        assert_int_equal(addcow_size(disk), expected->size);
+        compare_range(disk, expected, 0, expected->size);
+        addcow_close(disk, NULL);
+        disk = open_disk("disk.add-cow");
+        assert_int_equal(addcow_size(disk), expected->size);
+        compare_range(disk, expected, 0, expected->size);
+        assert_int_equal(run(disk), ADDCOW_OK);
+        compare(disk, after);
+        close_disk(disk);
+        compare_reopened("disk.add-cow", after);
+        free_probe(probe);
+        free_model(&before);
+        if (complete)
+            return;
+    }
+}
+
+static enum addcow_class grow(struct addcow *disk)
+{
+    return addcow_resize(disk, 14 * 4096 + 5, NULL);
+}
+
+static enum addcow_class shrink(struct addcow *disk)
+{
+    return addcow_resize(disk, 2 * 4096 + 5, NULL);
+}
+
+/* RSZ-07 ERR-03: whatever fails. */
+static void test_resize_failing(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(12 * 4096 + 9);
+    struct model after = make_model(&spec);
+    resize_model(&after, &spec, 14 * 4096 + 5);
+    fail_everywhere(&spec, grow, &after);
+    free_model(&after);
+    after = make_model(&spec);
+    resize_model(&after, &spec, 2 * 4096 + 5);
+    fail_everywhere(&spec, shrink, &after);
+    free_model(&after);
+}
+
+static enum addcow_class stream(struct addcow *disk)
+{
+    return addcow_stream(disk, NULL, NULL, NULL);
+}
+
+static struct model streamed(const struct disk_spec *spec)
+{
+    struct model model = make_model(spec);
+    memset(model.allocated, 1, (size_t)addcow_cluster_count(model.size, model.cluster));
+    return model;
+}
+
+/* STR-03 ERR-03 */
+static void test_stream_failing(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096 + 9);
+    struct model after = streamed(&spec);
+    fail_everywhere(&spec, stream, &after);
+    free_model(&after);
+}
+
+static enum addcow_class commit(struct addcow *disk)
+{
+    return addcow_commit(disk, NULL, NULL, NULL);
+}
+
+static struct model committed(const struct disk_spec *spec)
+{
+    struct model model = make_model(spec);
+    memset(model.allocated, 0, (size_t)addcow_cluster_count(model.size, model.cluster));
+    return model;
+}
+
+/* CMT-03 ERR-03 */
+static void test_commit_failing(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096 + 9);
+    struct model after = committed(&spec);
+    fail_everywhere(&spec, commit, &after);
+    free_model(&after);
+    spec = spec_with_backing(11 * 4096);
+    spec.allocated = 0x7FF;
+    spec.compatible = ADDCOW_ALL_ALLOCATED;
+    after = committed(&spec);
+    fail_everywhere(&spec, commit, &after);
+    free_model(&after);
+}
+
+/* ---- Stream ---- */
+
+/* STR-01 STR-02 VRT-05 HDR-20 HDR-21: afterwards the image alone is the disk; unknown compatible bits stay. */
+static void test_stream(void **state)
+{
+    (void)state;
+    static const uint64_t backing_sizes[] = {0, 3 * 4096 + 8, 40 * 4096};
+    for (size_t i = 0; i < sizeof backing_sizes / sizeof backing_sizes[0]; i++) {
+        struct disk_spec spec = spec_with_backing(backing_sizes[i]);
+        spec.compatible = (uint64_t)0xF00000000000000E;
+        make_disk("disk", &spec);
+        struct model model = streamed(&spec);
+        struct addcow *disk = open_disk("disk.add-cow");
+        assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+        compare(disk, &model);
+        assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+        close_disk(disk);
+        compare_reopened("disk.add-cow", &model);
+        uint8_t *image = load_file("disk.raw");
+        assert_bytes(image, model.virt, model.size, 0);
+        free(image);
+        uint8_t *file = load_file("disk.add-cow");
+        static const uint8_t features[8] = {0xF, 0, 0, 0, 0, 0, 0, 0xF0}, bits[] = {0xFF, 0x07, 0};
+        assert_memory_equal(file + 32, features, 8);
+        assert_memory_equal(file + 4096, bits, sizeof bits);
+        free(file);
+        free_model(&model);
+    }
+}
+
+/* HR9-08 STR-02: r9 has no flag; and a chain, and a disk that grows behind the backing file. */
+static void test_stream_others(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.layout = ADDCOW_R9,
+                             .size = 9 * 65536 + 3,
+                             .backing_name = "base.raw",
+                             .backing_size = 7 * 65536,
+                             .allocated = 0x104};
+    make_disk("disk", &spec);
+    struct model model = streamed(&spec);
+    uint8_t *before = load_file("disk.add-cow");
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    compare(disk, &model);
+    close_disk(disk);
+    uint8_t *after = load_file("disk.add-cow");
+    assert_memory_equal(before, after, 4096);
+    compare_reopened("disk.add-cow", &model);
+    free(before);
+    free(after);
+    free_model(&model);
+
+    struct disk_spec low = spec_with_backing(7 * 4096);
+    make_disk("low", &low);
+    make_disk("disk",
+              &(struct disk_spec){.size = low.size, .backing_name = "low.add-cow", .backing_format = "add-cow"});
+    model = streamed(&low);
+    disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    close_disk(disk);
+    unlink(in_directory("low.add-cow"));
+    compare_reopened("disk.add-cow", &model);
+    free_model(&model);
+}
+
+/* DUR-08: the flag is written after everything else was written and synced. */
+static void test_stream_order(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096);
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    size_t n = probe->count;
+    assert_int_equal(probe->events[n - 1].kind, EVENT_SYNC);
+    assert_int_equal(probe->events[n - 1].file, 'm');
+    assert_int_equal(probe->events[n - 2].kind, EVENT_WRITE);
+    assert_int_equal(probe->events[n - 2].offset, 32);
+    assert_int_equal(probe->events[n - 2].size, 8);
+    assert_int_equal(probe->events[n - 3].kind, EVENT_SYNC);
+    assert_int_equal(probe->events[n - 3].file, 'm');
+    assert_int_equal(count_events(probe, n - 3, EVENT_WRITE, 'i'), 0);
+    close_disk(disk);
+    free_probe(probe);
+}
+
+struct stopping {
+    unsigned calls_left;
+    uint64_t done;
+};
+
+static bool stop_later(void *context, uint64_t done, uint64_t total)
+{
+    struct stopping *stopping = context;
+    assert_true(done <= total && stopping->done <= done);
+    stopping->done = done;
+    return stopping->calls_left-- > 0;
+}
+
+/* STR-03 CMT-03: stopped by its caller, then started again. */
+static void test_stopping(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.cluster_bits = 18,
+                             .size = 20 * 262144 + 50,
+                             .backing_name = "base.raw",
+                             .backing_size = 21 * 262144,
+                             .allocated = 0x11110};
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    struct addcow_error error;
+    struct stopping stopping = {.calls_left = 3};
+    assert_int_equal(addcow_commit(disk, stop_later, &stopping, &error), ADDCOW_IO);
+    assert_int_equal(error.errnum, ECANCELED);
+    compare(disk, &model);
+    stopping = (struct stopping){.calls_left = 5};
+    assert_int_equal(addcow_stream(disk, stop_later, &stopping, &error), ADDCOW_IO);
+    assert_int_equal(error.errnum, ECANCELED);
+    compare_range(disk, &model, 0, model.size);
+    stopping = (struct stopping){.calls_left = 1000};
+    assert_ok(addcow_stream(disk, stop_later, &stopping, &reason));
+    assert_int_equal(stopping.done, model.size);
+    close_disk(disk);
+    memset(model.allocated, 1, 21);
+    compare_reopened("disk.add-cow", &model);
+    free_model(&model);
+}
+
+/* ---- Commit ---- */
+
+/* CMT-01 CMT-02: a raw backing file, also after a stream, when it was not even open. */
+static void test_commit(void **state)
+{
+    (void)state;
+    for (int flagged = 0; flagged < 2; flagged++) {
+        struct disk_spec spec = spec_with_backing(10 * 4096 + 777 + 100);
+        if (flagged) {
+            spec.allocated = 0x7FF;
+            spec.compatible = 3;
+        }
+        make_disk("disk", &spec);
+        struct model model = make_model(&spec);
+        struct addcow *disk = open_disk("disk.add-cow");
+        write_both(disk, &model, 5 * 4096 + 50, 5000, 9);
+        assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+        memset(model.allocated, 0, 11);
+        compare(disk, &model);
+        uint8_t *backing = load_file("base.raw");
+        assert_int_equal(file_length("base.raw"), spec.backing_size);
+        assert_bytes(backing, model.virt, model.size, 0);
+        for (uint64_t i = model.size; i < spec.backing_size; i++)
+            assert_int_equal(backing[i], pattern(SEED_BACKING, i));
+        free(backing);
+        write_both(disk, &model, 4096 + 7, 20, 11);
+        close_disk(disk);
+        compare_reopened("disk.add-cow", &model);
+        uint8_t *file = load_file("disk.add-cow");
+        assert_int_equal(file[32], flagged ? 2 : 0);
+        free(file);
+        free_model(&model);
+    }
+}
+
+/* CMT-01 LCK-03: into an add-cow backing file with a backing file of its own, which stays as it was. */
+static void test_commit_chain(void **state)
+{
+    (void)state;
+    struct disk_spec low = spec_with_backing(40 * 4096);
+    make_disk("low", &low);
+    struct disk_spec spec = {
+        .size = 9 * 4096 + 99, .backing_name = "low.add-cow", .backing_format = "add-cow", .allocated = 0x209};
+    make_disk("disk", &spec);
+    struct model below = make_model(&low);
+    for (uint64_t i = 0; i < spec.size; i++) {
+        if (spec.allocated >> (i / 4096) & 1)
+            below.virt[i] = pattern(SEED_IMAGE, i);
+    }
+    struct addcow *disk = open_disk("disk.add-cow");
+    compare_range(disk, &below, 0, spec.size);
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    compare_range(disk, &below, 0, spec.size);
+    refuse_open("low.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_BUSY, "LCK-02");
+    close_disk(disk);
+    below.allocated[0] = below.allocated[3] = below.allocated[9] = 1;
+    compare_reopened("low.add-cow", &below);
+    uint8_t *base = load_file("base.raw");
+    for (uint64_t i = 0; i < low.backing_size; i++)
+        assert_int_equal(base[i], pattern(SEED_BACKING, i));
+    free(base);
+    free_model(&below);
+}
+
+static int read_only_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                          struct addcow_file **file)
+{
+    (void)storage;
+    if (strstr(path, "base.raw") && mode != ADDCOW_FILE_READ)
+        return -EACCES;
+    return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
+}
+
+/* CMT-02: refused before anything is written. */
+static void test_commit_refused(void **state)
+{
+    (void)state;
+    struct addcow_error error;
+    make_disk("disk", &(struct disk_spec){.size = 4096, .allocated = 1});
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_UNSUPPORTED);
+    assert_string_equal(error.clause, "CMT-02");
+    close_disk(disk);
+
+    struct disk_spec spec = spec_with_backing(3 * 4096 - 1);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    uint8_t *before = load_file("base.raw");
+    disk = open_disk("disk.add-cow");
+    assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_RANGE);
+    assert_string_equal(error.clause, "CMT-02");
+    compare(disk, &model);
+    uint8_t *after = load_file("base.raw");
+    assert_memory_equal(before, after, 3 * 4096 - 1);
+    close_disk(disk);
+    free(before);
+    free(after);
+    free_model(&model);
+
+    spec = spec_with_backing(5 * 4096);
+    make_disk("disk", &spec);
+    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){.open = read_only_open}};
+    disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage);
+    assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_READONLY);
+    close_disk(disk);
+}
+
+/* CMT-02 LNK-07: the backing file was replaced by another one since the disk was opened. */
+static void test_commit_replaced(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(5 * 4096);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    store_pattern("other", 5, 5 * 4096);
+    assert_int_equal(rename(in_directory("other"), in_directory("base.raw")), 0);
+    assert_int_equal(addcow_commit(disk, NULL, NULL, NULL), ADDCOW_UNLINKABLE);
+    compare(disk, &model);
+    uint8_t *base = load_file("base.raw");
+    assert_int_equal(base[4096], pattern(5, 4096));
+    free(base);
+    close_disk(disk);
+    free_model(&model);
+}
+
+/* CMT-03: the backing file is synced before the first change of the metadata file. */
+static void test_commit_order(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(5 * 4096);
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    size_t last_copy = 0, backing_sync = 0, first_clear = 0;
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        if (event->kind == EVENT_WRITE && event->file == 'b')
+            last_copy = i;
+        if (event->kind == EVENT_SYNC && event->file == 'b')
+            backing_sync = i;
+        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm' && first_clear == 0)
+            first_clear = i;
+    }
+    assert_true(0 < last_copy && last_copy < backing_sync && backing_sync < first_clear);
+    close_disk(disk);
+    free_probe(probe);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_resize),         TEST(test_shrink_clears_bits),
+        TEST(test_resize_bitmap),  TEST(test_resize_all_allocated),
+        TEST(test_resize_range),   TEST(test_resize_order),
+        TEST(test_resize_failing), TEST(test_stream),
+        TEST(test_stream_others),  TEST(test_stream_order),
+        TEST(test_stream_failing), TEST(test_stopping),
+        TEST(test_commit),         TEST(test_commit_chain),
+        TEST(test_commit_refused), TEST(test_commit_replaced),
+        TEST(test_commit_order),   TEST(test_commit_failing),
+    };
+    return cmocka_run_group_tests_name("fast, resize, stream and commit", tests, NULL, NULL);
+}
