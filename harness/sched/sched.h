@@ -1,0 +1,171 @@
+/*
+ * The deterministic scheduler.
+ *
+ * Threads are coroutines in one thread of the operating system. The engine is compiled a second time with sched/addcow_sync.h in
+ * place of its own header, otherwise unchanged, so that before every lock, wait, broadcast and atomic access, and before every step of a simulated
+ * file (storage_sim.h), the scheduler decides who runs next. All else is atomic, and memory is sequentially consistent.
+ *
+ * Who runs next is a strategy's choice. A run is written down as its schedule, which replays it exactly. A state in which nobody can run is a
+ * deadlock, and a run that exceeds the step limit a livelock; what the threads then held is lost.
+ *
+ * Nothing here is safe from several threads of the operating system.
+ */
+#ifndef HARNESS_SCHED_H
+#define HARNESS_SCHED_H
+
+#include "adapter.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SCHED_THREADS_MAX 16u
+#define SCHED_NOBODY UINT32_MAX
+
+/* ---- What a thread is about to do ---- */
+
+enum sched_kind {
+    SCHED_START, /* begins */
+    SCHED_READ,  /* reads an atomic, or a part of a file */
+    SCHED_WRITE, /* changes an atomic, or a part of a file */
+    SCHED_LOCK,
+    SCHED_UNLOCK,
+    SCHED_WAIT,      /* on `object` with the mutex `second` */
+    SCHED_BROADCAST, /* to `object` */
+    SCHED_END
+};
+
+struct sched_access {
+    enum sched_kind kind;
+    const void *object; /* null for start and end */
+    const void *second;
+    uint64_t first; /* of a file: sectors first..last; else 0 */
+    uint64_t last;
+};
+
+/* Whether the order of the two matters: one cannot simply be done before the other instead of after it. */
+bool sched_dependent(const struct sched_access *a, const struct sched_access *b);
+
+/* ---- Strategies ---- */
+
+struct sched_choice {
+    uint32_t threads;
+    uint32_t enabled; /* a bit for each thread that can run; not 0 */
+    uint32_t current; /* who ran last, or SCHED_NOBODY */
+    uint64_t step;    /* done so far */
+    const struct sched_access *pending[SCHED_THREADS_MAX];
+};
+
+struct sched_strategy;
+
+struct sched_strategy_ops {
+    /* Prepares for the next schedule; false if there is none left. */
+    bool (*begin)(struct sched_strategy *strategy, uint32_t threads);
+    /*
+     * Who runs next, one of the enabled. *run, at least 1, is how many steps that thread may do before the next choice; that comes sooner if
+     * it can go no further, or if it lets another thread go on.
+     */
+    uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run);
+    /* The schedule is over after `steps` steps. */
+    void (*end)(struct sched_strategy *strategy, uint64_t steps);
+};
+
+struct sched_strategy {
+    const struct sched_strategy_ops *ops;
+};
+
+/* Each is freed by free(), but for the exhaustive one. `seed` decides everything. */
+struct sched_strategy *sched_make_random(uint64_t seed);
+struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth); /* depth 1..5 and more */
+
+/* The bytes choose; where they end, nobody is preempted any more. They must outlive the strategy. One schedule. */
+struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length);
+
+/*
+ * Every schedule with at most `preemptions` preemptions (a switch away from a thread that could go on), up to the order of
+ * independent steps if `reduce`; without, really every one. It runs through the bounds 0, 1, ... `preemptions` one after the other. The program must do the same
+ * in each run as long as the choices are the same.
+ */
+struct sched_strategy *sched_make_exhaustive(uint32_t preemptions, bool reduce);
+#define SCHED_UNBOUNDED 1000000u /* `preemptions`: no bound, in one pass */
+
+struct sched_exhaustive_counts {
+    uint64_t schedules;
+    uint64_t redundant; /* of them: equal to another one up to the order of independent steps */
+    uint32_t bound;     /* the preemption bound of the pass in progress, or of the last one */
+    bool complete;      /* all schedules, whatever their preemptions, are covered */
+};
+struct sched_exhaustive_counts sched_exhaustive_counts(const struct sched_strategy *strategy);
+void sched_destroy_exhaustive(struct sched_strategy *strategy);
+
+/* ---- Schedules ---- */
+
+/* `steps` steps of one thread. */
+struct sched_segment {
+    uint32_t thread;
+    uint64_t steps;
+};
+
+struct sched_schedule {
+    struct sched_segment *segments; /* owned */
+    uint32_t count;
+    uint32_t room;
+};
+
+void sched_schedule_free(struct sched_schedule *schedule);
+void sched_schedule_append(struct sched_schedule *schedule, uint32_t thread, uint64_t steps);
+
+/* As text, such as "0x14,1x3,0x99". */
+void sched_schedule_print(FILE *out, const struct sched_schedule *schedule);
+/* False if it is no such text; the caller frees the schedule in either case. */
+bool sched_schedule_parse(const char *text, struct sched_schedule *schedule);
+
+/*
+ * Does what the schedule says; where that is not possible, or it is at its end, goes on without preemption. It must outlive the strategy.
+ * Any number of runs, each from the schedule's beginning.
+ */
+struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule);
+
+/* ---- Running ---- */
+
+enum sched_outcome { SCHED_DONE, SCHED_DEADLOCK, SCHED_LIVELOCK };
+
+struct sched_thread {
+    void (*body)(void *context);
+    void *context;
+};
+
+struct sched_run {
+    enum sched_outcome outcome;
+    uint64_t steps;
+    uint64_t preemptions;
+    uint64_t fingerprint; /* of all steps in order, if asked for, else 0 */
+    struct sched_schedule schedule;
+};
+
+struct sched_options {
+    uint64_t step_limit; /* 0: a million */
+    bool fingerprint;
+};
+
+/*
+ * Runs the threads to their end as the strategy says. Returns false, having run nothing, if the strategy has no schedule left. *run starts all zero,
+ * and is reused from call to call; the caller frees run->schedule in the end.
+ */
+bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threads, uint32_t count,
+               const struct sched_options *options, struct sched_run *run);
+
+/* Whether threads are running now, and which of them: for judges that watch. */
+bool sched_running(void);
+uint32_t sched_self(void);
+
+/* Prints the schedule of the run in progress, from a signal handler perhaps. */
+void sched_print_current(FILE *out);
+
+/* The point before a step on a file: sectors first..last of `object`. Nothing outside a run. */
+void sched_file_point(const void *object, enum sched_kind kind, uint64_t first, uint64_t last);
+
+/* The production engine compiled for the scheduler, as an adapter (adapter.h); called "fast" too. */
+struct adapter *sched_adapter_make_fast(struct addcow_storage *storage);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * Bytes choose, so that a fuzzer can: of each, the low four bits are the thread, counted among those that can run, and the high four are
+ * how long it runs: 2^0 to 2^15 steps.
+ */
+#include "strategy.h"
+
+struct bytes_strategy {
+    struct sched_strategy strategy;
+    const uint8_t *bytes;
+    size_t length;
+    size_t used;
+    bool begun;
+};
+
+static bool begin(struct sched_strategy *strategy, uint32_t threads)
+{
+    struct bytes_strategy *self = (struct bytes_strategy *)strategy;
+    (void)threads;
+    bool first = !self->begun;
+    self->begun = true;
+    return first;
+}
+
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+{
+    struct bytes_strategy *self = (struct bytes_strategy *)strategy;
+    if (self->used == self->length) {
+        *run = UINT64_MAX;
+        return strategy_go_on(choice);
+    }
+    uint8_t byte = self->bytes[self->used++];
+    *run = (uint64_t)1 << (byte >> 4);
+    return strategy_nth(choice->enabled, (byte & 15u) % (uint32_t)__builtin_popcount(choice->enabled));
+}
+
+struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length)
+{
+    static const struct sched_strategy_ops ops = {begin, choose, strategy_end};
+    struct bytes_strategy *self = report_allocate(1, sizeof *self);
+    self->strategy.ops = &ops;
+    self->bytes = bytes;
+    self->length = length;
+    return &self->strategy;
+}

@@ -1,0 +1,50 @@
+/*
+ * Replay: a schedule decides, by the number of steps that are done.
+ */
+#include "strategy.h"
+
+struct replay_strategy {
+    struct sched_strategy strategy;
+    const struct sched_schedule *schedule;
+    uint32_t segment;     /* the one in progress */
+    uint64_t segment_end; /* in steps of the run */
+};
+
+static bool begin(struct sched_strategy *strategy, uint32_t threads)
+{
+    struct replay_strategy *self = (struct replay_strategy *)strategy;
+    (void)threads;
+    self->segment = 0;
+    self->segment_end = self->schedule->count > 0 ? self->schedule->segments[0].steps : 0;
+    return true;
+}
+
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+{
+    struct replay_strategy *self = (struct replay_strategy *)strategy;
+    const struct sched_schedule *schedule = self->schedule;
+    while (self->segment < schedule->count) {
+        const struct sched_segment *segment = &schedule->segments[self->segment];
+        bool possible = segment->thread < choice->threads && (choice->enabled >> segment->thread & 1) != 0;
+        if (possible && choice->step < self->segment_end) {
+            *run = self->segment_end - choice->step;
+            return segment->thread;
+        }
+        /* Where the run has left the schedule, what follows counts from here. */
+        self->segment++;
+        if (self->segment < schedule->count) {
+            self->segment_end = choice->step + schedule->segments[self->segment].steps;
+        }
+    }
+    *run = UINT64_MAX;
+    return strategy_go_on(choice);
+}
+
+struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule)
+{
+    static const struct sched_strategy_ops ops = {begin, choose, strategy_end};
+    struct replay_strategy *self = report_allocate(1, sizeof *self);
+    self->strategy.ops = &ops;
+    self->schedule = schedule;
+    return &self->strategy;
+}
