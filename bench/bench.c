@@ -60,7 +60,7 @@ static const char usage_text[] =
     "  --dir DIR      make the files in a new directory below DIR, and remove them (default: beside this program)\n"
     "  --json FILE    write the results to FILE (default: bench.json beside this program)\n"
     "  --filter TEXT  only cases whose name contains TEXT\n"
-    "  --quick        fewer rounds, smaller files: a look, not a result\n"
+    "  --quick        fewer rounds: a look, not a result\n"
     "  --list         print the names of the cases\n"
     "\n"
     "Exit status: 0 measured, whether or not targets were met; 1 could not measure; 2 usage.\n";

@@ -66,15 +66,15 @@ struct contestant {
 
 #define CONTESTANTS_MAX 4u
 
-/* The nanoseconds that each contestant took in each round: times[contestant][round]. */
+/* The nanoseconds of each contestant's quicker slice in each round: times[contestant][round]. */
 struct race {
     unsigned rounds;
     double *times[CONTESTANTS_MAX];
 };
 
 /*
- * Each round runs every contestant once forwards and once backwards, so that a drift within the round falls on all
- * alike. Of n contestants, i and n - 1 - i get the same seeds. Free with race_free.
+ * Each round runs every contestant once forwards and once backwards, so that neither order nor a drift favours one. Of
+ * n contestants, i and n - 1 - i get the same seeds. Free with race_free.
  */
 struct race race_run(const struct contestant *contestants, unsigned count, unsigned rounds);
 void race_free(struct race *race);

@@ -1,9 +1,10 @@
 /*
  * Comparing on a machine that is not quiet: many short slices of the contestants in turn, a ratio a round, the median
- * of the ratios.
+ * of the ratios. What disturbs a slice only ever slows it, so of its two slices in a round the quicker one counts.
  */
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 uint64_t random_of(uint64_t seed, uint64_t index)
@@ -29,11 +30,13 @@ static void run_round(struct race *race, const struct contestant *contestants, u
 {
     uint64_t seed = (uint64_t)round * count;
     for (unsigned i = 0; i < count; i++)
-        race->times[i][round] = 0;
+        race->times[i][round] = INFINITY;
     for (unsigned turn = 0; turn < 2 * count; turn++) {
         unsigned position = turn < count ? turn : 2 * count - 1 - turn;
         unsigned i = round % 2 == 0 ? position : count - 1 - position;
-        race->times[i][round] += run_slice(&contestants[i], seed + turn % count) / 2;
+        double time = run_slice(&contestants[i], seed + turn % count);
+        if (time < race->times[i][round])
+            race->times[i][round] = time;
     }
 }
 

@@ -119,7 +119,7 @@ static void run_allocated(unsigned threads, const struct settings *settings, sli
 {
     struct disk disk = {
         .name = "allocated",
-        .size = settings->quick ? 64 * MIB : 256 * MIB,
+        .size = 256 * MIB,
         .backing_size = MIB,
         .storage = storage_cached(),
     };
@@ -128,7 +128,7 @@ static void run_allocated(unsigned threads, const struct settings *settings, sli
     struct load load;
     load_new(&load, threads, &disk);
     race_pair(&load, (struct contestant){.run = bare, .context = &load},
-              (struct contestant){.run = engine, .context = &load}, settings->quick ? 100 : 1000, result);
+              (struct contestant){.run = engine, .context = &load}, settings->quick ? 200 : 1000, result);
     result->bare /= SLICE_REQUESTS * threads;
     result->engine /= SLICE_REQUESTS * threads;
     load_free(&load);
