@@ -135,6 +135,9 @@ static uint64_t hot_offset(struct generator *generator)
 
 static uint64_t choose_length(struct generator *generator)
 {
+    if (once_in(generator, 40)) {
+        return 0;
+    }
     switch (below(generator, 8)) {
     case 0:
         return below(generator, 3 * generator->cluster);

@@ -70,7 +70,7 @@ static const char usage[] =
     "  --cluster-bits N    12..21 (default: all)\n"
     "  --layout L          r20 or r9 (default: both)\n"
     "  --replay FILE       run the workload in FILE, again and again until it fails (default 200 times)\n"
-    "  --dir DIR           make the disks in a new directory in DIR (default /dev/shm or /tmp)\n"
+    "  --dir DIR           make the disks in a new directory in DIR (default TMPDIR, /dev/shm or /tmp)\n"
     "  --keep              leave the disk of a failed workload there\n"
     "  --hang SECONDS      how long a workload may take (default 30)\n"
     "  --help              show this\n"
@@ -193,11 +193,6 @@ static void parse_options(int count, char **words, struct options *options)
     if (options->seconds == 0 && options->traces == 0) {
         options->seconds = DEFAULT_SECONDS;
     }
-}
-
-static const char *default_directory(void)
-{
-    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
 /* ---- Workloads: the child ---- */
@@ -425,7 +420,7 @@ int main(int count, char **words)
     struct options options = {
         .program = words[0],
         .implementation = "fast",
-        .directory = default_directory(),
+        .directory = report_fast_directory(),
         .hang_seconds = HANG_SECONDS,
         .generate = {.threads = DEFAULT_THREADS, .operations = DEFAULT_OPERATIONS},
     };
