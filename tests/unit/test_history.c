@@ -1,0 +1,544 @@
+/*
+ * The judge of concurrent phases, with histories made by hand.
+ *
+ * Each test is a phase whose operations are really done on the reference engine, in an order that the test chooses, and are then said to have
+ * overlapped as the test wants it. What was read, mapped or answered can be falsified, an operation can be said to be done though it was
+ * not, or be done though it is not in the history. The judge must accept what could have happened and reject what could not.
+ */
+#include "files.h"
+#include "history.h"
+#include "report.h"
+#include "stamp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CLUSTER 4096u
+#define SECTOR 512u
+
+/* A phase that is being made, on a disk of six clusters: 0 and 1 before, 2 across and 3, 4, 5 behind the backing file's end. */
+static struct trace trace;
+static struct run run;
+static struct oracle oracle;
+static struct adapter *adapter;
+static char directory[256];
+static char path[300];
+
+static void begin_disk(uint64_t backing_size, uint32_t allocation)
+{
+    struct files files;
+    trace = (struct trace){.threads = 4};
+    trace.disk = (struct trace_disk){.layout = ADDCOW_R20,
+                                     .cluster_bits = 12,
+                                     .size = 6 * CLUSTER,
+                                     .has_backing = true,
+                                     .backing_size = backing_size,
+                                     .allocation = allocation,
+                                     .seed = 9};
+    files_make(&trace.disk, &files);
+    files_store(&files, directory);
+    files_free(&files);
+    adapter = adapter_make_ref();
+    assert_int_equal(adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+}
+
+static void begin(void)
+{
+    begin_disk(2 * CLUSTER + 1000, TRACE_NONE_ALLOCATED);
+}
+
+/* Adds an operation of a thread; returns its index. */
+static uint32_t add(uint32_t thread, enum trace_kind kind, uint64_t offset, uint64_t length)
+{
+    trace_add(&trace, thread, kind, offset, length);
+    return trace.count - 1;
+}
+
+/* Called once all operations are added. */
+static void start(void)
+{
+    run_make(&run, &trace, adapter, path, NULL);
+    oracle_make(&trace.disk, run.capacity, &oracle);
+}
+
+/* Does an operation now, and says that it took from `invoked` to `returned`. */
+static struct run_record *done(uint32_t operation, uint64_t invoked, uint64_t returned)
+{
+    run_operation(&run, operation);
+    run.records[operation].invoked = invoked;
+    run.records[operation].returned = returned;
+    return &run.records[operation];
+}
+
+/* Says that an operation was done, without doing it. */
+static void claimed(uint32_t operation, uint64_t invoked, uint64_t returned)
+{
+    run.records[operation] = (struct run_record){.invoked = invoked, .returned = returned, .status = ADDCOW_OK};
+}
+
+static bool judged(void)
+{
+    struct history_counts counts = {.registers = 0};
+    char *story = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&story, &length);
+    bool conforms = history_judge(&run, 0, trace.count, &oracle, directory, &counts, out);
+    fclose(out);
+    assert_int_equal(counts.undecided, 0);
+    assert_int_equal(conforms, length == 0); /* a rejection says why */
+    free(story);
+    run_free(&run);
+    oracle_free(&oracle);
+    adapter->ops->destroy(adapter);
+    return conforms;
+}
+
+/* ---- Registers ---- */
+
+static void test_overlapping_writes_in_either_order(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, 3 * SECTOR);
+        uint32_t b = add(1, TRACE_WRITE, SECTOR, 3 * SECTOR);
+        start();
+        done(order == 0 ? a : b, 1, 10);
+        done(order == 0 ? b : a, 2, 9);
+        assert_true(judged());
+    }
+}
+
+static void test_order_in_real_time_counts(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+    start();
+    done(b, 3, 4); /* really first, but said to be the later one */
+    done(a, 1, 2);
+    assert_false(judged());
+}
+
+static void test_sectors_of_one_request_are_independent(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, 2 * SECTOR);
+    uint32_t b = add(1, TRACE_WRITE, 0, 2 * SECTOR);
+    uint32_t c = add(2, TRACE_READ, 0, 2 * SECTOR);
+    start();
+    done(a, 1, 10);
+    struct run_record *read = done(c, 2, 9);
+    done(b, 3, 8);
+    stamp_fill((struct stamp){STAMP_WRITE, b}, SECTOR, read->data + SECTOR, SECTOR); /* CON-03 */
+    assert_true(judged());
+}
+
+static void test_lost_update(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_WRITE, SECTOR, SECTOR); /* the same cluster, another sector (CON-06) */
+    start();
+    done(a, 1, 10);
+    claimed(b, 2, 9);
+    assert_false(judged());
+}
+
+static void test_stale_read(void **state)
+{
+    (void)state;
+    for (int overlapping = 0; overlapping < 2; overlapping++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+        uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+        start();
+        done(b, overlapping != 0 ? 2 : 5, 6);
+        done(a, 1, 4);
+        assert_int_equal(judged(), overlapping);
+    }
+}
+
+static void falsified_read(struct stamp stamp, size_t begin_at, size_t length, bool expected)
+{
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+    start();
+    done(a, 1, 4);
+    struct run_record *read = done(b, 2, 3);
+    stamp_fill(stamp, begin_at, read->data + begin_at, length);
+    assert_int_equal(judged(), expected);
+}
+
+static void test_garbage_of_the_image(void **state)
+{
+    (void)state; /* CON-04: the bit was published before the data */
+    falsified_read((struct stamp){STAMP_IMAGE, 9}, 0, SECTOR, false);
+    falsified_read((struct stamp){STAMP_BACKING, 9}, 0, SECTOR, true);
+    falsified_read((struct stamp){STAMP_ZERO, 0}, 0, SECTOR, false);
+}
+
+static void test_torn_sector(void **state)
+{
+    (void)state; /* CON-02 */
+    falsified_read((struct stamp){STAMP_BACKING, 9}, 0, 256, false);
+    falsified_read((struct stamp){STAMP_BACKING, 9}, 504, 8, false);
+}
+
+static void test_new_then_old(void **state)
+{
+    (void)state;
+    for (int inverted = 0; inverted < 2; inverted++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+        uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+        uint32_t c = add(2, TRACE_READ, 0, SECTOR);
+        start();
+        done(b, inverted != 0 ? 6 : 2, inverted != 0 ? 7 : 3);
+        done(a, 1, 10);
+        done(c, inverted != 0 ? 4 : 8, inverted != 0 ? 5 : 9);
+        assert_int_equal(judged(), !inverted);
+    }
+}
+
+static void test_zeros_of_two_requests(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t a = add(0, TRACE_ZERO, 0, SECTOR);
+    uint32_t b = add(1, TRACE_DISCARD, 0, SECTOR);
+    uint32_t c = add(2, TRACE_WRITE, 0, SECTOR);
+    uint32_t d = add(3, TRACE_READ, 0, SECTOR);
+    start();
+    done(a, 1, 20);
+    done(c, 2, 19);
+    done(d, 3, 4);
+    done(b, 5, 6);
+    assert_true(judged());
+}
+
+static void test_parts_of_a_sector(void **state)
+{
+    (void)state;
+    for (int lost = 0; lost < 2; lost++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 100, 50);
+        uint32_t b = add(1, TRACE_WRITE, 140, 50);
+        uint32_t c = add(2, TRACE_READ, 0, SECTOR);
+        start();
+        done(a, 1, 20);
+        done(c, 2, 19);
+        if (lost != 0) {
+            claimed(b, 3, 18);
+        } else {
+            done(b, 3, 18);
+        }
+        assert_int_equal(judged(), !lost);
+    }
+}
+
+static void test_untouched_bytes_stay(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_READ, SECTOR, SECTOR);
+    start();
+    done(a, 1, 10);
+    done(b, 2, 9);
+    adapter->ops->write(adapter, 5 * CLUSTER, 1, "x", NULL); /* nobody asked for it (WR-01) */
+    assert_false(judged());
+}
+
+/* ---- Statuses ---- */
+
+static void test_statuses(void **state)
+{
+    (void)state;
+    for (int wrong = 0; wrong < 3; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+        uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, 1);
+        start();
+        struct run_record *write = done(a, 1, 10);
+        struct run_record *read = done(b, 2, 9);
+        write->status = wrong == 1 ? ADDCOW_IO : write->status;
+        read->status = wrong == 2 ? ADDCOW_OK : read->status; /* REQ-01 */
+        assert_int_equal(judged(), wrong == 0);
+    }
+}
+
+/* ---- Maps ---- */
+
+/* A map of clusters 0 to 2 beside a write to cluster 1: said to take from 5 to 6, the write from `invoked` to `returned`. */
+static bool map_judged(uint64_t invoked, uint64_t returned, bool allocated, uint64_t run_length)
+{
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, CLUSTER, SECTOR);
+    uint32_t b = add(1, TRACE_MAP, 0, 3 * CLUSTER);
+    start();
+    done(a, invoked, returned);
+    struct run_record *map = done(b, 5, 6);
+    map->allocated = allocated;
+    map->run = run_length;
+    return judged();
+}
+
+static void test_maps(void **state)
+{
+    (void)state; /* CON-10 */
+    assert_true(map_judged(1, 2, false, CLUSTER));
+    assert_false(map_judged(1, 2, false, 3 * CLUSTER)); /* allocated before, reported unallocated */
+    assert_true(map_judged(7, 8, false, 3 * CLUSTER));
+    assert_false(map_judged(7, 8, false, CLUSTER)); /* allocated afterwards, reported allocated */
+    assert_true(map_judged(1, 8, false, CLUSTER));
+    assert_true(map_judged(1, 8, false, 3 * CLUSTER));
+    assert_false(map_judged(1, 8, true, CLUSTER)); /* nobody allocates cluster 0 */
+    assert_false(map_judged(1, 8, false, CLUSTER + 512));
+    assert_false(map_judged(1, 8, false, 0));
+    assert_false(map_judged(1, 8, false, 4 * CLUSTER));
+}
+
+static void test_status_never_goes_back(void **state)
+{
+    (void)state; /* MAP-02 */
+    for (int back = 0; back < 2; back++) {
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+        uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
+        uint32_t c = add(1, TRACE_MAP, 0, CLUSTER);
+        start();
+        struct run_record *maps[2] = {done(b, 2, 3), done(c, 4, 5)};
+        done(a, 1, 6);
+        maps[back]->allocated = false;
+        maps[1 - back]->allocated = true;
+        assert_int_equal(judged(), !back);
+    }
+}
+
+static void test_statuses_at_rest(void **state)
+{
+    (void)state; /* WR-02: neither less nor more */
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+    start();
+    uint8_t zero = 0;
+    done(a, 1, 10);
+    done(b, 2, 9);
+    adapter->ops->write(adapter, 4 * CLUSTER, 1, &zero, NULL); /* virt is the same, but the cluster is allocated */
+    assert_false(judged());
+}
+
+/* ---- Stream, commit, resize ---- */
+
+static void test_stream_beside_writes(void **state)
+{
+    (void)state; /* STR-01, CON-11 */
+    for (int lost = 0; lost < 3; lost++) {
+        begin();
+        uint32_t a = add(0, TRACE_STREAM, 0, 0);
+        uint32_t b = add(1, TRACE_WRITE, SECTOR, SECTOR);
+        start();
+        if (lost == 2) {
+            claimed(a, 1, 10);
+        } else {
+            done(a, 1, 10);
+        }
+        if (lost == 1) {
+            claimed(b, 2, 9);
+        } else {
+            done(b, 2, 9);
+        }
+        assert_int_equal(judged(), lost == 0);
+    }
+}
+
+/* A commit from 4 to 7 beside a write from `invoked` to `returned` to cluster `cluster`; which of them is done first? */
+static bool commit_judged(uint64_t invoked, uint64_t returned, uint64_t cluster, bool write_first)
+{
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, cluster * CLUSTER, SECTOR);
+    uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+    start();
+    if (write_first) {
+        done(a, invoked, returned);
+    }
+    done(b, 4, 7);
+    if (!write_first) {
+        done(a, invoked, returned);
+    }
+    return judged();
+}
+
+static void test_commit_beside_writes(void **state)
+{
+    (void)state; /* CON-09, CMT-01, CMT-02 */
+    assert_true(commit_judged(5, 6, 0, true));
+    assert_true(commit_judged(5, 6, 0, false));
+    assert_true(commit_judged(1, 2, 0, true));
+    assert_false(commit_judged(1, 2, 0, false)); /* the write came before, but was not committed */
+    assert_true(commit_judged(8, 9, 0, false));
+    assert_false(commit_judged(8, 9, 0, true)); /* committed before it was written */
+    assert_true(commit_judged(5, 6, 4, true));  /* refused: behind the backing file's end */
+    assert_true(commit_judged(5, 6, 4, false));
+    assert_false(commit_judged(1, 2, 4, false)); /* must have been refused */
+    assert_false(commit_judged(8, 9, 4, true));  /* must not have been refused */
+}
+
+static void test_commit_that_loses_a_write(void **state)
+{
+    (void)state; /* the write passed the commit: its bit was cleared, its data not copied */
+    begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+    uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+    start();
+    claimed(a, 2, 5);
+    done(b, 1, 6);
+    assert_false(judged());
+}
+
+/*
+ * A write across the end of a disk that is resized from 4 to 7, both being said to have succeeded, or the write to have been refused.
+ */
+static bool resize_judged(uint64_t new_size, uint64_t offset, uint64_t invoked, uint64_t returned, bool write_first)
+{
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, offset, 2 * SECTOR);
+    uint32_t b = add(1, TRACE_RESIZE, new_size, 0);
+    start();
+    if (write_first) {
+        done(a, invoked, returned);
+    }
+    done(b, 4, 7);
+    if (!write_first) {
+        done(a, invoked, returned);
+    }
+    return judged();
+}
+
+static void test_resize_beside_writes(void **state)
+{
+    (void)state; /* CON-09 */
+    uint64_t grown = 7 * CLUSTER + 100;
+    uint64_t across = 6 * CLUSTER - SECTOR;
+    assert_true(resize_judged(grown, across, 5, 6, true));  /* refused */
+    assert_true(resize_judged(grown, across, 5, 6, false)); /* allowed */
+    assert_true(resize_judged(grown, across, 1, 2, true));
+    assert_false(resize_judged(grown, across, 1, 2, false)); /* allowed before the disk grew */
+    assert_true(resize_judged(grown, across, 8, 9, false));
+    assert_false(resize_judged(grown, across, 8, 9, true)); /* refused after it grew */
+    uint64_t shrunk = 2 * CLUSTER + 10;
+    across = 2 * CLUSTER - SECTOR;
+    assert_true(resize_judged(shrunk, across, 5, 6, true));
+    assert_true(resize_judged(shrunk, across, 5, 6, false));
+    assert_false(resize_judged(shrunk, across, 1, 2, false));
+    assert_false(resize_judged(shrunk, across, 8, 9, true));
+}
+
+static void test_resize_seen_in_two_orders(void **state)
+{
+    (void)state; /* one request saw the disk grown, a later one did not */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_RESIZE, 7 * CLUSTER, 0);
+        uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, SECTOR);
+        uint32_t c = add(2, TRACE_READ, 6 * CLUSTER, SECTOR);
+        start();
+        done(b, wrong != 0 ? 6 : 2, wrong != 0 ? 7 : 3); /* refused */
+        done(a, 1, 10);
+        done(c, 4, 5);
+        assert_int_equal(judged(), !wrong);
+    }
+}
+
+static void test_growth_must_read_as_zeros(void **state)
+{
+    (void)state; /* RSZ-02: the backing file is longer than the disk was */
+    begin_disk(8 * CLUSTER, TRACE_NONE_ALLOCATED);
+    uint32_t a = add(0, TRACE_RESIZE, 7 * CLUSTER, 0);
+    uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, SECTOR);
+    start();
+    done(a, 1, 10);
+    struct run_record *read = done(b, 2, 9);
+    stamp_fill((struct stamp){STAMP_BACKING, 9}, 6 * CLUSTER, read->data, SECTOR);
+    assert_false(judged());
+}
+
+/* ---- What is not judged ---- */
+
+static const char *problem_of(enum trace_kind first, enum trace_kind second)
+{
+    trace = (struct trace){.threads = 2};
+    trace_add(&trace, 0, first, 0, 0);
+    trace_add(&trace, 1, second, 0, 0);
+    return history_problem(&trace, 0, 2);
+}
+
+static void test_what_cannot_be_judged_is_made_sequential(void **state)
+{
+    (void)state;
+    assert_null(problem_of(TRACE_STREAM, TRACE_FLUSH));
+    assert_null(problem_of(TRACE_STREAM, TRACE_RESIZE));
+    assert_non_null(problem_of(TRACE_STREAM, TRACE_COMMIT));
+    assert_non_null(problem_of(TRACE_RESIZE, TRACE_COMMIT));
+    assert_non_null(problem_of(TRACE_REOPEN, TRACE_FLUSH));
+    history_make_judgeable(&trace);
+    assert_false(trace_phase_is_concurrent(&trace, 0, 2));
+}
+
+static int make_directory(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof directory, "%s/addcow-history.XXXXXX", report_fast_directory());
+    if (mkdtemp(directory) == NULL) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/%s", directory, FILES_METADATA);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    files_remove(directory);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overlapping_writes_in_either_order),
+        cmocka_unit_test(test_order_in_real_time_counts),
+        cmocka_unit_test(test_sectors_of_one_request_are_independent),
+        cmocka_unit_test(test_lost_update),
+        cmocka_unit_test(test_stale_read),
+        cmocka_unit_test(test_garbage_of_the_image),
+        cmocka_unit_test(test_torn_sector),
+        cmocka_unit_test(test_new_then_old),
+        cmocka_unit_test(test_zeros_of_two_requests),
+        cmocka_unit_test(test_parts_of_a_sector),
+        cmocka_unit_test(test_untouched_bytes_stay),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_status_never_goes_back),
+        cmocka_unit_test(test_statuses_at_rest),
+        cmocka_unit_test(test_stream_beside_writes),
+        cmocka_unit_test(test_commit_beside_writes),
+        cmocka_unit_test(test_commit_that_loses_a_write),
+        cmocka_unit_test(test_resize_beside_writes),
+        cmocka_unit_test(test_resize_seen_in_two_orders),
+        cmocka_unit_test(test_growth_must_read_as_zeros),
+        cmocka_unit_test(test_what_cannot_be_judged_is_made_sequential),
+    };
+    return cmocka_run_group_tests_name("history", tests, make_directory, remove_directory);
+}
