@@ -293,7 +293,7 @@ static void test_vanished_bytes(void **state)
 {
     (void)state;
     struct rig rig = make_rig(&usual);
-    uint8_t byte = 9, cluster[4096];
+    uint8_t byte = 9, cluster[4096] = {0};
     assert_int_equal(truncate(in_directory("base.raw"), 4 * 4096), 0);
     struct addcow_error error;
     assert_int_equal(addcow_read(rig.disk, 5 * 4096, 1, &byte, &error), ADDCOW_IO);
