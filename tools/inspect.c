@@ -279,8 +279,9 @@ static int print_entry(struct map_output *output, const struct map_entry *entry)
 
 static bool joins(const struct map_entry *first, const struct map_entry *next)
 {
+    /* In this format a byte's offset in its file is its offset in the disk, so neighbours of one file always fit. */
     return first->length != 0 && first->depth == next->depth && first->present == next->present &&
-           first->data == next->data && (!first->present || first->offset + first->length == next->offset);
+           first->data == next->data;
 }
 
 static int add_entry(struct map_output *output, const struct map_entry *entry)

@@ -192,7 +192,7 @@ nothing_made() {
     nothing_made base.raw
     # Exactly full: 4020 bytes of names behind the fields of a header of 4096.
     deep=$(printf './%.0s' {1..2004})
-    addcow create -q -c 4k -b base.raw -i "${deep}dis" --size 1M disk.addcow
+    addcow create -q -c 4k -b base.raw -i "${deep}disk" --size 1M disk.addcow
     cp base.raw wanted
     truncate -s 1M wanted
     reads_as disk.addcow wanted
@@ -260,6 +260,16 @@ nothing_made() {
     [ ! -e 17.addcow ]
     [ ! -e new.raw ]
     reads_as 16.addcow image1.raw
+}
+
+@test "a chain ends at a disk that is all allocated (LNK-10)" {
+    random 100000 base.raw
+    addcow create -q -b base.raw -i 1.raw --size 100000 1.addcow
+    addcow stream -q 1.addcow
+    mv base.raw moved
+    addcow create -q -b 1.addcow -F add-cow -i 2.raw --size 100000 2.addcow
+    reads_as 2.addcow moved
+    addcow check -q 2.addcow
 }
 
 @test "a full file system: nospace, and nothing is left (ERR-05, CRE-04)" {

@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define IMAGE_SIZE 300001
-#define BASE_SIZE 200000
+#define IMAGE_SIZE 30001
+#define BASE_SIZE 20000
 
 /* ---- A directory, and what it holds ---- */
 
