@@ -57,6 +57,7 @@ struct coroutine {
     void *fake_stack;    /* the address sanitizer's */
     void *fiber;         /* the thread sanitizer's */
     unsigned registered; /* with valgrind */
+    int begun;           /* and not left for good */
     void (*body)(void *context);
     void *context;
 };
@@ -67,12 +68,13 @@ static struct coroutine *entering;
 
 /* ---- Telling the tools ---- */
 
-static void announce_switch(struct coroutine *from, struct coroutine *to)
+static void announce_switch(struct coroutine *from, struct coroutine *to, int for_good)
 {
+    (void)for_good;
     leaving = from;
     entering = to;
 #ifdef __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(&from->fake_stack, to->bottom, to->size);
+    __sanitizer_start_switch_fiber(for_good ? NULL : &from->fake_stack, to->bottom, to->size);
 #endif
 #ifdef __SANITIZE_THREAD__
     __tsan_switch_to_fiber(to->fiber, 0);
@@ -194,15 +196,28 @@ static void prepare(struct coroutine *coroutine)
 }
 #endif
 
-void coroutine_switch(struct coroutine *from, struct coroutine *to)
+static void exchange(struct coroutine *from, struct coroutine *to)
 {
-    announce_switch(from, to);
 #if BY_HAND
     coroutine_swap(&from->stack_pointer, to->stack_pointer);
 #else
     swapcontext(&from->registers, &to->registers);
 #endif
+}
+
+void coroutine_switch(struct coroutine *from, struct coroutine *to)
+{
+    announce_switch(from, to, 0);
+    exchange(from, to);
     confirm_switch();
+}
+
+void coroutine_leave(struct coroutine *from, struct coroutine *to)
+{
+    from->begun = 0;
+    announce_switch(from, to, 1);
+    exchange(from, to);
+    report_fatal("a coroutine that was left for good goes on");
 }
 
 /* ---- Making ---- */
@@ -248,7 +263,11 @@ void coroutine_destroy(struct coroutine *coroutine)
 void coroutine_start(struct coroutine *coroutine, void (*body)(void *context), void *context)
 {
 #ifdef __SANITIZE_ADDRESS__
-    __asan_unpoison_memory_region(coroutine->bottom, coroutine->size);
+    /* What was abandoned may have left marks. */
+    if (coroutine->begun) {
+        __asan_unpoison_memory_region(coroutine->bottom, coroutine->size);
+    }
+    coroutine->begun = 1;
     coroutine->fake_stack = NULL;
 #endif
 #ifdef __SANITIZE_THREAD__

@@ -18,11 +18,14 @@ void coroutine_destroy(struct coroutine *coroutine);
 
 /*
  * Lets `body` run from its beginning the next time that someone switches there; whatever the coroutine did before is forgotten. `body` must
- * not return: it ends by switching away for good.
+ * not return: it ends with coroutine_leave.
  */
 void coroutine_start(struct coroutine *coroutine, void (*body)(void *context), void *context);
 
 /* Goes on where `to` left off, or begins it; returns when someone switches to `from`, which is the coroutine that runs now. */
 void coroutine_switch(struct coroutine *from, struct coroutine *to);
+
+/* As coroutine_switch, for good: nobody switches back before coroutine_start. */
+_Noreturn void coroutine_leave(struct coroutine *from, struct coroutine *to);
 
 #endif

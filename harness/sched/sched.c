@@ -109,11 +109,22 @@ static uint32_t ask_strategy(uint32_t enabled)
     return next;
 }
 
-static void stop(enum sched_outcome outcome)
+/* Ends the run. What threads that are not finished hold is lost. */
+_Noreturn static void stop(enum sched_outcome outcome)
 {
     scheduler.run->outcome = outcome;
     sched_budget = INT64_MAX;
-    coroutine_switch(scheduler.threads[scheduler.current].coroutine, scheduler.outside);
+    coroutine_leave(scheduler.threads[scheduler.current].coroutine, scheduler.outside);
+}
+
+static void switch_to(uint32_t next)
+{
+    struct thread *self = &scheduler.threads[scheduler.current];
+    scheduler.current = next;
+    if (self->finished) {
+        coroutine_leave(self->coroutine, scheduler.threads[next].coroutine);
+    }
+    coroutine_switch(self->coroutine, scheduler.threads[next].coroutine);
 }
 
 static void add_to_fingerprint(const struct sched_access *access, uint32_t thread)
@@ -158,8 +169,7 @@ static void decide(void)
     grant(next);
     if (next != self) {
         scheduler.run->preemptions += can_go_on;
-        scheduler.current = next;
-        coroutine_switch(scheduler.threads[self].coroutine, scheduler.threads[next].coroutine);
+        switch_to(next);
     }
 }
 
