@@ -8,6 +8,7 @@
  */
 #include "stamp.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -37,16 +38,14 @@ static uint64_t unpermute(uint64_t x)
     return x;
 }
 
-static void make_word(struct stamp stamp, uint64_t place, uint8_t word[WORD])
+/* The bytes of word number `place`, first byte lowest. */
+static uint64_t make_word(struct stamp stamp, uint64_t place)
 {
-    uint64_t value = 0;
-    if (stamp.source != STAMP_ZERO) {
-        value = permute((uint64_t)stamp.source << (PLACE_BITS + NUMBER_BITS) | (uint64_t)stamp.number << PLACE_BITS |
-                        place);
+    if (stamp.source == STAMP_ZERO) {
+        return 0;
     }
-    for (unsigned i = 0; i < WORD; i++) {
-        word[i] = (uint8_t)(value >> (8 * i));
-    }
+    uint64_t writer = (uint64_t)stamp.source << NUMBER_BITS | stamp.number;
+    return htole64(permute(writer << PLACE_BITS | place));
 }
 
 /* The part of the word at `offset` that lies in [offset, offset + length): returns its length, and its first byte in *start. */
@@ -61,11 +60,14 @@ void stamp_fill(struct stamp stamp, uint64_t offset, void *buffer, size_t length
 {
     uint8_t *out = buffer;
     while (length > 0) {
-        uint8_t word[WORD];
+        uint64_t word = make_word(stamp, offset / WORD);
         size_t start;
         size_t part = word_part(offset, length, &start);
-        make_word(stamp, offset / WORD, word);
-        memcpy(out, word + start, part);
+        if (part == WORD) {
+            memcpy(out, &word, WORD);
+        } else {
+            memcpy(out, (const uint8_t *)&word + start, part);
+        }
         out += part;
         offset += part;
         length -= part;
@@ -76,11 +78,10 @@ bool stamp_matches(struct stamp stamp, uint64_t offset, const void *buffer, size
 {
     const uint8_t *in = buffer;
     while (length > 0) {
-        uint8_t word[WORD];
+        uint64_t word = make_word(stamp, offset / WORD);
         size_t start;
         size_t part = word_part(offset, length, &start);
-        make_word(stamp, offset / WORD, word);
-        if (memcmp(in, word + start, part) != 0) {
+        if (memcmp(in, (const uint8_t *)&word + start, part) != 0) {
             return false;
         }
         in += part;
@@ -92,10 +93,9 @@ bool stamp_matches(struct stamp stamp, uint64_t offset, const void *buffer, size
 
 bool stamp_identify(const uint8_t word[8], struct stamp *stamp, uint64_t *offset)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < WORD; i++) {
-        value |= (uint64_t)word[i] << (8 * i);
-    }
+    uint64_t value;
+    memcpy(&value, word, WORD);
+    value = le64toh(value);
     if (value == 0) {
         *stamp = (struct stamp){.source = STAMP_ZERO};
         *offset = 0;
