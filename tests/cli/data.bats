@@ -200,7 +200,10 @@ overlay() {
         refused_run 1 "standard output: " into_nothing $command
     done
     refused_run 1 "standard output: No space left on device" into_full map --output=json
-    refused 1 "/dev/full: No space left" read -o /dev/full disk.addcow
+    # By another name, so that a mistake in the clean-up could not remove the device.
+    ln -s /dev/full full
+    refused 1 "full: No space left" read -o full disk.addcow
+    [ -c full ]
 }
 
 @test "a full file system under -o: the output is removed" {
