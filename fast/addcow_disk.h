@@ -37,11 +37,32 @@ struct addcow_gate {
 
 void addcow_gate_init(struct addcow_gate *gate);
 void addcow_gate_destroy(struct addcow_gate *gate);
-/* Returns the stripe to leave by. */
-unsigned addcow_gate_enter(struct addcow_gate *gate);
-void addcow_gate_leave(struct addcow_gate *gate, unsigned stripe);
 void addcow_gate_enter_exclusive(struct addcow_gate *gate);
 void addcow_gate_leave_exclusive(struct addcow_gate *gate);
+
+/* The slow paths of the two below: waiting until nobody is inside alone, and waking who waits to be. */
+void addcow_gate_wait(struct addcow_gate *gate);
+void addcow_gate_wake(struct addcow_gate *gate);
+
+static inline void addcow_gate_leave(struct addcow_gate *gate, unsigned stripe)
+{
+    sync_subtract(&gate->stripes[stripe].inside, 1);
+    if (sync_load(&gate->exclusive))
+        addcow_gate_wake(gate);
+}
+
+/* Returns the stripe to leave by. Inline, as it is a good part of what a small request costs beyond its I/O. */
+static inline unsigned addcow_gate_enter(struct addcow_gate *gate)
+{
+    unsigned stripe = sync_thread_number() % ADDCOW_GATE_STRIPES;
+    for (;;) {
+        sync_add(&gate->stripes[stripe].inside, 1);
+        if (!sync_load(&gate->exclusive))
+            return stripe;
+        addcow_gate_leave(gate, stripe);
+        addcow_gate_wait(gate);
+    }
+}
 
 /* ---- The COW bitmap (section 3) ---- */
 

@@ -151,6 +151,17 @@ static bool bit_of_block(const struct addcow_block *block, uint64_t bit)
     return (sync_load_acquire(&block->words[bit / 64]) >> bit % 64 & 1) != 0;
 }
 
+/* What most requests are about: one cluster, whose run ends with it. */
+static enum addcow_class bit_of_cluster(struct addcow *disk, uint64_t cluster, bool *allocated,
+                                        struct addcow_error *error)
+{
+    struct addcow_block *block;
+    enum addcow_class code = get_block(disk, cluster / ADDCOW_BLOCK_BITS, &block, error);
+    if (code == ADDCOW_OK)
+        *allocated = bit_of_block(block, cluster % ADDCOW_BLOCK_BITS);
+    return code;
+}
+
 enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
                                     uint64_t *run_end, struct addcow_error *error)
 {
@@ -159,6 +170,8 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
     *allocated = addcow_disk_all_allocated(disk);
     if (*allocated)
         return ADDCOW_OK;
+    if (limit - first == 1)
+        return bit_of_cluster(disk, first, allocated, error);
     for (uint64_t position = first; position < limit;) {
         uint64_t index = position / ADDCOW_BLOCK_BITS;
         struct addcow_block *block;

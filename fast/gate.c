@@ -22,7 +22,7 @@ void addcow_gate_destroy(struct addcow_gate *gate)
     sync_mutex_destroy(&gate->lock);
 }
 
-static void wait_while_exclusive(struct addcow_gate *gate)
+void addcow_gate_wait(struct addcow_gate *gate)
 {
     sync_lock(&gate->lock);
     while (sync_load(&gate->exclusive))
@@ -30,23 +30,8 @@ static void wait_while_exclusive(struct addcow_gate *gate)
     sync_unlock(&gate->lock);
 }
 
-unsigned addcow_gate_enter(struct addcow_gate *gate)
+void addcow_gate_wake(struct addcow_gate *gate)
 {
-    unsigned stripe = sync_thread_number() % ADDCOW_GATE_STRIPES;
-    for (;;) {
-        sync_add(&gate->stripes[stripe].inside, 1);
-        if (!sync_load(&gate->exclusive))
-            return stripe;
-        addcow_gate_leave(gate, stripe);
-        wait_while_exclusive(gate);
-    }
-}
-
-void addcow_gate_leave(struct addcow_gate *gate, unsigned stripe)
-{
-    sync_subtract(&gate->stripes[stripe].inside, 1);
-    if (!sync_load(&gate->exclusive))
-        return;
     sync_lock(&gate->lock);
     sync_broadcast(&gate->changed);
     sync_unlock(&gate->lock);
