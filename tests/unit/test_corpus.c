@@ -1,0 +1,421 @@
+/*
+ * The conformance corpus: what the loader refuses, and that the gate's verdicts are the right ones. Wrong implementations are the
+ * production engine behind an adapter with one defect each; a verdict that cannot be lost is worth nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "corpus_report.h"
+#include "report.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/add-cow-test-corpus.XXXXXX";
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+static int make_directory(void **state)
+{
+    (void)state;
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    return nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- The loader ---- */
+
+static void store(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+#define GOOD_HEAD "{\"format\": 1, \"version\": \"1\", \"title\": \"t\", \"flags\": {\"known\": \"k\"}}"
+
+/* Loads a corpus of one case, a.json; the refusal goes to `error`. */
+static bool load(const char *head, const char *text, char *error, size_t error_size)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/cases", directory);
+    assert_true(mkdir(path, 0777) == 0 || errno == EEXIST);
+    store("corpus.json", head);
+    store("cases/a.json", text);
+    struct corpus *corpus;
+    bool good = corpus_load(directory, &corpus, error, error_size);
+    if (good)
+        corpus_free(corpus);
+    return good;
+}
+
+#define CASE(extra, files, steps)                                                                                      \
+    "{\"id\": \"a\", \"title\": \"t\", \"clauses\": [\"HDR-01\"], \"level\": \"reader\"" extra ", \"files\": [" files  \
+    "], \"steps\": [" steps "]}"
+#define FILE_OF(content) "{\"path\": \"f\", \"size\": 4096, \"content\": [" content "]}"
+#define FLUSH "{\"op\": \"flush\"}"
+#define WITH_FILE(file) CASE("", file, FLUSH)
+#define WITH_SPAN(span) WITH_FILE(FILE_OF(span))
+#define WITH_STEP(step) CASE("", "", step)
+
+static void good_case_loads(void **state)
+{
+    (void)state;
+    char error[1024] = "";
+    const char *text = CASE(
+        ", \"flags\": [\"known\"], \"needs\": [\"r9\", \"cut\"], \"notes\": \"n\"",
+        FILE_OF("{\"at\": 0, \"hex\": \"00 ff\"}, {\"at\": \"0x10\", \"le64\": [\"0xffffffffffffffff\"]}"),
+        "{\"op\": \"read\", \"offset\": 0, \"length\": 3, \"expect\": [{\"at\": 0, \"length\": 1, \"zero\": true}, "
+        "{\"at\": 1, \"text\": \"ab\"}]}, {\"op\": \"cut\", \"path\": \"f\", \"size\": 0}, "
+        "{\"op\": \"close\", \"result\": [\"ok\", \"io\"]}");
+    if (!load(GOOD_HEAD, text, error, sizeof error))
+        fail_msg("%s", error);
+}
+
+static const struct {
+    const char *text;
+    const char *reason; /* the JSON path and the beginning of the reason */
+} bad_cases[] = {
+    {"{", "line 1"},
+    {"[]", "$: must be an object"},
+    {"{\"id\": \"a\", \"id\": \"a\"}", "duplicate object key"},
+    {CASE(", \"colour\": 1", "", FLUSH), "$: unknown field \"colour\""},
+    {"{\"id\": \"a\"}", "$: field \"title\" is missing"},
+    {CASE(", \"notes\": 1", "", FLUSH), "$.notes: must be a string"},
+    {CASE(", \"flags\": [\"unknown\"]", "", FLUSH), "flags[0]: \"unknown\" is not explained"},
+    {CASE(", \"flags\": [\"known\", \"known\"]", "", FLUSH), "$.flags[1]: \"known\" stands twice"},
+    {CASE(", \"needs\": [\"money\"]", "", FLUSH), "$.needs: \"money\" is none"},
+    {"{\"id\": \"b\", \"title\": \"t\", \"clauses\": [\"HDR-01\"], \"level\": \"reader\", \"files\": [], \"steps\": "
+     "[" FLUSH "]}",
+     "id \"b\" is not the file's name"},
+    {"{\"id\": \"a\", \"title\": \"t\", \"clauses\": [], \"level\": \"reader\", \"files\": [], \"steps\": [" FLUSH "]}",
+     "at least one clause"},
+    {"{\"id\": \"a\", \"title\": \"t\", \"clauses\": [\"HDR-1\"], \"level\": \"reader\", \"files\": [], \"steps\": "
+     "[" FLUSH "]}",
+     "clauses[0]: \"HDR-1\" is no ID"},
+    {"{\"id\": \"a\", \"title\": \"t\", \"clauses\": [\"HDR-01\"], \"level\": \"guru\", \"files\": [], \"steps\": "
+     "[" FLUSH "]}",
+     "$.level: \"guru\" is none"},
+    {CASE("", "", ""), "$.steps: a case without a step"},
+    {WITH_FILE("{\"path\": \"../f\", \"size\": 1}"), "$.files[0].path: \"../f\" is no path below"},
+    {WITH_FILE("{\"path\": \"/f\", \"size\": 1}"), "$.files[0].path: \"/f\" is no path below"},
+    {WITH_FILE("{\"path\": \"a//f\", \"size\": 1}"), "$.files[0].path: \"a//f\" is no path below"},
+    {WITH_FILE("{\"path\": \"f\", \"size\": 1, \"symlink\": \"g\"}"), "$.files[0]: needs exactly one of"},
+    {WITH_FILE("{\"path\": \"f\", \"symlink\": \"a/../../g\"}"), "$.files[0].symlink: \"a/../../g\" is no path"},
+    {WITH_FILE("{\"path\": \"f\", \"directory\": true, \"content\": []}"), "only a file with a size has content"},
+    {WITH_FILE("{\"path\": \"f\", \"size\": -1}"), "$.files[0].size: must be an integer from 0"},
+    {WITH_FILE("{\"path\": \"f\", \"size\": 1.5}"), "$.files[0].size: must be an integer from 0"},
+    {WITH_FILE("{\"path\": \"f\", \"size\": \"0xG\"}"), "$.files[0].size: must be an integer from 0"},
+    {WITH_SPAN("{\"at\": 4096, \"hex\": \"00\"}"), "content[0] ends past the file's size"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"0\"}"), "$.files[0].content[0]: \"hex\" must be pairs"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"0 0\"}"), "$.files[0].content[0]: \"hex\" must be pairs"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"0g\"}"), "$.files[0].content[0]: \"hex\" must be pairs"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"\"}"), "$.files[0].content[0]: holds no byte"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"00\", \"text\": \"a\"}"), "$.files[0].content[0]: needs exactly one"},
+    {WITH_SPAN("{\"at\": 0, \"hex\": \"00\", \"length\": 1}"), "\"length\" belongs to zero and pattern"},
+    {WITH_SPAN("{\"at\": 0, \"pattern\": 1}"), "\"length\" belongs to zero and pattern"},
+    {WITH_SPAN("{\"at\": 0, \"zero\": false, \"length\": 1}"), "\"zero\" can only be true"},
+    {WITH_SPAN("{\"at\": 0, \"le32\": [4294967296]}"), "\"le32\" must be numbers below 2^32"},
+    {WITH_SPAN("{\"at\": 0, \"le64\": [\"x\"]}"), "\"le64\" must be numbers"},
+    {WITH_SPAN("{\"at\": \"0xffffffffffffffff\", \"zero\": true, \"length\": 2}"), "ends past 2^64"},
+    {WITH_STEP("1"), "$.steps[0]: must be an object"},
+    {WITH_STEP("{\"op\": \"dance\"}"), "$.steps[0]: unknown op \"dance\""},
+    {WITH_STEP("{\"op\": \"flush\", \"size\": 1}"), "$.steps[0]: unknown field \"size\""},
+    {WITH_STEP("{\"op\": \"resize\"}"), "$.steps[0]: field \"size\" is missing"},
+    {WITH_STEP("{\"op\": \"open\", \"path\": \"f\", \"mode\": \"w\"}"), "$.steps[0].mode: \"w\" is none"},
+    {WITH_STEP("{\"op\": \"flush\", \"result\": \"fine\"}"), "$.steps[0].result: \"fine\" is neither"},
+    {WITH_STEP("{\"op\": \"flush\", \"result\": []}"), "$.steps[0].result: lists no outcome"},
+    {WITH_STEP("{\"op\": \"flush\", \"clause\": \"HDR-01\"}"), "but the step may succeed"},
+    {WITH_STEP("{\"op\": \"read\", \"offset\": 0, \"length\": 1}"), "$.steps[0]: field \"expect\" is missing"},
+    {WITH_STEP("{\"op\": \"read\", \"offset\": 0, \"length\": 2, \"expect\": [{\"at\": 0, \"hex\": \"00\"}]}"),
+     "$.steps[0].expect: the spans must cover"},
+    {WITH_STEP("{\"op\": \"write\", \"offset\": 1, \"length\": 1, \"data\": [{\"at\": 0, \"hex\": \"00\"}]}"),
+     "$.steps[0].data: the spans must cover"},
+    {WITH_STEP("{\"op\": \"read\", \"offset\": 0, \"length\": 67108865, \"result\": \"range\"}"),
+     "at most 67108864 bytes"},
+    {WITH_STEP("{\"op\": \"map\", \"offset\": 0, \"length\": 1, \"run\": 1}"),
+     "$.steps[0]: field \"allocated\" is missing"},
+    {WITH_STEP("{\"op\": \"file\", \"path\": \"f\"}"), "$.steps[0]: needs either \"absent\""},
+    {WITH_STEP("{\"op\": \"file\", \"path\": \"f\", \"absent\": true, \"length\": 1}"),
+     "$.steps[0]: needs either \"absent\""},
+    {WITH_STEP("{\"op\": \"cut\", \"path\": \"f\", \"size\": 1}"), "step 0 needs \"cut\""},
+    {WITH_STEP("{\"op\": \"create\", \"path\": \"f\", \"layout\": \"r8\", \"cluster_bits\": 12, \"image\": \"i\"}"),
+     "$.steps[0].layout: \"r8\" is none"},
+    {WITH_STEP("{\"op\": \"create\", \"path\": \"f\", \"layout\": \"r9\", \"cluster_bits\": 12, \"image\": \"i\", "
+               "\"backing\": \"b\"}"),
+     "\"backing\" and \"backing_format\" go together"},
+};
+
+static void bad_cases_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_cases / sizeof *bad_cases; i++) {
+        char error[1024] = "";
+        if (load(GOOD_HEAD, bad_cases[i].text, error, sizeof error))
+            fail_msg("accepted: %s", bad_cases[i].text);
+        if (!strstr(error, bad_cases[i].reason) || !strstr(error, "cases/a.json"))
+            fail_msg("%s: '%s' does not say '%s'", bad_cases[i].text, error, bad_cases[i].reason);
+    }
+}
+
+static void bad_corpora_are_refused(void **state)
+{
+    (void)state;
+    static const char *const heads[][2] = {
+        {"", "corpus.json"},
+        {"{\"format\": 2, \"version\": \"1\", \"title\": \"t\", \"flags\": {}}",
+         "format 2, this program reads format 1"},
+        {"{\"format\": 1, \"title\": \"t\", \"flags\": {}}", "field \"version\" is missing"},
+        {"{\"format\": 1, \"version\": 1, \"title\": \"t\", \"flags\": {}}", "$.version: must be a string"},
+        {"{\"format\": 1, \"version\": \"1\", \"title\": \"t\", \"flags\": {\"a\": 1}}", "flags.a must be a string"},
+        {"{\"format\": 1, \"version\": \"1\", \"title\": \"t\", \"flags\": {}, \"x\": 1}", "unknown field \"x\""},
+    };
+    char error[1024];
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        assert_false(load(heads[i][0], WITH_STEP(FLUSH), error, sizeof error));
+        if (!strstr(error, heads[i][1]))
+            fail_msg("'%s' does not say '%s'", error, heads[i][1]);
+    }
+    store("cases/b.txt", "");
+    assert_false(load(GOOD_HEAD, WITH_STEP(FLUSH), error, sizeof error));
+    assert_non_null(strstr(error, "b.txt: only cases"));
+    struct corpus *corpus;
+    assert_false(corpus_load("/nonexistent", &corpus, error, sizeof error));
+}
+
+/* ---- The pattern ---- */
+
+/* By hand, from the formula in corpus/README.md. */
+static void pattern_is_the_documented_one(void **state)
+{
+    (void)state;
+    assert_int_equal(corpus_pattern(0, 0), 1);
+    assert_int_equal(corpus_pattern(1, 0), 84);
+    assert_int_equal(corpus_pattern(1, 1), 91);
+    assert_int_equal(corpus_pattern(2, 256), 1 + (166 + 7 * 256 + 13) % 255);
+    assert_int_equal(corpus_pattern(9, 1000000), 1 + (747 + 7000000 + 13 * 3906) % 255);
+    for (uint64_t shift = 1; shift != 0; shift <<= 1)
+        assert_int_not_equal(corpus_pattern(3, 12345), corpus_pattern(3, 12345 + shift));
+}
+
+/* ---- Verdicts on wrong implementations ---- */
+
+/* The production engine with the defect that its name says. */
+struct wrong {
+    struct adapter adapter;
+    struct adapter *inner;
+};
+
+static bool has_defect(const struct adapter *adapter, const char *defect)
+{
+    return !strcmp(adapter->name, defect);
+}
+
+static struct adapter *inner_of(struct adapter *adapter)
+{
+    return ((struct wrong *)adapter)->inner;
+}
+
+static enum addcow_class wrong_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                                    struct addcow_error *error)
+{
+    struct adapter *inner = inner_of(adapter);
+    if (has_defect(adapter, "crashes"))
+        abort();
+    if (has_defect(adapter, "hangs"))
+        pause();
+    if (has_defect(adapter, "exits"))
+        exit(0);
+    enum addcow_class outcome = inner->ops->open(inner, path, flags, error);
+    if (outcome && has_defect(adapter, "names the wrong clause"))
+        snprintf(error->clause, sizeof error->clause, "HDR-04");
+    return outcome && has_defect(adapter, "knows one class") ? ADDCOW_IO : outcome;
+}
+
+static enum addcow_class wrong_close(struct adapter *adapter, struct addcow_error *error)
+{
+    enum addcow_class outcome = inner_of(adapter)->ops->close(inner_of(adapter), error);
+    if (has_defect(adapter, "exits late"))
+        atexit(abort);
+    return has_defect(adapter, "cannot close") ? ADDCOW_IO : outcome;
+}
+
+static uint64_t wrong_size(struct adapter *adapter)
+{
+    uint64_t size = inner_of(adapter)->ops->size(inner_of(adapter));
+    return has_defect(adapter, "rounds the size") ? size / 512 * 512 : size;
+}
+
+static enum addcow_class wrong_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
+                                    struct addcow_error *error)
+{
+    enum addcow_class outcome = inner_of(adapter)->ops->read(inner_of(adapter), offset, length, buffer, error);
+    if (!outcome && length && has_defect(adapter, "spoils the last byte"))
+        ((uint8_t *)buffer)[length - 1] ^= 1;
+    if (!outcome && has_defect(adapter, "reads nothing"))
+        memset(buffer, 0xee, length);
+    return outcome;
+}
+
+static enum addcow_class wrong_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                     struct addcow_error *error)
+{
+    struct adapter *inner = inner_of(adapter);
+    uint64_t kept = has_defect(adapter, "drops the last byte") && length ? length - 1 : length;
+    enum addcow_class outcome = inner->ops->write(inner, offset, kept, buffer, error);
+    return has_defect(adapter, "forgives writes") ? ADDCOW_OK : outcome;
+}
+
+static enum addcow_class wrong_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
+                                   uint64_t *run, struct addcow_error *error)
+{
+    struct adapter *inner = inner_of(adapter);
+    enum addcow_class outcome = inner->ops->map(inner, offset, length, allocated, run, error);
+    if (has_defect(adapter, "maps a sector short") && *run > 512)
+        *run -= 512;
+    return outcome;
+}
+
+static void wrong_destroy(struct adapter *adapter)
+{
+    inner_of(adapter)->ops->destroy(inner_of(adapter));
+    free(adapter);
+}
+
+static const struct adapter_ops wrong_ops = {.open = wrong_open,
+                                             .close = wrong_close,
+                                             .size = wrong_size,
+                                             .read = wrong_read,
+                                             .write = wrong_write,
+                                             .map = wrong_map,
+                                             .destroy = wrong_destroy};
+
+static struct adapter *make_wrong(const char *name)
+{
+    struct wrong *wrong = report_allocate(1, sizeof *wrong);
+    wrong->adapter = (struct adapter){.ops = &wrong_ops, .name = name};
+    wrong->inner = adapter_make_fast(NULL);
+    return &wrong->adapter;
+}
+
+static const struct {
+    const char *defect;
+    const char *id; /* of the case that must tell */
+    enum corpus_verdict verdict;
+    const char *explanation;
+} defects[] = {
+    {"none", "rd-01-mixed", CORPUS_PASSED, ""},
+    {"none", "hdr-05-double", CORPUS_PASSED, ""},
+    {"none", "wr-03-middle", CORPUS_PASSED, ""},
+    {"spoils the last byte", "rd-01-mixed", CORPUS_FAILED, "step 2 of 2, read 2000+18000: byte 19999: expected"},
+    {"reads nothing", "vrt-02-behind-backing", CORPUS_FAILED, "expected 00, got ee"},
+    {"drops the last byte", "wr-03-middle", CORPUS_FAILED, "step 3 of 6, read 8192+4096: byte 9511: expected"},
+    {"forgives writes", "req-01-past-end", CORPUS_FAILED, "write 65535+2: expected range, got ok"},
+    {"maps a sector short", "map-01-runs", CORPUS_FAILED, "got unallocated for 7680"},
+    {"rounds the size", "vrt-01-odd-size", CORPUS_FAILED, "expected a virtual size of 10001, got 9728"},
+    {"knows one class", "hdr-05-double", CORPUS_FAILED, "expected malformed, got io"},
+    {"names the wrong clause", "hdr-05-double", CORPUS_FAILED, "expected a refusal for HDR-05, got one for HDR-04"},
+    {"cannot close", "rd-01-mixed", CORPUS_FAILED, "closing at the end of the case failed"},
+    {"crashes", "rd-01-mixed", CORPUS_CRASHED, "crashed: Aborted"},
+    {"hangs", "rd-01-mixed", CORPUS_CRASHED, "hung: killed after 1 s"},
+    {"exits", "rd-01-mixed", CORPUS_CRASHED, "exited with status 0 in the middle"},
+    {"exits late", "rd-01-mixed", CORPUS_CRASHED, "crashed: Aborted"},
+    {"none", "cre-01-wrap", CORPUS_NOT_APPLICABLE, "does not claim create"},
+};
+
+static const struct corpus_case *find_case(const struct corpus *corpus, const char *id)
+{
+    for (size_t i = 0; i < corpus->count; i++)
+        if (!strcmp(corpus->cases[i].id, id))
+            return &corpus->cases[i];
+    fail_msg("no case %s", id);
+    return NULL;
+}
+
+static void wrong_implementations_are_caught(void **state)
+{
+    (void)state;
+    char error[1024] = "";
+    struct corpus *corpus;
+    if (!corpus_load("corpus", &corpus, error, sizeof error))
+        fail_msg("%s", error);
+    for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
+        const struct corpus_subject subject = {defects[i].defect, CORPUS_NEEDS_CREATE, make_wrong};
+        unsigned timeout = strcmp(defects[i].defect, "hangs") ? 60 : 1;
+        char *text;
+        enum corpus_verdict verdict =
+            corpus_judge(find_case(corpus, defects[i].id), &subject, directory, timeout, &text);
+        if (verdict != defects[i].verdict || !strstr(text, defects[i].explanation))
+            fail_msg("%s, %s: %s: %s", defects[i].defect, defects[i].id, corpus_verdict_name(verdict), text);
+        free(text);
+    }
+    corpus_free(corpus);
+}
+
+/* ---- The exit code ---- */
+
+static int exit_of(enum corpus_verdict first, enum corpus_verdict second)
+{
+    struct corpus_result items[2] = {{.verdict = first}, {.verdict = second}};
+    const struct corpus_results results = {.items = items, .count = 2};
+    return corpus_exit(&results);
+}
+
+static void exit_code_tells_the_worst(void **state)
+{
+    (void)state;
+    const struct corpus_results nothing = {.count = 0};
+    assert_int_equal(corpus_exit(&nothing), REPORT_INCOMPLETE);
+    assert_int_equal(exit_of(CORPUS_PASSED, CORPUS_PASSED), REPORT_CONFORMS);
+    assert_int_equal(exit_of(CORPUS_PASSED, CORPUS_FAILED), REPORT_DIFFERS);
+    assert_int_equal(exit_of(CORPUS_FAILED, CORPUS_CRASHED), REPORT_CRASHED);
+    assert_int_equal(exit_of(CORPUS_PASSED, CORPUS_NOT_APPLICABLE), REPORT_INCOMPLETE);
+    assert_int_equal(exit_of(CORPUS_PASSED, CORPUS_NOT_RUN), REPORT_INCOMPLETE);
+    assert_int_equal(exit_of(CORPUS_NOT_RUN, CORPUS_FAILED), REPORT_DIFFERS);
+}
+
+static void clauses_have_their_sentences(void **state)
+{
+    (void)state;
+    const char *spec = "x\n\n**HDR-01** One\ntwo.\n\n**HDR-02** Three.\n";
+    char *sentence = corpus_clause_sentence(spec, "HDR-01");
+    assert_string_equal(sentence, "One two.");
+    free(sentence);
+    assert_null(corpus_clause_sentence(spec, "HDR-03"));
+    assert_null(corpus_clause_sentence(NULL, "HDR-01"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_case_loads),
+        cmocka_unit_test(bad_cases_are_refused),
+        cmocka_unit_test(bad_corpora_are_refused),
+        cmocka_unit_test(pattern_is_the_documented_one),
+        cmocka_unit_test(wrong_implementations_are_caught),
+        cmocka_unit_test(exit_code_tells_the_worst),
+        cmocka_unit_test(clauses_have_their_sentences),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
