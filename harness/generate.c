@@ -301,6 +301,9 @@ static void add_crowded_phase(struct generator *generator, uint32_t operations)
     for (uint32_t i = 0; i < operations; i++) {
         uint32_t thread = (uint32_t)below(generator, threads);
         if (i == background_at && add_background(generator, thread)) {
+            if (once_in(generator, 4)) {
+                trace_add(generator->trace, (thread + 1) % threads, TRACE_STREAM, 0, 0);
+            }
             continue;
         }
         if (once_in(generator, 25)) {

@@ -12,6 +12,7 @@
  */
 #include "history.h"
 
+#include "files.h"
 #include "register.h"
 #include "report.h"
 #include "stamp.h"
@@ -48,6 +49,7 @@ struct history {
     const struct run *run;
     const struct trace *trace;
     struct oracle *oracle;
+    const char *directory; /* of the files */
     FILE *out;
     uint32_t begin;
     uint32_t end;
@@ -79,30 +81,14 @@ static const struct run_record *record_of(const struct history *history, uint32_
 const char *history_problem(const struct trace *trace, uint32_t begin, uint32_t end)
 {
     uint32_t exclusive = 0;
-    bool commits = false;
-    bool streams = false;
     for (uint32_t i = begin; i < end; i++) {
-        switch (trace->operations[i].kind) {
-        case TRACE_REOPEN:
+        uint32_t kind = trace->operations[i].kind;
+        if (kind == TRACE_REOPEN) {
             return "a reopen beside other threads";
-        case TRACE_RESIZE:
-            exclusive++;
-            break;
-        case TRACE_COMMIT:
-            exclusive++;
-            commits = true;
-            break;
-        case TRACE_STREAM:
-            streams = true;
-            break;
-        default:
-            break;
         }
+        exclusive += kind == TRACE_RESIZE || kind == TRACE_COMMIT;
     }
-    if (exclusive > 1) {
-        return "more than one resize or commit beside other threads";
-    }
-    return commits && streams ? "a stream and a commit beside each other" : NULL;
+    return exclusive > 1 ? "more than one resize or commit beside other threads" : NULL;
 }
 
 void history_make_judgeable(struct trace *trace)
@@ -323,6 +309,17 @@ static struct becoming cluster_becoming(const struct history *history, uint64_t 
     return becoming;
 }
 
+/* Whether an operation leaves a cluster allocated: a stream, or a write to it. */
+static bool allocates(const struct history *history, uint32_t operation, uint64_t cluster)
+{
+    const struct trace_operation *request = &history->trace->operations[operation];
+    if (request->kind == TRACE_STREAM) {
+        return true;
+    }
+    return trace_kind_changes(request->kind) && record_of(history, operation)->status == ADDCOW_OK &&
+           covers_cluster(history, request->offset, request->offset + request->length, cluster);
+}
+
 /* Beside a commit: whether the cluster can have had the status at some moment between the two. */
 static bool possible_beside_commit(const struct history *history, uint64_t cluster, bool allocated, uint64_t invoked,
                                    uint64_t returned)
@@ -333,14 +330,14 @@ static bool possible_beside_commit(const struct history *history, uint64_t clust
     bool maybe_set = was_allocated(history, cluster) && before;
     bool surely_set_before = was_allocated(history, cluster);
     bool surely_set_after = false;
-    for (uint32_t i = 0; i < history->access_count; i++) {
-        const struct access *access = &history->accesses[i];
-        if (!access->is_write || !covers_cluster(history, access->begin, access->end, cluster)) {
+    for (uint32_t i = history->begin; i < history->end; i++) {
+        const struct run_record *record = record_of(history, i);
+        if (!allocates(history, i, cluster)) {
             continue;
         }
-        maybe_set |= access->invoked < returned && (before || access->returned > commit->invoked);
-        surely_set_before |= access->returned < invoked;
-        surely_set_after |= access->invoked > commit->returned && access->returned < invoked;
+        maybe_set |= record->invoked < returned && (before || record->returned > commit->invoked);
+        surely_set_before |= record->returned < invoked;
+        surely_set_after |= record->invoked > commit->returned && record->returned < invoked;
     }
     bool maybe_clear = (before && !surely_set_before) || (after && !surely_set_after);
     return allocated ? maybe_set : maybe_clear;
@@ -756,6 +753,26 @@ static void replay_fragments(struct history *history, bool after_commit)
     }
 }
 
+/*
+ * Whether a stream was the last to decide about "all allocated": always, unless a commit was beside it. Then the file says which of them
+ * came last, and everything else must agree with it.
+ */
+static bool stream_is_last(const struct history *history)
+{
+    uint8_t *bytes;
+    uint64_t length;
+    if (history->stream == NONE || history->commit == NONE) {
+        return history->stream != NONE;
+    }
+    if (history->oracle->start.layout != ADDCOW_R20 ||
+        !files_load(history->directory, FILES_METADATA, &bytes, &length)) {
+        return false;
+    }
+    bool flag = length > ADDCOW_COMPATIBLE_OFFSET && (bytes[ADDCOW_COMPATIBLE_OFFSET] & ADDCOW_ALL_ALLOCATED) != 0;
+    free(bytes);
+    return flag;
+}
+
 /* Leads the oracle through the phase, and takes over the statuses at rest, which have been judged. */
 static bool replay(struct history *history)
 {
@@ -768,8 +785,10 @@ static bool replay(struct history *history)
         return wrong_status(history, history->commit, "range (CMT-02)");
     }
     replay_fragments(history, true);
-    if (history->stream != NONE) {
+    if (stream_is_last(history)) {
         oracle_stream(oracle);
+    } else if (history->stream != NONE) {
+        oracle_touch_all(oracle); /* what the stream allocated, the commit has made unallocated again */
     }
     if (history->new_size < history->old_size) {
         oracle_resize(oracle, history->new_size);
@@ -786,23 +805,23 @@ static bool replay(struct history *history)
  * A commit has read every register: a backing file that ends before shows that nothing was allocated behind its end, and the disk
  * reads as zeros there.
  */
-static bool load_committed(struct history *history, const char *directory)
+static bool load_committed(struct history *history)
 {
     uint64_t backing_size = history->oracle->disk.backing_size;
     uint64_t larger = backing_size > history->old_size ? backing_size : history->old_size;
     history->committed = report_allocate(larger, 1);
-    return oracle_load_backing(history->oracle, directory, history->committed, history->out);
+    return oracle_load_backing(history->oracle, history->directory, history->committed, history->out);
 }
 
 /* Steps 2 to 4, with everything at hand that they need. */
-static bool judge_contents(struct history *history, const char *directory, struct history_counts *counts)
+static bool judge_contents(struct history *history, struct history_counts *counts)
 {
     struct oracle *oracle = history->oracle;
     history->initial = report_allocate(history->larger_size, 1);
     addcow_ref_read(&oracle->disk, 0, history->old_size, history->initial);
     bool conforms = judge_clusters(history);
     if (conforms && history->commit != NONE) {
-        conforms = load_committed(history, directory);
+        conforms = load_committed(history);
     }
     conforms = conforms && judge_registers(history, counts) && replay(history);
     free(history->initial);
@@ -814,8 +833,13 @@ static bool judge_contents(struct history *history, const char *directory, struc
 bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
                    struct history_counts *counts, FILE *out)
 {
-    struct history history = {
-        .run = run, .trace = run->trace, .oracle = oracle, .out = out, .begin = begin, .end = end};
+    struct history history = {.run = run,
+                              .trace = run->trace,
+                              .oracle = oracle,
+                              .directory = directory,
+                              .out = out,
+                              .begin = begin,
+                              .end = end};
     assert(history_problem(run->trace, begin, end) == NULL);
     find_whole_disk_operations(&history);
     if (!judge_statuses(&history)) {
@@ -824,7 +848,7 @@ bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle 
     list_accesses(&history);
     bool conforms = view_take(run->adapter, history.new_size, oracle->disk.cluster_size, &history.view, out);
     if (conforms) {
-        conforms = judge_contents(&history, directory, counts);
+        conforms = judge_contents(&history, counts);
         view_free(&history.view);
     }
     free(history.accesses);

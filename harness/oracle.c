@@ -110,6 +110,11 @@ enum addcow_class oracle_resize(struct oracle *oracle, uint64_t new_size)
 void oracle_stream(struct oracle *oracle)
 {
     addcow_ref_stream(&oracle->disk, oracle->start.layout == ADDCOW_R20);
+    oracle_touch_all(oracle);
+}
+
+void oracle_touch_all(struct oracle *oracle)
+{
     touch(oracle, ADDCOW_OK, 0, oracle->disk.size);
 }
 

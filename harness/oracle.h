@@ -37,6 +37,9 @@ enum addcow_class oracle_commit(struct oracle *oracle);
  */
 bool oracle_set_status(struct oracle *oracle, uint64_t cluster, bool allocated);
 
+/* Says that the image bytes of every cluster may differ from those at the start. */
+void oracle_touch_all(struct oracle *oracle);
+
 /* The status of a cluster of the disk. */
 bool oracle_is_allocated(const struct oracle *oracle, uint64_t cluster);
 
