@@ -70,16 +70,31 @@ const char *addcow_class_name(enum addcow_class class_code)
 
 /* ---- Bytes ---- */
 
+/*@ requires \valid_read(p + (0 .. 3));
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == le32(p);
+*/
 static uint32_t load32(const uint8_t *p)
 {
     return p[0] + 0x100u * p[1] + 0x10000u * p[2] + 0x1000000u * p[3];
 }
 
+/*@ requires \valid_read(p + (0 .. 7));
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == le64(p);
+*/
 static uint64_t load64(const uint8_t *p)
 {
     return load32(p) + (uint64_t)0x100000000u * load32(p + 4);
 }
 
+/*@ requires \valid(p + (0 .. 3));
+    terminates \true;
+    assigns p[0 .. 3];
+    ensures value: le32(p) == value;
+*/
 static void store32(uint8_t *p, uint32_t value)
 {
     p[0] = (uint8_t)(value % 0x100u);
@@ -88,34 +103,82 @@ static void store32(uint8_t *p, uint32_t value)
     p[3] = (uint8_t)(value / 0x1000000u);
 }
 
+/*@ requires \valid(p + (0 .. 7));
+    terminates \true;
+    assigns p[0 .. 7];
+    ensures value: le64(p) == value;
+*/
 static void store64(uint8_t *p, uint64_t value)
 {
     store32(p, (uint32_t)(value % 0x100000000u));
     store32(p + 4, (uint32_t)(value / 0x100000000u));
 }
 
+/*@ requires \valid(to + (0 .. count - 1)) && \valid_read(from + (0 .. count - 1));
+    requires \separated(to + (0 .. count - 1), from + (0 .. count - 1));
+    terminates \true;
+    assigns to[0 .. count - 1];
+    ensures copied: \forall integer k; 0 <= k < count ==> to[k] == \old(from[k]);
+*/
 static void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t count)
 {
+    /*@ loop invariant 0 <= i <= count;
+        loop invariant \forall integer k; 0 <= k < i ==> to[k] == \at(from[k], Pre);
+        loop assigns i, to[0 .. count - 1];
+        loop variant count - i;
+    */
     for (uint32_t i = 0; i < count; i++)
         to[i] = from[i];
 }
 
-static void zero_bytes(uint8_t *to, uint32_t count)
+/*@ requires from <= to && \valid(p + (from .. to - 1));
+    terminates \true;
+    assigns p[from .. to - 1];
+    ensures zero: zeros(p, from, to);
+*/
+static void zero_bytes(uint8_t *p, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < count; i++)
-        to[i] = 0;
+    /*@ loop invariant from <= i <= to;
+        loop invariant zeros(p, from, i);
+        loop assigns i, p[from .. to - 1];
+        loop variant to - i;
+    */
+    for (uint32_t i = from; i < to; i++)
+        p[i] = 0;
 }
 
-static int all_zero(const uint8_t *p, uint32_t count)
+/*@ requires from <= to && \valid_read(p + (from .. to - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> zeros(p, from, to);
+*/
+static int all_zero(const uint8_t *p, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < count; i++)
+    /*@ loop invariant from <= i <= to;
+        loop invariant zeros(p, from, i);
+        loop assigns i;
+        loop variant to - i;
+    */
+    for (uint32_t i = from; i < to; i++)
         if (p[i] != 0)
             return 0;
     return 1;
 }
 
+/*@ requires \valid_read(p + (0 .. count - 1)) && \valid_read(q + (0 .. count - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> equal(p, q, count);
+*/
 static int same_bytes(const uint8_t *p, const uint8_t *q, uint32_t count)
 {
+    /*@ loop invariant 0 <= i <= count;
+        loop invariant equal(p, q, i);
+        loop assigns i;
+        loop variant count - i;
+    */
     for (uint32_t i = 0; i < count; i++)
         if (p[i] != q[i])
             return 0;
@@ -123,19 +186,65 @@ static int same_bytes(const uint8_t *p, const uint8_t *q, uint32_t count)
 }
 
 /* The number of bytes before the first NUL among `count`, or `count` if there is none. */
+/*@ requires \valid_read(p + (0 .. count - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures within: \result <= count;
+    ensures text: no_nul(p, \result);
+    ensures end: \result < count ==> p[\result] == 0;
+*/
 static uint32_t text_length(const uint8_t *p, uint32_t count)
 {
     uint32_t i = 0;
+    /*@ loop invariant 0 <= i <= count;
+        loop invariant no_nul(p, i);
+        loop assigns i;
+        loop variant count - i;
+    */
     while (i < count && p[i] != 0)
         i++;
     return i;
 }
 
+/*@ requires \valid_read(p + (0 .. count - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> no_nul(p, count);
+*/
+static int has_no_nul(const uint8_t *p, uint32_t count)
+{
+    return text_length(p, count) == count;
+}
+
+/* Where a padded text ends. */
+/*@ requires \valid_read(p + (0 .. count - 1));
+    requires padded_text(p, count);
+    terminates \true;
+    assigns \nothing;
+    ensures end: ends_at(p, count, \result);
+*/
+static uint32_t padded_length(const uint8_t *p, uint32_t count)
+{
+    uint32_t length = text_length(p, count);
+    //@ assert before: \forall integer k; ends_at(p, count, k) ==> k <= length;
+    //@ assert only: \forall integer k; ends_at(p, count, k) ==> k == length;
+    return length;
+}
+
 /* Whether there is a NUL among `count` bytes and nothing but zeros after the first one. */
+/*@ requires \valid_read(p + (0 .. count - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> padded_text(p, count);
+*/
 static int is_padded_text(const uint8_t *p, uint32_t count)
 {
     uint32_t length = text_length(p, count);
-    return length < count && all_zero(p + length, count - length);
+    //@ assert before: \forall integer k; ends_at(p, count, k) ==> k <= length;
+    //@ assert only: \forall integer k; ends_at(p, count, k) ==> k == length;
+    return length < count && all_zero(p, length, count);
 }
 
 /* ---- Cluster size, header size, bitmap size (sections 2 and 3) ---- */
@@ -187,16 +296,36 @@ uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size)
 
 /* ---- The rules of both layouts: HDR-01, HDR-02 ---- */
 
+/*@ // HDR-01
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_01(length);
+*/
 static int long_enough(uint64_t length)
 {
     return length >= ADDCOW_HEADER_MIN;
 }
 
+/*@ // HDR-02
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> is_r20(file);
+*/
 static int is_r20(const uint8_t *file)
 {
     return load32(file) == MAGIC_R20;
 }
 
+/*@ // HDR-02
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> is_r9(file);
+*/
 static int is_r9(const uint8_t *file)
 {
     return load32(file) == MAGIC_R9_LOW && load32(file + 4) == MAGIC_R9_HIGH;
@@ -204,13 +333,25 @@ static int is_r9(const uint8_t *file)
 
 /* ---- The rules of r20 (section 2.1) ---- */
 
-/* HDR-03 */
+/*@ // HDR-03
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_03(file);
+*/
 static int features_known(const uint8_t *file)
 {
     return load64(file + FEATURES) == 0;
 }
 
-/* HDR-04 */
+/*@ // HDR-04
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_04(file);
+*/
 static int cluster_bits_valid(const uint8_t *file)
 {
     uint32_t bits = load32(file + CLUSTER_BITS);
@@ -218,30 +359,61 @@ static int cluster_bits_valid(const uint8_t *file)
 }
 
 /* HDR-05, for valid cluster_bits. As a cluster has at least 4096 bytes, the maximum is the cluster size. */
+/*@ // HDR-05
+    requires \valid_read(file + (0 .. 75));
+    requires hdr_04(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_05(file);
+*/
 static int header_size_valid(const uint8_t *file)
 {
     return load32(file + HEADER_SIZE) == addcow_cluster_size(load32(file + CLUSTER_BITS));
 }
 
-/* HDR-06 */
+/*@ // HDR-06
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_06(file, length);
+*/
 static int header_complete(const uint8_t *file, uint64_t length)
 {
     return length >= load32(file + HEADER_SIZE);
 }
 
-/* HDR-07 */
+/*@ // HDR-07
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_07(file);
+*/
 static int backing_presence_valid(const uint8_t *file)
 {
     return (load32(file + BACKING_OFFSET) == 0) == (load32(file + BACKING_SIZE) == 0);
 }
 
 /* A name's place lies behind the fields and within the header: HDR-08, HDR-11. */
+/*@ terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> in_header(offset, size, header_size);
+*/
 static int name_in_header(uint32_t offset, uint32_t size, uint32_t header_size)
 {
     return offset >= ADDCOW_NAMES_OFFSET && offset <= header_size && size <= header_size - offset;
 }
 
-/* HDR-08 */
+/*@ // HDR-08
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_08(file);
+*/
 static int backing_range_valid(const uint8_t *file)
 {
     uint32_t size = load32(file + BACKING_SIZE);
@@ -249,32 +421,68 @@ static int backing_range_valid(const uint8_t *file)
 }
 
 /* HDR-09, for a name within the header */
+/*@ // HDR-09
+    requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires hdr_08(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_09(file);
+*/
 static int backing_text_valid(const uint8_t *file)
 {
-    uint32_t size = load32(file + BACKING_SIZE);
-    return text_length(file + load32(file + BACKING_OFFSET), size) == size;
+    return has_no_nul(file + load32(file + BACKING_OFFSET), load32(file + BACKING_SIZE));
 }
 
-/* HDR-10 */
+/*@ // HDR-10
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_10(file);
+*/
 static int image_present(const uint8_t *file)
 {
     return load32(file + IMAGE_OFFSET) != 0 && load32(file + IMAGE_SIZE) != 0;
 }
 
-/* HDR-11 */
+/*@ // HDR-11
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_11(file);
+*/
 static int image_range_valid(const uint8_t *file)
 {
     return name_in_header(load32(file + IMAGE_OFFSET), load32(file + IMAGE_SIZE), load32(file + HEADER_SIZE));
 }
 
 /* HDR-12, for a name within the header */
+/*@ // HDR-12
+    requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires hdr_11(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_12(file);
+*/
 static int image_text_valid(const uint8_t *file)
 {
-    uint32_t size = load32(file + IMAGE_SIZE);
-    return text_length(file + load32(file + IMAGE_OFFSET), size) == size;
+    return has_no_nul(file + load32(file + IMAGE_OFFSET), load32(file + IMAGE_SIZE));
 }
 
 /* HDR-13, for names within the header. A missing backing name has offset and size 0 and shares nothing. */
+/*@ // HDR-13
+    requires \valid_read(file + (0 .. 75));
+    requires size_known(file) && hdr_07(file) && hdr_08(file) && hdr_11(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_13(file);
+*/
 static int names_disjoint(const uint8_t *file)
 {
     uint32_t backing = load32(file + BACKING_OFFSET);
@@ -282,36 +490,75 @@ static int names_disjoint(const uint8_t *file)
     return backing + load32(file + BACKING_SIZE) <= image || image + load32(file + IMAGE_SIZE) <= backing;
 }
 
-/* HDR-14 */
+/*@ // HDR-14
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_14(file);
+*/
 static int backing_format_valid(const uint8_t *file)
 {
     return is_padded_text(file + BACKING_FORMAT, ADDCOW_FORMAT_SIZE);
 }
 
-/* HDR-15 */
+/*@ // HDR-15
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_15(file);
+*/
 static int backing_format_agrees(const uint8_t *file)
 {
     return (file[BACKING_FORMAT] == 0) == (load32(file + BACKING_SIZE) == 0);
 }
 
-/* HDR-16 */
+/*@ // HDR-16
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_16(file);
+*/
 static int image_format_valid(const uint8_t *file)
 {
     return is_padded_text(file + IMAGE_FORMAT, ADDCOW_FORMAT_SIZE);
 }
 
-/* HDR-17 */
+/*@ // HDR-17
+    requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_17(file);
+*/
 static int image_format_present(const uint8_t *file)
 {
     return file[IMAGE_FORMAT] != 0;
 }
 
+/*@ requires offset + size <= 0xFFFFFFFF;
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> in_name(position, offset, size);
+*/
 static int in_name(uint32_t position, uint32_t offset, uint32_t size)
 {
     return position >= offset && position - offset < size;
 }
 
 /* HDR-18, for names within the header */
+/*@ // HDR-18
+    requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires size_known(file) && hdr_08(file) && hdr_11(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_18(file);
+*/
 static int padding_zero(const uint8_t *file)
 {
     uint32_t header_size = load32(file + HEADER_SIZE);
@@ -319,6 +566,12 @@ static int padding_zero(const uint8_t *file)
     uint32_t backing_size = load32(file + BACKING_SIZE);
     uint32_t image_offset = load32(file + IMAGE_OFFSET);
     uint32_t image_size = load32(file + IMAGE_SIZE);
+    /*@ loop invariant 76 <= i <= header_size;
+        loop invariant \forall integer k; 76 <= k < i && !in_name(k, backing_offset, backing_size) &&
+          !in_name(k, image_offset, image_size) ==> file[k] == 0;
+        loop assigns i;
+        loop variant header_size - i;
+    */
     for (uint32_t i = ADDCOW_NAMES_OFFSET; i < header_size; i++)
         if (file[i] != 0 && !in_name(i, backing_offset, backing_size) && !in_name(i, image_offset, image_size))
             return 0;
@@ -326,6 +579,15 @@ static int padding_zero(const uint8_t *file)
 }
 
 /* HDR-19, for names within the header */
+/*@ // HDR-19
+    requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires hdr_08(file) && hdr_11(file);
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hdr_19(file);
+*/
 static int names_differ(const uint8_t *file)
 {
     uint32_t size = load32(file + IMAGE_SIZE);
@@ -335,43 +597,86 @@ static int names_differ(const uint8_t *file)
 
 /* ---- The rules of r9 (section 2.2) ---- */
 
-/* HR9-01 */
+/*@ // HR9-01
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_01(file);
+*/
 static int r9_version_known(const uint8_t *file)
 {
     return load32(file + R9_VERSION) == 1;
 }
 
-/* HR9-02 */
+/*@ // HR9-02
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_02(file);
+*/
 static int r9_backing_valid(const uint8_t *file)
 {
     return is_padded_text(file + ADDCOW_R9_BACKING_OFFSET, ADDCOW_R9_NAME_SIZE);
 }
 
-/* HR9-03 */
+/*@ // HR9-03
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_03(file);
+*/
 static int r9_backing_present(const uint8_t *file)
 {
     return file[ADDCOW_R9_BACKING_OFFSET] != 0;
 }
 
-/* HR9-04 */
+/*@ // HR9-04
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_04(file);
+*/
 static int r9_image_valid(const uint8_t *file)
 {
     return is_padded_text(file + ADDCOW_R9_IMAGE_OFFSET, ADDCOW_R9_NAME_SIZE);
 }
 
-/* HR9-05 */
+/*@ // HR9-05
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_05(file);
+*/
 static int r9_image_present(const uint8_t *file)
 {
     return file[ADDCOW_R9_IMAGE_OFFSET] != 0;
 }
 
-/* HR9-06 */
+/*@ // HR9-06
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_06(file);
+*/
 static int r9_padding_zero(const uint8_t *file)
 {
-    return all_zero(file + R9_PADDING, ADDCOW_HEADER_MIN - R9_PADDING);
+    return all_zero(file, R9_PADDING, ADDCOW_HEADER_MIN);
 }
 
 /* HR9-07. Both are padded with zeros, so equal strings have equal bytes throughout. */
+/*@ // HR9-07
+    requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> hr9_07(file);
+*/
 static int r9_names_differ(const uint8_t *file)
 {
     return !same_bytes(file + ADDCOW_R9_BACKING_OFFSET, file + ADDCOW_R9_IMAGE_OFFSET, ADDCOW_R9_NAME_SIZE);
@@ -379,7 +684,25 @@ static int r9_names_differ(const uint8_t *file)
 
 /* ---- The first broken rule ---- */
 
-/* HDR-03 to HDR-06: what must hold before the rest of the header can be looked at. */
+/* What must hold before the rest of the header can be looked at. */
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> sized(file, length);
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_HEADER_LENGTH;
+    ensures HDR_03: // HDR-03
+      (\result == ADDCOW_RULE_FEATURES ==> !hdr_03(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_FEATURES ==> hdr_03(file));
+    ensures HDR_04: // HDR-04
+      (\result == ADDCOW_RULE_CLUSTER_BITS ==> !hdr_04(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_CLUSTER_BITS ==> hdr_04(file));
+    ensures HDR_05: // HDR-05
+      (\result == ADDCOW_RULE_HEADER_SIZE ==> !hdr_05(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_HEADER_SIZE ==> hdr_05(file));
+    ensures HDR_06: // HDR-06
+      (\result == ADDCOW_RULE_HEADER_LENGTH ==> !hdr_06(file, length)) &&
+      (\result == 0 || \result > ADDCOW_RULE_HEADER_LENGTH ==> hdr_06(file, length));
+*/
 static enum addcow_rule check_size(const uint8_t *file, uint64_t length)
 {
     if (!features_known(file))
@@ -393,7 +716,33 @@ static enum addcow_rule check_size(const uint8_t *file, uint64_t length)
     return ADDCOW_RULE_NONE;
 }
 
-/* HDR-07 to HDR-12 */
+/* Where the names are, and what they are. */
+/*@ requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires size_known(file);
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> named(file);
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BACKING_PRESENCE <= \result <= ADDCOW_RULE_IMAGE_NUL;
+    ensures HDR_07: // HDR-07
+      (\result == ADDCOW_RULE_BACKING_PRESENCE ==> !hdr_07(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_PRESENCE ==> hdr_07(file));
+    ensures HDR_08: // HDR-08
+      (\result == ADDCOW_RULE_BACKING_RANGE ==> !hdr_08(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_RANGE ==> hdr_08(file));
+    ensures HDR_09: // HDR-09
+      (\result == ADDCOW_RULE_BACKING_NUL ==> !hdr_09(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_NUL ==> hdr_09(file));
+    ensures HDR_10: // HDR-10
+      (\result == ADDCOW_RULE_IMAGE_PRESENCE ==> !hdr_10(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_PRESENCE ==> hdr_10(file));
+    ensures HDR_11: // HDR-11
+      (\result == ADDCOW_RULE_IMAGE_RANGE ==> !hdr_11(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_RANGE ==> hdr_11(file));
+    ensures HDR_12: // HDR-12
+      (\result == ADDCOW_RULE_IMAGE_NUL ==> !hdr_12(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_NUL ==> hdr_12(file));
+*/
 static enum addcow_rule check_names(const uint8_t *file)
 {
     if (!backing_presence_valid(file))
@@ -411,7 +760,37 @@ static enum addcow_rule check_names(const uint8_t *file)
     return ADDCOW_RULE_NONE;
 }
 
-/* HDR-13 to HDR-19 */
+/* What may be asked once the names are found. */
+/*@ requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires size_known(file);
+    requires named(file);
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> filled(file);
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_NAMES_OVERLAP <= \result <= ADDCOW_RULE_NAMES_EQUAL;
+    ensures HDR_13: // HDR-13
+      (\result == ADDCOW_RULE_NAMES_OVERLAP ==> !hdr_13(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_OVERLAP ==> hdr_13(file));
+    ensures HDR_14: // HDR-14
+      (\result == ADDCOW_RULE_BACKING_FORMAT ==> !hdr_14(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT ==> hdr_14(file));
+    ensures HDR_15: // HDR-15
+      (\result == ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> !hdr_15(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> hdr_15(file));
+    ensures HDR_16: // HDR-16
+      (\result == ADDCOW_RULE_IMAGE_FORMAT ==> !hdr_16(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT ==> hdr_16(file));
+    ensures HDR_17: // HDR-17
+      (\result == ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> !hdr_17(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> hdr_17(file));
+    ensures HDR_18: // HDR-18
+      (\result == ADDCOW_RULE_PADDING ==> !hdr_18(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_PADDING ==> hdr_18(file));
+    ensures HDR_19: // HDR-19
+      (\result == ADDCOW_RULE_NAMES_EQUAL ==> !hdr_19(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_EQUAL ==> hdr_19(file));
+*/
 static enum addcow_rule check_rest(const uint8_t *file)
 {
     if (!names_disjoint(file))
@@ -431,7 +810,54 @@ static enum addcow_rule check_rest(const uint8_t *file)
     return ADDCOW_RULE_NONE;
 }
 
-/* HDR-07 to HDR-19, for a header whose size is right */
+/* The rules that come after those of check_size. */
+/*@ requires \valid_read(file + (0 .. 75));
+    requires \valid_read(file + (0 .. header_size(file) - 1));
+    requires size_known(file);
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> (named(file) && filled(file));
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BACKING_PRESENCE <= \result <= ADDCOW_RULE_NAMES_EQUAL;
+    ensures HDR_07: // HDR-07
+      (\result == ADDCOW_RULE_BACKING_PRESENCE ==> !hdr_07(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_PRESENCE ==> hdr_07(file));
+    ensures HDR_08: // HDR-08
+      (\result == ADDCOW_RULE_BACKING_RANGE ==> !hdr_08(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_RANGE ==> hdr_08(file));
+    ensures HDR_09: // HDR-09
+      (\result == ADDCOW_RULE_BACKING_NUL ==> !hdr_09(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_NUL ==> hdr_09(file));
+    ensures HDR_10: // HDR-10
+      (\result == ADDCOW_RULE_IMAGE_PRESENCE ==> !hdr_10(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_PRESENCE ==> hdr_10(file));
+    ensures HDR_11: // HDR-11
+      (\result == ADDCOW_RULE_IMAGE_RANGE ==> !hdr_11(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_RANGE ==> hdr_11(file));
+    ensures HDR_12: // HDR-12
+      (\result == ADDCOW_RULE_IMAGE_NUL ==> !hdr_12(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_NUL ==> hdr_12(file));
+    ensures HDR_13: // HDR-13
+      (\result == ADDCOW_RULE_NAMES_OVERLAP ==> !hdr_13(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_OVERLAP ==> hdr_13(file));
+    ensures HDR_14: // HDR-14
+      (\result == ADDCOW_RULE_BACKING_FORMAT ==> !hdr_14(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT ==> hdr_14(file));
+    ensures HDR_15: // HDR-15
+      (\result == ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> !hdr_15(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> hdr_15(file));
+    ensures HDR_16: // HDR-16
+      (\result == ADDCOW_RULE_IMAGE_FORMAT ==> !hdr_16(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT ==> hdr_16(file));
+    ensures HDR_17: // HDR-17
+      (\result == ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> !hdr_17(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> hdr_17(file));
+    ensures HDR_18: // HDR-18
+      (\result == ADDCOW_RULE_PADDING ==> !hdr_18(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_PADDING ==> hdr_18(file));
+    ensures HDR_19: // HDR-19
+      (\result == ADDCOW_RULE_NAMES_EQUAL ==> !hdr_19(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_EQUAL ==> hdr_19(file));
+*/
 static enum addcow_rule check_content(const uint8_t *file)
 {
     enum addcow_rule rule = check_names(file);
@@ -440,6 +866,64 @@ static enum addcow_rule check_content(const uint8_t *file)
     return rule;
 }
 
+/*@ requires readable_fields: \valid_read(file + (0 .. 75));
+    requires readable_header: complete(file, length) ==> \valid_read(file + (0 .. header_size(file) - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> (sized(file, length) && named(file) && filled(file));
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_NAMES_EQUAL;
+    ensures HDR_03: // HDR-03
+      (\result == ADDCOW_RULE_FEATURES ==> !hdr_03(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_FEATURES ==> hdr_03(file));
+    ensures HDR_04: // HDR-04
+      (\result == ADDCOW_RULE_CLUSTER_BITS ==> !hdr_04(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_CLUSTER_BITS ==> hdr_04(file));
+    ensures HDR_05: // HDR-05
+      (\result == ADDCOW_RULE_HEADER_SIZE ==> !hdr_05(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_HEADER_SIZE ==> hdr_05(file));
+    ensures HDR_06: // HDR-06
+      (\result == ADDCOW_RULE_HEADER_LENGTH ==> !hdr_06(file, length)) &&
+      (\result == 0 || \result > ADDCOW_RULE_HEADER_LENGTH ==> hdr_06(file, length));
+    ensures HDR_07: // HDR-07
+      (\result == ADDCOW_RULE_BACKING_PRESENCE ==> !hdr_07(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_PRESENCE ==> hdr_07(file));
+    ensures HDR_08: // HDR-08
+      (\result == ADDCOW_RULE_BACKING_RANGE ==> !hdr_08(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_RANGE ==> hdr_08(file));
+    ensures HDR_09: // HDR-09
+      (\result == ADDCOW_RULE_BACKING_NUL ==> !hdr_09(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_NUL ==> hdr_09(file));
+    ensures HDR_10: // HDR-10
+      (\result == ADDCOW_RULE_IMAGE_PRESENCE ==> !hdr_10(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_PRESENCE ==> hdr_10(file));
+    ensures HDR_11: // HDR-11
+      (\result == ADDCOW_RULE_IMAGE_RANGE ==> !hdr_11(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_RANGE ==> hdr_11(file));
+    ensures HDR_12: // HDR-12
+      (\result == ADDCOW_RULE_IMAGE_NUL ==> !hdr_12(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_NUL ==> hdr_12(file));
+    ensures HDR_13: // HDR-13
+      (\result == ADDCOW_RULE_NAMES_OVERLAP ==> !hdr_13(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_OVERLAP ==> hdr_13(file));
+    ensures HDR_14: // HDR-14
+      (\result == ADDCOW_RULE_BACKING_FORMAT ==> !hdr_14(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT ==> hdr_14(file));
+    ensures HDR_15: // HDR-15
+      (\result == ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> !hdr_15(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> hdr_15(file));
+    ensures HDR_16: // HDR-16
+      (\result == ADDCOW_RULE_IMAGE_FORMAT ==> !hdr_16(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT ==> hdr_16(file));
+    ensures HDR_17: // HDR-17
+      (\result == ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> !hdr_17(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> hdr_17(file));
+    ensures HDR_18: // HDR-18
+      (\result == ADDCOW_RULE_PADDING ==> !hdr_18(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_PADDING ==> hdr_18(file));
+    ensures HDR_19: // HDR-19
+      (\result == ADDCOW_RULE_NAMES_EQUAL ==> !hdr_19(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_NAMES_EQUAL ==> hdr_19(file));
+*/
 static enum addcow_rule check_r20(const uint8_t *file, uint64_t length)
 {
     enum addcow_rule rule = check_size(file, length);
@@ -448,6 +932,34 @@ static enum addcow_rule check_r20(const uint8_t *file, uint64_t length)
     return rule;
 }
 
+/*@ requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==>
+      (hr9_01(file) && hr9_02(file) && hr9_03(file) && hr9_04(file) && hr9_05(file) && hr9_06(file) && hr9_07(file));
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_R9_VERSION <= \result <= ADDCOW_RULE_R9_NAMES_EQUAL;
+    ensures HR9_01: // HR9-01
+      (\result == ADDCOW_RULE_R9_VERSION ==> !hr9_01(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_VERSION ==> hr9_01(file));
+    ensures HR9_02: // HR9-02
+      (\result == ADDCOW_RULE_R9_BACKING_NUL ==> !hr9_02(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_BACKING_NUL ==> hr9_02(file));
+    ensures HR9_03: // HR9-03
+      (\result == ADDCOW_RULE_R9_BACKING_ABSENT ==> !hr9_03(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_BACKING_ABSENT ==> hr9_03(file));
+    ensures HR9_04: // HR9-04
+      (\result == ADDCOW_RULE_R9_IMAGE_NUL ==> !hr9_04(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_IMAGE_NUL ==> hr9_04(file));
+    ensures HR9_05: // HR9-05
+      (\result == ADDCOW_RULE_R9_IMAGE_ABSENT ==> !hr9_05(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_IMAGE_ABSENT ==> hr9_05(file));
+    ensures HR9_06: // HR9-06
+      (\result == ADDCOW_RULE_R9_PADDING ==> !hr9_06(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_PADDING ==> hr9_06(file));
+    ensures HR9_07: // HR9-07
+      (\result == ADDCOW_RULE_R9_NAMES_EQUAL ==> !hr9_07(file)) &&
+      (\result == 0 || \result > ADDCOW_RULE_R9_NAMES_EQUAL ==> hr9_07(file));
+*/
 static enum addcow_rule check_r9(const uint8_t *file)
 {
     if (!r9_version_known(file))
@@ -467,6 +979,13 @@ static enum addcow_rule check_r9(const uint8_t *file)
     return ADDCOW_RULE_NONE;
 }
 
+/*@ requires readable(file, length);
+    terminates \true;
+    assigns \nothing;
+    ensures range: \result <= ADDCOW_RULE_R9_NAMES_EQUAL;
+    ensures none: \result == ADDCOW_RULE_NONE <==> valid_header(file, length);
+    ensures first: \result != ADDCOW_RULE_NONE ==> first_broken(file, length, \result);
+*/
 static enum addcow_rule check_header(const uint8_t *file, uint64_t length)
 {
     if (!long_enough(length))
@@ -480,29 +999,59 @@ static enum addcow_rule check_header(const uint8_t *file, uint64_t length)
 
 /* ---- Each rule by itself, for checkers (CHK-01) ---- */
 
-/* HDR-04 and HDR-05: header_size can be relied on. */
+/* header_size can be relied on. */
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> size_known(file);
+*/
 static int size_known(const uint8_t *file)
 {
     return cluster_bits_valid(file) && header_size_valid(file);
 }
 
 /* The whole header is there to look at. */
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> complete(file, length);
+*/
 static int header_readable(const uint8_t *file, uint64_t length)
 {
     return size_known(file) && header_complete(file, length);
 }
 
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> backing_located(file);
+*/
 static int backing_located(const uint8_t *file)
 {
     return size_known(file) && backing_presence_valid(file) && backing_range_valid(file);
 }
 
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> image_located(file);
+*/
 static int image_located(const uint8_t *file)
 {
     return size_known(file) && image_present(file) && image_range_valid(file);
 }
 
 /* The rules that look at the fields alone. */
+/*@ requires \valid_read(file + (0 .. 75));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> field_rule(file, length, rule);
+*/
 static int field_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule)
 {
     switch (rule) {
@@ -532,6 +1081,13 @@ static int field_rule_holds(const uint8_t *file, uint64_t length, enum addcow_ru
 }
 
 /* The rules that look at the names and the bytes around them. */
+/*@ requires readable_fields: \valid_read(file + (0 .. 75));
+    requires readable_header: complete(file, length) ==> \valid_read(file + (0 .. header_size(file) - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> name_rule(file, length, rule);
+*/
 static int name_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule)
 {
     switch (rule) {
@@ -554,6 +1110,12 @@ static int name_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rul
     }
 }
 
+/*@ requires \valid_read(file + (0 .. 4095));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> r9_rule(file, rule);
+*/
 static int r9_rule_holds(const uint8_t *file, enum addcow_rule rule)
 {
     switch (rule) {
@@ -589,10 +1151,29 @@ int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_r
 
 /* ---- Decode ---- */
 
-static void load_r20(const uint8_t *file, struct addcow_header *header)
+/*@ requires \valid_read(file + (0 .. 75));
+    requires \valid(header) && \separated(header, file + (0 .. 75));
+    terminates \true;
+    assigns header->backing_format[0 .. 15], header->image_format[0 .. 15];
+    ensures formats: formats_match{Pre, Post}(file, header);
+*/
+static void load_formats(const uint8_t *file, struct addcow_header *header)
 {
     copy_bytes(header->backing_format, file + BACKING_FORMAT, ADDCOW_FORMAT_SIZE);
+    //@ assert file: \forall integer k; 0 <= k < 16 ==> file[60 + k] == \at(file[60 + k], Pre);
     copy_bytes(header->image_format, file + IMAGE_FORMAT, ADDCOW_FORMAT_SIZE);
+}
+
+/*@ requires \valid_read(file + (0 .. 75));
+    requires \valid(header) && \separated(header, file + (0 .. 75));
+    requires is_r20(file);
+    terminates \true;
+    assigns *header;
+    ensures numbers: numbers_match{Pre, Post}(file, header);
+    ensures formats: formats_match{Pre, Post}(file, header);
+*/
+static void load_r20(const uint8_t *file, struct addcow_header *header)
+{
     header->layout = ADDCOW_R20;
     header->cluster_bits = load32(file + CLUSTER_BITS);
     header->header_size = load32(file + HEADER_SIZE);
@@ -602,30 +1183,43 @@ static void load_r20(const uint8_t *file, struct addcow_header *header)
     header->image_size = load32(file + IMAGE_SIZE);
     header->features = load64(file + FEATURES);
     header->compatible_features = load64(file + ADDCOW_COMPATIBLE_OFFSET);
+    load_formats(file, header);
 }
 
+/*@ requires \valid(format + (0 .. 15));
+    terminates \true;
+    assigns format[0 .. 15];
+    ensures raw: text_raw(format);
+*/
 static void store_raw(uint8_t *format)
 {
-    zero_bytes(format, ADDCOW_FORMAT_SIZE);
+    zero_bytes(format, 0, ADDCOW_FORMAT_SIZE);
     format[0] = 'r';
     format[1] = 'a';
     format[2] = 'w';
 }
 
-/* HR9-08 */
+/*@ // HR9-08
+    requires \valid_read(file + (0 .. 4095));
+    requires \valid(header) && \separated(header, file + (0 .. 4095));
+    requires hr9_02(file) && hr9_04(file);
+    terminates \true;
+    assigns *header;
+    ensures fields: fields_r9{Pre, Post}(file, header);
+*/
 static void load_r9(const uint8_t *file, struct addcow_header *header)
 {
-    store_raw(header->backing_format);
-    store_raw(header->image_format);
     header->layout = ADDCOW_R9;
     header->cluster_bits = R9_CLUSTER_BITS;
     header->header_size = ADDCOW_HEADER_MIN;
     header->backing_offset = ADDCOW_R9_BACKING_OFFSET;
-    header->backing_size = text_length(file + ADDCOW_R9_BACKING_OFFSET, ADDCOW_R9_NAME_SIZE);
+    header->backing_size = padded_length(file + ADDCOW_R9_BACKING_OFFSET, ADDCOW_R9_NAME_SIZE);
     header->image_offset = ADDCOW_R9_IMAGE_OFFSET;
-    header->image_size = text_length(file + ADDCOW_R9_IMAGE_OFFSET, ADDCOW_R9_NAME_SIZE);
+    header->image_size = padded_length(file + ADDCOW_R9_IMAGE_OFFSET, ADDCOW_R9_NAME_SIZE);
     header->features = 0;
     header->compatible_features = 0;
+    store_raw(header->backing_format);
+    store_raw(header->image_format);
 }
 
 enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header)
@@ -642,28 +1236,133 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 
 /* ---- Encode ---- */
 
-static void store_fields(const struct addcow_header *header, uint8_t *out)
+/*@ requires \valid(out + (0 .. 19)) && \valid_read(header) && \separated(header, out + (0 .. 19));
+    terminates \true;
+    assigns out[0 .. 19];
+    ensures magic: is_r20(out);
+    ensures backing_offset: backing_offset(out) == header->backing_offset;
+    ensures backing_size: backing_size(out) == header->backing_size;
+    ensures image_offset: image_offset(out) == header->image_offset;
+    ensures image_size: image_size(out) == header->image_size;
+*/
+static void store_places(const struct addcow_header *header, uint8_t *out)
 {
-    copy_bytes(out + BACKING_FORMAT, header->backing_format, ADDCOW_FORMAT_SIZE);
-    copy_bytes(out + IMAGE_FORMAT, header->image_format, ADDCOW_FORMAT_SIZE);
     store32(out, MAGIC_R20);
     store32(out + BACKING_OFFSET, header->backing_offset);
+    //@ assert m1: is_r20(out);
     store32(out + BACKING_SIZE, header->backing_size);
+    //@ assert m2: is_r20(out);
+    //@ assert bo2: backing_offset(out) == header->backing_offset;
     store32(out + IMAGE_OFFSET, header->image_offset);
+    //@ assert m3: is_r20(out);
+    //@ assert bo3: backing_offset(out) == header->backing_offset;
+    //@ assert bs3: backing_size(out) == header->backing_size;
     store32(out + IMAGE_SIZE, header->image_size);
+}
+
+/*@ requires \valid(out + (20 .. 43)) && \valid_read(header) && \separated(header, out + (20 .. 43));
+    terminates \true;
+    assigns out[20 .. 43];
+    ensures cluster_bits: cluster_bits(out) == header->cluster_bits;
+    ensures features: le64(out + 24) == header->features;
+    ensures compatible: le64(out + 32) == header->compatible_features;
+    ensures header_size: header_size(out) == header->header_size;
+*/
+static void store_sizes(const struct addcow_header *header, uint8_t *out)
+{
     store32(out + CLUSTER_BITS, header->cluster_bits);
     store64(out + FEATURES, header->features);
+    //@ assert cb1: cluster_bits(out) == header->cluster_bits;
     store64(out + ADDCOW_COMPATIBLE_OFFSET, header->compatible_features);
+    //@ assert cb2: cluster_bits(out) == header->cluster_bits;
+    //@ assert f2: le64(out + 24) == header->features;
     store32(out + HEADER_SIZE, header->header_size);
 }
 
+/*@ requires \valid(out + (44 .. 75)) && \valid_read(header) && \separated(header, out + (44 .. 75));
+    terminates \true;
+    assigns out[44 .. 75];
+    ensures formats: formats_match{Post, Pre}(out, header);
+*/
+static void store_formats(const struct addcow_header *header, uint8_t *out)
+{
+    copy_bytes(out + BACKING_FORMAT, header->backing_format, ADDCOW_FORMAT_SIZE);
+    //@ assert image: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == \at(header->image_format[k], Pre);
+    copy_bytes(out + IMAGE_FORMAT, header->image_format, ADDCOW_FORMAT_SIZE);
+}
+
+/*@ requires \valid(out + (0 .. 75)) && \valid_read(header) && \separated(header, out + (0 .. 75));
+    terminates \true;
+    assigns out[0 .. 75];
+    ensures magic: is_r20(out);
+    ensures numbers: numbers_stored{Post, Pre}(out, header);
+    ensures formats: formats_match{Post, Pre}(out, header);
+*/
+static void store_fields(const struct addcow_header *header, uint8_t *out)
+{
+    store_formats(header, out);
+    store_sizes(header, out);
+    store_places(header, out);
+    //@ assert cluster_bits: cluster_bits(out) == header->cluster_bits;
+    //@ assert header_size: header_size(out) == header->header_size;
+    //@ assert features: le64(out + 24) == header->features;
+    //@ assert compatible: le64(out + 32) == header->compatible_features;
+}
+
 /* A name whose place is not within the header is left out; the rules then find its place broken. */
+/*@ requires 76 <= header_size && \valid(out + (0 .. header_size - 1)) && \valid_read(name + (0 .. size - 1));
+    requires \separated(out + (0 .. header_size - 1), name + (0 .. size - 1));
+    terminates \true;
+    assigns out[76 .. header_size - 1];
+    ensures stored: in_header(offset, size, header_size) ==>
+      \forall integer k; 0 <= k < size ==> out[offset + k] == \old(name[k]);
+    ensures others: \forall integer k; 76 <= k < header_size &&
+      !(in_header(offset, size, header_size) && in_name(k, offset, size)) ==> out[k] == \old(out[k]);
+*/
 static void store_name(const uint8_t *name, uint32_t offset, uint32_t size, uint32_t header_size, uint8_t *out)
 {
-    if (size > 0 && name_in_header(offset, size, header_size))
+    if (name_in_header(offset, size, header_size))
         copy_bytes(out + offset, name, size);
 }
 
+/*@ requires \valid_read(header) && 76 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, header->header_size);
+    terminates \true;
+    assigns out[76 .. header->header_size - 1];
+    ensures image: in_header(header->image_offset, header->image_size, header->header_size) ==>
+      \forall integer k; 0 <= k < header->image_size ==> out[header->image_offset + k] == \old(image_name[k]);
+    ensures backing: in_header(header->backing_offset, header->backing_size, header->header_size) &&
+      disjoint(header->backing_offset, header->backing_size, header->image_offset, header->image_size) ==>
+      \forall integer k; 0 <= k < header->backing_size ==> out[header->backing_offset + k] == \old(backing_name[k]);
+    ensures padding: \forall integer k; 76 <= k < header->header_size &&
+      !in_name(k, header->backing_offset, header->backing_size) &&
+      !in_name(k, header->image_offset, header->image_size) ==> out[k] == 0;
+*/
+static void store_names(const struct addcow_header *header, const uint8_t *backing_name, const uint8_t *image_name,
+                        uint8_t *out)
+{
+    uint32_t size = header->header_size;
+    zero_bytes(out, ADDCOW_NAMES_OFFSET, size);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    store_name(backing_name, header->backing_offset, header->backing_size, size, out);
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    store_name(image_name, header->image_offset, header->image_size, size, out);
+}
+
+/*@ requires header->layout == ADDCOW_R20;
+    requires \valid_read(header) && 4096 <= capacity && \valid(out + (0 .. capacity - 1));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
+    terminates \true;
+    assigns out[0 .. 75], out[76 .. header->header_size - 1];
+    ensures magic: is_r20(out);
+    ensures valid: \result == ADDCOW_RULE_NONE ==> valid_r20(out, capacity);
+    ensures numbers: \result == ADDCOW_RULE_NONE ==> numbers_match{Post, Pre}(out, header);
+    ensures formats: \result == ADDCOW_RULE_NONE ==> formats_match{Post, Pre}(out, header);
+    ensures names: \result == ADDCOW_RULE_NONE ==>
+      names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
+    ensures complete: encodable_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
+      \result == ADDCOW_RULE_NONE;
+*/
 static enum addcow_rule encode_r20(const struct addcow_header *header, const uint8_t *backing_name,
                                    const uint8_t *image_name, uint8_t *out, uint64_t capacity)
 {
@@ -671,21 +1370,30 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     store_fields(header, out);
     rule = check_size(out, capacity);
     if (rule == ADDCOW_RULE_NONE) {
-        uint32_t size = header->header_size;
-        zero_bytes(out + ADDCOW_NAMES_OFFSET, size - ADDCOW_NAMES_OFFSET);
-        store_name(backing_name, header->backing_offset, header->backing_size, size, out);
-        store_name(image_name, header->image_offset, header->image_size, size, out);
+        store_names(header, backing_name, image_name, out);
         rule = check_content(out);
     }
     return rule;
 }
 
+/*@ requires \valid_read(format + (0 .. 15));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> text_raw(format);
+*/
 static int is_raw(const uint8_t *format)
 {
-    return format[0] == 'r' && format[1] == 'a' && format[2] == 'w' && all_zero(format + 3, ADDCOW_FORMAT_SIZE - 3);
+    return format[0] == 'r' && format[1] == 'a' && format[2] == 'w' && all_zero(format, 3, ADDCOW_FORMAT_SIZE);
 }
 
-/* HR9-08: r9 has no place for other values than these; the rule of r20 about the field stands for it. */
+/* r9 has no place for other values than these; the rule of r20 about the field stands for it. */
+/*@ // HR9-08
+    requires \valid_read(header);
+    terminates \true;
+    assigns \nothing;
+    ensures none: \result == ADDCOW_RULE_NONE <==> expressible_r9(header);
+*/
 static enum addcow_rule check_r9_fields(const struct addcow_header *header)
 {
     if (header->features != 0 || header->compatible_features != 0)
@@ -706,15 +1414,36 @@ static enum addcow_rule check_r9_fields(const struct addcow_header *header)
 }
 
 /* Stores a name and pads it with zeros. Returns 1 if it fits with its NUL and has none inside, else 0. */
+/*@ requires \valid(field + (0 .. 1023)) && \valid_read(name + (0 .. size - 1));
+    requires \separated(field + (0 .. 1023), name + (0 .. size - 1));
+    terminates \true;
+    assigns field[0 .. 1023];
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> size < 1024 && \old(no_nul(name, size));
+    ensures stored: \result == 1 ==> \forall integer k; 0 <= k < size ==> field[k] == \old(name[k]);
+    ensures ends: \result == 1 ==> ends_at(field, 1024, size);
+*/
 static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
 {
-    zero_bytes(field, ADDCOW_R9_NAME_SIZE);
+    zero_bytes(field, 0, ADDCOW_R9_NAME_SIZE);
     if (size >= ADDCOW_R9_NAME_SIZE)
         return 0;
     copy_bytes(field, name, size);
-    return text_length(field, ADDCOW_R9_NAME_SIZE) == size;
+    return has_no_nul(field, size);
 }
 
+/*@ requires header->layout == ADDCOW_R9;
+    requires \valid_read(header) && \valid(out + (0 .. 4095));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, 4096);
+    terminates \true;
+    assigns out[0 .. 4095];
+    ensures valid: \result == ADDCOW_RULE_NONE ==> valid_r9(out);
+    ensures fields: \result == ADDCOW_RULE_NONE ==> fields_r9{Post, Pre}(out, header);
+    ensures names: \result == ADDCOW_RULE_NONE ==>
+      names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
+    ensures complete: encodable_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
+      \result == ADDCOW_RULE_NONE;
+*/
 static enum addcow_rule encode_r9(const struct addcow_header *header, const uint8_t *backing_name,
                                   const uint8_t *image_name, uint8_t *out)
 {
@@ -724,7 +1453,7 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
     store32(out, MAGIC_R9_LOW);
     store32(out + 4, MAGIC_R9_HIGH);
     store32(out + R9_VERSION, 1);
-    zero_bytes(out + R9_PADDING, ADDCOW_HEADER_MIN - R9_PADDING);
+    zero_bytes(out, R9_PADDING, ADDCOW_HEADER_MIN);
     if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET))
         return ADDCOW_RULE_R9_BACKING_NUL;
     if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET))
@@ -746,19 +1475,37 @@ enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t
 
 /* ---- Opening (section 4) ---- */
 
-/* Whether the first `:` comes before the first `/` (LNK-02). */
+/* Whether the first `:` comes before the first `/`. */
+/*@ // LNK-02
+    requires \valid_read(name + (0 .. size - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> protocol(name, size);
+*/
 static int has_protocol(const uint8_t *name, uint32_t size)
 {
     uint32_t i = 0;
+    /*@ loop invariant 0 <= i <= size;
+        loop invariant \forall integer k; 0 <= k < i ==> name[k] != ':' && name[k] != '/';
+        loop assigns i;
+        loop variant size - i;
+    */
     while (i < size && name[i] != ':' && name[i] != '/')
         i++;
     return i < size && name[i] == ':';
 }
 
+/*@ requires \valid_read(format + (0 .. 15));
+    terminates \true;
+    assigns \nothing;
+    ensures bool: \result == 0 || \result == 1;
+    ensures answer: \result == 1 <==> text_addcow(format);
+*/
 static int is_addcow(const uint8_t *format)
 {
     return format[0] == 'a' && format[1] == 'd' && format[2] == 'd' && format[3] == '-' && format[4] == 'c' &&
-           format[5] == 'o' && format[6] == 'w' && all_zero(format + 7, ADDCOW_FORMAT_SIZE - 7);
+           format[5] == 'o' && format[6] == 'w' && all_zero(format, 7, ADDCOW_FORMAT_SIZE);
 }
 
 enum addcow_rule addcow_check_open(const struct addcow_header *header, const uint8_t *backing_name,
