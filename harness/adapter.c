@@ -3,6 +3,8 @@
  */
 #include "adapter.h"
 
+#include "adapter_exec.h"
+
 #include <string.h>
 
 struct adapter *adapter_make(const char *name, struct addcow_storage *storage)
@@ -13,10 +15,14 @@ struct adapter *adapter_make(const char *name, struct addcow_storage *storage)
     if (strcmp(name, "fast") == 0) {
         return adapter_make_fast(storage);
     }
+    size_t prefix = strlen(ADAPTER_EXEC_PREFIX);
+    if (strncmp(name, ADAPTER_EXEC_PREFIX, prefix) == 0) {
+        return adapter_make_exec(name + prefix, NULL, ADAPTER_EXEC_TIMEOUT);
+    }
     return NULL;
 }
 
 const char *adapter_names(void)
 {
-    return "ref, fast";
+    return "ref, fast, exec:COMMAND";
 }

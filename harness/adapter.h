@@ -6,6 +6,7 @@
  *
  *   ref    the reference engine over files mapped into memory, one request at a time
  *   fast   the production engine over the storage that it is given
+ *   exec:COMMAND   a child process (adapter_exec.h)
  *
  * Errors: functions return an enum addcow_class and, if `error` is not null, fill *error on failure.
  *

@@ -1,0 +1,551 @@
+"""A whole implementation of add-cow, written from spec/add-cow.md alone and in the most naive way.
+
+It is here as an example of what the gate can drive, and as a third opinion on what the specification means. It is made to be read
+beside the specification: each rule stands with its clause. It is not made to be fast. One lock serialises all requests of a disk, the bitmap is a
+bytearray, and its changes are written by flush. Python 3.9 or later on Linux, standard library only.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import threading
+
+HEADER_MIN = 4096
+SIZE_MAX = 2**62
+CHAIN_MAX = 16
+ALL_ALLOCATED = 1
+
+
+class Error(Exception):
+    """A refusal: its class (section 12), the clause that was broken or "-", and words."""
+
+    def __init__(self, kind, clause, message):
+        super().__init__(message)
+        self.kind, self.clause = kind, clause
+
+
+def require(holds, clause, message, kind="malformed"):
+    if not holds:
+        raise Error(kind, clause, message)
+
+
+def ceil(a, b):
+    return -(-a // b)
+
+
+# ---- Section 2: the header ----
+
+
+class Header:
+    def __init__(self, head, length):
+        """Decodes the first bytes of a metadata file: all of them, or 2 MiB, which no header exceeds."""
+        require(length >= HEADER_MIN, "HDR-01", f"only {length} bytes")
+        if head[:4] == b"ACOW":
+            self.decode_r20(head, length)
+        elif head[:8] == b"ADD_COW\xff":
+            self.decode_r9(head)
+        else:
+            require(False, "HDR-02", f"unknown magic {head[:8].hex()}")
+        self.cluster = 1 << self.cluster_bits
+
+    def decode_r20(self, head, length):
+        self.layout = "r20"
+        (backing_at, backing_size, image_at, image_size, self.cluster_bits, features, self.compatible,
+         self.size) = struct.unpack_from("<5I2QI", head, 4)
+        backing_format, image_format = head[44:60], head[60:76]
+        require(features == 0, "HDR-03", f"unknown features {features:#x}", "unsupported")
+        require(12 <= self.cluster_bits <= 21, "HDR-04", f"cluster_bits {self.cluster_bits}")
+        require(self.size == max(4096, 1 << self.cluster_bits), "HDR-05", f"header_size {self.size}")
+        require(length >= self.size, "HDR-06", f"{length} bytes are no whole header")
+        backing = head[backing_at:backing_at + backing_size]
+        image = head[image_at:image_at + image_size]
+        require((backing_at == 0) == (backing_size == 0), "HDR-07", "half a backing name")
+        if backing_at:
+            require(76 <= backing_at and backing_at + backing_size <= self.size, "HDR-08", "backing name outside")
+            require(b"\0" not in backing, "HDR-09", "NUL in the backing name")
+        require(image_at != 0 and image_size != 0, "HDR-10", "no image name")
+        require(76 <= image_at and image_at + image_size <= self.size, "HDR-11", "image name outside")
+        require(b"\0" not in image, "HDR-12", "NUL in the image name")
+        if backing_at:
+            apart = backing_at + backing_size <= image_at or image_at + image_size <= backing_at
+            require(apart, "HDR-13", "the names overlap")
+        self.backing_format = self.decode_string(backing_format, "HDR-14", "backing format")
+        require((self.backing_format == b"") == (backing_at == 0), "HDR-15", "backing format without name, or not")
+        self.image_format = self.decode_string(image_format, "HDR-16", "image format")
+        require(self.image_format != b"", "HDR-17", "no image format")
+        rest = bytearray(head[:self.size])
+        rest[backing_at:backing_at + backing_size] = bytes(backing_size)
+        rest[image_at:image_at + image_size] = bytes(image_size)
+        require(not any(rest[76:]), "HDR-18", "a byte that belongs to no field is not zero")
+        require(backing != image, "HDR-19", "the names are the same")
+        self.backing, self.image = backing if backing_at else None, image
+
+    def decode_r9(self, head):
+        (version,) = struct.unpack_from("<I", head, 8)
+        require(version == 1, "HR9-01", f"version {version}", "unsupported")
+        self.backing = self.decode_string(head[12:1036], "HR9-02", "backing name")
+        require(self.backing != b"", "HR9-03", "no backing name")
+        self.image = self.decode_string(head[1036:2060], "HR9-04", "image name")
+        require(self.image != b"", "HR9-05", "no image name")
+        require(not any(head[2060:4096]), "HR9-06", "a byte that belongs to no field is not zero")
+        require(self.backing != self.image, "HR9-07", "the names are the same")
+        self.layout, self.cluster_bits, self.size = "r9", 16, 4096  # HR9-08
+        self.backing_format = self.image_format = b"raw"
+        self.compatible = 0
+
+    @staticmethod
+    def decode_string(field, clause, what):
+        text, nul, rest = field.partition(b"\0")
+        require(nul and not any(rest), clause, f"{what} is not NUL-terminated and zero-padded")
+        return text
+
+    def bitmap_bytes(self, size):
+        return ceil(ceil(size, self.cluster), 8)
+
+    def file_length(self, size):
+        """BMP-04."""
+        unit = self.cluster if self.layout == "r20" else 1
+        return self.size + ceil(self.bitmap_bytes(size), unit) * unit
+
+
+def encode_r20(bits, image, backing, backing_format, compatible):
+    """HDR-22."""
+    size = max(4096, 1 << bits)
+    require(76 + len(backing) + len(image) <= size, "CRE-05", "the names do not fit into the header", "range")
+    require(len(backing_format) < 16, "LNK-04", "unknown backing format", "unsupported")
+    return (b"ACOW" + struct.pack("<5I2QI", 76 if backing else 0, len(backing), 76 + len(backing), len(image), bits, 0,
+                                  compatible, size)
+            + backing_format.ljust(16, b"\0") + b"raw".ljust(16, b"\0") + backing + image).ljust(size, b"\0")
+
+
+def encode_r9(image, backing):
+    require(max(len(image), len(backing)) < 1024, "CRE-05", "a name does not fit into the header", "range")
+    head = b"ADD_COW\xff" + struct.pack("<I", 1) + backing.ljust(1024, b"\0") + image.ljust(1024, b"\0")
+    return head.ljust(4096, b"\0")
+
+
+# ---- Files ----
+
+
+def refuse_open(path, writable, problem):
+    """LNK-06."""
+    missing = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+    kind = "unlinkable" if problem.errno in missing else "io"
+    if kind == "io" and writable and os.access(path, os.R_OK):
+        kind = "readonly"
+    raise Error(kind, "LNK-06", f"{os.fsdecode(path)}: {problem.strerror}") from problem
+
+
+def open_file(path, writable):
+    try:
+        # Looked at before it is opened: opening a pipe or a device may block or do something.
+        require(stat.S_ISREG(os.stat(path).st_mode), "LNK-06", f"{os.fsdecode(path)}: no regular file", "unlinkable")
+        return os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+    except OSError as problem:
+        return refuse_open(path, writable, problem)
+
+
+def read_exactly(fd, offset, length):
+    """ERR-04."""
+    data = b""
+    while len(data) < length:
+        part = os.pread(fd, length - len(data), offset + len(data))
+        require(part, "ERR-04", "the file ends before its known length", "io")
+        data += part
+    return data
+
+
+def write_all(fd, offset, data):
+    while data:
+        count = os.pwrite(fd, data, offset)
+        data, offset = data[count:], offset + count
+
+
+def lock(fd, exclusive):
+    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+    except OSError as problem:
+        raise Error("busy", "LCK-02", "another process holds the disk") from problem
+
+
+class RawFile:
+    """A raw backing file, with the methods of a disk that commit and reading use."""
+
+    def __init__(self, path, writable):
+        self.fd = open_file(path, writable)
+        self.size = os.fstat(self.fd).st_size
+
+    def identities(self):
+        return [identity(self.fd)]
+
+    def read(self, offset, length):
+        return read_exactly(self.fd, offset, length)
+
+    def write(self, offset, _length, data):
+        write_all(self.fd, offset, data)
+
+    def flush(self):
+        os.fsync(self.fd)
+
+    def close(self):
+        os.close(self.fd)
+
+
+def identity(fd):
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+# ---- Sections 3 to 6: the disk ----
+
+
+class Disk:
+    def __init__(self, path, writable, above=()):
+        """`above` holds the identities of all files of the disks that this one is a backing file of, one list a disk."""
+        self.path, self.writable, self.above = path, writable, above
+        self.lock = threading.RLock()
+        self.metadata = self.image = self.backing = None
+        self.dirty = set()  # sectors of the bitmap that differ from the file's
+        self.image_sync_failed = False
+        try:
+            self.open()
+        except BaseException:
+            self.release()
+            raise
+
+    def open(self):
+        require(len(self.above) < CHAIN_MAX, "LNK-09", "the chain is too long", "unsupported")
+        self.metadata = open_file(self.path, self.writable)
+        lock(self.metadata, self.writable)
+        self.check_identities()
+        length = os.fstat(self.metadata).st_size
+        self.header = Header(read_exactly(self.metadata, 0, min(length, 2 << 20)), length)
+        for name in filter(None, (self.header.backing, self.header.image)):
+            require(b":" not in name.partition(b"/")[0], "LNK-02", "a name has a protocol prefix", "unsupported")
+        require(self.header.image_format == b"raw", "LNK-03", "the image is not raw", "unsupported")
+        known = (b"", b"raw", b"add-cow")
+        require(self.header.backing_format in known, "LNK-04", "unknown backing format", "unsupported")
+        self.image = open_file(self.resolve(self.header.image), self.writable)
+        self.size = os.fstat(self.image).st_size
+        require(self.size <= SIZE_MAX, "VRT-01", "the image is too long", "unsupported")
+        self.check_identities()
+        needed = self.header.bitmap_bytes(self.size)
+        require(length >= self.header.size + needed, "BMP-03", "the bitmap is cut")
+        self.bitmap = bytearray(read_exactly(self.metadata, self.header.size, needed))
+        if self.header.backing is not None and not self.all_allocated():  # LNK-10
+            self.backing = self.open_backing(False)
+
+    def resolve(self, name):
+        """LNK-01."""
+        return os.path.join(os.path.dirname(self.path), name)
+
+    def open_backing(self, writable):
+        path = self.resolve(self.header.backing)
+        if self.header.backing_format == b"raw":
+            backing = RawFile(path, writable)
+        else:
+            backing = Disk(path, writable, self.above + (self.own_identities(),))
+        try:
+            self.check_identities(backing)
+        except Error:
+            backing.close()
+            raise
+        return backing
+
+    def own_identities(self):
+        return [identity(fd) for fd in (self.metadata, self.image) if fd is not None]
+
+    def identities(self):
+        return self.own_identities() + (self.backing.identities() if self.backing else [])
+
+    def check_identities(self, backing=None):
+        """LNK-07."""
+        files = sum(self.above, []) + self.own_identities() + (backing.identities() if backing else [])
+        require(len(files) == len(set(files)), "LNK-07", "the same file stands twice in the disk", "unlinkable")
+
+    def release(self):
+        for fd in (self.metadata, self.image):
+            if fd is not None:
+                os.close(fd)
+        if self.backing:
+            self.backing.close()
+
+    def close(self):
+        """DUR-10."""
+        try:
+            if self.writable:
+                self.flush()
+        finally:
+            self.release()
+
+    # Bits
+
+    def all_allocated(self):
+        return self.header.compatible & ALL_ALLOCATED != 0
+
+    def clusters(self):
+        return ceil(self.size, self.header.cluster)
+
+    def bit(self, k):
+        """BMP-01."""
+        return self.all_allocated() or self.bitmap[k // 8] & (1 << (k % 8)) != 0
+
+    def set_bit(self, k, value):
+        old = self.bitmap[k // 8]
+        new = old | (1 << (k % 8)) if value else old & ~(1 << (k % 8))
+        if new != old:
+            self.bitmap[k // 8] = new
+            self.dirty.add(k // 8 // 512)
+
+    def set_bits(self, first, end, value):
+        """Bits [first, end), many at once."""
+        while first < end:
+            if first % 8 == 0 and end - first >= 8:
+                at, count = first // 8, min((end - first) // 8, 512 - first // 8 % 512)
+                wanted = (b"\xff" if value else b"\0") * count
+                if self.bitmap[at:at + count] != wanted:
+                    self.bitmap[at:at + count] = wanted
+                    self.dirty.add(at // 512)
+                first += 8 * count
+            else:
+                self.set_bit(first, value)
+                first += 1
+
+    # Requests
+
+    def check(self, offset, length, writing=False):
+        require(self.writable or not writing, "REQ-03", "the disk was opened read-only", "readonly")
+        inside = offset <= self.size and length <= self.size - offset
+        require(inside, "REQ-01", f"the disk has {self.size} bytes", "range")
+
+    def parts(self, offset, length):
+        """The range, cut at the ends of clusters: (cluster, begin, end)."""
+        end = offset + length
+        while offset < end:
+            k = offset // self.header.cluster
+            part_end = min(end, (k + 1) * self.header.cluster)
+            yield k, offset, part_end
+            offset = part_end
+
+    def virt(self, begin, end):
+        """VRT-02, VRT-03, VRT-04 for bytes of one cluster."""
+        if self.bit(begin // self.header.cluster):
+            return read_exactly(self.image, begin, end - begin)
+        limit = min(end, self.backing.size) if self.backing else 0
+        data = self.backing.read(begin, limit - begin) if begin < limit else b""
+        return data.ljust(end - begin, b"\0")
+
+    def read(self, offset, length):
+        with self.lock:
+            self.check(offset, length)
+            return b"".join(self.virt(begin, end) for _, begin, end in self.parts(offset, length))
+
+    def write(self, offset, length, data):
+        with self.lock:
+            self.check(offset, length, True)
+            for k, begin, end in self.parts(offset, length):
+                self.write_part(k, begin, data[begin - offset:end - offset])
+
+    def write_part(self, k, begin, data):
+        """WR-03: the whole cluster, clipped at the end of the disk, and then its bit."""
+        if not self.bit(k):
+            start, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
+            data = self.virt(start, begin) + data + self.virt(begin + len(data), end) if end > start else data
+            begin = start
+        write_all(self.image, begin, data)
+        self.set_bit(k, True)
+
+    def zero(self, offset, length):
+        with self.lock:
+            self.check(offset, length, True)
+            for k, begin, end in self.parts(offset, length):
+                self.write_part(k, begin, bytes(end - begin))
+
+    def map(self, offset, length):
+        with self.lock:
+            self.check(offset, length)
+            if length == 0:
+                return False, 0  # MAP-03
+            k = offset // self.header.cluster
+            status, end = self.bit(k), offset + length
+            while k * self.header.cluster < end and self.bit(k) == status:
+                k = self.skip_alike(k + 1, status)
+            return status, min(k * self.header.cluster, end) - offset
+
+    def skip_alike(self, k, status):
+        """Passes over clusters of this status, a piece of the bitmap at a time: some one that is left to be looked at."""
+        piece = (b"\xff" if status else b"\0") * 512
+        while k % 8 == 0 and self.bitmap.startswith(piece, k // 8) and k + 8 * 512 <= self.clusters():
+            k += 8 * 512
+        return self.clusters() if self.all_allocated() else k
+
+    # Section 11
+
+    def flush(self):
+        with self.lock:
+            if self.writable:
+                self.sync_image()
+                self.write_bitmap()
+
+    def sync_image(self):
+        """DUR-07."""
+        require(not self.image_sync_failed, "DUR-07", "an earlier sync of the image failed", "io")
+        self.image_sync_failed = True
+        os.fsync(self.image)
+        self.image_sync_failed = False
+
+    def write_bitmap(self):
+        """DUR-03: the image is durable. DUR-06: what fails stays dirty."""
+        if self.dirty:
+            for sector in self.dirty:
+                data = bytes(self.bitmap[sector * 512:(sector + 1) * 512])
+                write_all(self.metadata, self.header.size + sector * 512, data)
+            os.fsync(self.metadata)
+            self.dirty.clear()
+
+    def write_compatible(self, value):
+        """HDR-21: nothing else of the header is touched."""
+        if value != self.header.compatible:
+            write_all(self.metadata, 32, struct.pack("<Q", value))
+            os.fsync(self.metadata)
+            self.header.compatible = value
+
+    # Section 8
+
+    def resize(self, size):
+        with self.lock:
+            self.check(0, 0, True)
+            require(size <= SIZE_MAX, "RSZ-09", "no disk is that large", "range")
+            if size > self.size:
+                self.grow(size)
+            elif size < self.size:
+                self.shrink(size)
+
+    def grow(self, size):
+        old, cluster = self.size, self.header.cluster
+        length = self.header.file_length(size)
+        if os.fstat(self.metadata).st_size < length:
+            os.ftruncate(self.metadata, length)  # RSZ-08
+        # What the file holds for the new clusters is of no meaning and may be anything (BMP-05).
+        self.bitmap = self.bitmap[:self.header.bitmap_bytes(old)]
+        more = self.header.bitmap_bytes(size) - len(self.bitmap)
+        self.bitmap += read_exactly(self.metadata, self.header.size + len(self.bitmap), more)
+        first_new, end_new = ceil(old, cluster), ceil(size, cluster)
+        limit = min(size, self.backing.size) if self.backing else 0
+        self.set_bits(first_new, end_new, self.all_allocated())
+        if old < limit:  # RSZ-03
+            if old % cluster and not self.bit(old // cluster):
+                self.write_part(old // cluster, old, b"")
+            self.set_bits(first_new, ceil(limit, cluster), True)
+        self.flush()  # RSZ-04
+        os.ftruncate(self.image, size)
+        self.size = size
+        os.fsync(self.image)
+
+    def shrink(self, size):
+        """RSZ-05."""
+        old = self.clusters()
+        os.ftruncate(self.image, size)
+        self.size = size
+        self.sync_image()
+        self.set_bits(self.clusters(), old, False)
+        self.write_bitmap()
+
+    # Section 9
+
+    def stream(self):
+        with self.lock:
+            self.check(0, 0, True)
+        k = 0
+        while True:
+            with self.lock:  # for one cluster at a time: others come in between
+                if k < self.clusters():
+                    if not self.bit(k):
+                        self.write_part(k, k * self.header.cluster, b"")
+                    k += 1
+                    continue
+                self.flush()  # STR-02, DUR-08
+                if self.header.layout == "r20":
+                    self.write_compatible(self.header.compatible | ALL_ALLOCATED)
+                return
+
+    def commit(self):
+        with self.lock:
+            self.check(0, 0, True)
+            require(self.header.backing is not None, "CMT-02", "there is no backing file", "unsupported")
+            if self.backing:
+                self.backing.close()  # its shared lock would be in the way of the exclusive one
+                self.backing = None
+            try:
+                self.commit_into(self.open_writable_backing())
+            finally:
+                if not self.all_allocated():
+                    self.backing = self.open_backing(False)
+
+    def open_writable_backing(self):
+        try:
+            return self.open_backing(True)
+        except Error as problem:
+            clause = "CMT-02" if problem.kind == "readonly" else problem.clause
+            raise Error(problem.kind, clause, str(problem)) from problem
+
+    def commit_into(self, backing):
+        try:
+            allocated = [k for k in range(self.clusters()) if self.bit(k)]
+            end = min(self.size, (allocated[-1] + 1) * self.header.cluster) if allocated else 0
+            require(end <= backing.size, "CMT-02", "the backing file is too short", "range")
+            for k in allocated:
+                begin, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
+                backing.write(begin, end - begin, read_exactly(self.image, begin, end - begin))
+            backing.flush()  # CMT-03
+        finally:
+            backing.close()
+        if self.all_allocated():
+            self.set_bits(0, self.clusters(), True)
+            self.flush()  # VRT-05: a reader that ignores the flag reads the same
+        self.write_compatible(self.header.compatible & ~ALL_ALLOCATED)
+        self.set_bits(0, self.clusters(), False)
+        self.write_bitmap()
+
+
+# ---- Section 7 ----
+
+
+def create(path, layout, bits, image, backing, backing_format):
+    """`image` and `backing` as they are to be stored; backing and backing_format may be None."""
+    alone = backing is None
+    if layout == "r9":
+        require(not alone, "CRE-03", "r9 needs a backing file", "unsupported")
+        require(bits == 16, "HR9-08", "r9 has clusters of 65536 bytes only", "unsupported")
+        require(backing_format == b"raw", "HR9-08", "r9 has raw backing files only", "unsupported")
+        head = encode_r9(image, backing)
+    else:
+        require(12 <= bits <= 21, "HDR-04", f"cluster_bits {bits}")
+        head = encode_r20(bits, image, backing or b"", backing_format or b"", ALL_ALLOCATED if alone else 0)
+    header = Header(head, len(head))
+    image_fd = open_file(os.path.join(os.path.dirname(path), image), False)
+    size = os.fstat(image_fd).st_size
+    os.close(image_fd)
+    require(size <= SIZE_MAX, "VRT-01", "the image is too long", "unsupported")
+    bitmap = bytearray(header.bitmap_bytes(size))
+    if alone:  # CRE-03; BMP-05
+        bitmap = bytearray(b"\xff" * (ceil(size, header.cluster) // 8)).ljust(len(bitmap), b"\0")
+        if ceil(size, header.cluster) % 8:
+            bitmap[-1] = (1 << ceil(size, header.cluster) % 8) - 1
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError as problem:
+        raise Error("unlinkable", "CRE-01", "the file exists") from problem
+    try:
+        write_all(fd, 0, head + bitmap)
+        os.ftruncate(fd, header.file_length(size))
+        os.fsync(fd)
+        Disk(path, False).close()  # CRE-05: whatever open would refuse
+    except BaseException:
+        os.unlink(path)  # CRE-04
+        raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,593 @@
+/*
+ * Tests of the protocol of adapters: what its lines may say, and that no child process, whatever it does, makes the adapter `exec:` hang, leak, crash or
+ * call an ordinary failure what is none. SEC-02 for the harness itself.
+ *
+ * The children are shell scripts. They answer tags that are known beforehand: hello is 0, open 1, the size that the adapter asks for by itself 2,
+ * and the request under test 3.
+ */
+#include "adapter_exec.h"
+#include "report.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ABILITIES(concurrency)                                                                                         \
+    "layouts=r20,r9 operations=write,zero,discard,map,flush,resize,stream,commit,create granularity=1 "                \
+    "concurrency=" concurrency " level=durable"
+#define HELLO "read line; echo '0 ok 1 " ABILITIES("4") "'; "
+#define OPEN HELLO "read line; head -c 5 >/dev/null; echo '1 ok'; read line; echo '2 ok 1048576'; "
+#define PATH "/disk"
+#define SHORT 400  /* milliseconds: the timeout where hanging is what is tested */
+#define LONG 60000 /* where it is not */
+
+/* ---- Lines ---- */
+
+static bool parse(const char *text, struct protocol_answer *answer, char line[PROTOCOL_LINE_MAX])
+{
+    char why[512] = "";
+    strcpy(line, text);
+    bool good = protocol_parse_answer(line, strlen(text), answer, why, sizeof why);
+    assert_true(good == (why[0] == '\0'));
+    return good;
+}
+
+static void numbers(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "+1",
+                                      "01",
+                                      "00",
+                                      "1 ",
+                                      "0x1",
+                                      "18446744073709551616",
+                                      "99999999999999999999",
+                                      "100000000000000000000",
+                                      "1e3",
+                                      "\xb2"};
+    uint64_t number;
+    (void)state;
+    assert_true(protocol_number("0", &number) && number == 0);
+    assert_true(protocol_number("18446744073709551615", &number) && number == UINT64_MAX);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(protocol_number(bad[i], &number));
+    }
+}
+
+static void answers_that_are_none(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        " ",
+        "ok",
+        "7",
+        "7 okay",
+        "7 OK",
+        "-7 ok",
+        "07 ok",
+        " 7 ok",
+        "7 ok ",
+        "7  ok",
+        "7 ok\r",
+        "7\tok",
+        "7 \xc3\xb6k",
+        "7 ok +",
+        "7 ok +-1",
+        "7 ok +1 +1",
+        "7 ok +1 2",
+        "7 ok +67108865",
+        "7 ok +01",
+        "7 error",
+        "7 error x",
+        "7 error ok",
+        "7 error io +3",
+        "7 error io x",
+        "7 error io hdr-01",
+        "7 error io HDR-001",
+        "7 error io - +1024",
+        "7 error io - - ",
+        "7 error io HDR-01 x",
+        "18446744073709551616 ok",
+        "7 ok 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31",
+    };
+    char line[PROTOCOL_LINE_MAX];
+    struct protocol_answer answer;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (parse(bad[i], &answer, line)) {
+            fail_msg("\"%s\" was taken for an answer", bad[i]);
+        }
+    }
+    char nul[] = {'7', ' ', 'o', 'k', '\0', '\0'};
+    char why[64];
+    assert_false(protocol_parse_answer(nul, 5, &answer, why, sizeof why));
+}
+
+static void answers(void **state)
+{
+    char line[PROTOCOL_LINE_MAX];
+    struct protocol_answer answer;
+    (void)state;
+    assert_true(parse("7 ok", &answer, line));
+    assert_true(answer.tag == 7 && answer.code == ADDCOW_OK && answer.count == 0 && !answer.has_data);
+    assert_true(parse("18446744073709551615 ok 1 4096", &answer, line));
+    assert_true(answer.tag == UINT64_MAX && answer.count == 2);
+    assert_string_equal(answer.words[1], "4096");
+    assert_true(parse("7 ok +0", &answer, line));
+    assert_true(answer.has_data && answer.data_length == 0 && answer.count == 0);
+    assert_true(parse("7 ok +67108864", &answer, line) && answer.data_length == PROTOCOL_DATA_MAX);
+    assert_true(parse("7 error malformed HR9-04 +1023", &answer, line));
+    assert_true(answer.code == ADDCOW_MALFORMED && answer.data_length == 1023);
+    assert_string_equal(answer.clause, "HR9-04");
+    assert_true(parse("7 error busy", &answer, line) && answer.code == ADDCOW_BUSY);
+    assert_string_equal(answer.clause, "");
+    assert_true(parse("7 error busy -", &answer, line));
+    assert_string_equal(answer.clause, "");
+}
+
+/* An answer to another operation than was asked, or with other values than it may have. */
+static void answers_to_something_else(void **state)
+{
+    static const struct {
+        enum protocol_operation operation;
+        const char *text;
+        bool good;
+    } cases[] = {
+        {PROTOCOL_SIZE, "7 ok 5", true},     {PROTOCOL_SIZE, "7 ok", false},     {PROTOCOL_SIZE, "7 ok x", false},
+        {PROTOCOL_SIZE, "7 ok 5 5", false},  {PROTOCOL_SIZE, "7 ok +5", false},  {PROTOCOL_READ, "7 ok +9", true},
+        {PROTOCOL_READ, "7 ok +8", false},   {PROTOCOL_READ, "7 ok +10", false}, {PROTOCOL_READ, "7 ok", false},
+        {PROTOCOL_READ, "7 ok 1 +9", false}, {PROTOCOL_MAP, "7 ok 1 9", true},   {PROTOCOL_MAP, "7 ok 0 0", true},
+        {PROTOCOL_MAP, "7 ok 2 9", false},   {PROTOCOL_MAP, "7 ok 1", false},    {PROTOCOL_MAP, "7 ok 1 -1", false},
+        {PROTOCOL_WRITE, "7 ok", true},      {PROTOCOL_WRITE, "7 ok 1", false},  {PROTOCOL_WRITE, "7 ok +0", false},
+        {PROTOCOL_READ, "7 error io", true}, {PROTOCOL_FLUSH, "7 ok ok", false},
+    };
+    char line[PROTOCOL_LINE_MAX];
+    char why[512];
+    uint64_t values[2];
+    struct protocol_answer answer;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(parse(cases[i].text, &answer, line));
+        if (protocol_check_answer(&answer, cases[i].operation, 9, values, why, sizeof why) != cases[i].good) {
+            fail_msg("\"%s\" to %s was judged wrongly", cases[i].text, protocol_operation_name(cases[i].operation));
+        }
+    }
+}
+
+static enum protocol_hello hello(const char *text, struct protocol_abilities *abilities)
+{
+    char line[PROTOCOL_LINE_MAX];
+    char why[512];
+    struct protocol_answer answer;
+    assert_true(parse(text, &answer, line));
+    return protocol_check_hello(&answer, abilities, why, sizeof why);
+}
+
+static void hellos(void **state)
+{
+    static const char *const bad[] = {
+        "0 ok",
+        "0 ok x",
+        "0 ok 1",
+        "0 ok 1 +4",
+        "0 error io",
+        "0 ok 1 " ABILITIES("0"),
+        "0 ok 1 " ABILITIES("65"),
+        "0 ok 1 " ABILITIES("1") " level=durable",
+        "0 ok 1 " ABILITIES("1") " color=red",
+        "0 ok 1 " ABILITIES("1") " level",
+        "0 ok 1 layouts= operations= granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20, operations= granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20,r20 operations= granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r21 operations= granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20 operations=read granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20 operations=write,,zero granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20 operations= granularity=2 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=master",
+        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1",
+    };
+    struct protocol_abilities abilities;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (hello(bad[i], &abilities) != PROTOCOL_BAD_HELLO) {
+            fail_msg("\"%s\" was taken for a hello", bad[i]);
+        }
+    }
+    assert_int_equal(hello("0 ok 2 whatever", &abilities), PROTOCOL_OTHER_VERSION);
+    assert_int_equal(hello("0 error unsupported", &abilities), PROTOCOL_OTHER_VERSION);
+    assert_int_equal(
+        hello("0 ok 1 level=writer concurrency=64 granularity=512 operations=map,write layouts=r9", &abilities),
+        PROTOCOL_WELCOME);
+    assert_true(abilities.r9 && !abilities.r20 && abilities.granularity == 512 && abilities.concurrency == 64);
+    assert_int_equal(abilities.level, PROTOCOL_WRITER);
+    assert_int_equal(abilities.operations, 0x1f | 1 << PROTOCOL_WRITE | 1 << PROTOCOL_MAP);
+}
+
+/* ---- Children ---- */
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *list = opendir("/proc/self/fd");
+    assert_non_null(list);
+    while (readdir(list) != NULL) {
+        count++;
+    }
+    closedir(list);
+    return count;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Nothing of a child stays behind: no descriptor, no process that could be waited for. */
+static void destroy(struct adapter *adapter, unsigned descriptors)
+{
+    adapter->ops->destroy(adapter);
+    assert_int_equal(count_descriptors(), descriptors);
+    errno = 0;
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+/* Reads two sectors of a disk of the child. */
+static void expect(const char *script, int timeout, enum exec_state wanted, const char *text)
+{
+    unsigned descriptors = count_descriptors();
+    double start = seconds();
+    struct adapter *adapter = adapter_make_exec(script, NULL, timeout);
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t buffer[1024];
+    char why[2048] = "";
+    enum addcow_class code = adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error);
+    if (code == ADDCOW_OK) {
+        code = adapter->ops->read(adapter, 0, sizeof buffer, buffer, &error);
+    }
+    enum exec_state found = adapter_exec_state(adapter, why, sizeof why);
+    if (found != wanted || strstr(why, text) == NULL) {
+        fail_msg("%s: %s (%s)", script, exec_state_name(found), why);
+    }
+    if (wanted != EXEC_SOUND) {
+        assert_int_equal(code, ADDCOW_IO);
+        assert_int_equal(error.errnum, EPROTO);
+        assert_non_null(strstr(error.message, exec_state_name(wanted)));
+        /* All that follows fails at once, and the first reason stands. */
+        assert_int_equal(adapter->ops->flush(adapter, &error), ADDCOW_IO);
+        assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
+    }
+    destroy(adapter, descriptors);
+    assert_true(seconds() - start < 20);
+}
+
+static void children_that_do_not_start(void **state)
+{
+    (void)state;
+    expect("exit 7", LONG, EXEC_DID_NOT_START, "exited with status 7");
+    expect("exit 0", LONG, EXEC_DID_NOT_START, "exited with status 0");
+    expect("kill -SEGV $$", LONG, EXEC_DID_NOT_START, "signal 11");
+    expect("/no/such/program", LONG, EXEC_DID_NOT_START, "status 127; its last words: \"sh: 1: /no/such/program");
+    expect("read line; echo 0 ok 2", LONG, EXEC_OTHER_VERSION, "speaks version 2");
+    expect("sleep 1000", SHORT, EXEC_HUNG, "did not answer hello (tag 0)");
+}
+
+static void children_that_end(void **state)
+{
+    (void)state;
+    expect(HELLO "exit 3", LONG, EXEC_ENDED, "exited with status 3");
+    expect(OPEN "echo because >&2; exit 3", LONG, EXEC_ENDED, "exited with status 3; its last words: \"because?\"");
+    expect(OPEN "kill -KILL $$", LONG, EXEC_ENDED, "died of signal 9");
+    expect(OPEN "read line; printf '3 ok +1024\\nabc'", LONG, EXEC_ENDED, "exited with status 0");
+    /* What it started lives on, holding the pipes; it counts as ended all the same. */
+    expect(OPEN "sleep 1000 & exit 4", LONG, EXEC_ENDED, "exited with status 4");
+}
+
+static void children_that_hang(void **state)
+{
+    (void)state;
+    expect(OPEN "exec sleep 1000", SHORT, EXEC_HUNG, "did not answer read (tag 3) within 0.400 s");
+    expect(OPEN "trap '' TERM INT HUP QUIT PIPE; while :; do sleep 1; done", SHORT, EXEC_HUNG, "read (tag 3)");
+    expect(OPEN "read line; printf '3 ok +1024\\nabc'; exec sleep 1000", SHORT, EXEC_HUNG, "read (tag 3)");
+    expect(OPEN "printf '3 o'; exec sleep 1000", SHORT, EXEC_HUNG, "read (tag 3)");
+    expect(OPEN "cat /dev/zero >&2", SHORT, EXEC_HUNG, "its last words: \"????");
+    expect(OPEN "while :; do printf 3; sleep 0.05; done", SHORT, EXEC_HUNG, "read (tag 3)");
+}
+
+static void children_that_break_the_protocol(void **state)
+{
+    (void)state;
+    expect("echo Welcome to my adapter", LONG, EXEC_GARBLED, "begins with \"Welcome\"");
+    expect(OPEN "printf '\\001\\002\\n'", LONG, EXEC_GARBLED, "byte 0x01");
+    expect(OPEN "read line; printf '3 ok +1024\\r\\n'", LONG, EXEC_GARBLED, "carriage return");
+    expect(OPEN "echo 4 ok", LONG, EXEC_GARBLED, "the tag 4, which is not in flight");
+    expect(OPEN "echo 2 ok 1", LONG, EXEC_GARBLED, "the tag 2, which is not in flight");
+    expect(OPEN "read line; echo 3 ok", LONG, EXEC_GARBLED, "read of 1024 bytes was answered with 0 bytes");
+    expect(OPEN "read line; echo 3 ok +1023", LONG, EXEC_GARBLED, "with 1023 bytes");
+    expect(OPEN "read line; echo 3 ok +18446744073709551615", LONG, EXEC_GARBLED, "at most 67108864");
+    expect(OPEN "read line; echo 3 error sad", LONG, EXEC_GARBLED, "\"sad\" is no class");
+    expect(OPEN "exec >&-; sleep 1000", LONG, EXEC_GARBLED, "closed its standard output");
+    expect(OPEN "yes", LONG, EXEC_GARBLED, "\"y\"");
+    expect(OPEN "cat /dev/zero", LONG, EXEC_GARBLED, "longer than 1024 bytes");
+    expect(OPEN "read line; yes '3 ok +0'", LONG, EXEC_GARBLED, "with 0 bytes");
+}
+
+/* A flood after the answer is one too, at the next request if not before. */
+static void flood_behind_an_answer(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(OPEN "read line; echo 3 ok; exec yes 3 ok", NULL, LONG);
+    char why[2048];
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    adapter->ops->zero(adapter, 0, 1, NULL);
+    assert_int_equal(adapter->ops->zero(adapter, 0, 1, NULL), ADDCOW_IO);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_GARBLED);
+    assert_non_null(strstr(why, "the tag 3, which is not in flight"));
+    destroy(adapter, descriptors);
+}
+
+/* A request that is larger than a pipe: what the child does before it has read it all. */
+static void expect_write(const char *script, enum exec_state wanted, const char *text)
+{
+    unsigned descriptors = count_descriptors();
+    struct adapter *adapter = adapter_make_exec(script, NULL, SHORT);
+    char why[2048] = "";
+    void *data = report_allocate(1, 1u << 20);
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    enum addcow_class code = adapter->ops->write(adapter, 0, 1u << 20, data, NULL);
+    assert_int_equal(code, wanted == EXEC_SOUND ? ADDCOW_OK : ADDCOW_IO);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
+    assert_non_null(strstr(why, text));
+    free(data);
+    destroy(adapter, descriptors);
+}
+
+static void requests_larger_than_a_pipe(void **state)
+{
+    (void)state;
+    expect_write(OPEN "read line; head -c 1048576 >/dev/null; echo 3 ok; read line", EXEC_SOUND, "");
+    expect_write(OPEN "exec sleep 1000", EXEC_HUNG, "did not answer write");
+    expect_write(OPEN "read line; echo 3 ok; exec sleep 1000", EXEC_GARBLED, "has not been read yet");
+    expect_write(OPEN "exec <&-; exec sleep 1000", EXEC_GARBLED, "closed its standard input");
+    expect_write(OPEN "exit 1", EXEC_ENDED, "exited with status 1");
+}
+
+/* An ordinary failure is none of the child. */
+static void failures_that_are_answers(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(
+        OPEN "read line; printf '3 error nospace ERR-05 +9\\nno\\nspace!'; read line; echo 4 error io; read line", NULL,
+        LONG);
+    struct addcow_error error;
+    char why[2048];
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
+    assert_int_equal(adapter->ops->zero(adapter, 0, 1, &error), ADDCOW_NOSPACE);
+    assert_string_equal(error.clause, "ERR-05");
+    assert_string_equal(error.message, "no?space!");
+    assert_int_equal(adapter->ops->flush(adapter, &error), ADDCOW_IO);
+    assert_string_equal(error.clause, "");
+    assert_int_equal(error.errnum, 0);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    destroy(adapter, descriptors);
+}
+
+/* What is not declared is not asked, and a missing create is a null pointer. */
+static void undeclared_operations(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(
+        "read l; echo 0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader; read l", NULL, LONG);
+    char why[2048];
+    assert_null(adapter->ops->create);
+    assert_int_equal(adapter->ops->write(adapter, 0, 1, "", NULL), ADDCOW_UNSUPPORTED);
+    assert_int_equal(adapter->ops->commit(adapter, NULL), ADDCOW_UNSUPPORTED);
+    assert_int_equal(adapter_exec_abilities(adapter)->level, PROTOCOL_READER);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    destroy(adapter, descriptors);
+}
+
+/* A child killed on purpose is no offence, and another one follows it. */
+static void kill_and_open_again(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(OPEN "read line; echo 3 ok; exec sleep 1000", NULL, LONG);
+    char why[2048];
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    adapter_exec_kill(adapter);
+    adapter_exec_kill(adapter);
+    assert_int_equal(adapter->ops->flush(adapter, NULL), ADDCOW_IO);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    destroy(adapter, descriptors);
+}
+
+/* ---- Several requests in flight ---- */
+
+struct zero_request {
+    struct adapter *adapter;
+    uint64_t offset;
+    enum addcow_class code;
+};
+
+static void *zero(void *context)
+{
+    struct zero_request *request = context;
+    request->code = request->adapter->ops->zero(request->adapter, request->offset, 512, NULL);
+    return NULL;
+}
+
+/* Asks four times at once. The child decides by the offset what the answer is. */
+static void ask_at_once(struct adapter *adapter, struct zero_request requests[4])
+{
+    pthread_t threads[4];
+    for (unsigned i = 0; i < 4; i++) {
+        requests[i] = (struct zero_request){.adapter = adapter, .offset = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, zero, &requests[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+/* All four are in flight before the first is answered, the answers come in the opposite order, and each finds its request. */
+static void answers_out_of_order(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    struct zero_request requests[4];
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(
+        OPEN
+        "for i in 1 2 3 4; do read tag operation offset length; answers=\"$tag $offset $answers\"; done; "
+        "set -- $answers; while [ $# -gt 0 ]; do [ $2 -lt 2 ] && echo $1 ok || echo $1 error range; shift 2; "
+        "done; read line",
+        NULL, LONG);
+    char why[2048];
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    ask_at_once(adapter, requests);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(requests[i].code, i < 2 ? ADDCOW_OK : ADDCOW_RANGE);
+    }
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    destroy(adapter, descriptors);
+}
+
+/* A child that accepts one request at a time gets the next one only after it has answered. */
+static void one_at_a_time(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    struct zero_request requests[4];
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(
+        "python3 -c 'if True:\n"
+        "    import os, select\n"
+        "    def request(): return os.read(0, 4096).split()[0].decode()\n"
+        "    def answer(*words): os.write(1, (\" \".join(words) + \"\\n\").encode())\n"
+        "    answer(request(), \"ok 1 " ABILITIES("1") "\")\n"
+        "    answer(request(), \"ok\")\n"
+        "    answer(request(), \"ok 1048576\")\n"
+        "    for i in range(4):\n"
+        "        tag = request()\n"
+        "        early = select.select([0], [], [], 0.1)[0]\n"
+        "        answer(tag, \"error io\" if early else \"ok\")\n"
+        "    request()'",
+        NULL, LONG);
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    ask_at_once(adapter, requests);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(requests[i].code, ADDCOW_OK);
+    }
+    destroy(adapter, descriptors);
+}
+
+/* When the child is given up, whoever waits is told. */
+static void crash_with_several_in_flight(void **state)
+{
+    unsigned descriptors = count_descriptors();
+    struct zero_request requests[4];
+    (void)state;
+    struct adapter *adapter = adapter_make_exec(OPEN "read line; read line; exit 5", NULL, LONG);
+    char why[2048];
+    assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
+    ask_at_once(adapter, requests);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(requests[i].code, ADDCOW_IO);
+    }
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_ENDED);
+    destroy(adapter, descriptors);
+}
+
+/* Whether there is such a process that is not about to go away. */
+static bool is_running(pid_t process)
+{
+    char path[64];
+    char status[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return false;
+    }
+    bool there = fgets(status, sizeof status, file) != NULL;
+    fclose(file);
+    return there && strstr(status, ") Z ") == NULL && strstr(status, ") X ") == NULL;
+}
+
+/* What a child started is killed with it. */
+static void grandchildren_are_killed(void **state)
+{
+    char name[] = "/tmp/test-protocol.XXXXXX";
+    char script[256];
+    (void)state;
+    int descriptor = mkstemp(name);
+    assert_true(descriptor >= 0);
+    snprintf(script, sizeof script, HELLO "sleep 1000 & echo $! >%s; read line", name);
+    unsigned descriptors = count_descriptors();
+    struct adapter *adapter = adapter_make_exec(script, NULL, LONG);
+    char text[32] = "";
+    while (strchr(text, '\n') == NULL) {
+        assert_true(pread(descriptor, text, sizeof text - 1, 0) >= 0);
+    }
+    destroy(adapter, descriptors);
+    double start = seconds();
+    while (is_running((pid_t)strtol(text, NULL, 10)) && seconds() - start < 20) {
+        usleep(1000);
+    }
+    assert_true(seconds() - start < 20);
+    close(descriptor);
+    unlink(name);
+}
+
+/* Floods of every kind together do not make the process grow. */
+static void bounded_memory(void **state)
+{
+    struct rusage before, after;
+    (void)state;
+    getrusage(RUSAGE_SELF, &before);
+    expect(OPEN "cat /dev/zero >&2 & exec cat /dev/zero", LONG, EXEC_GARBLED, "longer than 1024 bytes");
+    expect(OPEN "cat /dev/zero >&2 & sleep 1000", SHORT, EXEC_HUNG, "read");
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 16 * 1024);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(answers_that_are_none),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(answers_to_something_else),
+        cmocka_unit_test(hellos),
+        cmocka_unit_test(children_that_do_not_start),
+        cmocka_unit_test(children_that_end),
+        cmocka_unit_test(children_that_hang),
+        cmocka_unit_test(children_that_break_the_protocol),
+        cmocka_unit_test(flood_behind_an_answer),
+        cmocka_unit_test(requests_larger_than_a_pipe),
+        cmocka_unit_test(failures_that_are_answers),
+        cmocka_unit_test(undeclared_operations),
+        cmocka_unit_test(kill_and_open_again),
+        cmocka_unit_test(answers_out_of_order),
+        cmocka_unit_test(one_at_a_time),
+        cmocka_unit_test(crash_with_several_in_flight),
+        cmocka_unit_test(grandchildren_are_killed),
+        cmocka_unit_test(bounded_memory),
+    };
+    return cmocka_run_group_tests_name("protocol", tests, NULL, NULL);
+}
