@@ -56,6 +56,9 @@ enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer
 enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                  struct addcow_error *error);
 
+/* The end of the hole that begins at `offset`; what cannot be told is no hole, and the result then `offset`. */
+uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
+
 enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
 enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);

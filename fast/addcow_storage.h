@@ -36,6 +36,11 @@ struct addcow_file_ops {
     /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP: cannot. */
     int (*punch)(struct addcow_file *file, uint64_t offset, uint64_t size);
     /*
+     * May be null. The first byte at or past `offset` that may be anything but part of a hole, or the file's length if there is none; holes
+     * read as zeros. -EOPNOTSUPP: cannot tell.
+     */
+    int (*next_data)(struct addcow_file *file, uint64_t offset, uint64_t *data);
+    /*
      * Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. Again on the same opened file: changes the
      * kind of its lock, and keeps the old one if that fails.
      */

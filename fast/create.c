@@ -207,7 +207,8 @@ static enum addcow_class check_hidden_data(const struct creation *creation, stru
     if (!buffer)
         return addcow_fail_memory(error, creation->image.path);
     enum addcow_class code = ADDCOW_OK;
-    for (uint64_t offset = 0; offset < creation->image_length && code == ADDCOW_OK; offset += CHUNK_SIZE) {
+    uint64_t offset = addcow_io_hole_end(&creation->image, 0);
+    while (offset < creation->image_length && code == ADDCOW_OK) {
         uint64_t rest = creation->image_length - offset;
         uint64_t part = rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
         code = addcow_io_read(&creation->image, buffer, part, offset, error);
@@ -215,6 +216,7 @@ static enum addcow_class check_hidden_data(const struct creation *creation, stru
             code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
                                "%s: holds data near offset %llu, which the backing file would hide",
                                creation->image.path, (unsigned long long)offset);
+        offset = addcow_io_hole_end(&creation->image, offset + part);
     }
     free(buffer);
     return code;

@@ -233,6 +233,15 @@ enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint
     return result < 0 ? fail_at(error, io, "punch", offset, -result) : ADDCOW_OK;
 }
 
+uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    uint64_t data;
+    if (!ops->next_data || ops->next_data(io->file, offset, &data) < 0 || data < offset)
+        return offset;
+    return data;
+}
+
 /* ---- The whole file ---- */
 
 enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error)

@@ -63,6 +63,18 @@ static int posix_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
     return errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
+static int posix_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
+{
+    off_t found = lseek(descriptor_of(file), (off_t)offset, SEEK_DATA);
+    if (found >= 0) {
+        *data = (uint64_t)found;
+        return 0;
+    }
+    if (errno == ENXIO) /* only a hole, or nothing at all, is left */
+        return posix_length(file, data);
+    return errno == EINVAL ? -EOPNOTSUPP : -errno;
+}
+
 static int posix_lock(struct addcow_file *file, int exclusive)
 {
     struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
@@ -96,6 +108,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .length = posix_length,
     .truncate = posix_truncate,
     .punch = posix_punch,
+    .next_data = posix_next_data,
     .lock = posix_lock,
     .identity = posix_identity,
     .close = posix_close,

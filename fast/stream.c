@@ -41,7 +41,27 @@ static bool all_zero(const uint8_t *buffer, uint64_t length)
     return length == 0 || (buffer[0] == 0 && memcmp(buffer, buffer + 1, (size_t)length - 1) == 0);
 }
 
-/* Gives the clusters of a flight their content. They lie wholly past the backing file's end, or fit into the buffer. */
+/*
+ * Where what virt reads as from `offset` on, in unallocated clusters, stops being known zeros: past the backing file's end, or in a hole of a
+ * raw one. `offset` itself if it may be data.
+ */
+static uint64_t zeros_end(const struct addcow *disk, uint64_t offset)
+{
+    uint64_t end = offset;
+    if (offset < disk->backing_length)
+        end = disk->lower ? offset : addcow_io_hole_end(&disk->raw_backing, offset);
+    return end < disk->backing_length ? end : UINT64_MAX;
+}
+
+/* Makes [start, end) of the image zeros, unless it is a hole already. */
+static enum addcow_class put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
+{
+    if (addcow_io_hole_end(&disk->image, start) >= end)
+        return ADDCOW_OK;
+    return addcow_disk_put(disk, start, end - start, NULL, error);
+}
+
+/* Gives the clusters of a flight their content. They fit into the buffer; without one they are known to be zeros. */
 static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight *flight, uint8_t *buffer,
                                  struct addcow_error *error)
 {
@@ -50,12 +70,14 @@ static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight
     uint64_t end = (flight->last + 1) << disk->cluster_bits;
     if (end > size)
         end = size;
-    if (start >= disk->backing_length)
-        return addcow_disk_put(disk, start, end - start, NULL, error);
+    if (!buffer)
+        return put_zeros(disk, start, end, error);
     enum addcow_class code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
     if (code != ADDCOW_OK)
         return code;
-    return addcow_disk_put(disk, start, end - start, all_zero(buffer, end - start) ? NULL : buffer, error);
+    if (all_zero(buffer, end - start))
+        return put_zeros(disk, start, end, error);
+    return addcow_disk_put(disk, start, end - start, buffer, error);
 }
 
 /* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was faster. */
@@ -74,7 +96,12 @@ static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *
         return ADDCOW_OK;
     }
     uint64_t most = step_bytes(disk) >> disk->cluster_bits;
-    if (*position << disk->cluster_bits < disk->backing_length && end - *position > most)
+    uint64_t zeros = zeros_end(disk, *position << disk->cluster_bits) >> disk->cluster_bits;
+    if (zeros > *position) {
+        buffer = NULL;
+        most = zeros - *position;
+    }
+    if (end - *position > most)
         end = *position + most;
     struct addcow_flight flight;
     if (!addcow_flight_begin(disk, &flight, *position, end - 1))

@@ -136,6 +136,31 @@ overlay() {
     done
 }
 
+@test "a stream over holes writes data wherever it is, and zeros over what the image held (STR-01)" {
+    truncate -s 8M base.raw
+    for offset in 0 65535 131072 1048575 3145727 3145728 5242880 8388607; do
+        poke base.raw $offset '\x5a'
+    done
+    random 10000000 image.raw
+    addcow create -q --hide-image-data -b base.raw -i image.raw disk.addcow
+    addcow read disk.addcow >before
+    addcow stream -q disk.addcow
+    cmp before image.raw
+    cmp -n 8388608 base.raw image.raw
+    [ "$(peek image.raw 9999999 1)" = 00 ]
+}
+
+@test "holes of any size cost create and stream nothing" {
+    truncate -s 2T base.raw
+    poke base.raw 1649267441664 '\x5a'
+    truncate -s 3T image.raw
+    addcow create -q -c 2M -b base.raw -i image.raw disk.addcow
+    addcow stream -q disk.addcow
+    [ "$(peek image.raw 1649267441663 3)" = 005a00 ]
+    [ "$(stat -c %b image.raw)" -lt 16384 ]
+    addcow check -q disk.addcow
+}
+
 @test "a stream of a wrapped image has nothing to do" {
     random 100000 image.raw
     cp image.raw model
