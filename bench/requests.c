@@ -128,7 +128,7 @@ static void run_allocated(unsigned threads, const struct settings *settings, sli
     struct load load;
     load_new(&load, threads, &disk);
     race_pair(&load, (struct contestant){.run = bare, .context = &load},
-              (struct contestant){.run = engine, .context = &load}, settings->quick ? 200 : 1000, result);
+              (struct contestant){.run = engine, .context = &load}, settings->quick ? 200 : 2000, result);
     result->bare /= SLICE_REQUESTS * threads;
     result->engine /= SLICE_REQUESTS * threads;
     load_free(&load);
