@@ -135,6 +135,18 @@ static enum addcow_class pass(struct addcow *disk, uint8_t *buffer, addcow_progr
     return ADDCOW_OK;
 }
 
+/* Under "all allocated" every bit should be set (VRT-05), but another writer may have forgotten some, and lookups do not tell. */
+static enum addcow_class set_forgotten_bits(struct addcow *disk, uint64_t count, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_bitmap_load(disk, 0, count, error);
+    if (code != ADDCOW_OK)
+        return code;
+    sync_lock(&disk->allocation.lock);
+    addcow_bitmap_set(disk, 0, count);
+    sync_unlock(&disk->allocation.lock);
+    return ADDCOW_OK;
+}
+
 /* Sets "all allocated" if every cluster is; *complete says so. */
 static enum addcow_class finish(struct addcow *disk, bool *complete, struct addcow_error *error)
 {
@@ -146,6 +158,8 @@ static enum addcow_class finish(struct addcow *disk, bool *complete, struct addc
     if (count > 0)
         code = addcow_bitmap_run(disk, 0, count, &allocated, &end, error);
     *complete = allocated && end == count;
+    if (code == ADDCOW_OK && addcow_disk_all_allocated(disk))
+        code = set_forgotten_bits(disk, count, error);
     if (code == ADDCOW_OK && *complete)
         code = addcow_disk_flush(disk, error);
     if (code == ADDCOW_OK && *complete && disk->metadata.header.layout == ADDCOW_R20)

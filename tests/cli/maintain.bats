@@ -150,6 +150,18 @@ overlay() {
     [ "$(peek image.raw 9999999 1)" = 00 ]
 }
 
+@test "a stream sets the bits that another writer forgot under \"all allocated\" (VRT-05)" {
+    random 1000000 image.raw
+    addcow create -q -c 4k -i image.raw disk.addcow
+    poke disk.addcow 4100 '\0'
+    addcow read disk.addcow | cmp - image.raw
+    run addcow check disk.addcow
+    [ "$status" -eq 3 ]
+    addcow stream -q disk.addcow
+    addcow check -q disk.addcow
+    [ "$(peek disk.addcow 4096 5)" = ffffffffff ]
+}
+
 @test "holes of any size cost create and stream nothing" {
     truncate -s 2T base.raw
     poke base.raw 1649267441664 '\x5a'
@@ -231,13 +243,13 @@ overlay() {
     [[ "$stderr" == *"(100.00/100%)"* ]]
 }
 
+# Holes of a disk in a chain are read like data, so a stream of 4 TiB of them takes far longer than any signal does.
 @test "a signal stops a stream, nothing is lost, and it can be started again (STR-03)" {
-    truncate -s 4G base.raw
-    random 65536 data
-    for ((at = 0; at < 4096; at += 512)); do
-        dd if=data of=base.raw bs=1M seek=$at conv=notrunc status=none
-    done
-    addcow create -q -b base.raw -i image.raw --size 4G disk.addcow
+    random 100000 data
+    addcow create -q -i lower.raw --size 4T lower.addcow
+    addcow write -i data lower.addcow 0
+    addcow write -i data lower.addcow 33554432
+    addcow create -q -b lower.addcow -F add-cow -i image.raw --size 4T disk.addcow
     "$addcow" stream -p disk.addcow 2>progress &
     pid=$!
     until [ -s progress ]; do
@@ -247,14 +259,12 @@ overlay() {
     kill -TERM $pid
     status=0
     wait $pid || status=$?
-    # On a fast machine it may have come to its end before the signal arrived.
-    if [ "$status" -ne 0 ]; then
-        [ "$status" -eq 1 ]
-        grep -q "addcow: disk.addcow: stopped" progress
-        addcow check -q disk.addcow
-    fi
-    cmp -n 64M <(addcow read disk.addcow 512M 64M) <(tail -c +$((512 * 1048576 + 1)) base.raw)
-    addcow read disk.addcow 3584M 1M | cmp - <(tail -c +$((3584 * 1048576 + 1)) base.raw | head -c 1M)
+    [ "$status" -eq 1 ]
+    grep -q "addcow: disk.addcow: .*stopped" progress
+    addcow check -q disk.addcow
+    addcow resize -q --shrink disk.addcow 64M
+    addcow stream -q disk.addcow
+    head -c 64M lower.raw | cmp - image.raw
 }
 
 @test "wrong usage of resize, stream, commit" {
