@@ -1,8 +1,8 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
  *
- * In a chain every byte of the backing contents stands in exactly one place where it shows; every other place of every file holds
- * a stamp of its own kind (STAMP_HIDDEN). So an engine that reads the wrong level is found out.
+ * In a chain every byte of the backing contents stands in exactly one place where it shows; every other place of
+ * every file holds a stamp of its own kind (STAMP_HIDDEN). So an engine that reads the wrong level is found out.
  */
 #include "files.h"
 
@@ -132,7 +132,10 @@ static void make_disk(const struct trace_disk *disk, struct files *files)
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, disk->size);
 }
 
-/* Fills the image of one level, or the raw file below all: what shows with the backing stamp, all else with a hidden one. */
+/*
+ * Fills the image of one level, or the raw file below all: what shows with the backing stamp, all else with a hidden
+ * one.
+ */
 static void fill_level(const struct trace_disk *disk, unsigned level, struct files_file *file)
 {
     for (uint64_t offset = 0; offset < file->length; offset += CHAIN_CLUSTER) {

@@ -6,7 +6,8 @@
  *   disk.add-cow   the disk's metadata file
  *   disk.raw       its image
  *   base.raw       its backing file, or the lowest one of a chain
- *   base1.add-cow, base1.raw, base2.add-cow, ...   the disks of a chain from top to bottom: base1 is the backing file of disk
+ *   base1.add-cow, base1.raw, base2.add-cow, ...
+ *                  the disks of a chain from top to bottom: base1 is the backing file of disk
  */
 #ifndef HARNESS_FILES_H
 #define HARNESS_FILES_H

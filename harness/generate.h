@@ -14,8 +14,8 @@ struct generate_options {
 };
 
 /*
- * Makes the trace of a seed: the same seed and options always give the same trace. It has no problem (trace.h) and every phase can be
- * judged (history.h).
+ * Makes the trace of a seed: the same seed and options always give the same trace. It has no problem (trace.h) and
+ * every phase can be judged (history.h).
  */
 void generate_trace(uint64_t seed, const struct generate_options *options, struct trace *trace);
 

@@ -3,11 +3,13 @@
  *
  * Steps, in the order of the functions below:
  *
- *   1. Statuses. Without a resize they are known. With one, requests that only fit the larger disk may succeed or not, and what they
- *      did bounds the moment at which the disk changed its size; that moment bounds in turn when those requests took effect.
+ *   1. Statuses. Without a resize they are known. With one, requests that only fit the larger disk may succeed or not,
+ *      and what they did bounds the moment at which the disk changed its size; that moment bounds in turn when those
+ *      requests took effect.
  *   2. Clusters. Each map, and the statuses at rest afterwards, must have been true at some moment.
- *   3. Registers. The disk is cut at sectors and at the ends of requests, so that each request covers a register whole or not at all. A commit
- *      reads every register into the backing file; the content at rest is read by nobody after everything.
+ *   3. Registers. The disk is cut at sectors and at the ends of requests, so that each request covers a register whole
+ *      or not at all. A commit reads every register into the backing file; the content at rest is read by nobody after
+ *      everything.
  *   4. Replay. The oracle resizes, writes in witness order, commits in between, streams; then everything must be equal.
  */
 #include "history.h"
@@ -266,7 +268,10 @@ static bool was_allocated(const struct history *history, uint64_t cluster)
                                                    oracle_is_allocated(history->oracle, cluster));
 }
 
-/* STR-01. A cluster that a growth beside the stream brings is allocated once both are done, if the growth came second thanks to the flag. */
+/*
+ * STR-01. A cluster that a growth beside the stream brings is allocated once both are done, if the growth came second
+ * thanks to the flag.
+ */
 static void stream_becoming(const struct history *history, const struct run_record *stream, uint64_t cluster,
                             struct becoming *becoming)
 {
@@ -754,8 +759,8 @@ static void replay_fragments(struct history *history, bool after_commit)
 }
 
 /*
- * Whether a stream was the last to decide about "all allocated": always, unless a commit was beside it. Then the file says which of them
- * came last, and everything else must agree with it.
+ * Whether a stream was the last to decide about "all allocated": always, unless a commit was beside it. Then the file
+ * says which of them came last, and everything else must agree with it.
  */
 static bool stream_is_last(const struct history *history)
 {
@@ -802,8 +807,8 @@ static bool replay(struct history *history)
 }
 
 /*
- * A commit has read every register: a backing file that ends before shows that nothing was allocated behind its end, and the disk
- * reads as zeros there.
+ * A commit has read every register: a backing file that ends before shows that nothing was allocated behind its end,
+ * and the disk reads as zeros there.
  */
 static bool load_committed(struct history *history)
 {

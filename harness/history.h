@@ -1,12 +1,14 @@
 /*
  * The judge of a phase in which several threads work on one disk.
  *
- * From the recorded moments and answers of the operations and from what the disk shows afterwards it finds, for each sector, a witness order of
- * the writes that is consistent with real time and with every read (CON-02); leads the oracle through the phase in that order; and compares.
- * Statuses, maps (CON-10), resize and commit beside other requests (CON-09) are judged by what was possible at some moment.
+ * From the recorded moments and answers of the operations and from what the disk shows afterwards it finds, for each
+ * sector, a witness order of the writes that is consistent with real time and with every read (CON-02); leads the
+ * oracle through the phase in that order; and compares. Statuses, maps (CON-10), resize and commit beside other
+ * requests (CON-09) are judged by what was possible at some moment.
  *
- * What it accepts may still be wrong in two cases. Where requests cover only parts of a sector, the parts are judged as
- * registers of their own. And where registers have more states than register.h explores, which is counted, only the final content is taken over.
+ * What it accepts may still be wrong in two cases. Where requests cover only parts of a sector, the parts are judged
+ * as registers of their own. And where registers have more states than register.h explores, which is counted, only
+ * the final content is taken over.
  */
 #ifndef HARNESS_HISTORY_H
 #define HARNESS_HISTORY_H
@@ -26,8 +28,8 @@ const char *history_problem(const struct trace *trace, uint32_t begin, uint32_t 
 void history_make_judgeable(struct trace *trace);
 
 /*
- * Judges the phase [begin, end) of a run, just after it: the oracle stands at its start, and is led to its end. `directory` holds the files. Prints what
- * is wrong; true if nothing is.
+ * Judges the phase [begin, end) of a run, just after it: the oracle stands at its start, and is led to its end.
+ * `directory` holds the files. Prints what is wrong; true if nothing is.
  */
 bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
                    struct history_counts *counts, FILE *out);

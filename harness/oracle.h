@@ -1,8 +1,8 @@
 /*
  * The oracle: what the disk of a trace must be, kept by the reference engine in memory.
  *
- * It starts as files.h lays the disk out, is led through the operations, and is compared with the files that an implementation
- * left behind. Not thread-safe.
+ * It starts as files.h lays the disk out, is led through the operations, and is compared with the files that an
+ * implementation left behind. Not thread-safe.
  */
 #ifndef HARNESS_ORACLE_H
 #define HARNESS_ORACLE_H
@@ -32,8 +32,8 @@ void oracle_stream(struct oracle *oracle);
 enum addcow_class oracle_commit(struct oracle *oracle);
 
 /*
- * Makes the bit of a cluster `allocated` without changing virt, where the spec leaves it open which of the two it is. Returns false if
- * that is not possible: clearing it would change virt.
+ * Makes the bit of a cluster `allocated` without changing virt, where the spec leaves it open which of the two it is.
+ * Returns false if that is not possible: clearing it would change virt.
  */
 bool oracle_set_status(struct oracle *oracle, uint64_t cluster, bool allocated);
 
@@ -44,12 +44,16 @@ void oracle_touch_all(struct oracle *oracle);
 bool oracle_is_allocated(const struct oracle *oracle, uint64_t cluster);
 
 /*
- * Compares the files in `directory`, after the disk was closed, with what they must be, byte for byte: header, bitmap, length of each file, image
- * bytes of allocated clusters and of those never touched, backing contents. Prints the first difference of each kind; true if there is none.
+ * Compares the files in `directory`, after the disk was closed, with what they must be, byte for byte: header,
+ * bitmap, length of each file, image bytes of allocated clusters and of those never touched, backing contents. Prints
+ * the first difference of each kind; true if there is none.
  */
 bool oracle_judge_files(const struct oracle *oracle, const char *directory, FILE *out);
 
-/* Reads the backing contents as they are in `directory` now into buffer[0, backing_size). False, with a message, if that fails. */
+/*
+ * Reads the backing contents as they are in `directory` now into buffer[0, backing_size). False, with a message, if
+ * that fails.
+ */
 bool oracle_load_backing(const struct oracle *oracle, const char *directory, uint8_t *buffer, FILE *out);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * The reference engine on files.
  *
- * Each metadata file, image and raw backing file is one shared mapping, so what addcow_ref does to its arrays is done to the files at once
- * and nothing has to be written back, and a sparse file of terabytes costs only what is touched. A backing file of format add-cow is opened
- * as a disk of its own, and its virtual contents are read into memory; commit writes the allocated clusters back through it.
+ * Each metadata file, image and raw backing file is one shared mapping, so what addcow_ref does to its arrays is done
+ * to the files at once and nothing has to be written back, and a sparse file of terabytes costs only what is touched.
+ * A backing file of format add-cow is opened as a disk of its own, and its virtual contents are read into memory;
+ * commit writes the allocated clusters back through it.
  *
  * A length of 0 cannot be mapped: such a mapping is one byte that nobody looks at.
  */

@@ -1,8 +1,9 @@
 /*
  * The reference engine on files: each file is mapped into memory, and addcow_ref works on the mappings.
  *
- * The opening rules that need files (sections 4 and 13 of the spec) are written out here a second time, independently of fast/, so that two
- * implementations of them can be compared. Simple, not quick; nothing is done against a storage that fails. Not thread-safe.
+ * The opening rules that need files (sections 4 and 13 of the spec) are written out here a second time, independently
+ * of fast/, so that two implementations of them can be compared. Simple, not quick; nothing is done against a storage
+ * that fails. Not thread-safe.
  */
 #ifndef HARNESS_REF_DISK_H
 #define HARNESS_REF_DISK_H
@@ -18,7 +19,10 @@ void ref_disk_close(struct ref_disk *disk);
 /* What the disk is at this moment, valid until the next change. */
 const struct addcow_ref *ref_disk_state(const struct ref_disk *disk);
 
-/* As addcow_ref_write, _zero, _discard, _resize, _stream and _commit; ADDCOW_READONLY if the disk is not opened writable. */
+/*
+ * As addcow_ref_write, _zero, _discard, _resize, _stream and _commit; ADDCOW_READONLY if the disk is not opened
+ * writable.
+ */
 enum addcow_class ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
 enum addcow_class ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length);
 enum addcow_class ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length);

@@ -1,17 +1,19 @@
 /*
  * Is a history of one register linearizable?
  *
- * The history is replayed moment by moment. Kept are all states that the register may be in: its value, and which of the operations in progress
- * have already taken effect. An operation is made to take effect as late as possible, when its own response or that of a read demands it:
+ * The history is replayed moment by moment. Kept are all states that the register may be in: its value, and which of
+ * the operations in progress have already taken effect. An operation is made to take effect as late as possible, when
+ * its own response or that of a read demands it:
  *
  *   - A read takes effect at once when the value is its own: that changes nothing.
- *   - When a write returns that has not taken effect, it takes effect now, and the value is its own; or it took effect directly
- *     before another write that took effect while it was in progress, so that nobody saw it ("covered"); or, if it failed, never.
+ *   - When a write returns that has not taken effect, it takes effect now, and the value is its own; or it took effect
+ *     directly before another write that took effect while it was in progress, so that nobody saw it ("covered"); or,
+ *     if it failed, never.
  *   - When a read returns that has not taken effect, a write of its value in progress takes effect now.
  *   - Directly before either, other writes may take effect that a read in progress has seen.
  *
- * Nothing is lost by this laziness: in a given witness order, a write that no read saw can be moved to just before the next write or to its own
- * response, and one that reads saw to just before the response that demands it first.
+ * Nothing is lost by this laziness: in a given witness order, a write that no read saw can be moved to just before
+ * the next write or to its own response, and one that reads saw to just before the response that demands it first.
  */
 #include "register.h"
 
@@ -71,7 +73,10 @@ static void *grow(void *list, uint32_t *room, size_t size)
     return list;
 }
 
-/* Adds a state. Of two that are otherwise equal, the one whose last write is later allows more. False if it brought nothing new. */
+/*
+ * Adds a state. Of two that are otherwise equal, the one whose last write is later allows more. False if it brought
+ * nothing new.
+ */
 static bool add_state(struct checker *checker, struct states *states, struct state state)
 {
     for (uint32_t i = 0; i < states->count; i++) {
@@ -134,7 +139,10 @@ static struct state after_write(struct checker *checker, const struct state *bef
     return state;
 }
 
-/* Whether a read in progress that has not taken effect returns the value of the write in `slot`, which has not either. */
+/*
+ * Whether a read in progress that has not taken effect returns the value of the write in `slot`, which has not
+ * either.
+ */
 static bool is_awaited(const struct checker *checker, const struct state *state, uint32_t slot)
 {
     uint32_t write = checker->slots[slot];

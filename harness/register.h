@@ -2,12 +2,13 @@
  * Is a history of one register linearizable?
  *
  * A register is a sector of a disk, or a part of one that every request covers whole or not at all. The history is
- * linearizable if all its operations can be put in one order, consistent with real time, in which every read returns what the last
- * write before it wrote (CON-02).
+ * linearizable if all its operations can be put in one order, consistent with real time, in which every read returns
+ * what the last write before it wrote (CON-02).
  *
- * The check is exact for any values, also where several writes wrote the same one. Its time is linear in the history and, in the
- * worst case, exponential in the number of operations that are in progress at one moment; where every value is written once it explores
- * little more than one state for each operation. It gives up, saying so, beyond REGISTER_STATES_MAX states at one moment.
+ * The check is exact for any values, also where several writes wrote the same one. Its time is linear in the history
+ * and, in the worst case, exponential in the number of operations that are in progress at one moment; where every
+ * value is written once it explores little more than one state for each operation. It gives up, saying so, beyond
+ * REGISTER_STATES_MAX states at one moment.
  */
 #ifndef HARNESS_REGISTER_H
 #define HARNESS_REGISTER_H

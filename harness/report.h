@@ -19,8 +19,8 @@ enum report_exit {
 };
 
 /*
- * Says on standard error that the harness itself cannot go on (no memory, no room for its files) and ends the process with
- * REPORT_INCOMPLETE: nothing was judged.
+ * Says on standard error that the harness itself cannot go on (no memory, no room for its files) and ends the process
+ * with REPORT_INCOMPLETE: nothing was judged.
  */
 _Noreturn void report_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -34,8 +34,8 @@ const char *report_fast_directory(void);
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length);
 
 /*
- * Prints the neighbourhood of the first difference between expected[0, length) and got[0, length) as lines in hex: `offset` is the
- * offset of byte 0. Prints nothing if they are equal. Each line is indented by four spaces.
+ * Prints the neighbourhood of the first difference between expected[0, length) and got[0, length) as lines in hex:
+ * `offset` is the offset of byte 0. Prints nothing if they are equal. Each line is indented by four spaces.
  */
 void report_hex_window(FILE *out, uint64_t offset, const uint8_t *expected, const uint8_t *got, size_t length);
 
@@ -43,8 +43,8 @@ void report_hex_window(FILE *out, uint64_t offset, const uint8_t *expected, cons
 bool report_on_terminal(void);
 
 /*
- * Shows a progress line on standard error in place of the last one, if that is a terminal; at most ten times a second. With a null
- * format removes it. Not to be called from several threads at once.
+ * Shows a progress line on standard error in place of the last one, if that is a terminal; at most ten times a
+ * second. With a null format removes it. Not to be called from several threads at once.
  */
 void report_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

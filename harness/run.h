@@ -44,7 +44,9 @@ void run_free(struct run *run);
 /* Does operation `index`, on the calling thread. Safe from any number of threads for different operations. */
 void run_operation(struct run *run, uint32_t index);
 
-/* Does the operations [begin, end) of one phase: each thread's in order, on a thread of its own if there are several. */
+/*
+ * Does the operations [begin, end) of one phase: each thread's in order, on a thread of its own if there are several.
+ */
 void run_phase(struct run *run, uint32_t begin, uint32_t end);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * Stamps: bytes that say who wrote them and where.
  *
- * The disk is cut into words of eight bytes. The word number n of writer w is the 64-bit number made of source, number and n, sent
- * through a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over all eight bytes, so that any two writers
- * and any two places differ in nearly every byte; and since it is a permutation, a word that was read can be
- * turned back into its writer and place.
+ * The disk is cut into words of eight bytes. The word number n of writer w is the 64-bit number made of source,
+ * number and n, sent through a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over
+ * all eight bytes, so that any two writers and any two places differ in nearly every byte; and since it is a
+ * permutation, a word that was read can be turned back into its writer and place.
  */
 #include "stamp.h"
 
@@ -48,7 +48,10 @@ static uint64_t make_word(struct stamp stamp, uint64_t place)
     return htole64(permute(writer << PLACE_BITS | place));
 }
 
-/* The part of the word at `offset` that lies in [offset, offset + length): returns its length, and its first byte in *start. */
+/*
+ * The part of the word at `offset` that lies in [offset, offset + length): returns its length, and its first byte in
+ * *start.
+ */
 static size_t word_part(uint64_t offset, size_t length, size_t *start)
 {
     *start = (size_t)(offset % WORD);

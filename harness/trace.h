@@ -1,12 +1,14 @@
 /*
  * Traces: the one representation of a workload.
  *
- * A trace says what disk there is at the start and which operations are then done on it, by which threads. Everything that drives an
- * implementation consumes traces: the hunt, the judges, the fuzz targets, regressions. A trace has a compact binary form, into
- * which nearly every byte string decodes, and a text form for people; both convert exactly into each other.
+ * A trace says what disk there is at the start and which operations are then done on it, by which threads. Everything
+ * that drives an implementation consumes traces: the hunt, the judges, the fuzz targets, regressions. A trace has a
+ * compact binary form, into which nearly every byte string decodes, and a text form for people; both convert exactly
+ * into each other.
  *
- * The operations of one thread follow one another; those of different threads overlap freely between two barriers. What stands between two barriers is a
- * phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i} (stamp.h).
+ * The operations of one thread follow one another; those of different threads overlap freely between two barriers.
+ * What stands between two barriers is a phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i}
+ * (stamp.h).
  */
 #ifndef HARNESS_TRACE_H
 #define HARNESS_TRACE_H
@@ -49,8 +51,9 @@ enum trace_allocation {
 };
 
 /*
- * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so that a byte that must not show
- * is recognised when it does. Its backing contents are the stamp {STAMP_BACKING, seed}.
+ * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so
+ * that a byte that must not show is recognised when it does. Its backing contents are the stamp {STAMP_BACKING,
+ * seed}.
  */
 struct trace_disk {
     uint32_t layout;         /* enum addcow_layout */
@@ -65,8 +68,8 @@ struct trace_disk {
 };
 
 /*
- * One operation. Offset and length are unused, and 0, where the kind has none. Each is at most TRACE_NEAR_MAX or at least TRACE_FAR_MIN: in
- * reach of the disk, or where sums wrap around.
+ * One operation. Offset and length are unused, and 0, where the kind has none. Each is at most TRACE_NEAR_MAX or at
+ * least TRACE_FAR_MIN: in reach of the disk, or where sums wrap around.
  */
 struct trace_operation {
     uint32_t kind;   /* enum trace_kind */
@@ -116,12 +119,15 @@ uint64_t trace_capacity(const struct trace *trace);
 #define TRACE_BINARY_MAX (TRACE_HEADER_BYTES + TRACE_OPERATIONS_MAX * TRACE_OPERATION_BYTES)
 
 /*
- * Decodes any bytes: false if there are fewer than TRACE_HEADER_BYTES, else *trace is a trace without problem. Values out of bounds are brought into
- * them, and bytes that make no whole operation, or one too many, are left out.
+ * Decodes any bytes: false if there are fewer than TRACE_HEADER_BYTES, else *trace is a trace without problem. Values
+ * out of bounds are brought into them, and bytes that make no whole operation, or one too many, are left out.
  */
 bool trace_decode(const uint8_t *bytes, size_t length, struct trace *trace);
 
-/* Encodes a trace without problem: returns the number of bytes, at most TRACE_BINARY_MAX. Decoding them gives the same trace. */
+/*
+ * Encodes a trace without problem: returns the number of bytes, at most TRACE_BINARY_MAX. Decoding them gives the
+ * same trace.
+ */
 size_t trace_encode(const struct trace *trace, uint8_t bytes[TRACE_BINARY_MAX]);
 
 /* ---- Text form: see the top of trace_text.c ---- */
@@ -132,8 +138,8 @@ void trace_print(FILE *out, const struct trace *trace);
 void trace_print_operation(FILE *out, const struct trace_operation *operation);
 
 /*
- * Parses the text form. False, with "line N: what is wrong" in `error`, if it is not the text of a trace without problem; *trace is then
- * unspecified.
+ * Parses the text form. False, with "line N: what is wrong" in `error`, if it is not the text of a trace without
+ * problem; *trace is then unspecified.
  */
 bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size);
 

@@ -1,8 +1,8 @@
 /*
  * Traces: the text form.
  *
- * A trace is lines of words separated by blanks. What follows a `#` is a comment, and empty lines do not count. The disk and the number of
- * threads come first, each once and in any order, then the operations, one a line:
+ * A trace is lines of words separated by blanks. What follows a `#` is a comment, and empty lines do not count. The
+ * disk and the number of threads come first, each once and in any order, then the operations, one a line:
  *
  *   layout r20              r20 or r9
  *   cluster-bits 12         12..21

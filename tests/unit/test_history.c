@@ -1,9 +1,10 @@
 /*
  * The judge of concurrent phases, with histories made by hand.
  *
- * Each test is a phase whose operations are really done on the reference engine, in an order that the test chooses, and are then said to have
- * overlapped as the test wants it. What was read, mapped or answered can be falsified, an operation can be said to be done though it was
- * not, or be done though it is not in the history. The judge must accept what could have happened and reject what could not.
+ * Each test is a phase whose operations are really done on the reference engine, in an order that the test chooses,
+ * and are then said to have overlapped as the test wants it. What was read, mapped or answered can be falsified, an
+ * operation can be said to be done though it was not, or be done though it is not in the history. The judge must
+ * accept what could have happened and reject what could not.
  */
 #include "files.h"
 #include "history.h"
@@ -21,7 +22,10 @@
 #define CLUSTER 4096u
 #define SECTOR 512u
 
-/* A phase that is being made, on a disk of six clusters: 0 and 1 before, 2 across and 3, 4, 5 behind the backing file's end. */
+/*
+ * A phase that is being made, on a disk of six clusters: 0 and 1 before, 2 across and 3, 4, 5 behind the backing
+ * file's end.
+ */
 static struct trace trace;
 static struct run run;
 static struct oracle oracle;
@@ -279,7 +283,10 @@ static void test_statuses(void **state)
 
 /* ---- Maps ---- */
 
-/* A map of clusters 0 to 2 beside a write to cluster 1: said to take from 5 to 6, the write from `invoked` to `returned`. */
+/*
+ * A map of clusters 0 to 2 beside a write to cluster 1: said to take from 5 to 6, the write from `invoked` to
+ * `returned`.
+ */
 static bool map_judged(uint64_t invoked, uint64_t returned, bool allocated, uint64_t run_length)
 {
     begin();
@@ -363,7 +370,9 @@ static void test_stream_beside_writes(void **state)
     }
 }
 
-/* A commit from 4 to 7 beside a write from `invoked` to `returned` to cluster `cluster`; which of them is done first? */
+/*
+ * A commit from 4 to 7 beside a write from `invoked` to `returned` to cluster `cluster`; which of them is done first?
+ */
 static bool commit_judged(uint64_t invoked, uint64_t returned, uint64_t cluster, bool write_first)
 {
     begin();
@@ -438,7 +447,8 @@ static void test_commit_beside_a_stream(void **state)
 }
 
 /*
- * A write across the end of a disk that is resized from 4 to 7, both being said to have succeeded, or the write to have been refused.
+ * A write across the end of a disk that is resized from 4 to 7, both being said to have succeeded, or the write to
+ * have been refused.
  */
 static bool resize_judged(uint64_t new_size, uint64_t offset, uint64_t invoked, uint64_t returned, bool write_first)
 {

@@ -1,5 +1,6 @@
 /*
- * The check of one register's history (CON-02): histories made by hand, and random ones against a checker that tries every order.
+ * The check of one register's history (CON-02): histories made by hand, and random ones against a checker that tries
+ * every order.
  */
 #include "random.h"
 #include "register.h"
