@@ -1,13 +1,14 @@
 /*
  * The adapter `exec:COMMAND`.
  *
- * A request is a struct on the stack of the thread that asks. It waits in a queue until fewer are in flight than the child accepts, is sent,
- * and is done when its answer, data included, has arrived or the child is given up. The asking thread sleeps until then, so the data of a
- * write is sent from the caller's buffer and that of a read received into it: nothing is copied or kept.
+ * A request is a struct on the stack of the thread that asks. It waits in a queue until fewer are in flight than the
+ * child accepts, is sent, and is done when its answer, data included, has arrived or the child is given up. The asking
+ * thread sleeps until then, so the data of a write is sent from the caller's buffer and that of a read received into
+ * it: nothing is copied or kept.
  *
- * One thread, the pump, does everything else: it starts the child, polls its pipes, the end of the process and the clock, and when it ends it
- * leaves no process, no descriptor and no waiting request behind. It holds the mutex except while it polls, and never blocks on the
- * child. SIGPIPE, as every signal, is blocked in it.
+ * One thread, the pump, does everything else: it starts the child, polls its pipes, the end of the process and the
+ * clock, and when it ends it leaves no process, no descriptor and no waiting request behind. It holds the mutex except
+ * while it polls, and never blocks on the child. SIGPIPE, as every signal, is blocked in it.
  */
 #include "adapter_exec.h"
 
@@ -593,8 +594,8 @@ static enum addcow_class exec_close(struct adapter *adapter, struct addcow_error
 }
 
 /*
- * Whether the data of a request can matter: no caller's buffer is longer than the disk was asked to be (see size_bound), so a longer range is one that must be
- * refused.
+ * Whether the data of a request can matter: no caller's buffer is longer than the disk was asked to be (see
+ * size_bound), so a longer range is one that must be refused.
  */
 static bool data_matters(struct exec_adapter *exec, uint64_t length)
 {

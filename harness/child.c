@@ -1,9 +1,9 @@
 /*
  * A child process that nobody trusts.
  *
- * It leads a process group of its own, so that what it starts can be killed with it, and it is waited for, so that no zombie stays. All
- * descriptors of this process are closed in it but the three pipes. Its standard error is read, or it would block, and all but the end of
- * it forgotten.
+ * It leads a process group of its own, so that what it starts can be killed with it, and it is waited for, so that no
+ * zombie stays. All descriptors of this process are closed in it but the three pipes. Its standard error is read, or it
+ * would block, and all but the end of it forgotten.
  */
 #include "child.h"
 

@@ -22,8 +22,8 @@ struct child {
 };
 
 /*
- * Starts `command` by /bin/sh in `directory`. The pipes do not block on this side. When the calling thread ends, even by SIGKILL, the
- * process is killed. False, with the reason in `why`, if there is no process.
+ * Starts `command` by /bin/sh in `directory`. The pipes do not block on this side. When the calling thread ends, even
+ * by SIGKILL, the process is killed. False, with the reason in `why`, if there is no process.
  */
 bool child_start(struct child *child, const char *command, const char *directory, char *why, size_t why_size);
 
@@ -40,8 +40,8 @@ bool child_has_ended(const struct child *child);
 bool child_wait(struct child *child, int milliseconds);
 
 /*
- * Kills the process group, waits for the process, and closes everything. Prints to `how` in what way the process ended: "exited with status
- * 1", "died of signal 11 (Segmentation fault)", or "had to be killed" if it was running.
+ * Kills the process group, waits for the process, and closes everything. Prints to `how` in what way the process ended:
+ * "exited with status 1", "died of signal 11 (Segmentation fault)", or "had to be killed" if it was running.
  */
 void child_end(struct child *child, char *how, size_t how_size);
 

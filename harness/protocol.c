@@ -1,9 +1,9 @@
 /*
  * The wire format of corpus/PROTOCOL.md.
  *
- * A line is judged in three steps, each of which may assume that the one before succeeded: it is cut into words; the words have the form of an
- * answer; the answer is one to the operation that was asked. Each refusal says in words what was expected, since the people who read it are
- * debugging an adapter and see nothing else of it.
+ * A line is judged in three steps, each of which may assume that the one before succeeded: it is cut into words; the
+ * words have the form of an answer; the answer is one to the operation that was asked. Each refusal says in words what
+ * was expected, since the people who read it are debugging an adapter and see nothing else of it.
  */
 #include "protocol.h"
 
@@ -27,6 +27,8 @@ static const char *const operation_names[PROTOCOL_OPERATIONS] = {"hello",  "open
 
 static const char *const level_names[PROTOCOL_LEVELS] = {"reader", "writer", "concurrent", "durable"};
 
+static const char *const lack_names[PROTOCOL_LACKS] = {"links", "chain", "locks", "large", "cut"};
+
 const char *protocol_operation_name(enum protocol_operation operation)
 {
     return operation_names[operation];
@@ -35,6 +37,11 @@ const char *protocol_operation_name(enum protocol_operation operation)
 const char *protocol_level_name(enum protocol_level level)
 {
     return level_names[level];
+}
+
+const char *protocol_lack_name(enum protocol_lack lack)
+{
+    return lack_names[lack];
 }
 
 void protocol_quote(const char *bytes, size_t length, char *out, size_t size)
@@ -253,9 +260,10 @@ static bool parse_list(const char *text, const char *const *names, unsigned coun
     return true;
 }
 
-enum ability { LAYOUTS, OPERATIONS, GRANULARITY, CONCURRENCY, LEVEL, ABILITIES };
+enum ability { LAYOUTS, OPERATIONS, GRANULARITY, CONCURRENCY, LEVEL, LACKS, ABILITIES };
 
-static const char *const ability_names[ABILITIES] = {"layouts", "operations", "granularity", "concurrency", "level"};
+static const char *const ability_names[ABILITIES] = {"layouts",     "operations", "granularity",
+                                                     "concurrency", "level",      "lacks"};
 
 static bool parse_ability(enum ability ability, const char *value, struct protocol_abilities *abilities)
 {
@@ -285,6 +293,8 @@ static bool parse_ability(enum ability ability, const char *value, struct protoc
         }
         abilities->concurrency = (unsigned)number;
         return true;
+    case LACKS:
+        return parse_list(value, lack_names, PROTOCOL_LACKS, &abilities->lacks);
     default:
         abilities->level = (enum protocol_level)find(value, strlen(value), level_names, PROTOCOL_LEVELS);
         return abilities->level < PROTOCOL_LEVELS;

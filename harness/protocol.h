@@ -39,6 +39,9 @@ enum protocol_operation {
 
 enum protocol_level { PROTOCOL_READER, PROTOCOL_WRITER, PROTOCOL_CONCURRENT, PROTOCOL_DURABLE, PROTOCOL_LEVELS };
 
+/* What an adapter may declare not to be able to do or show. */
+enum protocol_lack { PROTOCOL_LINKS, PROTOCOL_CHAIN, PROTOCOL_LOCKS, PROTOCOL_LARGE, PROTOCOL_CUT, PROTOCOL_LACKS };
+
 /* What an adapter declares in its hello. */
 struct protocol_abilities {
     bool r20;
@@ -47,6 +50,7 @@ struct protocol_abilities {
     unsigned granularity; /* 1 or 512 */
     unsigned concurrency; /* 1..PROTOCOL_CONCURRENCY_MAX */
     enum protocol_level level;
+    unsigned lacks; /* bit 1 << enum protocol_lack */
 };
 
 /* One answer's line. The words stay in the caller's buffer. */
@@ -63,19 +67,21 @@ struct protocol_answer {
 /* The names of PROTOCOL.md. Static storage. */
 const char *protocol_operation_name(enum protocol_operation operation);
 const char *protocol_level_name(enum protocol_level level);
+const char *protocol_lack_name(enum protocol_lack lack);
 
 /* Whether the word is a number as the protocol writes them, and which. */
 bool protocol_number(const char *word, uint64_t *number);
 
 /*
- * Parses line[0, length), a line of an answer without its end. Writes into `line`, which has room for one byte more. False, with what is wrong in
- * `why`, if it has not the form of an answer.
+ * Parses line[0, length), a line of an answer without its end. Writes into `line`, which has room for one byte more.
+ * False, with what is wrong in `why`, if it has not the form of an answer.
  */
 bool protocol_parse_answer(char *line, size_t length, struct protocol_answer *answer, char *why, size_t why_size);
 
 /*
- * Judges the words of a well-formed answer to an operation other than hello: their number, their values, and whether data is announced, of
- * `data_length` bytes for a read. Fills numbers[0..1] with the values. False, with what is wrong in `why`, if it does not answer this operation.
+ * Judges the words of a well-formed answer to an operation other than hello: their number, their values, and whether
+ * data is announced, of `data_length` bytes for a read. Fills numbers[0..1] with the values. False, with what is wrong
+ * in `why`, if it does not answer this operation.
  */
 bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_operation operation,
                            uint64_t data_length, uint64_t numbers[2], char *why, size_t why_size);

@@ -9,17 +9,13 @@ import errno
 import sys
 import threading
 
+sys.dont_write_bytecode = True
 import addcow
 
 PROTOCOL = 1
 CONCURRENCY = 16
-ABILITIES = [
-    "layouts=r20,r9",
-    "operations=write,zero,discard,map,flush,resize,stream,commit,create",
-    "granularity=1",
-    f"concurrency={CONCURRENCY}",
-    "level=durable",
-]
+ABILITIES = ["layouts=r20,r9", "operations=write,zero,discard,map,flush,resize,stream,commit,create", "granularity=1",
+             f"concurrency={CONCURRENCY}", "level=durable", "lacks="]
 
 
 class Adapter:

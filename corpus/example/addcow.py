@@ -1,8 +1,9 @@
 """A whole implementation of add-cow, written from spec/add-cow.md alone and in the most naive way.
 
-It is here as an example of what the gate can drive, and as a third opinion on what the specification means. It is made to be read
-beside the specification: each rule stands with its clause. It is not made to be fast. One lock serialises all requests of a disk, the bitmap is a
-bytearray, and its changes are written by flush. Python 3.9 or later on Linux, standard library only.
+It is here as an example of what the gate can drive, and as a third opinion on what the specification means. It is
+made to be read beside the specification: each rule stands with its clause. It is not made to be fast. One lock
+serialises all requests of a disk, the bitmap is a bytearray, and its changes are written by flush. Python 3.9 or later
+on Linux, standard library only.
 """
 
 import errno
@@ -204,7 +205,7 @@ def identity(fd):
 
 class Disk:
     def __init__(self, path, writable, above=()):
-        """`above` holds the identities of all files of the disks that this one is a backing file of, one list a disk."""
+        """`above`: the identities of the files of each disk that this one is below."""
         self.path, self.writable, self.above = path, writable, above
         self.lock = threading.RLock()
         self.metadata = self.image = self.backing = None
@@ -376,7 +377,7 @@ class Disk:
             return status, min(k * self.header.cluster, end) - offset
 
     def skip_alike(self, k, status):
-        """Passes over clusters of this status, a piece of the bitmap at a time: some one that is left to be looked at."""
+        """Passes over clusters of this status, a piece of the bitmap at a time, as far as that goes."""
         piece = (b"\xff" if status else b"\0") * 512
         while k % 8 == 0 and self.bitmap.startswith(piece, k // 8) and k + 8 * 512 <= self.clusters():
             k += 8 * 512

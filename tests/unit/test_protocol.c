@@ -1,9 +1,9 @@
 /*
- * Tests of the protocol of adapters: what its lines may say, and that no child process, whatever it does, makes the adapter `exec:` hang, leak, crash or
- * call an ordinary failure what is none. SEC-02 for the harness itself.
+ * Tests of the protocol of adapters: what its lines may say, and that no child process, whatever it does, makes the
+ * adapter `exec:` hang, leak, crash or call an ordinary failure what is none. SEC-02 for the harness itself.
  *
- * The children are shell scripts. They answer tags that are known beforehand: hello is 0, open 1, the size that the adapter asks for by itself 2,
- * and the request under test 3.
+ * The children are shell scripts. They answer tags that are known beforehand: hello is 0, open 1, the size that the
+ * adapter asks for by itself 2, and the request under test 3.
  */
 #include "adapter_exec.h"
 #include "report.h"
@@ -25,7 +25,7 @@
 
 #define ABILITIES(concurrency)                                                                                         \
     "layouts=r20,r9 operations=write,zero,discard,map,flush,resize,stream,commit,create granularity=1 "                \
-    "concurrency=" concurrency " level=durable"
+    "concurrency=" concurrency " level=durable lacks="
 #define HELLO "read line; echo '0 ok 1 " ABILITIES("4") "'; "
 #define OPEN HELLO "read line; head -c 5 >/dev/null; echo '1 ok'; read line; echo '2 ok 1048576'; "
 #define PATH "/disk"
@@ -188,15 +188,16 @@ static void hellos(void **state)
         "0 ok 1 " ABILITIES("1") " level=durable",
         "0 ok 1 " ABILITIES("1") " color=red",
         "0 ok 1 " ABILITIES("1") " level",
-        "0 ok 1 layouts= operations= granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20, operations= granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20,r20 operations= granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r21 operations= granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20 operations=read granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20 operations=write,,zero granularity=1 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20 operations= granularity=2 concurrency=1 level=reader",
-        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=master",
-        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1",
+        "0 ok 1 layouts= operations= granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20, operations= granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20,r20 operations= granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r21 operations= granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20 operations=read granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20 operations=write,,zero granularity=1 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20 operations= granularity=2 concurrency=1 level=reader lacks=",
+        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=master lacks=",
+        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader",
+        "0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks=beauty",
     };
     struct protocol_abilities abilities;
     (void)state;
@@ -208,10 +209,12 @@ static void hellos(void **state)
     assert_int_equal(hello("0 ok 2 whatever", &abilities), PROTOCOL_OTHER_VERSION);
     assert_int_equal(hello("0 error unsupported", &abilities), PROTOCOL_OTHER_VERSION);
     assert_int_equal(
-        hello("0 ok 1 level=writer concurrency=64 granularity=512 operations=map,write layouts=r9", &abilities),
+        hello("0 ok 1 level=writer concurrency=64 granularity=512 operations=map,write layouts=r9 lacks=locks,cut",
+              &abilities),
         PROTOCOL_WELCOME);
     assert_true(abilities.r9 && !abilities.r20 && abilities.granularity == 512 && abilities.concurrency == 64);
     assert_int_equal(abilities.level, PROTOCOL_WRITER);
+    assert_int_equal(abilities.lacks, 1 << PROTOCOL_LOCKS | 1 << PROTOCOL_CUT);
     assert_int_equal(abilities.operations, 0x1f | 1 << PROTOCOL_WRITE | 1 << PROTOCOL_MAP);
 }
 
@@ -394,7 +397,8 @@ static void undeclared_operations(void **state)
     unsigned descriptors = count_descriptors();
     (void)state;
     struct adapter *adapter = adapter_make_exec(
-        "read l; echo 0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader; read l", NULL, LONG);
+        "read l; echo 0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks=; read l", NULL,
+        LONG);
     char why[2048];
     assert_null(adapter->ops->create);
     assert_int_equal(adapter->ops->write(adapter, 0, 1, "", NULL), ADDCOW_UNSUPPORTED);
@@ -447,7 +451,8 @@ static void ask_at_once(struct adapter *adapter, struct zero_request requests[4]
     }
 }
 
-/* All four are in flight before the first is answered, the answers come in the opposite order, and each finds its request. */
+/* All four are in flight before the first is answered, the answers come in the opposite order, and each finds its
+ * request. */
 static void answers_out_of_order(void **state)
 {
     unsigned descriptors = count_descriptors();
