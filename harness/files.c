@@ -31,6 +31,25 @@ bool files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster)
     return disk->allocation != TRACE_NONE_ALLOCATED;
 }
 
+/* Whether the block at `offset` of the backing contents is a hole. */
+static bool is_hole(const struct trace_disk *disk, uint64_t offset)
+{
+    return disk->seed % 2 == 1 && random_hash(~((uint64_t)disk->seed << 40 | offset / TRACE_BLOCK)) % 3 == 0;
+}
+
+void files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length)
+{
+    while (length > 0) {
+        uint64_t left = TRACE_BLOCK - offset % TRACE_BLOCK;
+        uint64_t part = length < left ? length : left;
+        struct stamp stamp = {is_hole(disk, offset) ? STAMP_ZERO : STAMP_BACKING, disk->seed};
+        stamp_fill(stamp, offset, buffer, part);
+        offset += part;
+        buffer += part;
+        length -= part;
+    }
+}
+
 /* Whether level `level` (1 is the top) of the chain has its cluster at `offset` allocated. */
 static bool chain_allocated(const struct trace_disk *disk, unsigned level, uint64_t offset)
 {
@@ -132,17 +151,17 @@ static void make_disk(const struct trace_disk *disk, struct files *files)
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, disk->size);
 }
 
-/*
- * Fills the image of one level, or the raw file below all: what shows with the backing stamp, all else with a hidden
- * one.
- */
+/* Fills the image of one level, or the raw file below all: backing contents where they show, else a hidden stamp. */
 static void fill_level(const struct trace_disk *disk, unsigned level, struct files_file *file)
 {
     for (uint64_t offset = 0; offset < file->length; offset += CHAIN_CLUSTER) {
         uint64_t left = file->length - offset;
-        bool visible = chain_visible_level(disk, offset) == level;
-        struct stamp stamp = {visible ? STAMP_BACKING : STAMP_HIDDEN, visible ? disk->seed : level};
-        stamp_fill(stamp, offset, file->bytes + offset, left < CHAIN_CLUSTER ? left : CHAIN_CLUSTER);
+        uint64_t part = left < CHAIN_CLUSTER ? left : CHAIN_CLUSTER;
+        if (chain_visible_level(disk, offset) == level) {
+            files_fill_backing(disk, offset, file->bytes + offset, part);
+        } else {
+            stamp_fill((struct stamp){STAMP_HIDDEN, level}, offset, file->bytes + offset, part);
+        }
     }
 }
 
@@ -202,18 +221,50 @@ static void join(char path[PATH_BYTES], const char *directory, const char *name)
     }
 }
 
+static bool is_zero(const uint8_t *bytes, uint64_t length)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+}
+
+/* Where the run of data, or of blocks of zeros, that begins at `begin` ends; *data says which it is. */
+static uint64_t find_stretch(const uint8_t *bytes, uint64_t length, uint64_t begin, bool *data)
+{
+    uint64_t end = begin;
+    while (end < length) {
+        uint64_t part = length - end < TRACE_BLOCK ? length - end : TRACE_BLOCK;
+        bool here = !is_zero(bytes + end, part);
+        if (end > begin && here != *data) {
+            break;
+        }
+        *data = here;
+        end += part;
+    }
+    return end;
+}
+
+static bool write_all(int descriptor, const uint8_t *bytes, uint64_t begin, uint64_t end)
+{
+    while (begin < end) {
+        ssize_t count = pwrite(descriptor, bytes + begin, end - begin, (off_t)begin);
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+        begin += count < 0 ? 0 : (uint64_t)count;
+    }
+    return true;
+}
+
 static void store(const char *path, const uint8_t *bytes, uint64_t length)
 {
     int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    uint64_t done = 0;
-    while (descriptor >= 0 && done < length) {
-        ssize_t count = write(descriptor, bytes + done, length - done);
-        if (count < 0 && errno != EINTR) {
-            break;
-        }
-        done += count < 0 ? 0 : (uint64_t)count;
+    bool stored = descriptor >= 0 && ftruncate(descriptor, (off_t)length) == 0;
+    for (uint64_t begin = 0; stored && begin < length;) {
+        bool data = false;
+        uint64_t end = find_stretch(bytes, length, begin, &data);
+        stored = !data || write_all(descriptor, bytes, begin, end);
+        begin = end;
     }
-    if (descriptor < 0 || done < length || close(descriptor) != 0) {
+    if (!stored || close(descriptor) != 0) {
         report_fatal("%s: cannot be written: %s", path, strerror(errno));
     }
 }

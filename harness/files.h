@@ -35,6 +35,9 @@ struct files {
 /* Whether cluster `cluster` of the disk is allocated before the first operation. */
 bool files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster);
 
+/* Fills buffer[0, length) with the disk's backing contents at [offset, offset + length), as if they had no end. */
+void files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length);
+
 /* The header of the disk itself before the first operation. Its names are FILES_IMAGE and the backing file's. */
 struct addcow_header files_header(const struct trace_disk *disk);
 
@@ -45,7 +48,7 @@ void files_encode_header(const struct trace_disk *disk, const struct addcow_head
 void files_make(const struct trace_disk *disk, struct files *files);
 void files_free(struct files *files);
 
-/* Writes the files into a directory, in place of files of these names. */
+/* Writes the files into a directory, in place of files of these names. Blocks of zeros become holes. */
 void files_store(const struct files *files, const char *directory);
 
 /* Removes the files of any trace, and the directory. */

@@ -238,7 +238,7 @@ static struct addcow_storage *make_storage(uint64_t seed)
         .seed = seed,
         .pause = pauses[random_below(&random, 4)],
         .short_transfers = random_once_in(&random, 3),
-        .refuse_punch = random_once_in(&random, 3),
+        .refuse_holes = random_once_in(&random, 3),
     };
     return storage_sector_make(&options);
 }

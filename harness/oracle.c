@@ -46,7 +46,7 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
         .metadata_length = addcow_file_length(&header, disk->size),
     };
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, oracle->disk.image, disk->size);
-    stamp_fill((struct stamp){STAMP_BACKING, disk->seed}, 0, oracle->disk.backing, disk->backing_size);
+    files_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
     for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
         if (files_cluster_is_allocated(disk, k)) {
             oracle->disk.bitmap[k / 8] = (uint8_t)(oracle->disk.bitmap[k / 8] | 1u << k % 8);

@@ -155,11 +155,16 @@ static ssize_t sector_pwrite(struct addcow_file *file, const void *buffer, size_
     return transfer(sector_file(file), write_step, true, (uint8_t *)(uintptr_t)buffer, size, offset);
 }
 
+static bool refuses(struct choices *choices)
+{
+    return choices->options->refuse_holes && random_once_in(&choices->random, 2);
+}
+
 static int sector_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
     struct sector_file *self = sector_file(file);
     struct choices choices = choose(self->storage);
-    if (self->storage->options.refuse_punch && random_once_in(&choices.random, 2)) {
+    if (refuses(&choices)) {
         return -EOPNOTSUPP;
     }
     int result = 0;
@@ -202,6 +207,16 @@ static int sector_identity(struct addcow_file *file, struct addcow_identity *ide
     return sector_file(file)->below->ops->identity(sector_file(file)->below, identity);
 }
 
+static int sector_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
+{
+    struct choices choices = choose(sector_file(file)->storage);
+    struct addcow_file *below = sector_file(file)->below;
+    if (below->ops->next_data == NULL || refuses(&choices)) {
+        return -EOPNOTSUPP;
+    }
+    return below->ops->next_data(below, offset, data);
+}
+
 static int sector_close(struct addcow_file *file)
 {
     struct addcow_file *below = sector_file(file)->below;
@@ -221,6 +236,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
         .punch = sector_punch,
         .lock = sector_lock,
         .identity = sector_identity,
+        .next_data = sector_next_data,
         .close = sector_close,
     };
     struct addcow_file *below;

@@ -3,7 +3,7 @@
  *
  * A read or write of one sector of a file is atomic; one of several sectors is a series of steps between which others
  * come in. Transfers are split at random, now and then with a pause between two steps, and if asked for, end short,
- * are interrupted, and punching is refused at random. What lies below is POSIX files.
+ * are interrupted, and whatever has to do with holes is refused at random. What lies below is POSIX files.
  */
 #ifndef HARNESS_STORAGE_SECTOR_H
 #define HARNESS_STORAGE_SECTOR_H
@@ -17,7 +17,7 @@ struct storage_sector_options {
     uint64_t seed;        /* of the choices below; threads draw from sequences of their own */
     unsigned pause;       /* a pause once in so many steps; 0: never */
     bool short_transfers; /* transfers end short or with -EINTR now and then (ERR-04) */
-    bool refuse_punch;    /* punch answers -EOPNOTSUPP now and then */
+    bool refuse_holes;    /* punch and next_data answer -EOPNOTSUPP now and then */
 };
 
 /* Makes such a storage; the caller frees it with storage_sector_free, when no file of it is open. */

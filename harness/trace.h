@@ -23,6 +23,7 @@
 #define TRACE_CHAIN_MAX 3u                  /* add-cow files below the disk itself */
 #define TRACE_SIZE_MAX ((uint64_t)64 << 20) /* bytes of disk or backing file that a trace may have or resize to */
 #define TRACE_SEED_MAX 0xFFFFu
+#define TRACE_BLOCK 4096u
 #define TRACE_NEAR_MAX 0xFFFFFFFFu /* see struct trace_operation */
 #define TRACE_FAR_MIN 0xFFFFFFFF00000000u
 
@@ -53,7 +54,7 @@ enum trace_allocation {
 /*
  * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so
  * that a byte that must not show is recognised when it does. Its backing contents are the stamp {STAMP_BACKING,
- * seed}.
+ * seed}; but if the seed is odd, about a third of their blocks of TRACE_BLOCK bytes are holes, and zero.
  */
 struct trace_disk {
     uint32_t layout;         /* enum addcow_layout */
