@@ -1,0 +1,490 @@
+/*
+ * The crash judge.
+ *
+ * Operations that change contents are kept as fragments: a range that each of them covers whole or not at all, within one sector. A fragment may
+ * have the content of any operation that had begun, unless another one that followed it entirely was durable; and its content at the start unless any
+ * was. A resize is always alone, so it is judged by the sizes and contents that the disk had one after the other.
+ */
+#include "crash.h"
+
+#include "files.h"
+#include "report.h"
+#include "sched/sched.h"
+#include "sim_disk.h"
+#include "stamp.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEVER UINT64_MAX
+
+/* The contents of the disk before or after an operation. */
+struct state {
+    uint8_t *bytes; /* owned */
+    uint64_t size;
+};
+
+struct crash_judge {
+    const struct trace *trace;
+    struct state start;
+    struct sim *crashed;
+    struct adapter *adapter; /* over `crashed` */
+    bool resizes;
+    const char *backing_name;
+    uint64_t header_size;
+};
+
+static bool changes_size(const struct trace *trace)
+{
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == TRACE_RESIZE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *crash_problem(const struct trace *trace)
+{
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        if (changes_size(trace) && trace_phase_is_concurrent(trace, begin, trace_phase_end(trace, begin))) {
+            return "a resize in a trace of several threads";
+        }
+    }
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == TRACE_REOPEN) {
+            return "reopen";
+        }
+    }
+    return trace->disk.chain > 0 ? "a chain" : NULL;
+}
+
+static struct state read_state(const struct sim *sim)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        report_fatal("the disk of a crash judge: %s", problem);
+    }
+    struct state state = {.bytes = report_allocate(disk.size, 1), .size = disk.size};
+    addcow_ref_read(&disk, 0, disk.size, state.bytes);
+    return state;
+}
+
+struct crash_judge *crash_make(const struct trace *trace)
+{
+    struct crash_judge *judge = report_allocate(1, sizeof *judge);
+    struct sim *sim = sim_make();
+    assert(crash_problem(trace) == NULL);
+    sim_disk_lay(sim, &trace->disk);
+    judge->trace = trace;
+    judge->start = read_state(sim);
+    sim_free(sim);
+    judge->crashed = sim_make();
+    judge->adapter = sched_adapter_make_fast(sim_storage(judge->crashed));
+    judge->resizes = changes_size(trace);
+    judge->header_size = files_header(&trace->disk).header_size;
+    return judge;
+}
+
+void crash_free(struct crash_judge *judge)
+{
+    judge->adapter->ops->destroy(judge->adapter);
+    sim_free(judge->crashed);
+    free(judge->start.bytes);
+    free(judge);
+}
+
+/* ---- What is there ---- */
+
+static bool refused(FILE *out, const char *what, enum addcow_class code, const struct addcow_error *error)
+{
+    if (code != ADDCOW_OK) {
+        fprintf(out, "after a crash %s gives %s: %s (DUR-11)\n", what, addcow_class_name(code), error->message);
+    }
+    return code != ADDCOW_OK;
+}
+
+/* Opens the crashed disk with both engines and reads it. The caller frees got->bytes if this succeeds. */
+static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    struct addcow_error error;
+    const struct adapter_ops *ops = judge->adapter->ops;
+    if (!sim_disk_open(judge->crashed, &disk, problem, sizeof problem)) {
+        fprintf(out, "after a crash the reference engine refuses the disk: %s (DUR-11)\n", problem);
+        return false;
+    }
+    if (refused(out, "open", ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
+        return false;
+    }
+    *got = (struct state){.size = disk.size, .bytes = report_allocate(2, disk.size)};
+    bool same = ops->size(judge->adapter) == disk.size;
+    enum addcow_class code = same ? ops->read(judge->adapter, 0, disk.size, got->bytes, &error) : ADDCOW_OK;
+    bool fine = !refused(out, "read", code, &error);
+    fine = !refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
+    addcow_ref_read(&disk, 0, disk.size, got->bytes + disk.size);
+    if (fine && (!same || memcmp(got->bytes, got->bytes + disk.size, disk.size) != 0)) {
+        fputs("after a crash the two engines read different disks\n", out);
+        fine = false;
+    }
+    if (!fine) {
+        free(got->bytes);
+    }
+    return fine;
+}
+
+/* ---- What may be there ---- */
+
+/* Whether the change number `index` was durable at the crash: a flush followed it, or the close did, and has returned. */
+static bool is_durable(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
+{
+    for (uint32_t i = 0; i <= judge->trace->count; i++) {
+        bool is_flush = i == judge->trace->count || judge->trace->operations[i].kind == TRACE_FLUSH;
+        if (is_flush && spans[i].end <= moment && spans[i].status == ADDCOW_OK &&
+            spans[index].returned < spans[i].invoked) {
+            return spans[index].status == ADDCOW_OK;
+        }
+    }
+    return false;
+}
+
+static bool covers(const struct trace_operation *operation, uint64_t begin, uint64_t end)
+{
+    return trace_kind_changes(operation->kind) && operation->offset <= begin &&
+           end - operation->offset <= operation->length;
+}
+
+/* What an operation writes at an offset; the start's content for the operation number trace->count. */
+static void fill(const struct crash_judge *judge, uint32_t index, uint64_t begin, uint64_t end, uint8_t *bytes)
+{
+    if (index == judge->trace->count) {
+        memcpy(bytes, judge->start.bytes + begin, end - begin);
+    } else if (judge->trace->operations[index].kind == TRACE_WRITE) {
+        stamp_fill((struct stamp){STAMP_WRITE, index}, begin, bytes, end - begin);
+    } else {
+        memset(bytes, 0, end - begin);
+    }
+}
+
+/* Whether a durable change of [begin, end) followed operation `index`, or the start, entirely. */
+static bool is_overwritten(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index,
+                           uint64_t begin, uint64_t end, uint64_t moment)
+{
+    uint64_t returned = index == judge->trace->count ? 0 : spans[index].returned;
+    for (uint32_t i = 0; i < judge->trace->count; i++) {
+        if (covers(&judge->trace->operations[i], begin, end) && returned < spans[i].invoked &&
+            is_durable(judge, spans, i, moment)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_allowed(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, uint64_t begin,
+                       uint64_t end, const uint8_t *got)
+{
+    uint8_t expected[SIM_SECTOR];
+    for (uint32_t i = 0; i <= judge->trace->count; i++) {
+        bool is_start = i == judge->trace->count;
+        if (!is_start && (!covers(&judge->trace->operations[i], begin, end) || spans[i].begin > moment ||
+                          spans[i].status == ADDCOW_RANGE)) {
+            continue;
+        }
+        fill(judge, i, begin, end, expected);
+        if (memcmp(expected, got, end - begin) == 0 && !is_overwritten(judge, spans, i, begin, end, moment)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The end of the fragment that begins at `begin`. */
+static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t size)
+{
+    uint64_t end = (begin / SIM_SECTOR + 1) * SIM_SECTOR;
+    end = end < size ? end : size;
+    for (uint32_t i = 0; i < trace->count; i++) {
+        const struct trace_operation *operation = &trace->operations[i];
+        uint64_t limit = operation->offset + operation->length;
+        if (trace_kind_changes(operation->kind)) {
+            end = operation->offset > begin && operation->offset < end ? operation->offset : end;
+            end = limit > begin && limit < end ? limit : end;
+        }
+    }
+    return end;
+}
+
+static void print_fragment(const struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
+{
+    fprintf(out,
+            "after a crash bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither durable nor written later (%s)\n",
+            begin, end, "DUR-01, DUR-02");
+    (void)judge;
+    stamp_print_writers(out, begin, got, end - begin);
+}
+
+static bool judge_fragments(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+                            const struct state *got, FILE *out)
+{
+    if (got->size != judge->start.size) {
+        fprintf(out, "after a crash the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01)\n", got->size,
+                judge->start.size);
+        return false;
+    }
+    for (uint64_t begin = 0, end; begin < got->size; begin = end) {
+        end = fragment_end(judge->trace, begin, got->size);
+        if (!is_allowed(judge, spans, moment, begin, end, got->bytes + begin)) {
+            print_fragment(judge, begin, end, got->bytes + begin, out);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- The same for a disk that changes its size, one operation after the other ---- */
+
+static void do_on_state(const struct crash_judge *judge, uint32_t index, struct state *state)
+{
+    const struct trace_operation *operation = &judge->trace->operations[index];
+    if (operation->kind == TRACE_RESIZE) {
+        uint64_t size = operation->offset;
+        if (size > state->size) {
+            memset(state->bytes + state->size, 0, size - state->size);
+        }
+        state->size = size;
+    } else if (trace_kind_changes(operation->kind)) {
+        fill(judge, index, operation->offset, operation->offset + operation->length, state->bytes + operation->offset);
+    }
+}
+
+/* Notes, for each sector of the disk that was found, and for its size, whether this state has it. */
+static void compare_state(const struct state *state, const struct state *got, bool *sectors, bool *size)
+{
+    *size = *size || state->size == got->size;
+    for (uint64_t begin = 0; begin < got->size; begin += SIM_SECTOR) {
+        uint64_t left = got->size - begin;
+        uint64_t count = left < SIM_SECTOR ? left : SIM_SECTOR;
+        sectors[begin / SIM_SECTOR] =
+            sectors[begin / SIM_SECTOR] ||
+            (begin + count <= state->size && memcmp(state->bytes + begin, got->bytes + begin, count) == 0);
+    }
+}
+
+static bool judge_states(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+                         const struct state *got, FILE *out)
+{
+    uint64_t capacity = trace_capacity(judge->trace);
+    struct state state = {.bytes = report_allocate(capacity, 1), .size = judge->start.size};
+    bool *sectors = report_allocate(got->size / SIM_SECTOR + 1, sizeof *sectors);
+    bool size = false;
+    memcpy(state.bytes, judge->start.bytes, state.size);
+    for (uint32_t i = 0;; i++) {
+        /* The state before operation i: it is possible unless a flush came after operation i. */
+        if (i == judge->trace->count || !is_durable(judge, spans, i, moment)) {
+            compare_state(&state, got, sectors, &size);
+        }
+        if (i == judge->trace->count || spans[i].begin > moment) {
+            break;
+        }
+        if (spans[i].status == ADDCOW_OK || spans[i].end > moment) {
+            do_on_state(judge, i, &state);
+        }
+    }
+    bool fine = size;
+    if (!size) {
+        fprintf(out, "after a crash the disk has %" PRIu64 " bytes: neither the old size nor the new one (DUR-11)\n",
+                got->size);
+    }
+    for (uint64_t begin = 0; fine && begin < got->size; begin += SIM_SECTOR) {
+        fine = sectors[begin / SIM_SECTOR];
+        if (!fine) {
+            uint64_t left = got->size - begin;
+            print_fragment(judge, begin, begin + (left < SIM_SECTOR ? left : SIM_SECTOR), got->bytes + begin, out);
+        }
+    }
+    free(sectors);
+    free(state.bytes);
+    return fine;
+}
+
+/* ---- A crash ---- */
+
+/* Judges what is in judge->crashed; *got, which the caller frees, is what it reads as, if this succeeds. */
+static bool judge_crashed(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, struct state *got,
+                          FILE *out)
+{
+    if (!reopen(judge, got, out)) {
+        return false;
+    }
+    bool fine =
+        judge->resizes ? judge_states(judge, spans, moment, got, out) : judge_fragments(judge, spans, moment, got, out);
+    if (!fine) {
+        free(got->bytes);
+    }
+    return fine;
+}
+
+static void crash(struct crash_judge *judge, const struct sim *from, uint64_t moment, struct choices *choices)
+{
+    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    struct sim_crash_options options = {
+        .uniform = data_files, .torn_name = FILES_METADATA, .torn_from = judge->header_size};
+    sim_crash(from, moment, &options, choices, judge->crashed);
+}
+
+bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
+                 struct choices *choices, FILE *out)
+{
+    struct state got;
+    crash(judge, from, moment, choices);
+    bool fine = judge_crashed(judge, spans, moment, &got, out);
+    if (fine) {
+        free(got.bytes);
+    } else {
+        fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
+    }
+    return fine;
+}
+
+/* ---- Every crash of a sequence ---- */
+
+/* What is used after a first crash: the boundary of two clusters is written, flushed, and written again. */
+static void make_second_trace(const struct trace_disk *disk, uint64_t size, struct trace *trace)
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    uint64_t length = size < cluster + 1024 ? size : cluster + 1024;
+    trace->disk = *disk;
+    trace->threads = 1;
+    trace->count = 0;
+    trace_add(trace, 0, TRACE_WRITE, length / 2, length - length / 2);
+    trace_add(trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
+}
+
+static enum addcow_class perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
+                                 struct addcow_error *error)
+{
+    const struct adapter_ops *ops = adapter->ops;
+    uint8_t *buffer;
+    enum addcow_class code;
+    switch (operation->kind) {
+    case TRACE_WRITE:
+        buffer = report_allocate(operation->length, 1);
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, buffer, operation->length);
+        code = ops->write(adapter, operation->offset, operation->length, buffer, error);
+        free(buffer);
+        return code;
+    case TRACE_ZERO:
+        return ops->zero(adapter, operation->offset, operation->length, error);
+    case TRACE_DISCARD:
+        return ops->discard(adapter, operation->offset, operation->length, error);
+    case TRACE_FLUSH:
+        return ops->flush(adapter, error);
+    case TRACE_RESIZE:
+        return ops->resize(adapter, operation->offset, error);
+    case TRACE_STREAM:
+        return ops->stream(adapter, error);
+    case TRACE_COMMIT:
+        return ops->commit(adapter, error);
+    default:
+        return ADDCOW_OK;
+    }
+}
+
+/* Opens the disk in `sim`, does a sequence, and closes; fills the spans. False if it cannot be opened. */
+static bool do_sequence(struct sim *sim, const struct trace *trace, struct crash_span *spans, FILE *out)
+{
+    struct addcow_error error;
+    struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
+    bool opened = !refused(out, "open for writing",
+                           adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
+    for (uint32_t i = 0; opened && i <= trace->count; i++) {
+        spans[i] = (struct crash_span){.begin = sim_moment(sim), .invoked = 2 * i + 1, .returned = 2 * i + 2};
+        spans[i].status = i == trace->count ? adapter->ops->close(adapter, &error)
+                                            : perform(adapter, &trace->operations[i], i, &error);
+        spans[i].end = sim_moment(sim);
+    }
+    adapter->ops->destroy(adapter);
+    return opened;
+}
+
+static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                              bool second, struct crash_counts *counts, FILE *out);
+
+/* Uses the disk in `judge`->crashed, which reads as *start, and crashes it again. */
+static bool judge_second(const struct crash_judge *judge, const struct state *start, struct crash_counts *counts,
+                         FILE *out)
+{
+    static struct trace trace;
+    struct crash_span spans[8];
+    struct sim *sim = judge->crashed;
+    make_second_trace(&judge->trace->disk, start->size, &trace);
+    struct crash_judge again = {
+        .trace = &trace, .start = *start, .crashed = sim_make(), .header_size = judge->header_size};
+    again.adapter = sched_adapter_make_fast(sim_storage(again.crashed));
+    sim_keep(sim);
+    struct crash_counts inner = {0};
+    bool fine = do_sequence(sim, &trace, spans, out) && judge_every_crash(&again, sim, spans, false, &inner, out);
+    if (!fine) {
+        fputs("  (that was a second crash, after the first one; before it the disk was used: write, flush, write)\n",
+              out);
+    }
+    counts->second_states += inner.states;
+    again.adapter->ops->destroy(again.adapter);
+    sim_free(again.crashed);
+    return fine;
+}
+
+static bool judge_moment(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                         uint64_t moment, bool second, struct crash_counts *counts, FILE *out)
+{
+    struct choices choices = {0};
+    bool fine = true;
+    counts->moments++;
+    do {
+        struct state got;
+        choices.count = 0;
+        crash(judge, from, moment, &choices);
+        counts->states++;
+        fine = judge_crashed(judge, spans, moment, &got, out);
+        if (fine) {
+            fine = !second || judge_second(judge, &got, counts, out);
+            free(got.bytes);
+        }
+    } while (fine && choices_next(&choices));
+    if (!fine) {
+        fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
+    }
+    return fine;
+}
+
+static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                              bool second, struct crash_counts *counts, FILE *out)
+{
+    uint64_t end = sim_moment(from);
+    for (uint64_t moment = 0; moment <= end; moment++) {
+        if ((moment == end || sim_is_barrier(from, moment)) &&
+            !judge_moment(judge, from, spans, moment, second, counts, out)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool crash_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out)
+{
+    struct crash_span *spans = report_allocate(trace->count + 1, sizeof *spans);
+    struct crash_judge *judge = crash_make(trace);
+    struct sim *sim = sim_make();
+    sim_disk_lay(sim, &trace->disk);
+    counts->sequences++;
+    bool fine = do_sequence(sim, trace, spans, out) && judge_every_crash(judge, sim, spans, second, counts, out);
+    sim_free(sim);
+    crash_free(judge);
+    free(spans);
+    return fine;
+}

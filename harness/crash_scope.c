@@ -1,0 +1,206 @@
+/*
+ * Crashes in small scopes: every sequence of operations from an alphabet, and creating a disk.
+ */
+#include "crash.h"
+
+#include "files.h"
+#include "report.h"
+#include "sched/sched.h"
+#include "sim_disk.h"
+#include "stamp.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALPHABET_MAX 12u
+
+/* ---- Sequences ---- */
+
+/* For a disk of several clusters: within a cluster, over a boundary, a whole one, the last one; zeros; and all that is done to a whole disk. */
+static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operation list[ALPHABET_MAX])
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    uint32_t count = 0;
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, 512, 512};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster - 700, 1300};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster, cluster};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, disk->size - 300, 300};
+    list[count++] = (struct trace_operation){TRACE_ZERO, 0, cluster + 512, 2 * cluster};
+    list[count++] = (struct trace_operation){TRACE_DISCARD, 0, 0, cluster};
+    list[count++] = (struct trace_operation){TRACE_FLUSH, 0, 0, 0};
+    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, disk->size + cluster + 1000, 0};
+    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, cluster + 1500, 0};
+    list[count++] = (struct trace_operation){TRACE_STREAM, 0, 0, 0};
+    if (disk->has_backing) {
+        list[count++] = (struct trace_operation){TRACE_COMMIT, 0, 0, 0};
+    }
+    return count;
+}
+
+void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
+{
+    struct trace_operation list[ALPHABET_MAX];
+    uint32_t count = make_alphabet(disk, list);
+    for (uint32_t i = 0; i < count; i++) {
+        trace_print_operation(out, &list[i]);
+        fputc('\n', out);
+    }
+}
+
+/* Whether every request of the sequence lies within the disk as it is by then: the refused ones do nothing. */
+static bool is_within(const struct trace *trace)
+{
+    uint64_t size = trace->disk.size;
+    for (uint32_t i = 0; i < trace->count; i++) {
+        const struct trace_operation *operation = &trace->operations[i];
+        if (operation->kind == TRACE_RESIZE) {
+            size = operation->offset;
+        } else if (operation->offset + operation->length > size) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool judge_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out)
+{
+    if (!is_within(trace) || crash_sequence(trace, second, counts, out)) {
+        return true;
+    }
+    trace_print(out, trace);
+    return false;
+}
+
+bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out)
+{
+    static struct trace trace;
+    struct trace_operation alphabet[ALPHABET_MAX];
+    uint32_t letters = make_alphabet(disk, alphabet);
+    for (uint32_t n = 1; n <= length; n++) {
+        uint32_t sequences = 1;
+        for (uint32_t i = 0; i < n; i++) {
+            sequences *= letters;
+        }
+        for (uint32_t number = 0; number < sequences; number++) {
+            trace = (struct trace){.disk = *disk, .threads = 1};
+            for (uint32_t rest = number, i = 0; i < n; i++, rest /= letters) {
+                trace.operations[trace.count++] = alphabet[rest % letters];
+            }
+            if (!judge_sequence(&trace, second, counts, out)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- Creating ---- */
+
+#define SIZE 10000u
+
+struct creation {
+    struct addcow_create_options options;
+    bool replace;
+    uint8_t old[SIZE]; /* what the disk reads as before */
+    uint8_t new[SIZE]; /* and after */
+};
+
+static void prepare(struct sim *sim, struct creation *creation)
+{
+    struct trace_disk disk = {.layout = ADDCOW_R20,
+                              .cluster_bits = 12,
+                              .size = SIZE,
+                              .has_backing = true,
+                              .backing_size = SIZE,
+                              .allocation = TRACE_EVERY_ALLOCATED};
+    struct files files;
+    files_make(&disk, &files);
+    for (unsigned i = 0; i < files.count; i++) {
+        const struct files_file *file = &files.list[i];
+        bool is_metadata = strcmp(file->name, FILES_METADATA) == 0;
+        bool is_image = strcmp(file->name, FILES_IMAGE) == 0;
+        if ((!is_metadata || creation->replace) && (!is_image || !creation->options.make_image)) {
+            sim_put(sim, file->name, file->bytes, file->length);
+        }
+        if (is_image) {
+            memcpy(creation->old, file->bytes, SIZE);
+        }
+    }
+    files_free(&files);
+    sim_keep(sim);
+    memset(creation->new, 0, SIZE);
+    if (creation->options.backing_name != NULL) {
+        stamp_fill((struct stamp){STAMP_BACKING, 0}, 0, creation->new, SIZE);
+    } else if (!creation->options.make_image) {
+        memcpy(creation->new, creation->old, SIZE);
+    }
+}
+
+/* After a crash at `moment` of `end`: the old disk, no disk, or the new one; from the end on the new one. */
+static bool judge_created(const struct creation *creation, struct sim *crashed, bool complete, FILE *out)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    uint64_t length;
+    uint8_t got[SIZE];
+    if (sim_bytes(crashed, FILES_METADATA, &length) == NULL) {
+        if (complete || creation->replace) {
+            fputs("after a crash the disk is gone (CRE-04)\n", out);
+        }
+        return !complete && !creation->replace;
+    }
+    if (!sim_disk_open(crashed, &disk, problem, sizeof problem) || disk.size != SIZE) {
+        fprintf(out, "after a crash in create the disk is refused: %s (CRE-04)\n", problem);
+        return false;
+    }
+    addcow_ref_read(&disk, 0, SIZE, got);
+    bool is_new = memcmp(got, creation->new, SIZE) == 0;
+    bool is_old = creation->replace && memcmp(got, creation->old, SIZE) == 0;
+    if (!is_new && (complete || !is_old)) {
+        fputs("after a crash in create the disk is neither the old nor the new one (CRE-02, CRE-03)\n", out);
+    }
+    return is_new || (!complete && is_old);
+}
+
+bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_counts *counts, FILE *out)
+{
+    struct creation creation = {.replace = replace,
+                                .options = {.layout = ADDCOW_R20,
+                                            .cluster_bits = 12,
+                                            .image_name = FILES_IMAGE,
+                                            .backing_name = has_backing ? FILES_BASE : NULL,
+                                            .backing_format = has_backing ? "raw" : NULL,
+                                            .replace = replace,
+                                            .hide_image_data = true,
+                                            .make_image = make_image,
+                                            .image_size = SIZE}};
+    struct addcow_error error;
+    struct sim *sim = sim_make();
+    struct sim *crashed = sim_make();
+    struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
+    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    struct sim_crash_options options = {.uniform = data_files};
+    prepare(sim, &creation);
+    enum addcow_class code = adapter->ops->create(adapter, FILES_METADATA, &creation.options, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "create gives %s: %s\n", addcow_class_name(code), error.message);
+    }
+    bool fine = code == ADDCOW_OK;
+    counts->sequences++;
+    for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
+        struct choices choices = {0};
+        counts->moments++;
+        do {
+            choices.count = 0;
+            sim_crash(sim, moment, &options, &choices, crashed);
+            counts->states++;
+            fine = judge_created(&creation, crashed, moment == sim_moment(sim), out);
+        } while (fine && choices_next(&choices));
+    }
+    adapter->ops->destroy(adapter);
+    sim_free(crashed);
+    sim_free(sim);
+    return fine;
+}

@@ -1,0 +1,378 @@
+/*
+ * Exploring a trace under the deterministic scheduler.
+ *
+ * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the oracle, which is copied.
+ */
+#include "explore.h"
+
+#include "crash.h"
+#include "files.h"
+#include "random.h"
+#include "report.h"
+#include "run.h"
+#include "sim_disk.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CRASHES 4u /* judged of each run, if any are */
+
+struct explore {
+    const struct trace *trace;
+    struct explore_options options;
+    struct sim *sim;
+    struct adapter *adapter;
+    struct crash_judge *crashes; /* null if there are none */
+    struct random random;
+    struct sched_run scheduled;
+    uint64_t fingerprint;     /* of what the last run answered */
+    struct crash_span *spans; /* of the operations, on the storage's clock */
+};
+
+/* One thread of the concurrent phase. */
+struct worker {
+    struct run *run;
+    struct explore *explore;
+    uint32_t thread;
+    uint32_t begin;
+    uint32_t end;
+};
+
+const char *explore_problem(const struct trace *trace)
+{
+    uint32_t concurrent = 0;
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        concurrent += trace_phase_is_concurrent(trace, begin, end);
+        if (history_problem(trace, begin, end) != NULL) {
+            return history_problem(trace, begin, end);
+        }
+    }
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == TRACE_COMMIT || trace->operations[i].kind == TRACE_REOPEN) {
+            return "commit or reopen";
+        }
+    }
+    return concurrent > 1 ? "a second phase of several threads" : trace->disk.chain > 0 ? "a chain" : NULL;
+}
+
+struct explore *explore_make(const struct trace *trace, const struct explore_options *options)
+{
+    struct explore *explore = report_allocate(1, sizeof *explore);
+    assert(explore_problem(trace) == NULL);
+    explore->trace = trace;
+    explore->options = *options;
+    explore->sim = sim_make();
+    explore->random.state = options->seed;
+    sim_set_split(explore->sim, !options->whole_requests);
+    sim_set_punch_refused(explore->sim, options->refuse_punch);
+    sim_disk_lay(explore->sim, &trace->disk);
+    explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
+    explore->spans = report_allocate(trace->count + 1, sizeof *explore->spans);
+    if (options->crash && crash_problem(trace) == NULL) {
+        explore->crashes = crash_make(trace);
+    }
+    return explore;
+}
+
+void explore_free(struct explore *explore)
+{
+    if (explore->crashes != NULL) {
+        crash_free(explore->crashes);
+    }
+    explore->adapter->ops->destroy(explore->adapter);
+    sim_free(explore->sim);
+    sched_schedule_free(&explore->scheduled.schedule);
+    free(explore->spans);
+    free(explore);
+}
+
+const struct sched_schedule *explore_schedule(const struct explore *explore)
+{
+    return &explore->scheduled.schedule;
+}
+
+/* ---- A run ---- */
+
+static void do_operation(struct explore *explore, struct run *run, uint32_t index)
+{
+    explore->spans[index].begin = sim_moment(explore->sim);
+    run_operation(run, index);
+    explore->spans[index].end = sim_moment(explore->sim);
+    explore->spans[index].invoked = run->records[index].invoked;
+    explore->spans[index].returned = run->records[index].returned;
+    explore->spans[index].status = run->records[index].status;
+}
+
+static void work(void *context)
+{
+    struct worker *worker = context;
+    for (uint32_t i = worker->begin; i < worker->end; i++) {
+        if (worker->run->trace->operations[i].thread == worker->thread) {
+            do_operation(worker->explore, worker->run, i);
+        }
+    }
+}
+
+/* Runs the phase of several threads; false if the strategy has no schedule left. */
+static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
+                           uint32_t end)
+{
+    struct worker workers[SCHED_THREADS_MAX];
+    struct sched_thread threads[SCHED_THREADS_MAX];
+    uint32_t count = run->trace->threads;
+    for (uint32_t t = 0; t < count; t++) {
+        workers[t] = (struct worker){run, explore, t, begin, end};
+        threads[t] = (struct sched_thread){work, &workers[t]};
+    }
+    struct sched_options options = {.step_limit = explore->options.step_limit,
+                                    .fingerprint = explore->options.self_check};
+    return sched_run(strategy, threads, count, &options, &explore->scheduled);
+}
+
+static bool judge_outcome(const struct explore *explore, FILE *out)
+{
+    if (explore->scheduled.outcome == SCHED_DEADLOCK) {
+        fputs("deadlock: no thread can go on (CON-12)\n", out);
+    } else if (explore->scheduled.outcome == SCHED_LIVELOCK) {
+        fprintf(out, "livelock: no end after %" PRIu64 " steps (CON-12)\n", explore->scheduled.steps);
+    }
+    return explore->scheduled.outcome == SCHED_DONE;
+}
+
+static void add_answers(struct explore *explore, const struct run *run)
+{
+    for (uint32_t i = 0; i < run->trace->count; i++) {
+        const struct run_record *record = &run->records[i];
+        uint64_t value = random_hash(record->invoked * 31 + record->returned) ^ (uint64_t)record->status << 32 ^
+                         record->run << 1 ^ record->allocated;
+        for (uint64_t k = 0; record->data != NULL && k + 8 <= run->trace->operations[i].length; k += SIM_SECTOR) {
+            uint64_t word;
+            memcpy(&word, record->data + k, sizeof word);
+            value = random_hash(value ^ word);
+        }
+        explore->fingerprint = random_hash(explore->fingerprint ^ value);
+    }
+}
+
+static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct run *run,
+                                      struct oracle *oracle, struct explore_counts *counts, FILE *out)
+{
+    const struct trace *trace = run->trace;
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        if (trace_phase_is_concurrent(trace, begin, end)) {
+            if (!run_concurrent(explore, strategy, run, begin, end)) {
+                return EXPLORE_OVER;
+            }
+            if (!judge_outcome(explore, out)) {
+                return EXPLORE_FAILED;
+            }
+        } else {
+            for (uint32_t i = begin; i < end; i++) {
+                do_operation(explore, run, i);
+            }
+        }
+        if (begin < end && !history_judge(run, begin, end, oracle, "", &counts->history, out)) {
+            return EXPLORE_FAILED;
+        }
+    }
+    return EXPLORE_OK;
+}
+
+/* The files after the close must be, for the reference engine, the disk that the oracle has. */
+static bool judge_files(const struct explore *explore, const struct oracle *oracle, FILE *out)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    if (!sim_disk_open(explore->sim, &disk, problem, sizeof problem)) {
+        fprintf(out, "after close the reference engine refuses the disk: %s\n", problem);
+        return false;
+    }
+    uint64_t clusters = addcow_cluster_count(oracle->disk.size, oracle->disk.cluster_size);
+    uint64_t size = oracle->disk.size;
+    uint8_t *expected = report_allocate(2, size);
+    uint8_t *got = expected + size;
+    bool same = disk.size == size && disk.all_allocated == oracle->disk.all_allocated;
+    if (same) {
+        addcow_ref_read(&oracle->disk, 0, size, expected);
+        addcow_ref_read(&disk, 0, size, got);
+        same = memcmp(expected, got, size) == 0;
+    }
+    for (uint64_t k = 0; same && k < clusters; k++) {
+        same = ((disk.bitmap[k / 8] ^ oracle->disk.bitmap[k / 8]) >> k % 8 & 1) == 0;
+    }
+    free(expected);
+    if (!same) {
+        fputs("after close the files hold another disk than the one that was written (WR-01, WR-02, DUR-10)\n", out);
+    }
+    return same;
+}
+
+static bool judge_close(struct explore *explore, const struct oracle *oracle, FILE *out)
+{
+    struct addcow_error error;
+    struct crash_span *span = &explore->spans[explore->trace->count];
+    span->begin = sim_moment(explore->sim);
+    enum addcow_class code = explore->adapter->ops->close(explore->adapter, &error);
+    *span = (struct crash_span){span->begin, sim_moment(explore->sim), UINT64_MAX - 1, UINT64_MAX, code};
+    if (code != ADDCOW_OK) {
+        fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_class_name(code), error.message);
+        return false;
+    }
+    if (sim_open_files(explore->sim) != 0) {
+        fprintf(out, "close leaves %" PRIu32 " files open\n", sim_open_files(explore->sim));
+        return false;
+    }
+    return judge_files(explore, oracle, out);
+}
+
+static bool judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out)
+{
+    for (uint32_t i = 0; explore->crashes != NULL && i < CRASHES; i++) {
+        uint64_t moment = random_below(&explore->random, sim_moment(explore->sim) + 1);
+        struct choices choices = {.random = &explore->random};
+        counts->crash_states++;
+        if (!crash_judge(explore->crashes, explore->sim, explore->spans, moment, &choices, out)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum explore_answer run_once(struct explore *explore, struct sched_strategy *strategy,
+                                    struct explore_counts *counts, FILE *out)
+{
+    struct addcow_error error;
+    struct run run;
+    struct oracle oracle;
+    sim_restore(explore->sim);
+    memset(explore->spans, 0xff, (explore->trace->count + 1) * sizeof *explore->spans);
+    enum addcow_class code =
+        explore->adapter->ops->open(explore->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "open gives %s: %s\n", addcow_class_name(code), error.message);
+        return EXPLORE_FAILED;
+    }
+    run_make(&run, explore->trace, explore->adapter, FILES_METADATA, NULL);
+    oracle_make(&explore->trace->disk, run.capacity, &oracle);
+    enum explore_answer answer = run_phases(explore, strategy, &run, &oracle, counts, out);
+    explore->fingerprint = explore->scheduled.fingerprint;
+    add_answers(explore, &run);
+    /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
+    bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
+    if (answer == EXPLORE_OK) {
+        answer =
+            judge_close(explore, &oracle, out) && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
+    } else if (closable) {
+        explore->adapter->ops->close(explore->adapter, NULL);
+    } else {
+        explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
+    }
+    oracle_free(&oracle);
+    run_free(&run);
+    return answer;
+}
+
+/* Runs the last schedule again. */
+static bool repeats(struct explore *explore, struct explore_counts *counts, FILE *out)
+{
+    uint64_t fingerprint = explore->fingerprint;
+    struct sched_schedule schedule = explore->scheduled.schedule;
+    explore->scheduled.schedule = (struct sched_schedule){0};
+    struct sched_strategy *replay = sched_make_replay(&schedule);
+    enum explore_answer answer = run_once(explore, replay, counts, out);
+    free(replay);
+    sched_schedule_free(&schedule);
+    if (answer == EXPLORE_OK && explore->fingerprint != fingerprint) {
+        fputs("the same schedule gives another run the second time\n", out);
+    }
+    return answer == EXPLORE_OK && explore->fingerprint == fingerprint;
+}
+
+enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
+                                FILE *out)
+{
+    enum explore_answer answer = run_once(explore, strategy, counts, out);
+    if (answer == EXPLORE_OK && explore->options.self_check && !repeats(explore, counts, out)) {
+        answer = EXPLORE_FAILED;
+    }
+    if (answer != EXPLORE_OVER) {
+        counts->schedules++;
+        counts->steps += explore->scheduled.steps;
+        counts->preemptions += explore->scheduled.preemptions;
+    }
+    return answer;
+}
+
+/* ---- Small traces ---- */
+
+#define CLUSTER 4096u
+#define CLUSTERS_MAX 4u
+
+static void generate_disk(struct random *random, struct trace_disk *disk)
+{
+    uint64_t cut = random_once_in(random, 3) ? random_below(random, 8) * SIM_SECTOR + random_below(random, 2) * 100 : 0;
+    *disk = (struct trace_disk){
+        .layout = ADDCOW_R20,
+        .cluster_bits = 12,
+        .size = random_between(random, 1, CLUSTERS_MAX) * CLUSTER - cut,
+        .has_backing = !random_once_in(random, 6),
+        .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
+                      : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
+                                                  : TRACE_SOME_ALLOCATED,
+        .unknown_compatible = random_once_in(random, 4),
+        .seed = (uint32_t)random_below(random, TRACE_SEED_MAX),
+    };
+    if (disk->has_backing) {
+        disk->backing_size = random_once_in(random, 2) ? disk->size : random_below(random, disk->size + 2 * CLUSTER);
+    }
+}
+
+/* A range near few places, so that requests meet. */
+static void generate_range(struct random *random, uint64_t size, uint64_t *offset, uint64_t *length)
+{
+    static const uint64_t lengths[] = {SIM_SECTOR, 2 * SIM_SECTOR, 300, CLUSTER, CLUSTER + SIM_SECTOR, 2 * CLUSTER};
+    uint64_t clusters = addcow_cluster_count(size, CLUSTER);
+    *offset = random_below(random, clusters) * CLUSTER + random_below(random, 2) * random_below(random, 8) * SIM_SECTOR;
+    *length = lengths[random_below(random, 6)];
+    if (random_once_in(random, 10)) {
+        *offset += random_below(random, SIM_SECTOR);
+    }
+    *offset = *offset < size ? *offset : size - 1;
+    *length = *length < size - *offset ? *length : size - *offset;
+}
+
+static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
+{
+    if (options->whole_disk && random_once_in(random, 8)) {
+        return random_once_in(random, 2) ? TRACE_RESIZE : TRACE_STREAM;
+    }
+    static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
+                                            TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,
+                                            TRACE_FLUSH, TRACE_DISCARD, TRACE_MAP};
+    return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
+}
+
+void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace)
+{
+    struct random random = {random_hash(seed)};
+    do {
+        trace->threads = options->threads;
+        trace->count = 0;
+        generate_disk(&random, &trace->disk);
+        for (uint32_t i = 0; i < options->operations * options->threads; i++) {
+            enum trace_kind kind = generate_kind(&random, options);
+            uint64_t offset = 0;
+            uint64_t length = 0;
+            generate_range(&random, trace->disk.size, &offset, &length);
+            if (kind == TRACE_RESIZE) {
+                offset = random_between(&random, 1, CLUSTERS_MAX * CLUSTER + SIM_SECTOR);
+            }
+            trace_add(trace, i % options->threads, kind, trace_kind_has_offset(kind) ? offset : 0,
+                      trace_kind_has_length(kind) ? length : 0);
+        }
+    } while (trace_problem(trace) != NULL || explore_problem(trace) != NULL);
+}

@@ -1,0 +1,66 @@
+/*
+ * Exploring: a small trace is run again and again under the deterministic scheduler, on simulated storage, and every run is judged.
+ *
+ * Judged are all answers and contents by history.h, deadlock (CON-12) and livelock, locks and files that are left behind, and that the files
+ * that a close leaves are, for the reference engine, the disk that they must be. Of a trace one phase at most is concurrent: its interleaving is what the
+ * strategy explores.
+ */
+#ifndef HARNESS_EXPLORE_H
+#define HARNESS_EXPLORE_H
+
+#include "history.h"
+#include "sched/sched.h"
+#include "storage_sim.h"
+#include "trace.h"
+
+#include <stdio.h>
+
+struct explore_counts {
+    uint64_t schedules;
+    uint64_t steps;
+    uint64_t preemptions;
+    uint64_t crash_states;
+    struct history_counts history;
+};
+
+struct explore_options {
+    bool self_check;     /* run everything twice, and demand the same */
+    bool crash;          /* judge some crashes of every run too (crash.h) */
+    bool refuse_punch;   /* zeros are written */
+    bool whole_requests; /* transfers are one step each, instead of one a sector */
+    uint64_t step_limit; /* 0: as sched.h */
+    uint64_t seed;       /* of the crashes */
+};
+
+struct explore;
+
+/* Why a trace cannot be explored; null if it can. Static storage. */
+const char *explore_problem(const struct trace *trace);
+
+/* Prepares for a trace without problem, which must live as long. The caller frees. */
+struct explore *explore_make(const struct trace *trace, const struct explore_options *options);
+void explore_free(struct explore *explore);
+
+enum explore_answer {
+    EXPLORE_OK,
+    EXPLORE_FAILED, /* `out` says why; explore_schedule tells how */
+    EXPLORE_OVER,   /* the strategy has no schedule left: nothing was run */
+};
+
+/* One run. */
+enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
+                                FILE *out);
+
+/* The schedule of the last run. */
+const struct sched_schedule *explore_schedule(const struct explore *explore);
+
+struct explore_generate_options {
+    uint32_t threads;    /* 1..SCHED_THREADS_MAX */
+    uint32_t operations; /* of each thread */
+    bool whole_disk;     /* resize, stream and commit too */
+};
+
+/* Makes a small trace that can be explored, from a seed. */
+void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace);
+
+#endif

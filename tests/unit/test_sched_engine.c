@@ -1,0 +1,196 @@
+/*
+ * The production engine under the deterministic scheduler: some small traces exhaustively, many by chance.
+ *
+ * Witnesses CON-01, CON-02, CON-04, CON-05, CON-06, CON-07, CON-09, CON-10, CON-11, CON-12, DUR-01, DUR-02, DUR-05, ERR-03.
+ */
+#include "explore.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static struct trace trace;
+
+static void begin_trace(uint32_t threads, uint64_t size, uint64_t backing_size)
+{
+    trace = (struct trace){
+        .disk = {.layout = ADDCOW_R20,
+                 .cluster_bits = 12,
+                 .size = size,
+                 .has_backing = backing_size > 0,
+                 .backing_size = backing_size},
+        .threads = threads,
+    };
+}
+
+/* Explores the trace with a strategy, for some seconds at most; returns whether the strategy came to its end. */
+static bool explore(struct sched_strategy *strategy, const struct explore_options *options, uint64_t schedules,
+                    struct explore_counts *counts)
+{
+    struct explore *explore = explore_make(&trace, options);
+    enum explore_answer answer = EXPLORE_OK;
+    time_t start = time(NULL);
+    for (uint64_t i = 0; i < schedules && answer == EXPLORE_OK && time(NULL) < start + 4; i++) {
+        answer = explore_run(explore, strategy, counts, stdout);
+    }
+    if (answer == EXPLORE_FAILED) {
+        trace_print(stdout, &trace);
+        sched_schedule_print(stdout, explore_schedule(explore));
+        puts("");
+    }
+    assert_int_not_equal(answer, EXPLORE_FAILED);
+    explore_free(explore);
+    return answer == EXPLORE_OVER;
+}
+
+static void explore_all(const char *name, uint32_t preemptions)
+{
+    struct explore_counts counts = {0};
+    struct explore_options options = {.whole_requests = true};
+    struct sched_strategy *strategy = sched_make_exhaustive(preemptions, true);
+    bool over = explore(strategy, &options, UINT64_MAX, &counts);
+    struct sched_exhaustive_counts exhaustive = sched_exhaustive_counts(strategy);
+    print_message("# %s: %" PRIu64 " schedules, %" PRIu64 " of them redundant, %" PRIu64 " steps: %s\n", name,
+                  exhaustive.schedules, exhaustive.redundant, counts.steps,
+                  exhaustive.complete ? "all there are"
+                  : over              ? "all within the bound"
+                                      : "as many as time allowed");
+    assert_true(counts.schedules > 1);
+    sched_destroy_exhaustive(strategy);
+}
+
+/* CON-04, CON-05, CON-06: two writes to different parts of one unallocated cluster. */
+static void two_writes_to_one_cluster(void **state)
+{
+    (void)state;
+    begin_trace(2, 4096, 4096);
+    trace_add(&trace, 0, TRACE_WRITE, 0, 512);
+    trace_add(&trace, 1, TRACE_WRITE, 1024, 512);
+    explore_all("two writes to one cluster", SCHED_UNBOUNDED);
+}
+
+/* CON-04: a read beside an allocating write sees the backing file or the data. */
+static void a_read_beside_an_allocating_write(void **state)
+{
+    (void)state;
+    begin_trace(2, 8192, 8192);
+    trace_add(&trace, 0, TRACE_WRITE, 3584, 1024);
+    trace_add(&trace, 1, TRACE_READ, 3072, 2048);
+    explore_all("a read beside an allocating write", SCHED_UNBOUNDED);
+}
+
+/* CON-07: bits of one word. */
+static void writes_to_neighbouring_clusters(void **state)
+{
+    (void)state;
+    begin_trace(2, 8192, 8192);
+    trace_add(&trace, 0, TRACE_WRITE, 0, 512);
+    trace_add(&trace, 1, TRACE_WRITE, 4096, 512);
+    explore_all("writes to neighbouring clusters", SCHED_UNBOUNDED);
+}
+
+/* CON-12: requests that meet each other's clusters from both sides. */
+static void crossing_writes(void **state)
+{
+    (void)state;
+    begin_trace(2, 16384, 16384);
+    trace_add(&trace, 0, TRACE_WRITE, 2048, 6144);
+    trace_add(&trace, 1, TRACE_WRITE, 1024, 4096);
+    explore_all("crossing writes", 2);
+}
+
+/* CON-09: a resize beside a write and a read. */
+static void a_resize_beside_requests(void **state)
+{
+    (void)state;
+    begin_trace(2, 8192, 12288);
+    trace_add(&trace, 0, TRACE_RESIZE, 10000, 0);
+    trace_add(&trace, 1, TRACE_WRITE, 7680, 512);
+    explore_all("a resize beside a write", 2);
+}
+
+/* CON-11: a stream beside a write. */
+static void a_stream_beside_a_write(void **state)
+{
+    (void)state;
+    begin_trace(2, 8192, 8192);
+    trace_add(&trace, 0, TRACE_STREAM, 0, 0);
+    trace_add(&trace, 1, TRACE_WRITE, 512, 1024);
+    explore_all("a stream beside a write", 2);
+}
+
+/* DUR-05: joined flushes. */
+static void flushes_beside_a_write(void **state)
+{
+    (void)state;
+    begin_trace(3, 4096, 4096);
+    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 1, TRACE_WRITE, 0, 512);
+    trace_add(&trace, 1, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 2, TRACE_FLUSH, 0, 0);
+    explore_all("flushes beside a write", 1);
+}
+
+static struct sched_strategy *strategy_of(uint64_t seed)
+{
+    return seed % 2 == 0 ? sched_make_random(seed) : sched_make_pct(seed, 1 + (uint32_t)(seed / 2 % 5));
+}
+
+/* Many small traces, a few schedules of each, with crashes. */
+static void random_traces(void **state)
+{
+    (void)state;
+    struct explore_counts counts = {0};
+    clock_t start = clock();
+    uint64_t seed = 0;
+    for (; seed < 400 && (seed < 20 || clock() < start + 5 * CLOCKS_PER_SEC); seed++) {
+        struct explore_generate_options generate = {
+            .threads = 1 + (uint32_t)(seed % 4), .operations = 2 + (uint32_t)(seed % 3), .whole_disk = seed % 5 == 0};
+        struct explore_options options = {.crash = true, .refuse_punch = seed % 3 == 0, .seed = seed};
+        explore_generate(seed, &generate, &trace);
+        struct sched_strategy *strategy = strategy_of(seed);
+        explore(strategy, &options, 25, &counts);
+        free(strategy);
+    }
+    print_message("# %" PRIu64 " traces, %" PRIu64 " schedules, %" PRIu64 " steps, %" PRIu64 " preemptions, %" PRIu64
+                  " crashes\n",
+                  seed, counts.schedules, counts.steps, counts.preemptions, counts.crash_states);
+    assert_true(counts.preemptions > counts.schedules / 4);
+}
+
+/* Every schedule again, step by step: the same answers. */
+static void runs_repeat_exactly(void **state)
+{
+    (void)state;
+    struct explore_counts counts = {0};
+    for (uint64_t seed = 1000; seed < 1030; seed++) {
+        struct explore_generate_options generate = {.threads = 3, .operations = 2, .whole_disk = true};
+        struct explore_options options = {.self_check = true};
+        explore_generate(seed, &generate, &trace);
+        struct sched_strategy *strategy = strategy_of(seed);
+        explore(strategy, &options, 5, &counts);
+        free(strategy);
+    }
+    assert_int_equal(counts.schedules, 150);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_writes_to_one_cluster),
+        cmocka_unit_test(a_read_beside_an_allocating_write),
+        cmocka_unit_test(writes_to_neighbouring_clusters),
+        cmocka_unit_test(crossing_writes),
+        cmocka_unit_test(a_resize_beside_requests),
+        cmocka_unit_test(a_stream_beside_a_write),
+        cmocka_unit_test(flushes_beside_a_write),
+        cmocka_unit_test(random_traces),
+        cmocka_unit_test(runs_repeat_exactly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
