@@ -43,6 +43,15 @@ static enum addcow_class load_last(struct addcow *disk, uint64_t count, struct a
     return count == 0 ? ADDCOW_OK : addcow_bitmap_load(disk, count - 1, count, error);
 }
 
+/* Zeroes the bytes of the bitmap that hold no cluster any more. The last one that does is written by a flush. */
+static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_count, uint64_t new_count)
+{
+    uint64_t used = (new_count + 7) / 8;
+    uint64_t end = (old_count + 7) / 8;
+    return end > used ? addcow_io_zero(&disk->file, end - used, disk->metadata.header.header_size + used, NULL)
+                      : ADDCOW_OK;
+}
+
 /* ---- Growing ---- */
 
 /* Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that durable. */
@@ -113,6 +122,16 @@ static enum addcow_class extend(struct addcow *disk, uint64_t new_size, uint64_t
     return code == ADDCOW_OK ? addcow_io_truncate(&disk->image, new_size, error) : code;
 }
 
+/*
+ * Makes the bitmap what it was before growing failed. What cannot be cleared in the file lies past the end, so that does no harm.
+ */
+static void undo_growing(struct addcow *disk, uint64_t old_count, uint64_t new_count)
+{
+    addcow_bitmap_resize(disk, old_count, NULL);
+    touch_last(disk, old_count);
+    clear_unused_bytes(disk, new_count, old_count);
+}
+
 static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
 {
     uint64_t old_count = cluster_count(disk, old_size);
@@ -131,7 +150,7 @@ static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t n
     touch_last(disk, old_count);
     code = extend(disk, new_size, first, limit, error);
     if (code != ADDCOW_OK) {
-        addcow_bitmap_resize(disk, old_count, NULL);
+        undo_growing(disk, old_count, cluster_count(disk, new_size));
         return code;
     }
     sync_store_release(&disk->size, new_size);
@@ -139,15 +158,6 @@ static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t n
 }
 
 /* ---- Shrinking ---- */
-
-/* Zeroes the bytes of the bitmap that hold no cluster any more. The last one that does is written by a flush. */
-static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_count, uint64_t new_count)
-{
-    uint64_t used = (new_count + 7) / 8;
-    uint64_t end = (old_count + 7) / 8;
-    return end > used ? addcow_io_zero(&disk->file, end - used, disk->metadata.header.header_size + used, NULL)
-                      : ADDCOW_OK;
-}
 
 static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
 {

@@ -128,6 +128,26 @@ static void test_shrink_clears_bits(void **state)
     }
 }
 
+/* RSZ-03 BMP-05: stale bits in a block of the bitmap that the disk has not reached yet. */
+static void test_grow_over_stale_block(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.size = 3 * 4096};
+    make_disk("disk", &spec);
+    uint8_t junk[8192];
+    memset(junk, 0xFF, sizeof junk);
+    patch_file("disk.add-cow", 4096 + 1, junk, sizeof junk - 1);
+    struct addcow *disk = open_disk("disk.add-cow");
+    uint64_t size = (uint64_t)40000 * 4096;
+    bool allocated;
+    uint64_t run;
+    assert_ok(addcow_resize(disk, size, &reason));
+    assert_ok(addcow_map(disk, 0, size, &allocated, &run, &reason));
+    assert_false(allocated);
+    assert_int_equal(run, size);
+    close_disk(disk);
+}
+
 /* RSZ-03 VRT-05: with "all allocated", new clusters have their bits, for a reader that ignores the flag. */
 static void test_resize_all_allocated(void **state)
 {
@@ -286,6 +306,34 @@ static void test_resize_failing(void **state)
     free_model(&after);
 }
 
+static int fail_extending(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_TRUNCATE && event->file == 'i' ? -ENOSPC : 0;
+}
+
+/* RSZ-07 BMP-05 ERR-03: after growing failed at its last step, neither the file nor the handle knows of clusters past the end. */
+static void test_grow_failing_late(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(30 * 4096);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_extending;
+    assert_int_equal(addcow_resize(disk, 50 * 4096, NULL), ADDCOW_NOSPACE);
+    probe->decide = NULL;
+    compare_range(disk, &model, 0, model.size);
+    close_disk(disk);
+    uint8_t *file = load_file("disk.add-cow");
+    for (uint64_t k = 11; k < 50; k++)
+        assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, 0);
+    free(file);
+    free_probe(probe);
+    free_model(&model);
+}
+
 static enum addcow_class stream(struct addcow *disk)
 {
     return addcow_stream(disk, NULL, NULL, NULL);
@@ -334,6 +382,38 @@ static void test_commit_failing(void **state)
     after = committed(&spec);
     fail_everywhere(&spec, commit, &after);
     free_model(&after);
+}
+
+/* Once the bits were punched in the metadata file, its syncs fail. */
+static int fail_after_clearing(struct probe *probe, const struct event *event)
+{
+    bool *cleared = probe->context;
+    if (event->file == 'm' && event->kind == EVENT_PUNCH)
+        *cleared = true;
+    return *cleared && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
+}
+
+/* CMT-03 DUR-06: a commit that failed while it cleared bits; what is written to these clusters afterwards is not lost. */
+static void test_writing_after_failed_commit(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096 + 9);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    bool cleared = false;
+    probe->context = &cleared;
+    probe->decide = fail_after_clearing;
+    assert_int_equal(addcow_commit(disk, NULL, NULL, NULL), ADDCOW_IO);
+    assert_true(cleared);
+    probe->decide = NULL;
+    compare(disk, &model);
+    write_both(disk, &model, 4096 + 5, 100, 9);
+    close_disk(disk);
+    compare_reopened("disk.add-cow", &model);
+    free_probe(probe);
+    free_model(&model);
 }
 
 /* ---- Stream ---- */
@@ -622,15 +702,27 @@ static void test_commit_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_resize),         TEST(test_shrink_clears_bits),
-        TEST(test_resize_bitmap),  TEST(test_resize_all_allocated),
-        TEST(test_resize_range),   TEST(test_resize_order),
-        TEST(test_resize_failing), TEST(test_stream),
-        TEST(test_stream_others),  TEST(test_stream_order),
-        TEST(test_stream_failing), TEST(test_stopping),
-        TEST(test_commit),         TEST(test_commit_chain),
-        TEST(test_commit_refused), TEST(test_commit_replaced),
-        TEST(test_commit_order),   TEST(test_commit_failing),
+        TEST(test_resize),
+        TEST(test_shrink_clears_bits),
+        TEST(test_grow_over_stale_block),
+        TEST(test_grow_failing_late),
+        TEST(test_writing_after_failed_commit),
+        TEST(test_resize_bitmap),
+        TEST(test_resize_all_allocated),
+        TEST(test_resize_range),
+        TEST(test_resize_order),
+        TEST(test_resize_failing),
+        TEST(test_stream),
+        TEST(test_stream_others),
+        TEST(test_stream_order),
+        TEST(test_stream_failing),
+        TEST(test_stopping),
+        TEST(test_commit),
+        TEST(test_commit_chain),
+        TEST(test_commit_refused),
+        TEST(test_commit_replaced),
+        TEST(test_commit_order),
+        TEST(test_commit_failing),
     };
     return cmocka_run_group_tests_name("fast, resize, stream and commit", tests, NULL, NULL);
 }
