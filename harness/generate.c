@@ -112,7 +112,9 @@ static void choose_disk(struct generator *generator)
     disk->has_backing = r9 || !once_in(generator, 7);
     if (disk->has_backing) {
         disk->backing_size = choose_backing_size(generator, disk->size);
-        disk->chain = r9 || !once_in(generator, 5) ? 0 : (uint32_t)(1 + below(generator, TRACE_CHAIN_MAX));
+        disk->chain = r9 || generator->options->raw_backing || !once_in(generator, 5)
+                          ? 0
+                          : (uint32_t)(1 + below(generator, TRACE_CHAIN_MAX));
     }
     static const uint32_t allocations[] = {TRACE_NONE_ALLOCATED, TRACE_NONE_ALLOCATED,  TRACE_NONE_ALLOCATED,
                                            TRACE_SOME_ALLOCATED, TRACE_SOME_ALLOCATED,  TRACE_SOME_ALLOCATED,

@@ -11,6 +11,7 @@ struct generate_options {
     uint32_t operations;   /* about so many; at most TRACE_OPERATIONS_MAX */
     uint32_t cluster_bits; /* 0: any */
     uint32_t layout;       /* 0: any */
+    bool raw_backing;      /* no chains */
 };
 
 /*

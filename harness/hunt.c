@@ -6,6 +6,7 @@
  * the seed --seed + i and can be made again from it alone; how threads interleave cannot be repeated, so a replay
  * runs its trace many times.
  */
+#include "adapter_exec.h"
 #include "files.h"
 #include "generate.h"
 #include "judge.h"
@@ -34,7 +35,6 @@
 #define DEFAULT_REPEAT 200u
 #define HANG_SECONDS 30u /* one trace takes milliseconds */
 #define WATCH_NANOSECONDS 20000000
-#define CHILD_FAILED_WELL 1 /* the child found a difference and has told it */
 
 struct options {
     const char *program;
@@ -52,8 +52,10 @@ struct options {
 /* What the child tells the parent. In shared memory. */
 struct progress {
     struct judge_counts counts;
-    _Atomic uint64_t seed;     /* of the trace in progress */
-    _Atomic uint64_t finished; /* traces */
+    _Atomic uint64_t seed;            /* of the trace in progress */
+    _Atomic uint64_t finished;        /* traces */
+    bool told;                        /* the child has said what is wrong */
+    struct generate_options generate; /* as the implementation's abilities restrict them */
     struct run_watch watch;
 };
 
@@ -62,7 +64,7 @@ static const char usage[] =
     "Runs random concurrent workloads on an add-cow implementation, and compares it with the reference engine, byte "
     "for byte.\n"
     "\n"
-    "  --impl NAME         the implementation: ref or fast (default fast)\n"
+    "  --impl NAME         the implementation: fast, ref or exec:COMMAND (default fast)\n"
     "  --time SECONDS      how long (default 60, or no limit with --traces)\n"
     "  --traces N          how many workloads\n"
     "  --seed N            of the first workload; the next has N + 1 (default: a random one)\n"
@@ -183,11 +185,6 @@ static void parse_options(int count, char **words, struct options *options)
         options->generate.cluster_bits != 16) {
         wrong_usage("layout r9 has cluster bits 16 only");
     }
-    struct adapter *adapter = adapter_make(options->implementation, NULL);
-    if (adapter == NULL) {
-        wrong_usage("--impl: '%s' is none of: %s", options->implementation, adapter_names());
-    }
-    adapter->ops->destroy(adapter);
     if (options->replay != NULL && options->traces == 0) {
         options->traces = DEFAULT_REPEAT;
     }
@@ -229,60 +226,95 @@ static void make_trace(const struct options *options, uint64_t seed, struct trac
     }
 }
 
-/* A storage that differs from trace to trace in how hostile it is. */
-static struct addcow_storage *make_storage(uint64_t seed)
+/* How hostile the storage is differs from trace to trace. */
+static struct storage_sector_options storage_options(uint64_t seed)
 {
     static const unsigned pauses[] = {0, 3, 10, 40};
     struct random random = {random_hash(~seed)};
-    struct storage_sector_options options = {
+    return (struct storage_sector_options){
         .seed = seed,
         .pause = pauses[random_below(&random, 4)],
         .short_transfers = random_once_in(&random, 3),
         .refuse_holes = random_once_in(&random, 3),
     };
-    return storage_sector_make(&options);
 }
 
-static bool run_trace(const struct options *options, const struct trace *trace, const char *directory,
-                      struct progress *progress)
+/* Runs one workload and tells its story if it fails. */
+static int run_trace(const struct trace *trace, struct adapter *adapter, const char *directory,
+                     struct progress *progress)
 {
     char *story = NULL;
     size_t length = 0;
+    char why[1024];
     FILE *out = open_memstream(&story, &length);
-    struct addcow_storage *storage = make_storage(progress->seed);
-    struct adapter *adapter = adapter_make(options->implementation, storage);
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
     bool conforms = judge_trace(trace, adapter, directory, &progress->watch, &progress->counts, out);
-    adapter->ops->destroy(adapter);
-    storage_sector_free(storage);
     fclose(out);
+    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
     if (!conforms) {
-        report_progress(NULL);
         printf("%s", story);
-        fflush(stdout);
     }
+    if (state != EXEC_SOUND) {
+        printf("the implementation %s: %s\n", exec_state_name(state), why);
+    }
+    fflush(stdout);
     free(story);
-    return conforms;
+    progress->told = !conforms || state != EXEC_SOUND;
+    return state != EXEC_SOUND ? REPORT_CRASHED : conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
 }
 
-static int hunt(const struct options *options, const char *directory, struct progress *progress)
+/* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */
+static void respect_abilities(struct options *options, struct adapter *adapter)
+{
+    const struct protocol_abilities *abilities = adapter_exec_abilities(adapter);
+    if (abilities == NULL) {
+        return;
+    }
+    for (int operation = PROTOCOL_WRITE; operation < PROTOCOL_CREATE; operation++) {
+        if ((abilities->operations >> operation & 1) == 0) {
+            report_fatal("%s: a hunt needs %s", options->implementation,
+                         protocol_operation_name((enum protocol_operation)operation));
+        }
+    }
+    if (abilities->granularity != 1 || !abilities->r20) {
+        report_fatal("%s: a hunt needs layout r20 and granularity 1", options->implementation);
+    }
+    if (!abilities->r9 && options->generate.layout == 0) {
+        options->generate.layout = ADDCOW_R20;
+    }
+    options->generate.raw_backing = (abilities->lacks >> PROTOCOL_CHAIN & 1) != 0;
+}
+
+static int hunt(const struct options *given, const char *directory, struct progress *progress)
 {
     static struct trace trace;
-    time_t deadline = time(NULL) + (time_t)options->seconds;
-    for (uint64_t i = 0; options->traces == 0 || i < options->traces; i++) {
-        if (options->seconds != 0 && time(NULL) >= deadline) {
+    struct options options = *given;
+    struct storage_sector_options hostility = storage_options(options.seed);
+    struct addcow_storage *storage = storage_sector_make(&hostility);
+    struct adapter *adapter = adapter_make(options.implementation, storage);
+    if (adapter == NULL) {
+        wrong_usage("--impl: '%s' is none of: %s", options.implementation, adapter_names());
+    }
+    respect_abilities(&options, adapter);
+    time_t deadline = time(NULL) + (time_t)options.seconds;
+    int verdict = REPORT_CONFORMS;
+    for (uint64_t i = 0; verdict == REPORT_CONFORMS && (options.traces == 0 || i < options.traces); i++) {
+        if (options.seconds != 0 && time(NULL) >= deadline) {
             break;
         }
-        progress->seed = options->seed + i;
-        make_trace(options, progress->seed, &trace);
-        if (!run_trace(options, &trace, directory, progress)) {
-            return CHILD_FAILED_WELL;
-        }
-        progress->finished++;
+        progress->seed = options.seed + i;
+        hostility = storage_options(progress->seed);
+        storage_sector_set(storage, &hostility);
+        make_trace(&options, progress->seed, &trace);
+        progress->generate = options.generate;
+        verdict = run_trace(&trace, adapter, directory, progress);
+        progress->finished += verdict == REPORT_CONFORMS;
     }
-    return 0;
+    adapter->ops->destroy(adapter);
+    storage_sector_free(storage);
+    return verdict;
 }
 
 /* ---- The parent ---- */
@@ -297,14 +329,14 @@ static void print_replay(const struct options *options, const struct progress *p
         snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
         FILE *out = fopen(name, "w");
         if (out != NULL) {
-            fprintf(out, "# hunt --impl %s --seed %" PRIu64 "\n", options->implementation, progress->seed);
+            fprintf(out, "# hunt --impl '%s' --seed %" PRIu64 "\n", options->implementation, progress->seed);
             trace_print(out, &trace);
             fclose(out);
             printf("The workload: %s\n", name);
-            printf("Run it again with: %s --impl %s --replay %s\n", options->program, options->implementation, name);
+            printf("Run it again with: %s --impl '%s' --replay %s\n", options->program, options->implementation, name);
         }
     }
-    printf("%s with: %s --impl %s", options->replay == NULL ? "or" : "Run it again", options->program,
+    printf("%s with: %s --impl '%s'", options->replay == NULL ? "or" : "Run it again", options->program,
            options->implementation);
     if (options->replay != NULL) {
         printf(" --replay %s", options->replay);
@@ -386,16 +418,15 @@ static enum report_exit judge_child(const struct options *options, const struct 
         print_in_progress(options, progress);
         return REPORT_CRASHED;
     }
-    if (WEXITSTATUS(status) == CHILD_FAILED_WELL) {
-        return REPORT_DIFFERS;
-    }
-    if (WEXITSTATUS(status) == REPORT_INCOMPLETE) {
-        return REPORT_INCOMPLETE;
-    }
-    if (WEXITSTATUS(status) != 0) {
-        printf("the implementation ended the process with status %d\n", WEXITSTATUS(status));
+    int code = WEXITSTATUS(status);
+    bool failed = code == REPORT_DIFFERS || code == REPORT_CRASHED;
+    if (code > REPORT_INCOMPLETE || (failed && !progress->told)) { /* a sanitizer ends a process with 1 */
+        printf("the implementation ended the process with status %d\n", code);
         print_in_progress(options, progress);
         return REPORT_CRASHED;
+    }
+    if (code != REPORT_CONFORMS) {
+        return (enum report_exit)code; /* the child has said why */
     }
     return progress->finished > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
@@ -445,7 +476,11 @@ int main(int count, char **words)
     if (child == 0) {
         exit(hunt(&options, directory, progress));
     }
-    enum report_exit verdict = judge_child(&options, progress, watch_child(&options, child, progress));
+    int status = watch_child(&options, child, progress);
+    if (progress->generate.threads != 0) {
+        options.generate = progress->generate;
+    }
+    enum report_exit verdict = judge_child(&options, progress, status);
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     if (failed) {
         print_replay(&options, progress, directory);
@@ -453,6 +488,8 @@ int main(int count, char **words)
     if (!failed || !options.keep) {
         files_remove(directory);
     }
-    print_summary(&options, progress, verdict);
+    if (verdict != REPORT_USAGE) {
+        print_summary(&options, progress, verdict);
+    }
     return (int)verdict;
 }

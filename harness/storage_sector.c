@@ -280,6 +280,13 @@ struct addcow_storage *storage_sector_make(const struct storage_sector_options *
     return &storage->storage;
 }
 
+void storage_sector_set(struct addcow_storage *storage, const struct storage_sector_options *options)
+{
+    struct sector_storage *sectors = (struct sector_storage *)storage;
+    sectors->options = *options;
+    atomic_store(&sectors->requests, 0);
+}
+
 void storage_sector_free(struct addcow_storage *storage)
 {
     struct sector_storage *sectors = (struct sector_storage *)storage;

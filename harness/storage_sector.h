@@ -22,6 +22,9 @@ struct storage_sector_options {
 
 /* Makes such a storage; the caller frees it with storage_sector_free, when no file of it is open. */
 struct addcow_storage *storage_sector_make(const struct storage_sector_options *options);
+
+/* Gives the storage other options. No file of it is open. */
+void storage_sector_set(struct addcow_storage *storage, const struct storage_sector_options *options);
 void storage_sector_free(struct addcow_storage *storage);
 
 #endif

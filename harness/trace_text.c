@@ -32,7 +32,7 @@
 #include <string.h>
 
 #define WORDS_MAX 5u
-#define LINE_MAX_BYTES 4096u
+#define LINE_BYTES_MAX 4096u
 
 static const char *const allocation_names[TRACE_ALLOCATIONS] = {
     [TRACE_NONE_ALLOCATED] = "none",
@@ -291,16 +291,39 @@ static bool parse_line(struct parser *parser, char *line)
     return parse_operation(parser, words, count);
 }
 
+/*
+ * Reads a line without its end: 1, or 0 at the end of the file, or -1 after an error. fgets would not tell a NUL byte.
+ */
+static int read_line(struct parser *parser, FILE *in, char line[LINE_BYTES_MAX])
+{
+    size_t length = 0;
+    int byte = getc(in);
+    if (byte == EOF) {
+        return 0;
+    }
+    parser->line++;
+    for (; byte != EOF && byte != '\n'; byte = getc(in)) {
+        if (byte == '\0') {
+            fail(parser, "a NUL byte");
+            return -1;
+        }
+        if (length == LINE_BYTES_MAX - 1) {
+            fail(parser, "longer than %u bytes", LINE_BYTES_MAX - 1);
+            return -1;
+        }
+        line[length++] = (char)byte;
+    }
+    line[length] = '\0';
+    return 1;
+}
+
 bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size)
 {
     struct parser parser = {.trace = trace, .error = error, .error_size = error_size};
-    char line[LINE_MAX_BYTES];
+    char line[LINE_BYTES_MAX];
     *trace = (struct trace){.threads = 0};
-    while (fgets(line, sizeof line, in) != NULL) {
-        parser.line++;
-        if (strlen(line) == sizeof line - 1 && line[sizeof line - 2] != '\n') {
-            return fail(&parser, "longer than %zu bytes", sizeof line - 2);
-        }
+    int got;
+    while ((got = read_line(&parser, in, line)) > 0) {
         if (!parse_line(&parser, line)) {
             return false;
         }
@@ -308,5 +331,5 @@ bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size)
     if (ferror(in)) {
         return fail(&parser, "cannot be read: %s", strerror(errno));
     }
-    return finish_settings(&parser);
+    return got == 0 && finish_settings(&parser);
 }

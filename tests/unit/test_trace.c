@@ -261,6 +261,26 @@ static void test_errors_name_their_line(void **state)
         "line 8: layout r9 has 64 KiB clusters, a raw backing file and no compatible features");
 }
 
+static void test_bytes_that_are_no_text(void **state)
+{
+    (void)state;
+    static char text[6000] = "layout r20";
+    char error[200] = "";
+    FILE *in = fmemopen(text, 100, "r");
+    assert_false(trace_parse(in, &first, error, sizeof error));
+    fclose(in);
+    assert_string_equal(error, "line 1: a NUL byte");
+    memset(text, ' ', sizeof text);
+    in = fmemopen(text, sizeof text, "r");
+    assert_false(trace_parse(in, &first, error, sizeof error));
+    fclose(in);
+    assert_string_equal(error, "line 1: longer than 4095 bytes");
+    in = fmemopen(text, 4095, "r");
+    assert_false(trace_parse(in, &first, error, sizeof error));
+    fclose(in);
+    assert_string_equal(error, "line 1: no 'layout' before the operations");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_generator_keeps_to_its_options),
         cmocka_unit_test(test_text_may_be_commented),
         cmocka_unit_test(test_errors_name_their_line),
+        cmocka_unit_test(test_bytes_that_are_no_text),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }
