@@ -365,8 +365,8 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
 }
 
-static enum addcow_class perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
-                                 struct addcow_error *error)
+enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
+                                struct addcow_error *error)
 {
     const struct adapter_ops *ops = adapter->ops;
     uint8_t *buffer;
@@ -405,7 +405,7 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct crash
     for (uint32_t i = 0; opened && i <= trace->count; i++) {
         spans[i] = (struct crash_span){.begin = sim_moment(sim), .invoked = 2 * i + 1, .returned = 2 * i + 2};
         spans[i].status = i == trace->count ? adapter->ops->close(adapter, &error)
-                                            : perform(adapter, &trace->operations[i], i, &error);
+                                            : crash_perform(adapter, &trace->operations[i], i, &error);
         spans[i].end = sim_moment(sim);
     }
     adapter->ops->destroy(adapter);

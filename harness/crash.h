@@ -8,7 +8,7 @@
 #ifndef HARNESS_CRASH_H
 #define HARNESS_CRASH_H
 
-#include "addcow_ref.h"
+#include "adapter.h"
 #include "storage_sim.h"
 #include "trace.h"
 
@@ -41,6 +41,10 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 
 /* ---- Every crash of a sequence of operations ---- */
 
+/* Does one operation that changes the disk, or a flush, as operation `index`; reads and maps do nothing. */
+enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
+                                struct addcow_error *error);
+
 struct crash_counts {
     uint64_t sequences;
     uint64_t moments;
@@ -58,6 +62,12 @@ bool crash_sequence(const struct trace *trace, bool second, struct crash_counts 
 
 /* crash_sequence for every sequence of 1..length operations from a fixed alphabet. Prints the failing trace too. */
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
+
+/*
+ * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer. A sequence with a request
+ * outside of the disk is left out: it has no operation.
+ */
+bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 
 /* Prints the alphabet for a disk, one operation a line. */
 void crash_print_alphabet(const struct trace_disk *disk, FILE *out);

@@ -64,31 +64,27 @@ static bool is_within(const struct trace *trace)
     return true;
 }
 
-static bool judge_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out)
+bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
 {
-    if (!is_within(trace) || crash_sequence(trace, second, counts, out)) {
-        return true;
+    struct trace_operation alphabet[ALPHABET_MAX];
+    uint32_t letters = make_alphabet(disk, alphabet);
+    *trace = (struct trace){.disk = *disk, .threads = 1};
+    for (uint32_t i = 0; i < length; i++, number /= letters) {
+        trace->operations[trace->count++] = alphabet[number % letters];
     }
-    trace_print(out, trace);
-    return false;
+    if (!is_within(trace)) {
+        trace->count = 0;
+    }
+    return number == 0;
 }
 
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out)
 {
     static struct trace trace;
-    struct trace_operation alphabet[ALPHABET_MAX];
-    uint32_t letters = make_alphabet(disk, alphabet);
     for (uint32_t n = 1; n <= length; n++) {
-        uint32_t sequences = 1;
-        for (uint32_t i = 0; i < n; i++) {
-            sequences *= letters;
-        }
-        for (uint32_t number = 0; number < sequences; number++) {
-            trace = (struct trace){.disk = *disk, .threads = 1};
-            for (uint32_t rest = number, i = 0; i < n; i++, rest /= letters) {
-                trace.operations[trace.count++] = alphabet[rest % letters];
-            }
-            if (!judge_sequence(&trace, second, counts, out)) {
+        for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
+            if (trace.count > 0 && !crash_sequence(&trace, second, counts, out)) {
+                trace_print(out, &trace);
                 return false;
             }
         }

@@ -1,0 +1,452 @@
+/*
+ * The fault judge.
+ *
+ * For each fragment of the disk, a range that every operation covers whole or not at all, it is kept which contents are possible: that of
+ * one operation after it has succeeded; one more after one has failed. The crash that shows what is durable is the one in which nothing
+ * reached the disk that had not been synced.
+ */
+#include "fault.h"
+
+#include "crash.h"
+#include "files.h"
+#include "report.h"
+#include "sched/sched.h"
+#include "sim_disk.h"
+#include "stamp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPERATIONS_MAX 60u
+#define START 60u /* the possible contents beside those of operations: that at the start, */
+#define ZERO 61u  /* and zeros */
+#define FRAGMENTS_MAX 1024u
+
+enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT, FAULT_KINDS };
+
+static const char *const kind_names[FAULT_KINDS] = {"EIO", "ENOSPC", "EINTR", "a short transfer"};
+
+struct fault {
+    enum fault_kind kind;
+    bool persistent; /* from the call on, until it is cleared */
+    uint64_t at;     /* the number of the call, from 1 on; 0: none */
+    uint64_t calls;
+    bool image_lost;    /* a sync of the image has failed */
+    enum sim_call call; /* that was hit first */
+    char name[SIM_NAME_BYTES];
+};
+
+struct fragment {
+    uint64_t begin;
+    uint64_t end;
+    uint64_t possible; /* a bit for each content */
+};
+
+struct judge {
+    const struct trace *trace;
+    struct sim *sim;
+    struct sim *crashed;
+    struct adapter *adapter;
+    struct fault fault;
+    bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
+    uint8_t *start; /* what the disk reads as at the start */
+    uint64_t start_size;
+    uint64_t size;
+    uint32_t count;
+    struct fragment fragments[FRAGMENTS_MAX];
+    struct fault_counts *counts;
+    FILE *out;
+};
+
+const char *fault_problem(const struct trace *trace)
+{
+    return trace->threads > 1              ? "several threads"
+           : trace->count > OPERATIONS_MAX ? "a long trace"
+                                           : crash_problem(trace);
+}
+
+/* ---- Faults ---- */
+
+static bool is_hit(struct fault *fault, enum sim_call call, const char *name)
+{
+    fault->calls++;
+    bool hit = fault->at != 0 && (fault->persistent ? fault->calls >= fault->at : fault->calls == fault->at);
+    if (fault->calls == fault->at) {
+        fault->call = call;
+        snprintf(fault->name, sizeof fault->name, "%s", name);
+    }
+    /* A persistent fault is one of one kind of call on one file. */
+    return hit && call == fault->call && strcmp(name, fault->name) == 0;
+}
+
+static int inject(void *context, enum sim_call call, const char *name, size_t *size)
+{
+    static const int errors[FAULT_KINDS] = {EIO, ENOSPC, EINTR, 0};
+    struct fault *fault = context;
+    if (!is_hit(fault, call, name)) {
+        return 0;
+    }
+    bool transfer = call == SIM_PREAD || call == SIM_PWRITE;
+    if (fault->kind == FAULT_SHORT) {
+        *size = transfer && *size > 1 ? *size / 2 | 1 : *size;
+        return 0;
+    }
+    bool lasting = fault->kind != FAULT_EINTR;
+    fault->image_lost = fault->image_lost || (lasting && call == SIM_SYNC && strcmp(name, FILES_IMAGE) == 0);
+    /* A close that is interrupted has closed; POSIX storage does not report it (storage_posix.c). */
+    return call == SIM_CLOSE && !lasting ? 0 : -errors[fault->kind];
+}
+
+static bool is_harmless(const struct fault *fault)
+{
+    return fault->kind == FAULT_EINTR || fault->kind == FAULT_SHORT;
+}
+
+/* ---- Fragments ---- */
+
+static void cut_at(struct judge *judge, uint64_t offset)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        struct fragment *fragment = &judge->fragments[i];
+        if (fragment->begin < offset && offset < fragment->end) {
+            assert(judge->count < FRAGMENTS_MAX);
+            judge->fragments[judge->count] = *fragment;
+            judge->fragments[judge->count++].begin = offset;
+            fragment->end = offset;
+            return;
+        }
+    }
+}
+
+static void make_fragments(struct judge *judge)
+{
+    uint64_t capacity = trace_capacity(judge->trace);
+    judge->count = 1;
+    judge->fragments[0] = (struct fragment){.end = capacity};
+    for (uint64_t offset = SIM_SECTOR; offset < capacity; offset += SIM_SECTOR) {
+        cut_at(judge, offset);
+    }
+    cut_at(judge, judge->start_size);
+    for (uint32_t i = 0; i < judge->trace->count; i++) {
+        cut_at(judge, judge->trace->operations[i].offset);
+        cut_at(judge, judge->trace->operations[i].offset + judge->trace->operations[i].length);
+    }
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].possible = (uint64_t)1 << START;
+    }
+    judge->size = judge->start_size;
+    judge->astray = false;
+}
+
+/* Books what operation `index` did to the fragments. */
+static void book(struct judge *judge, uint32_t index, bool success)
+{
+    const struct trace_operation *operation = &judge->trace->operations[index];
+    for (uint32_t i = 0; i < judge->count; i++) {
+        struct fragment *fragment = &judge->fragments[i];
+        uint64_t content = (uint64_t)1 << (operation->kind == TRACE_WRITE ? index : ZERO);
+        if (operation->kind == TRACE_RESIZE && success && fragment->begin >= judge->size) {
+            fragment->possible = (uint64_t)1 << ZERO;
+        }
+        if (trace_kind_changes(operation->kind) && operation->offset <= fragment->begin &&
+            fragment->end <= operation->offset + operation->length) {
+            fragment->possible = success ? content : fragment->possible | content;
+        }
+    }
+    if (operation->kind == TRACE_RESIZE && success) {
+        judge->size = operation->offset;
+    }
+}
+
+static bool is_possible(const struct judge *judge, const struct fragment *fragment, const uint8_t *got)
+{
+    uint8_t expected[SIM_SECTOR];
+    size_t length = fragment->end - fragment->begin;
+    for (uint32_t content = 0; content <= ZERO; content++) {
+        if ((fragment->possible >> content & 1) == 0) {
+            continue;
+        }
+        memset(expected, 0, length);
+        if (content == START) {
+            memcpy(expected, judge->start + fragment->begin, length);
+        } else if (content != ZERO) {
+            stamp_fill((struct stamp){STAMP_WRITE, content}, fragment->begin, expected, length);
+        }
+        if (memcmp(expected, got, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool judge_contents(const struct judge *judge, const uint8_t *bytes, const char *when, const char *clause)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        const struct fragment *fragment = &judge->fragments[i];
+        if (fragment->end <= judge->size && !is_possible(judge, fragment, bytes + fragment->begin)) {
+            fprintf(judge->out, "%s: bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither old nor new (%s)\n", when,
+                    fragment->begin, fragment->end, clause);
+            stamp_print_writers(judge->out, fragment->begin, bytes + fragment->begin, fragment->end - fragment->begin);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- The disk at a moment ---- */
+
+/* Judges what the disk in `sim` is to the reference engine; `live`, if not null, is what it must read as. */
+static bool judge_storage(const struct judge *judge, const struct sim *sim, const uint8_t *live, const char *when,
+                          const char *clause)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        fprintf(judge->out, "%s: the reference engine refuses the disk: %s (%s)\n", when, problem, clause);
+        return false;
+    }
+    if (disk.size != judge->size) {
+        fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when,
+                disk.size, judge->size);
+        return false;
+    }
+    uint8_t *bytes = report_allocate(disk.size, 1);
+    addcow_ref_read(&disk, 0, disk.size, bytes);
+    bool fine = judge_contents(judge, bytes, when, clause);
+    if (fine && live != NULL && memcmp(bytes, live, disk.size) != 0) {
+        fprintf(judge->out, "%s: the disk is not what it was read as (%s)\n", when, clause);
+        fine = false;
+    }
+    free(bytes);
+    return fine;
+}
+
+/* Judges the crash in which nothing survives but what was synced: the first of all choices. */
+static bool judge_durable(const struct judge *judge, const uint8_t *live)
+{
+    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    struct choices choices = {0};
+    struct sim_crash_options options = {.uniform = data_files};
+    sim_crash(judge->sim, sim_moment(judge->sim), &options, &choices, judge->crashed);
+    return judge_storage(judge, judge->crashed, live, "what is durable after a flush that succeeded", "DUR-01, DUR-06");
+}
+
+/* ---- Doing a trace ---- */
+
+static bool has_class(const struct judge *judge, enum addcow_class code)
+{
+    const struct fault *fault = &judge->fault;
+    if (code == ADDCOW_OK) {
+        return true;
+    }
+    if (fault->at == 0 || fault->calls < fault->at || is_harmless(fault)) {
+        return false;
+    }
+    return code == (fault->kind == FAULT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
+           (fault->image_lost && code == ADDCOW_IO);
+}
+
+/* Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a fault too. */
+static bool judge_status(const struct judge *judge, const char *what, enum addcow_class code, enum addcow_class usual,
+                         const struct addcow_error *error)
+{
+    judge->counts->failures += code != ADDCOW_OK;
+    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
+        (usual != ADDCOW_OK && code != ADDCOW_OK)) {
+        return true;
+    }
+    fprintf(judge->out, "%s gives %s (ERR-01, ERR-03, ERR-04, ERR-05)\n", what, addcow_class_name(code));
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "  %s\n", error->message);
+    }
+    return false;
+}
+
+/* A flush that has succeeded although it must not, or after which not everything is durable. */
+static bool judge_flush(const struct judge *judge, const char *what, enum addcow_class code)
+{
+    if (code != ADDCOW_OK) {
+        return true;
+    }
+    if (judge->fault.image_lost) {
+        fprintf(judge->out, "%s succeeds although a sync of the image has failed (DUR-07)\n", what);
+        return false;
+    }
+    return judge_durable(judge, NULL);
+}
+
+static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class *usual)
+{
+    const struct trace_operation *operation = &judge->trace->operations[index];
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_class code = crash_perform(judge->adapter, operation, index, &error);
+    if (judge->fault.at == 0) {
+        *usual = code;
+    }
+    book(judge, index, code == ADDCOW_OK);
+    judge->astray = judge->astray || (operation->kind == TRACE_RESIZE && code != *usual);
+    if (judge->adapter->ops->size(judge->adapter) != judge->size) {
+        fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
+                index, addcow_class_name(code));
+        return false;
+    }
+    return judge_status(judge, trace_kind_name(operation->kind), code, *usual, &error) &&
+           (operation->kind != TRACE_FLUSH || judge_flush(judge, "flush", code));
+}
+
+/* The fault is gone: the disk must be readable, and as far as nothing is lost for good, durable again. */
+static bool judge_usable(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    const struct adapter_ops *ops = judge->adapter->ops;
+    uint8_t *bytes = report_allocate(judge->size, 1);
+    bool fine = judge_status(judge, "a read after the fault", ops->read(judge->adapter, 0, judge->size, bytes, &error),
+                             ADDCOW_OK, &error) &&
+                judge_contents(judge, bytes, "after the fault", "ERR-02");
+    enum addcow_class code = ADDCOW_OK;
+    if (fine) {
+        code = ops->flush(judge->adapter, &error);
+        fine = judge_flush(judge, "a flush after the fault", code);
+    }
+    if (fine && code != ADDCOW_OK && !judge->fault.image_lost) {
+        fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_class_name(code),
+                error.message);
+        fine = false;
+    }
+    fine = fine && (code != ADDCOW_OK || judge_durable(judge, bytes));
+    free(bytes);
+    return fine;
+}
+
+static bool do_operations(struct judge *judge, enum addcow_class *usual)
+{
+    for (uint32_t i = 0; i < judge->trace->count; i++) {
+        if (!do_operation(judge, i, &usual[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The disk is open. Does everything, with the fault, and closes. */
+static bool do_trace(struct judge *judge, enum addcow_class *usual)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    const struct adapter_ops *ops = judge->adapter->ops;
+    bool fine = do_operations(judge, usual);
+    /* A fault that is yet to come hits the close. */
+    bool hit = judge->fault.calls >= judge->fault.at;
+    if (fine && judge->fault.at != 0 && hit) {
+        sim_set_hook(judge->sim, NULL, NULL);
+        fine = judge_usable(judge);
+    }
+    enum addcow_class code = ops->close(judge->adapter, &error);
+    if (fine && code == ADDCOW_OK) {
+        fine = judge_flush(judge, "close", code);
+    } else if (fine && hit && judge->fault.at != 0 && !judge->fault.image_lost && !is_harmless(&judge->fault)) {
+        /* The usual case: the close itself was hit. */
+        fine = judge_status(judge, "close", code, ADDCOW_OK, &error);
+    } else if (fine) {
+        fine = judge->fault.image_lost || judge_status(judge, "close", code, ADDCOW_OK, &error);
+    }
+    if (fine && sim_open_files(judge->sim) != 0) {
+        fputs("close leaves files open\n", judge->out);
+        fine = false;
+    }
+    return fine && (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
+}
+
+static bool judge_failed_open(const struct judge *judge, enum addcow_class code, const struct addcow_error *error)
+{
+    bool fine = judge_status(judge, "open", code, ADDCOW_OK, error);
+    if (fine && sim_open_files(judge->sim) != 0) {
+        fputs("an open that fails leaves files open\n", judge->out);
+        fine = false;
+    }
+    if (fine && sim_moment(judge->sim) != 0) {
+        fputs("an open that fails changes files (ERR-06)\n", judge->out);
+        fine = false;
+    }
+    return fine;
+}
+
+/* One run with judge->fault. `usual` are the statuses of a run without a fault: that one fills them. */
+static bool run_once(struct judge *judge, enum addcow_class *usual)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    sim_restore(judge->sim);
+    sim_set_hook(judge->sim, inject, &judge->fault);
+    make_fragments(judge);
+    judge->counts->runs++;
+    enum addcow_class code = judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
+    bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, &error);
+    sim_set_hook(judge->sim, NULL, NULL);
+    return fine;
+}
+
+static bool judge_faults(struct judge *judge)
+{
+    enum addcow_class usual[OPERATIONS_MAX];
+    judge->fault = (struct fault){0};
+    if (!run_once(judge, usual)) {
+        return false;
+    }
+    uint64_t calls = judge->fault.calls;
+    for (uint64_t at = 1; at <= calls; at++) {
+        for (uint32_t variant = 0; variant < 2 * FAULT_KINDS; variant++) {
+            enum fault_kind kind = (enum fault_kind)(variant / 2);
+            bool persistent = variant % 2 == 1;
+            if (kind == FAULT_EINTR && persistent) {
+                continue; /* to be interrupted for ever is to hang */
+            }
+            judge->fault = (struct fault){.kind = kind, .persistent = persistent, .at = at};
+            if (!run_once(judge, usual)) {
+                fprintf(judge->out, "  (the fault: %s at call %" PRIu64 " of %" PRIu64 ", %s of %s, %s)\n",
+                        kind_names[kind], at, calls, sim_call_name(judge->fault.call), judge->fault.name,
+                        persistent ? "and all like it" : "once");
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void read_start(struct judge *judge)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    if (!sim_disk_open(judge->sim, &disk, problem, sizeof problem)) {
+        report_fatal("the disk of a fault judge: %s", problem);
+    }
+    judge->start_size = disk.size;
+    judge->start = report_allocate(disk.size, 1);
+    addcow_ref_read(&disk, 0, disk.size, judge->start);
+}
+
+bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *out)
+{
+    struct judge *judge = report_allocate(1, sizeof *judge);
+    assert(fault_problem(trace) == NULL);
+    judge->trace = trace;
+    judge->counts = counts;
+    judge->out = out;
+    judge->sim = sim_make();
+    judge->crashed = sim_make();
+    sim_disk_lay(judge->sim, &trace->disk);
+    read_start(judge);
+    judge->adapter = sched_adapter_make_fast(sim_storage(judge->sim));
+    counts->traces++;
+    bool fine = judge_faults(judge);
+    if (!fine) {
+        trace_print(out, trace);
+    }
+    judge->adapter->ops->destroy(judge->adapter);
+    sim_free(judge->crashed);
+    sim_free(judge->sim);
+    free(judge->start);
+    free(judge);
+    return fine;
+}

@@ -1,0 +1,84 @@
+/*
+ * Faults: every call of the storage that short sequences of operations make fails once, in every way.
+ *
+ * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03.
+ */
+#include "crash.h"
+#include "explore.h"
+#include "fault.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static struct trace trace;
+
+static const struct trace_disk disks[] = {
+    {.layout = ADDCOW_R20,
+     .cluster_bits = 12,
+     .size = 15000,
+     .has_backing = true,
+     .backing_size = 15000,
+     .allocation = TRACE_SOME_ALLOCATED,
+     .seed = 1},
+    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000, .has_backing = true, .backing_size = 25000},
+    {.layout = ADDCOW_R20,
+     .cluster_bits = 12,
+     .size = 15000,
+     .has_backing = true,
+     .backing_size = 15000,
+     .allocation = TRACE_ALL_ALLOCATED},
+    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000},
+};
+
+static void print_counts(const struct fault_counts *counts)
+{
+    print_message("# %" PRIu64 " traces, %" PRIu64 " runs with a fault each, %" PRIu64 " failed requests\n",
+                  counts->traces, counts->runs, counts->failures);
+    assert_true(counts->failures > counts->traces);
+}
+
+static void every_fault_of_short_sequences(void **state)
+{
+    (void)state;
+    struct fault_counts counts = {0};
+    time_t start = time(NULL);
+    for (uint32_t length = 1; length <= 2; length++) {
+        for (size_t i = 0; i < sizeof disks / sizeof disks[0]; i++) {
+            for (uint32_t number = 0; crash_scope_trace(&disks[i], length, number, &trace); number++) {
+                /* Slow builds do not get through all. */
+                if (trace.count > 0 && (length == 1 || time(NULL) < start + 8)) {
+                    assert_true(fault_trace(&trace, &counts, stdout));
+                }
+            }
+        }
+    }
+    print_counts(&counts);
+}
+
+static void every_fault_of_random_traces(void **state)
+{
+    (void)state;
+    struct fault_counts counts = {0};
+    struct explore_generate_options options = {.threads = 1, .operations = 6, .whole_disk = true};
+    time_t start = time(NULL);
+    for (uint64_t seed = 0; seed < 5 || (seed < 100 && time(NULL) < start + 4); seed++) {
+        explore_generate(seed, &options, &trace);
+        assert_true(fault_trace(&trace, &counts, stdout));
+    }
+    print_counts(&counts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_fault_of_short_sequences),
+        cmocka_unit_test(every_fault_of_random_traces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
