@@ -319,7 +319,8 @@ static void grow(struct plain *disk, uint64_t new_size)
     uint64_t old_size = disk->image.length;
     uint64_t needed = addcow_file_length(&disk->header, new_size);
     if (needed > disk->metadata.length) {
-        set_length(&disk->metadata, disk->mistake == SHORT_BITMAP_AFTER_GROW ? needed - 1 : needed);
+        set_length(&disk->metadata, needed);
+        disk->metadata.length -= disk->mistake == SHORT_BITMAP_AFTER_GROW;
     }
     uint8_t *kept = report_allocate(new_size, 1);
     for (uint64_t i = 0; i < old_size; i++) {

@@ -26,7 +26,7 @@ static void test_stamps_name_writer_and_place(void **state)
     (void)state;
     struct random random = {1};
     for (int i = 0; i < 10000; i++) {
-        struct stamp stamp = {STAMP_WRITE + (int)random_below(&random, STAMP_SOURCES - STAMP_WRITE),
+        struct stamp stamp = {(enum stamp_source)random_between(&random, STAMP_WRITE, STAMP_SOURCES - 1),
                               (uint32_t)random_below(&random, STAMP_NUMBER_MAX + 1)};
         uint64_t offset = random_below(&random, STAMP_OFFSET_MAX / 8 + 1) * 8;
         uint8_t word[8];
