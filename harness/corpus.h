@@ -11,6 +11,7 @@
 #define HARNESS_CORPUS_H
 
 #include "adapter.h"
+#include "protocol.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -165,7 +166,10 @@ bool corpus_check_file(const struct corpus_step *step, FILE *out);
 struct corpus_subject {
     const char *name;
     unsigned cannot; /* enum corpus_need, or'ed */
-    struct adapter *(*make)(const char *name);
+    struct adapter *(*make)(const struct corpus_subject *subject);
+    const char *directory;                      /* where a child process is started */
+    unsigned timeout;                           /* seconds that an answer of a child process may take */
+    const struct protocol_abilities *abilities; /* what else it does not claim; null: it claims everything */
 };
 
 enum corpus_verdict {
@@ -177,10 +181,15 @@ enum corpus_verdict {
 };
 
 /*
- * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first failure to `out`. Never returns
- * CORPUS_CRASHED: what kills this process kills it.
+ * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first failure to `out`.
+ * CORPUS_CRASHED is returned for a child process only: what kills this process kills it.
  */
 enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
+
+/*
+ * Whether the subject claims all that a case needs. If not, prints in one line what it does not claim.
+ */
+bool corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
 
 /*
  * Judges a case in a child process and a directory of its own below `directory`, killing it after `timeout` seconds. *text becomes the explanation of a verdict

@@ -29,13 +29,61 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
-static void print_needs(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out)
+/* The operation of an adapter that a step asks for; PROTOCOL_HELLO: none. */
+static enum protocol_operation operation_of(enum corpus_op op)
 {
-    fprintf(out, "not applicable to %s, which does not claim", subject->name);
+    for (unsigned operation = PROTOCOL_OPEN; operation < PROTOCOL_OPERATIONS; operation++)
+        if (!strcmp(protocol_operation_name((enum protocol_operation)operation), corpus_op_name(op)))
+            return (enum protocol_operation)operation;
+    return PROTOCOL_HELLO;
+}
+
+/* Whether all offsets, lengths and sizes of the requests are multiples of `granularity`. */
+static bool is_granular(const struct corpus_case *c, unsigned granularity)
+{
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        bool sized = step->op == CORPUS_SIZE || step->op == CORPUS_RESIZE;
+        bool request = step->op >= CORPUS_READ && step->op <= CORPUS_MAP;
+        if ((sized && step->size % granularity) ||
+            (request && (step->offset % granularity || step->length % granularity)))
+            return false;
+    }
+    return true;
+}
+
+static unsigned level_of(const struct corpus_case *c)
+{
+    unsigned level = 0;
+    while (strncmp(c->level, protocol_level_name((enum protocol_level)level), strcspn(c->level, " ")))
+        level++;
+    return level;
+}
+
+bool corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out)
+{
+    const struct protocol_abilities *abilities = subject->abilities;
+    unsigned unclaimed = 0;
+    char list[512] = "";
+    size_t used = 0;
     for (unsigned need = 1; corpus_need_name(need); need <<= 1)
         if (c->needs & subject->cannot & need)
-            fprintf(out, " %s", corpus_need_name(need));
-    fputc('\n', out);
+            used += (size_t)snprintf(list + used, sizeof list - used, " %s", corpus_need_name(need));
+    for (size_t i = 0; abilities && i < c->step_count; i++) {
+        enum protocol_operation operation = operation_of(c->steps[i].op);
+        if (operation != PROTOCOL_HELLO && !(abilities->operations & 1u << operation) &&
+            !(unclaimed & 1u << operation)) {
+            unclaimed |= 1u << operation;
+            used += (size_t)snprintf(list + used, sizeof list - used, " %s", protocol_operation_name(operation));
+        }
+    }
+    if (abilities && !is_granular(c, abilities->granularity))
+        used += (size_t)snprintf(list + used, sizeof list - used, " granularity 1");
+    if (abilities && level_of(c) > abilities->level)
+        used += (size_t)snprintf(list + used, sizeof list - used, " level %s", c->level);
+    if (used && out)
+        fprintf(out, "not applicable to %s, which does not claim%s\n", subject->name, list);
+    return !used;
 }
 
 static _Noreturn void child(const struct corpus_case *c, const struct corpus_subject *subject, const char *directory,
@@ -169,8 +217,7 @@ enum corpus_verdict corpus_judge(const struct corpus_case *c, const struct corpu
     enum corpus_verdict verdict = CORPUS_NOT_RUN;
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s/%s.XXXXXX", directory, c->id);
-    if (c->needs & subject->cannot) {
-        print_needs(c, subject, out);
+    if (!corpus_applies(c, subject, out)) {
         verdict = CORPUS_NOT_APPLICABLE;
     } else if (length < 0 || length >= PATH_MAX || !mkdtemp(path)) {
         fprintf(out, "no directory below %s: %s\n", directory, strerror(errno));

@@ -6,6 +6,8 @@
  */
 #include "corpus.h"
 
+#include "adapter_exec.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@ struct run {
 static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
 {
     if (!run->disks[step->disk])
-        run->disks[step->disk] = run->subject->make(run->subject->name);
+        run->disks[step->disk] = run->subject->make(run->subject);
     return run->disks[step->disk];
 }
 
@@ -193,19 +195,31 @@ static bool run_step(struct run *run, const struct corpus_step *step)
     }
 }
 
-/* Closes what the case left open: that must succeed too. */
-static bool finish(struct run *run)
+/* A child process that crashed, hung or broke the protocol is no ordinary failure. */
+static bool is_sound(struct run *run, struct adapter *adapter)
 {
-    bool good = true;
+    char why[2048];
+    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
+    if (state != EXEC_SOUND)
+        fprintf(run->out, "the adapter %s: %s\n", exec_state_name(state), why);
+    return state == EXEC_SOUND;
+}
+
+/* Closes what the case left open: that must succeed too. */
+static enum corpus_verdict finish(struct run *run, bool good)
+{
+    bool sound = true;
     for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
-        if (run->open[i] && run->disks[i]->ops->close(run->disks[i], &run->error)) {
+        if (run->disks[i] && !is_sound(run, run->disks[i]))
+            sound = false;
+        else if (run->open[i] && run->disks[i]->ops->close(run->disks[i], &run->error)) {
             fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
             good = false;
         }
         if (run->disks[i])
             run->disks[i]->ops->destroy(run->disks[i]);
     }
-    return good;
+    return !sound ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
 }
 
 static void print_place(FILE *out, const struct corpus_case *c, size_t index)
@@ -234,9 +248,9 @@ enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_
     bool good = i == c->step_count;
     if (!good)
         print_place(out, c, i);
-    good = finish(&run) && good;
+    enum corpus_verdict verdict = finish(&run, good);
     fclose(run.out);
     fputs(text, out);
     free(text);
-    return good ? CORPUS_PASSED : CORPUS_FAILED;
+    return verdict;
 }

@@ -1,11 +1,12 @@
 /*
  * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which clauses it breaks.
  *
- * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, or a corpus that cannot be used; 3 it crashed or hung; 4 not every selected case was run, or none was
+ * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, or a corpus that cannot be used; 3 it crashed, hung or broke the protocol; 4 not every selected case was run, or none was
  * selected.
  */
 #include "corpus_report.h"
 
+#include "adapter_exec.h"
 #include "report.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ static const char usage_text[] =
     "usage: gate --impl NAME [OPTION]...\n"
     "Runs the conformance corpus against an implementation of add-cow.\n"
     "\n"
-    "  --impl NAME       what is judged: ref or fast\n"
+    "  --impl NAME       what is judged: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)\n"
     "  --corpus DIR      the corpus (default: corpus)\n"
     "  --filter TEXT     only cases whose id contains TEXT\n"
     "  --clause ID       only cases that witness this clause\n"
@@ -33,7 +34,8 @@ static const char usage_text[] =
     "  --junit FILE      also write a report in JUnit XML\n"
     "  --list            list the selected cases and run none\n"
     "\n"
-    "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed or hung; 4 incomplete.\n";
+    "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
+    "4 incomplete.\n";
 
 struct options {
     const char *implementation;
@@ -57,23 +59,69 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-static struct adapter *make_adapter(const char *name)
+static struct adapter *make_adapter(const struct corpus_subject *subject)
 {
-    return adapter_make(name, NULL);
+    return adapter_make(subject->name, NULL);
+}
+
+static struct adapter *make_child_adapter(const struct corpus_subject *subject)
+{
+    /* Less than the case may take, so that the adapter gives its child up before the case is given up. */
+    return adapter_make_exec(subject->name + strlen(ADAPTER_EXEC_PREFIX), subject->directory,
+                             (int)subject->timeout * 900);
 }
 
 /* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file is cut. */
 static const struct corpus_subject subjects[] = {
-    {"fast", 0, make_adapter},
-    {"ref", CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, make_adapter},
+    {.name = "fast", .make = make_adapter},
+    {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter},
 };
 
-static const struct corpus_subject *find_subject(const char *name)
+/* The needs of cases that an adapter does not claim. */
+static unsigned cannot_of(const struct protocol_abilities *abilities)
 {
+    unsigned cannot = abilities->r9 ? 0 : CORPUS_NEEDS_R9;
+    for (unsigned lack = 0; lack < PROTOCOL_LACKS; lack++)
+        for (unsigned need = 1; corpus_need_name(need); need <<= 1)
+            if (abilities->lacks & 1u << lack &&
+                !strcmp(protocol_lack_name((enum protocol_lack)lack), corpus_need_name(need)))
+                cannot |= need;
+    return cannot;
+}
+
+/* Asks a child process what it can do. Says why and gives the exit code if it cannot be judged at all. */
+static int meet_child(const char *name, unsigned timeout, struct corpus_subject *subject,
+                      struct protocol_abilities *abilities)
+{
+    char why[2048];
+    *subject = (struct corpus_subject){.name = name, .make = make_child_adapter, .timeout = timeout};
+    struct adapter *adapter = make_child_adapter(subject);
+    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
+    if (state == EXEC_SOUND) {
+        *abilities = *adapter_exec_abilities(adapter);
+        subject->abilities = abilities;
+        subject->cannot = cannot_of(abilities);
+    } else {
+        fprintf(stderr, "gate: the adapter %s: %s\n", exec_state_name(state), why);
+    }
+    adapter->ops->destroy(adapter);
+    return state == EXEC_SOUND ? REPORT_CONFORMS : REPORT_CRASHED;
+}
+
+/* Finds out what is to be judged, or says why it cannot be and gives the exit code. */
+static int find_subject(const struct options *options, struct corpus_subject *subject,
+                        struct protocol_abilities *abilities)
+{
+    const char *name = options->implementation;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-        if (!strcmp(subjects[i].name, name))
-            return &subjects[i];
-    return NULL;
+        if (!strcmp(subjects[i].name, name)) {
+            *subject = subjects[i];
+            return REPORT_CONFORMS;
+        }
+    if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)))
+        return meet_child(name, options->timeout, subject, abilities);
+    fprintf(stderr, "gate: no implementation \"%s\": there are %s\n", name, adapter_names());
+    return REPORT_USAGE;
 }
 
 static bool is_selected(const struct corpus_case *c, const struct options *options,
@@ -83,7 +131,7 @@ static bool is_selected(const struct corpus_case *c, const struct options *optio
     for (size_t i = 0; !witness && i < c->clause_count; i++)
         witness = !strcmp(c->clauses[i], options->clause);
     return witness && (!options->filter || strstr(c->id, options->filter)) &&
-           (!options->id || !strcmp(c->id, options->id)) && !(options->applicable && c->needs & subject->cannot);
+           (!options->id || !strcmp(c->id, options->id)) && !(options->applicable && !corpus_applies(c, subject, NULL));
 }
 
 static void list_cases(const struct corpus_results *results)
@@ -193,11 +241,14 @@ static bool check_clauses(const struct corpus *corpus, const char *spec)
 
 static int gate(const struct options *options, const char *program)
 {
-    const struct corpus_subject *subject = find_subject(options->implementation);
-    if (!subject) {
-        fprintf(stderr, "gate: no implementation \"%s\": there are ref and fast\n", options->implementation);
-        return REPORT_USAGE;
-    }
+    struct corpus_subject found;
+    const struct corpus_subject *subject = &found;
+    struct protocol_abilities abilities;
+    char directory[PATH_MAX];
+    int unusable = find_subject(options, &found, &abilities);
+    if (unusable)
+        return unusable;
+    found.directory = getcwd(directory, sizeof directory);
     char error[1024];
     struct corpus *corpus;
     if (!corpus_load(options->corpus, &corpus, error, sizeof error)) {
@@ -207,7 +258,9 @@ static int gate(const struct options *options, const char *program)
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
     char repeat[PATH_MAX];
-    snprintf(repeat, sizeof repeat, "%s --impl %s --corpus %s", program, subject->name, options->corpus);
+    const char *quote = subject->abilities ? "'" : "";
+    snprintf(repeat, sizeof repeat, "%s --impl %s%s%s --corpus %s", program, quote, subject->name, quote,
+             options->corpus);
     struct corpus_results results = {.items = report_allocate(corpus->count, sizeof *results.items),
                                      .version = corpus->version,
                                      .implementation = subject->name,

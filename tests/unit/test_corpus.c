@@ -311,10 +311,10 @@ static const struct adapter_ops wrong_ops = {.open = wrong_open,
                                              .map = wrong_map,
                                              .destroy = wrong_destroy};
 
-static struct adapter *make_wrong(const char *name)
+static struct adapter *make_wrong(const struct corpus_subject *subject)
 {
     struct wrong *wrong = report_allocate(1, sizeof *wrong);
-    wrong->adapter = (struct adapter){.ops = &wrong_ops, .name = name};
+    wrong->adapter = (struct adapter){.ops = &wrong_ops, .name = subject->name};
     wrong->inner = adapter_make_fast(NULL);
     return &wrong->adapter;
 }
@@ -361,7 +361,8 @@ static void wrong_implementations_are_caught(void **state)
     if (!corpus_load("corpus", &corpus, error, sizeof error))
         fail_msg("%s", error);
     for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
-        const struct corpus_subject subject = {defects[i].defect, CORPUS_NEEDS_CREATE, make_wrong};
+        const struct corpus_subject subject = {
+            .name = defects[i].defect, .cannot = CORPUS_NEEDS_CREATE, .make = make_wrong};
         unsigned timeout = strcmp(defects[i].defect, "hangs") ? 60 : 1;
         char *text;
         enum corpus_verdict verdict =
