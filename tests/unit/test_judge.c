@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#define SOUND_SEEDS 150u
+#define SOUND_SEEDS 60u
 #define SEEDS 300u /* workloads within which a mistake must be found */
 
 enum mistake {
