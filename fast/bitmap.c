@@ -68,12 +68,18 @@ static uint64_t bits_of_block(const struct addcow_bitmap *bitmap, uint64_t index
     return rest < ADDCOW_BLOCK_BITS ? rest : ADDCOW_BLOCK_BITS;
 }
 
+/* The bits of a word of a block that are among the block's first `bits`. */
+static uint64_t kept_bits(uint64_t word, uint64_t bits)
+{
+    if (word != bits / 64)
+        return word < bits / 64 ? UINT64_MAX : 0;
+    return ((uint64_t)1 << bits % 64) - 1;
+}
+
 static void clear_from(struct addcow_block *block, uint64_t bit)
 {
-    for (uint64_t word = bit / 64; word < ADDCOW_BLOCK_WORDS; word++) {
-        uint64_t keep = word == bit / 64 ? ((uint64_t)1 << bit % 64) - 1 : 0;
-        sync_store_release(&block->words[word], sync_load_acquire(&block->words[word]) & keep);
-    }
+    for (uint64_t word = bit / 64; word < ADDCOW_BLOCK_WORDS; word++)
+        sync_store_release(&block->words[word], sync_load_acquire(&block->words[word]) & kept_bits(word, bit));
 }
 
 static struct addcow_block *new_block(uint64_t index, const uint64_t *content, uint64_t bits)
@@ -86,9 +92,7 @@ static struct addcow_block *new_block(uint64_t index, const uint64_t *content, u
     block->next_dirty = NULL;
     block->next_taken = NULL;
     for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++)
-        atomic_init(&block->words[i], le64toh(content[i]));
-    if (bits < ADDCOW_BLOCK_BITS)
-        clear_from(block, bits);
+        atomic_init(&block->words[i], le64toh(content[i]) & kept_bits(i, bits));
     return block;
 }
 
@@ -131,12 +135,19 @@ enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64
 
 /* ---- Looking up ---- */
 
-/* Where the run of `allocated` ends that `bit` belongs to, within a block and at most at `limit`. */
-static uint64_t run_in_block(const struct addcow_block *block, uint64_t bit, uint64_t limit, bool allocated)
+/*
+ * Where the run of *allocated ends that `bit` belongs to, within a block and at most at `limit`. If `first`, *allocated becomes the status of `bit`, from the
+ * same load as the run: by the next load it may have changed, and the run would be none.
+ */
+static uint64_t run_in_block(const struct addcow_block *block, uint64_t bit, uint64_t limit, bool first,
+                             bool *allocated)
 {
     while (bit < limit) {
         uint64_t word = sync_load_acquire(&block->words[bit / 64]);
-        uint64_t differing = (allocated ? ~word : word) >> bit % 64;
+        if (first)
+            *allocated = (word >> bit % 64 & 1) != 0;
+        first = false;
+        uint64_t differing = (*allocated ? ~word : word) >> bit % 64;
         if (differing != 0) {
             uint64_t end = bit + (uint64_t)__builtin_ctzll(differing);
             return end < limit ? end : limit;
@@ -180,12 +191,9 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
             return code;
         uint64_t start = index * ADDCOW_BLOCK_BITS;
         uint64_t end = limit - start < ADDCOW_BLOCK_BITS ? limit - start : ADDCOW_BLOCK_BITS;
-        if (position == first)
-            *allocated = bit_of_block(block, position - start);
-        position = start + run_in_block(block, position - start, end, *allocated);
+        position = start + run_in_block(block, position - start, end, position == first, allocated);
         if (position < start + end) {
-            /* Position `first` itself may have become allocated since its status was read. */
-            *run_end = position > first ? position : first + 1;
+            *run_end = position;
             return ADDCOW_OK;
         }
     }

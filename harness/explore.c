@@ -94,6 +94,11 @@ const struct sched_schedule *explore_schedule(const struct explore *explore)
     return &explore->scheduled.schedule;
 }
 
+const struct sim *explore_storage(const struct explore *explore)
+{
+    return explore->sim;
+}
+
 /* ---- A run ---- */
 
 static void do_operation(struct explore *explore, struct run *run, uint32_t index)

@@ -54,6 +54,9 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 /* The schedule of the last run. */
 const struct sched_schedule *explore_schedule(const struct explore *explore);
 
+/* The storage, for those who watch a run. */
+const struct sim *explore_storage(const struct explore *explore);
+
 struct explore_generate_options {
     uint32_t threads;    /* 1..SCHED_THREADS_MAX */
     uint32_t operations; /* of each thread */

@@ -7,6 +7,7 @@
  * runs its trace many times.
  */
 #include "adapter_exec.h"
+#include "explore_hunt.h"
 #include "files.h"
 #include "generate.h"
 #include "judge.h"
@@ -76,6 +77,8 @@ static const char usage[] =
     "  --dir DIR           make the disks in a new directory in DIR (default TMPDIR, /dev/shm or /tmp)\n"
     "  --keep              leave the disk of a failed workload there\n"
     "  --hang SECONDS      how long a workload may take (default 30)\n"
+    "  --strategy, --judge hunt on simulated storage under the deterministic scheduler instead: see 'hunt --judge "
+    "all --help'\n"
     "  --help              show this\n"
     "\n"
     "Exit status: 0 all workloads conform; 1 one does not; 2 wrong usage; 3 the implementation crashed or hung;\n"
@@ -449,6 +452,9 @@ static void print_summary(const struct options *options, const struct progress *
 
 int main(int count, char **words)
 {
+    if (explore_hunt_is_asked(count, words)) {
+        return explore_hunt(count, words);
+    }
     struct options options = {
         .program = words[0],
         .implementation = "fast",

@@ -552,6 +552,16 @@ const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *leng
     return now->bytes;
 }
 
+const char *sim_name_of(const struct sim *sim, const void *object)
+{
+    for (uint32_t i = 0; i < SIM_FILES_MAX; i++) {
+        if (sim->names[i].text[0] != '\0' && &sim->list[sim->names[i].inode] == object) {
+            return sim->names[i].text;
+        }
+    }
+    return NULL;
+}
+
 static void forget_log(struct sim *sim)
 {
     sim->event_count = 0;

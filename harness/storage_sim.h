@@ -50,6 +50,9 @@ const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *leng
 void sim_keep(struct sim *sim);
 void sim_restore(struct sim *sim);
 
+/* The name of the file that a step of the scheduler is on, by its object; null if it is on none. */
+const char *sim_name_of(const struct sim *sim, const void *object);
+
 /* How many files are open: an engine that is closed has none. */
 uint32_t sim_open_files(const struct sim *sim);
 

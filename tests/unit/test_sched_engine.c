@@ -114,6 +114,16 @@ static void a_resize_beside_requests(void **state)
     explore_all("a resize beside a write", 2);
 }
 
+/* CON-10: the run of a map is that of the status which it reports. */
+static void a_map_beside_a_write(void **state)
+{
+    (void)state;
+    begin_trace(2, 12288, 12288);
+    trace_add(&trace, 0, TRACE_MAP, 0, 12288);
+    trace_add(&trace, 1, TRACE_ZERO, 0, 512);
+    explore_all("a map beside a write", SCHED_UNBOUNDED);
+}
+
 /* CON-11: a stream beside a write. */
 static void a_stream_beside_a_write(void **state)
 {
@@ -187,6 +197,7 @@ int main(void)
         cmocka_unit_test(writes_to_neighbouring_clusters),
         cmocka_unit_test(crossing_writes),
         cmocka_unit_test(a_resize_beside_requests),
+        cmocka_unit_test(a_map_beside_a_write),
         cmocka_unit_test(a_stream_beside_a_write),
         cmocka_unit_test(flushes_beside_a_write),
         cmocka_unit_test(random_traces),

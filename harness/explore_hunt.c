@@ -1,0 +1,435 @@
+/*
+ * The hunt under the deterministic scheduler, on simulated storage.
+ *
+ * Trace number i has the seed --seed + i; the strategy's choices follow from the same seed, so a hunt can be repeated exactly. What fails is made small,
+ * written into a file together with its schedule, and told as a timeline.
+ */
+#include "explore_hunt.h"
+
+#include "crash.h"
+#include "explore.h"
+#include "fault.h"
+#include "minimise.h"
+#include "report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCHEDULE_COMMENT "# schedule "
+
+enum judge { JUDGE_SCHEDULE, JUDGE_CRASH, JUDGE_FAULT, JUDGES };
+
+static const char *const judge_names[JUDGES] = {"schedule", "crash", "fault"};
+
+struct hunt {
+    const char *strategy; /* random, pct, exhaustive, or all */
+    uint32_t judges;      /* a bit each */
+    uint64_t seed;
+    double seconds;
+    uint64_t traces;    /* 0: as many as the time allows */
+    uint64_t schedules; /* of each trace */
+    uint32_t threads;   /* 0: any number */
+    uint32_t operations;
+    uint32_t preemptions;
+    bool self_check;
+    const char *replay;
+    const char *program;
+};
+
+struct totals {
+    uint64_t traces;
+    struct explore_counts explore;
+    struct crash_counts crash;
+    struct fault_counts fault;
+    uint64_t exhausted; /* traces of which every schedule was run */
+    struct timespec start;
+};
+
+static const char usage[] =
+    "Usage: hunt --strategy S | --judge J [OPTION]...\n"
+    "Runs small random workloads on the production engine under a deterministic scheduler, on simulated storage.\n"
+    "\n"
+    "  --strategy S      who runs next: random, pct, exhaustive, or all (default all: random and pct in turns)\n"
+    "  --judge J         schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of the\n"
+    "                    storage, one thread; or all (default)\n"
+    "  --seed N          of the first workload; the next has N + 1 (default: a random one)\n"
+    "  --time SECONDS    how long (default 60, or no limit with --traces)\n"
+    "  --traces N        how many workloads\n"
+    "  --schedules N     of each workload (default 50; without limit for exhaustive)\n"
+    "  --threads N       1..16 (default: 2 to 4)\n"
+    "  --ops N           operations of each thread (default: 1 to 3)\n"
+    "  --preemptions N   bound of the exhaustive strategy (default 2)\n"
+    "  --self-check      run every schedule twice, and demand the same\n"
+    "  --replay FILE     run the workload in FILE with the schedule in its line '" SCHEDULE_COMMENT
+    "...'\n"
+    "\n"
+    "Exit status: as without --strategy and --judge; see 'hunt --help'.\n";
+
+bool explore_hunt_is_asked(int count, char **words)
+{
+    for (int i = 1; i < count; i++) {
+        if (strncmp(words[i], "--strategy", 10) == 0 || strncmp(words[i], "--judge", 7) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Options ---- */
+
+_Noreturn static void wrong_usage(const char *option, const char *word)
+{
+    fprintf(stderr, "hunt: --%s: '%s' makes no sense\n%s", option, word, usage);
+    exit(REPORT_USAGE);
+}
+
+static uint64_t number(const char *option, const char *word, uint64_t least, uint64_t greatest)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(word, &end, 10);
+    if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0 || value < least || value > greatest) {
+        wrong_usage(option, word);
+    }
+    return value;
+}
+
+static uint32_t judges(const char *word)
+{
+    if (strcmp(word, "all") == 0) {
+        return (1u << JUDGES) - 1;
+    }
+    for (uint32_t i = 0; i < JUDGES; i++) {
+        if (strcmp(word, judge_names[i]) == 0) {
+            return 1u << i;
+        }
+    }
+    wrong_usage("judge", word);
+}
+
+static const char *strategy_name(const char *word)
+{
+    static const char *const names[] = {"random", "pct", "exhaustive", "all"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(word, names[i]) == 0) {
+            return names[i];
+        }
+    }
+    wrong_usage("strategy", word);
+}
+
+static void set_option(struct hunt *hunt, int option, const char *word)
+{
+    switch (option) {
+    case 's':
+        hunt->strategy = strategy_name(word);
+        break;
+    case 'j':
+        hunt->judges = judges(word);
+        break;
+    case 'e':
+        hunt->seed = number("seed", word, 0, UINT64_MAX / 2);
+        break;
+    case 't':
+        hunt->seconds = (double)number("time", word, 1, 1000000000);
+        break;
+    case 'n':
+        hunt->traces = number("traces", word, 1, UINT64_MAX);
+        break;
+    case 'c':
+        hunt->schedules = number("schedules", word, 1, UINT64_MAX);
+        break;
+    case 'r':
+        hunt->threads = (uint32_t)number("threads", word, 1, TRACE_THREADS_MAX);
+        break;
+    case 'o':
+        hunt->operations = (uint32_t)number("ops", word, 1, 100);
+        break;
+    case 'p':
+        hunt->preemptions = (uint32_t)number("preemptions", word, 0, SCHED_UNBOUNDED);
+        break;
+    case 'k':
+        hunt->self_check = true;
+        break;
+    case 'f':
+        hunt->replay = word;
+        break;
+    default:
+        fputs(usage, option == 'h' ? stdout : stderr);
+        exit(option == 'h' ? REPORT_CONFORMS : REPORT_USAGE);
+    }
+}
+
+static void parse_options(int count, char **words, struct hunt *hunt)
+{
+    static const struct option known[] = {
+        {"strategy", required_argument, NULL, 's'},
+        {"judge", required_argument, NULL, 'j'},
+        {"seed", required_argument, NULL, 'e'},
+        {"time", required_argument, NULL, 't'},
+        {"traces", required_argument, NULL, 'n'},
+        {"schedules", required_argument, NULL, 'c'},
+        {"threads", required_argument, NULL, 'r'},
+        {"ops", required_argument, NULL, 'o'},
+        {"self-check", no_argument, NULL, 'k'},
+        {"preemptions", required_argument, NULL, 'p'},
+        {"replay", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
+        set_option(hunt, option, optarg);
+    }
+    if (optind < count) {
+        wrong_usage("strategy", words[optind]);
+    }
+    if (hunt->seconds == 0 && hunt->traces == 0) {
+        hunt->seconds = 60;
+    }
+    if (hunt->schedules == 0) {
+        hunt->schedules = strcmp(hunt->strategy, "exhaustive") == 0 ? UINT64_MAX : 50;
+    }
+}
+
+/* ---- Workloads ---- */
+
+static enum judge judge_of(const struct hunt *hunt, uint64_t seed)
+{
+    uint32_t n = (uint32_t)(seed % (uint32_t)__builtin_popcount(hunt->judges));
+    uint32_t rest = hunt->judges;
+    while (n-- > 0) {
+        rest &= rest - 1;
+    }
+    return (enum judge)__builtin_ctz(rest);
+}
+
+static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace)
+{
+    struct random random = {random_hash(seed)};
+    bool alone = judge_of(hunt, seed) == JUDGE_FAULT;
+    uint32_t threads = hunt->threads != 0 ? hunt->threads : (uint32_t)random_between(&random, 2, 4);
+    uint32_t operations = hunt->operations != 0 ? hunt->operations : (uint32_t)random_between(&random, 1, 3);
+    struct explore_generate_options options = {
+        .threads = alone ? 1 : threads,
+        .operations = alone ? threads * operations : operations,
+        .whole_disk = random_once_in(&random, 4),
+    };
+    explore_generate(seed, &options, trace);
+}
+
+static struct explore_options options_of(const struct hunt *hunt, uint64_t seed)
+{
+    return (struct explore_options){
+        .self_check = hunt->self_check,
+        .crash = judge_of(hunt, seed) == JUDGE_CRASH,
+        .refuse_punch = random_hash(seed) % 3 == 0,
+        .seed = seed,
+    };
+}
+
+static bool is_exhaustive(const struct hunt *hunt)
+{
+    return strcmp(hunt->strategy, "exhaustive") == 0;
+}
+
+static struct sched_strategy *make_strategy(const struct hunt *hunt, uint64_t seed)
+{
+    if (is_exhaustive(hunt)) {
+        return sched_make_exhaustive(hunt->preemptions, true);
+    }
+    bool pct = strcmp(hunt->strategy, "pct") == 0 || (strcmp(hunt->strategy, "all") == 0 && random_hash(seed) % 2 == 0);
+    return pct ? sched_make_pct(seed, 1 + (uint32_t)(random_hash(~seed) % 5)) : sched_make_random(seed);
+}
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static bool is_late(const struct hunt *hunt, const struct totals *totals)
+{
+    return hunt->seconds > 0 && seconds_since(&totals->start) >= hunt->seconds;
+}
+
+/* ---- Telling ---- */
+
+static uint64_t current_seed; /* for the signal handler */
+
+/* An engine that dies says at least where. */
+static void die(int signal_number)
+{
+    printf("\nthe engine ends with signal %d (%s), in the workload of --seed %" PRIu64 ", schedule ", signal_number,
+           strsignal(signal_number), current_seed);
+    sched_print_current(stdout);
+    puts("");
+    fflush(stdout);
+    _exit(REPORT_CRASHED);
+}
+
+static void print_totals(const struct totals *totals, unsigned failures)
+{
+    double seconds = seconds_since(&totals->start);
+    printf("hunt: %" PRIu64 " workloads, %" PRIu64 " schedules (%.0f a second), %" PRIu64 " steps, %" PRIu64
+           " crashes, %" PRIu64 " faults, %u failures\n",
+           totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
+           totals->explore.steps, totals->explore.crash_states, totals->fault.runs, failures);
+    if (totals->exhausted > 0) {
+        printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
+    }
+}
+
+static void write_failure(const struct hunt *hunt, uint64_t seed, const struct trace *trace,
+                          const struct sched_schedule *schedule)
+{
+    char name[64];
+    snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", seed);
+    FILE *out = fopen(name, "w");
+    if (out == NULL) {
+        return;
+    }
+    fputs(SCHEDULE_COMMENT, out);
+    sched_schedule_print(out, schedule);
+    fputs("\n", out);
+    trace_print(out, trace);
+    fclose(out);
+    const char *judge = judge_names[judge_of(hunt, seed)];
+    printf("Run it again with: %s --judge %s --seed %" PRIu64 " --replay %s\n", hunt->program, judge, seed, name);
+}
+
+static void tell_failure(const struct hunt *hunt, uint64_t seed, struct trace *trace,
+                         const struct sched_schedule *failing, const char *story)
+{
+    struct explore_options options = options_of(hunt, seed);
+    struct sched_schedule schedule;
+    printf("the workload of --seed %" PRIu64 " fails:\n%s\n", seed, story);
+    bool smaller = minimise(trace, &options, &schedule);
+    if (!smaller) {
+        for (uint32_t i = 0; i < failing->count; i++) {
+            sched_schedule_append(&schedule, failing->segments[i].thread, failing->segments[i].steps);
+        }
+    }
+    puts("made small:\n");
+    trace_print(stdout, trace);
+    fputs("\nschedule ", stdout);
+    sched_schedule_print(stdout, &schedule);
+    puts("\n");
+    minimise_print_timeline(trace, &options, &schedule, stdout);
+    write_failure(hunt, seed, trace, &schedule);
+    sched_schedule_free(&schedule);
+}
+
+/* ---- Hunting ---- */
+
+/* Explores one workload. */
+static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+{
+    char *story = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&story, &length);
+    struct explore_options options = options_of(hunt, seed);
+    struct explore *explore = explore_make(trace, &options);
+    struct sched_strategy *strategy = make_strategy(hunt, seed);
+    enum explore_answer answer = EXPLORE_OK;
+    if (out == NULL) {
+        report_fatal("no memory for a report");
+    }
+    for (uint64_t i = 0; i < hunt->schedules && answer == EXPLORE_OK && !is_late(hunt, totals); i++) {
+        answer = explore_run(explore, strategy, &totals->explore, out);
+    }
+    totals->exhausted += answer == EXPLORE_OVER;
+    fclose(out);
+    if (answer == EXPLORE_FAILED) {
+        report_progress(NULL);
+        tell_failure(hunt, seed, trace, explore_schedule(explore), story);
+    }
+    free(story);
+    if (is_exhaustive(hunt)) {
+        sched_destroy_exhaustive(strategy);
+    } else {
+        free(strategy);
+    }
+    explore_free(explore);
+    return answer != EXPLORE_FAILED;
+}
+
+static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+{
+    current_seed = seed;
+    make_trace(hunt, seed, trace);
+    totals->traces++;
+    if (judge_of(hunt, seed) == JUDGE_FAULT) {
+        return fault_trace(trace, &totals->fault, stdout);
+    }
+    return explore_trace(hunt, seed, trace, totals);
+}
+
+/* Loads a workload and its schedule. */
+static void load_replay(const struct hunt *hunt, struct trace *trace, struct sched_schedule *schedule)
+{
+    char line[65536];
+    char error[256];
+    bool found = false;
+    FILE *in = fopen(hunt->replay, "r");
+    if (in == NULL) {
+        wrong_usage("replay", hunt->replay);
+    }
+    while (!found && fgets(line, sizeof line, in) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        found = strncmp(line, SCHEDULE_COMMENT, strlen(SCHEDULE_COMMENT)) == 0 &&
+                sched_schedule_parse(line + strlen(SCHEDULE_COMMENT), schedule);
+    }
+    rewind(in);
+    if (!trace_parse(in, trace, error, sizeof error) || explore_problem(trace) != NULL) {
+        wrong_usage("replay", hunt->replay);
+    }
+    fclose(in);
+}
+
+static int replay(const struct hunt *hunt, struct trace *trace)
+{
+    struct sched_schedule schedule = {0};
+    struct explore_options options = options_of(hunt, hunt->seed);
+    load_replay(hunt, trace, &schedule);
+    enum explore_answer answer = minimise_print_timeline(trace, &options, &schedule, stdout);
+    sched_schedule_free(&schedule);
+    printf("hunt: the replay %s\n", answer == EXPLORE_OK ? "conforms" : "fails");
+    return answer == EXPLORE_OK ? REPORT_CONFORMS : REPORT_DIFFERS;
+}
+
+int explore_hunt(int count, char **words)
+{
+    static struct trace trace;
+    struct hunt hunt = {.strategy = "all", .judges = judges("all"), .preemptions = 2, .program = words[0]};
+    struct totals totals = {0};
+    if (getrandom(&hunt.seed, 4, 0) != 4) {
+        hunt.seed = (uint64_t)time(NULL);
+    }
+    parse_options(count, words, &hunt);
+    signal(SIGABRT, die);
+    signal(SIGSEGV, die);
+    if (hunt.replay != NULL) {
+        return replay(&hunt, &trace);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &totals.start);
+    bool conforms = true;
+    for (uint64_t i = 0; conforms && (hunt.traces == 0 || i < hunt.traces) && !is_late(&hunt, &totals); i++) {
+        conforms = judge_workload(&hunt, hunt.seed + i, &trace, &totals);
+        report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64
+                        " faults",
+                        seconds_since(&totals.start), totals.traces, totals.explore.schedules,
+                        totals.explore.crash_states, totals.fault.runs);
+    }
+    report_progress(NULL);
+    print_totals(&totals, !conforms);
+    return conforms ? totals.traces > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE : REPORT_DIFFERS;
+}
