@@ -66,7 +66,7 @@ static uint32_t choose_cluster_bits(struct generator *generator)
     if (generator->options->cluster_bits != 0) {
         return generator->options->cluster_bits;
     }
-    return (uint32_t)(once_in(generator, 6) ? 17 + below(generator, 5) : 12 + below(generator, 5));
+    return (uint32_t)(once_in(generator, 10) ? 17 + below(generator, 5) : 12 + below(generator, 5));
 }
 
 static uint64_t choose_size(struct generator *generator)
