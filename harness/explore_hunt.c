@@ -39,6 +39,7 @@ struct hunt {
     uint32_t operations;
     uint32_t preemptions;
     bool self_check;
+    bool brief; /* a failure is told, but not made small */
     const char *replay;
     const char *program;
 };
@@ -66,6 +67,7 @@ static const char usage[] =
     "  --threads N       1..16 (default: 2 to 4)\n"
     "  --ops N           operations of each thread (default: 1 to 3)\n"
     "  --preemptions N   bound of the exhaustive strategy (default 2)\n"
+    "  --brief           do not make a failing workload small\n"
     "  --self-check      run every schedule twice, and demand the same\n"
     "  --replay FILE     run the workload in FILE with the schedule in its line '" SCHEDULE_COMMENT
     "...'\n"
@@ -158,6 +160,9 @@ static void set_option(struct hunt *hunt, int option, const char *word)
     case 'k':
         hunt->self_check = true;
         break;
+    case 'b':
+        hunt->brief = true;
+        break;
     case 'f':
         hunt->replay = word;
         break;
@@ -170,19 +175,13 @@ static void set_option(struct hunt *hunt, int option, const char *word)
 static void parse_options(int count, char **words, struct hunt *hunt)
 {
     static const struct option known[] = {
-        {"strategy", required_argument, NULL, 's'},
-        {"judge", required_argument, NULL, 'j'},
-        {"seed", required_argument, NULL, 'e'},
-        {"time", required_argument, NULL, 't'},
-        {"traces", required_argument, NULL, 'n'},
-        {"schedules", required_argument, NULL, 'c'},
-        {"threads", required_argument, NULL, 'r'},
-        {"ops", required_argument, NULL, 'o'},
-        {"self-check", no_argument, NULL, 'k'},
-        {"preemptions", required_argument, NULL, 'p'},
-        {"replay", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"strategy", required_argument, NULL, 's'}, {"judge", required_argument, NULL, 'j'},
+        {"seed", required_argument, NULL, 'e'},     {"time", required_argument, NULL, 't'},
+        {"traces", required_argument, NULL, 'n'},   {"schedules", required_argument, NULL, 'c'},
+        {"threads", required_argument, NULL, 'r'},  {"ops", required_argument, NULL, 'o'},
+        {"self-check", no_argument, NULL, 'k'},     {"preemptions", required_argument, NULL, 'p'},
+        {"replay", required_argument, NULL, 'f'},   {"help", no_argument, NULL, 'h'},
+        {"brief", no_argument, NULL, 'b'},          {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
@@ -211,16 +210,24 @@ static enum judge judge_of(const struct hunt *hunt, uint64_t seed)
     return (enum judge)__builtin_ctz(rest);
 }
 
+/* Whether all crashes of a workload of one thread are judged, instead of some of many schedules. */
+static bool is_crash_sequence(const struct hunt *hunt, uint64_t seed)
+{
+    return judge_of(hunt, seed) == JUDGE_CRASH && random_hash(seed) % 2 == 0;
+}
+
 static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace)
 {
     struct random random = {random_hash(seed)};
-    bool alone = judge_of(hunt, seed) == JUDGE_FAULT;
+    bool alone = judge_of(hunt, seed) == JUDGE_FAULT || is_crash_sequence(hunt, seed);
     uint32_t threads = hunt->threads != 0 ? hunt->threads : (uint32_t)random_between(&random, 2, 4);
     uint32_t operations = hunt->operations != 0 ? hunt->operations : (uint32_t)random_between(&random, 1, 3);
     struct explore_generate_options options = {
         .threads = alone ? 1 : threads,
-        .operations = alone ? threads * operations : operations,
-        .whole_disk = random_once_in(&random, 4),
+        .operations = is_crash_sequence(hunt, seed) ? 4
+                      : alone                       ? threads * operations
+                                                    : operations,
+        .whole_disk = alone || random_once_in(&random, 4),
     };
     explore_generate(seed, &options, trace);
 }
@@ -282,7 +289,7 @@ static void print_totals(const struct totals *totals, unsigned failures)
     printf("hunt: %" PRIu64 " workloads, %" PRIu64 " schedules (%.0f a second), %" PRIu64 " steps, %" PRIu64
            " crashes, %" PRIu64 " faults, %u failures\n",
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
-           totals->explore.steps, totals->explore.crash_states, totals->fault.runs, failures);
+           totals->explore.steps, totals->explore.crash_states + totals->crash.states, totals->fault.runs, failures);
     if (totals->exhausted > 0) {
         printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
     }
@@ -311,7 +318,10 @@ static void tell_failure(const struct hunt *hunt, uint64_t seed, struct trace *t
 {
     struct explore_options options = options_of(hunt, seed);
     struct sched_schedule schedule;
-    printf("the workload of --seed %" PRIu64 " fails:\n%s\n", seed, story);
+    printf("%s\n", story);
+    if (hunt->brief) {
+        return;
+    }
     bool smaller = minimise(trace, &options, &schedule);
     if (!smaller) {
         for (uint32_t i = 0; i < failing->count; i++) {
@@ -362,15 +372,33 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
     return answer != EXPLORE_FAILED;
 }
 
+/* Commits are no part of small random workloads; those of one thread end with one now and then. */
+static void add_commit(uint64_t seed, struct trace *trace)
+{
+    if (trace->disk.has_backing && random_hash(seed ^ 1) % 4 == 0) {
+        trace_add(trace, 0, TRACE_COMMIT, 0, 0);
+    }
+}
+
 static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
+    bool conforms;
     current_seed = seed;
     make_trace(hunt, seed, trace);
     totals->traces++;
     if (judge_of(hunt, seed) == JUDGE_FAULT) {
-        return fault_trace(trace, &totals->fault, stdout);
+        add_commit(seed, trace);
+        conforms = fault_trace(trace, &totals->fault, stdout);
+    } else if (is_crash_sequence(hunt, seed)) {
+        add_commit(seed, trace);
+        conforms = crash_sequence(trace, false, &totals->crash, stdout);
+    } else {
+        conforms = explore_trace(hunt, seed, trace, totals);
     }
-    return explore_trace(hunt, seed, trace, totals);
+    if (!conforms) {
+        printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, judge_names[judge_of(hunt, seed)]);
+    }
+    return conforms;
 }
 
 /* Loads a workload and its schedule. */
@@ -427,7 +455,7 @@ int explore_hunt(int count, char **words)
         report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64
                         " faults",
                         seconds_since(&totals.start), totals.traces, totals.explore.schedules,
-                        totals.explore.crash_states, totals.fault.runs);
+                        totals.explore.crash_states + totals.crash.states, totals.fault.runs);
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HOLE_BYTES 4096u
+
 enum event_kind { EVENT_SECTOR, EVENT_LENGTH, EVENT_SYNC, EVENT_SYNC_FAILED, EVENT_CREATE, EVENT_REMOVE, EVENT_RENAME };
 
 struct event {
@@ -324,6 +326,21 @@ static int sim_punch(struct addcow_file *self, uint64_t offset, uint64_t size)
     return 0;
 }
 
+/* Every aligned block of zeros is a hole, as if they were never stored. */
+static int sim_next_data(struct addcow_file *self, uint64_t offset, uint64_t *data)
+{
+    struct sim_file *file = sim_of(self);
+    const struct content *now = &inode_of(file)->now;
+    whole_file_point(file, SCHED_READ);
+    uint64_t position = offset < now->length ? offset : now->length;
+    while (position < now->length && now->bytes[position] == 0) {
+        position++;
+    }
+    uint64_t block = position < now->length ? position / HOLE_BYTES * HOLE_BYTES : position;
+    *data = block > offset ? block : offset;
+    return 0;
+}
+
 static int sim_sync(struct addcow_file *self)
 {
     struct sim_file *file = sim_of(self);
@@ -411,6 +428,7 @@ static const struct addcow_file_ops file_ops = {
     .length = sim_length,
     .truncate = sim_truncate,
     .punch = sim_punch,
+    .next_data = sim_next_data,
     .lock = sim_lock,
     .identity = sim_identity,
     .close = sim_close,
