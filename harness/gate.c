@@ -7,6 +7,7 @@
 #include "corpus_report.h"
 
 #include "adapter_exec.h"
+#include "ref_disk.h"
 #include "report.h"
 
 #include <errno.h>
@@ -116,6 +117,8 @@ static int find_subject(const struct options *options, struct corpus_subject *su
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
         if (!strcmp(subjects[i].name, name)) {
             *subject = subjects[i];
+            if (!strcmp(name, "ref") && !ref_disk_maps_large())
+                subject->cannot |= CORPUS_NEEDS_LARGE;
             return REPORT_CONFORMS;
         }
     if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)))

@@ -85,6 +85,16 @@ static void unmap(struct mapped *file)
     }
 }
 
+bool ref_disk_maps_large(void)
+{
+    size_t size = (size_t)32 << 40;
+    void *bytes = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes == MAP_FAILED)
+        return false;
+    munmap(bytes, size);
+    return true;
+}
+
 static enum addcow_class map_whole(struct mapped *file, const char *path, struct addcow_error *error)
 {
     struct stat status;

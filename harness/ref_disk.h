@@ -12,6 +12,9 @@
 
 struct ref_disk;
 
+/* Whether files of several TiB can be mapped: not where a sanitizer has taken most of the address space. */
+bool ref_disk_maps_large(void);
+
 /* Opens the disk whose metadata file is `path`. On success the caller closes *disk. */
 enum addcow_class ref_disk_open(const char *path, bool writable, struct ref_disk **disk, struct addcow_error *error);
 void ref_disk_close(struct ref_disk *disk);
