@@ -4,7 +4,6 @@
     gate --impl 'exec:python3 corpus/example/adapter.py'
 """
 
-import concurrent.futures
 import errno
 import sys
 import threading
@@ -85,9 +84,8 @@ class Adapter:
         return lambda *arguments: self.do_simple(operation, *arguments)
 
     def run(self):
-        with concurrent.futures.ThreadPoolExecutor(CONCURRENCY) as threads:
-            while request := self.receive():
-                threads.submit(self.handle, *request)
+        while request := self.receive():
+            threading.Thread(target=self.handle, args=request).start()
 
 
 if __name__ == "__main__":

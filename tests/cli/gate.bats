@@ -61,6 +61,21 @@ gate() {
     [[ "${lines[-1]}" == *": incomplete" ]]
 }
 
+@test "corpus: the generated cases are what the generator writes, and there are enough of them" {
+    run "$root/corpus/generate" --check
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(find "$root/corpus/cases" -name '*.json' | wc -l)" -ge 400 ]
+    [ "$(du -sb "$root/corpus" | cut -f 1)" -lt 5000000 ]
+    cp -r "$root/corpus" changed
+    sed -i 's/"pattern": 2/"pattern": 4/' changed/cases/grid-write-4k-head-none-full.json
+    rm changed/cases/grid-map-0-0-1.json
+    cp changed/cases/grid-map-0-0-64.json changed/cases/grid-extra.json
+    run changed/generate --check
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 4 ]
+}
+
 @test "gate: wrong usage ends with 2" {
     local arguments
     for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" "--impl fast --timeout x"; do
