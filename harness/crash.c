@@ -278,6 +278,7 @@ static bool judge_states(const struct crash_judge *judge, const struct crash_spa
                          const struct state *got, FILE *out)
 {
     uint64_t capacity = trace_capacity(judge->trace);
+    capacity = judge->start.size > capacity ? judge->start.size : capacity;
     struct state state = {.bytes = report_allocate(capacity, 1), .size = judge->start.size};
     bool *sectors = report_allocate(got->size / SIM_SECTOR + 1, sizeof *sectors);
     bool size = false;
@@ -352,7 +353,7 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 
 /* ---- Every crash of a sequence ---- */
 
-/* What is used after a first crash: the boundary of two clusters is written, flushed, and written again. */
+/* The use after a first crash: the boundary of two clusters is written, flushed, the disk grows to more than it ever was, and is written again. */
 static void make_second_trace(const struct trace_disk *disk, uint64_t size, struct trace *trace)
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
@@ -362,6 +363,7 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace->count = 0;
     trace_add(trace, 0, TRACE_WRITE, length / 2, length - length / 2);
     trace_add(trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(trace, 0, TRACE_RESIZE, disk->size + 2 * cluster, 0);
     trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
 }
 
@@ -424,14 +426,16 @@ static bool judge_second(const struct crash_judge *judge, const struct state *st
     struct sim *sim = judge->crashed;
     make_second_trace(&judge->trace->disk, start->size, &trace);
     struct crash_judge again = {
-        .trace = &trace, .start = *start, .crashed = sim_make(), .header_size = judge->header_size};
+        .trace = &trace, .start = *start, .resizes = true, .crashed = sim_make(), .header_size = judge->header_size};
     again.adapter = sched_adapter_make_fast(sim_storage(again.crashed));
     sim_keep(sim);
     struct crash_counts inner = {0};
     bool fine = do_sequence(sim, &trace, spans, out) && judge_every_crash(&again, sim, spans, false, &inner, out);
     if (!fine) {
-        fputs("  (that was a second crash, after the first one; before it the disk was used: write, flush, write)\n",
-              out);
+        fputs(
+            "  (that was a second crash, after the first one; before it the disk was written, flushed, resized and "
+            "written)\n",
+            out);
     }
     counts->second_states += inner.states;
     again.adapter->ops->destroy(again.adapter);

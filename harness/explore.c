@@ -234,13 +234,27 @@ static bool judge_close(struct explore *explore, const struct oracle *oracle, FI
     return judge_files(explore, oracle, out);
 }
 
+/* Just after something was made durable is when it shows that it should not have been. */
+static uint64_t choose_moment(struct explore *explore)
+{
+    uint64_t end = sim_moment(explore->sim);
+    uint64_t moment = random_below(&explore->random, end + 1);
+    if (random_once_in(&explore->random, 2)) {
+        return moment;
+    }
+    while (moment < end && !sim_is_barrier(explore->sim, moment)) {
+        moment++;
+    }
+    return moment < end ? moment + 1 : end;
+}
+
+/* Some crashes: with what was synced and nothing else, or with any part of the rest. */
 static bool judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out)
 {
     for (uint32_t i = 0; explore->crashes != NULL && i < CRASHES; i++) {
-        uint64_t moment = random_below(&explore->random, sim_moment(explore->sim) + 1);
-        struct choices choices = {.random = &explore->random};
+        struct choices choices = {.random = random_once_in(&explore->random, 2) ? &explore->random : NULL};
         counts->crash_states++;
-        if (!crash_judge(explore->crashes, explore->sim, explore->spans, moment, &choices, out)) {
+        if (!crash_judge(explore->crashes, explore->sim, explore->spans, choose_moment(explore), &choices, out)) {
             return false;
         }
     }
@@ -316,6 +330,7 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 
 #define CLUSTER 4096u
 #define CLUSTERS_MAX 4u
+#define CLUSTERS_MANY 20u /* now and then: more than a byte of the bitmap */
 
 static void generate_disk(struct random *random, struct trace_disk *disk)
 {
@@ -323,7 +338,7 @@ static void generate_disk(struct random *random, struct trace_disk *disk)
     *disk = (struct trace_disk){
         .layout = ADDCOW_R20,
         .cluster_bits = 12,
-        .size = random_between(random, 1, CLUSTERS_MAX) * CLUSTER - cut,
+        .size = random_between(random, 1, random_once_in(random, 8) ? CLUSTERS_MANY : CLUSTERS_MAX) * CLUSTER - cut,
         .has_backing = !random_once_in(random, 6),
         .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
                       : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
@@ -352,8 +367,8 @@ static void generate_range(struct random *random, uint64_t size, uint64_t *offse
 
 static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
 {
-    if (options->whole_disk && random_once_in(random, 8)) {
-        return random_once_in(random, 2) ? TRACE_RESIZE : TRACE_STREAM;
+    if (options->whole_disk && random_once_in(random, 4)) {
+        return random_once_in(random, 3) ? TRACE_STREAM : TRACE_RESIZE;
     }
     static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
                                             TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,
@@ -374,7 +389,7 @@ void explore_generate(uint64_t seed, const struct explore_generate_options *opti
             uint64_t length = 0;
             generate_range(&random, trace->disk.size, &offset, &length);
             if (kind == TRACE_RESIZE) {
-                offset = random_between(&random, 1, CLUSTERS_MAX * CLUSTER + SIM_SECTOR);
+                offset = random_between(&random, 1, trace->disk.size + random_below(&random, 2) * 2 * CLUSTER);
             }
             trace_add(trace, i % options->threads, kind, trace_kind_has_offset(kind) ? offset : 0,
                       trace_kind_has_length(kind) ? length : 0);

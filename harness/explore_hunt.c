@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #define SCHEDULE_COMMENT "# schedule "
+#define SCHEDULES 50u /* of a workload */
+#define SCHEDULES_EXHAUSTIVE 400u
 
 enum judge { JUDGE_SCHEDULE, JUDGE_CRASH, JUDGE_FAULT, JUDGES };
 
@@ -34,7 +36,7 @@ struct hunt {
     uint64_t seed;
     double seconds;
     uint64_t traces;    /* 0: as many as the time allows */
-    uint64_t schedules; /* of each trace */
+    uint64_t schedules; /* of each trace; 0: as the strategy likes */
     uint32_t threads;   /* 0: any number */
     uint32_t operations;
     uint32_t preemptions;
@@ -57,13 +59,13 @@ static const char usage[] =
     "Usage: hunt --strategy S | --judge J [OPTION]...\n"
     "Runs small random workloads on the production engine under a deterministic scheduler, on simulated storage.\n"
     "\n"
-    "  --strategy S      who runs next: random, pct, exhaustive, or all (default all: random and pct in turns)\n"
+    "  --strategy S      who runs next: random, pct, exhaustive, or all in turns (default)\n"
     "  --judge J         schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of the\n"
     "                    storage, one thread; or all (default)\n"
     "  --seed N          of the first workload; the next has N + 1 (default: a random one)\n"
     "  --time SECONDS    how long (default 60, or no limit with --traces)\n"
     "  --traces N        how many workloads\n"
-    "  --schedules N     of each workload (default 50; without limit for exhaustive)\n"
+    "  --schedules N     of each workload (default 50; exhaustive: without limit, or 400 of all)\n"
     "  --threads N       1..16 (default: 2 to 4)\n"
     "  --ops N           operations of each thread (default: 1 to 3)\n"
     "  --preemptions N   bound of the exhaustive strategy (default 2)\n"
@@ -193,9 +195,6 @@ static void parse_options(int count, char **words, struct hunt *hunt)
     if (hunt->seconds == 0 && hunt->traces == 0) {
         hunt->seconds = 60;
     }
-    if (hunt->schedules == 0) {
-        hunt->schedules = strcmp(hunt->strategy, "exhaustive") == 0 ? UINT64_MAX : 50;
-    }
 }
 
 /* ---- Workloads ---- */
@@ -227,7 +226,7 @@ static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *tra
         .operations = is_crash_sequence(hunt, seed) ? 4
                       : alone                       ? threads * operations
                                                     : operations,
-        .whole_disk = alone || random_once_in(&random, 4),
+        .whole_disk = alone || random_once_in(&random, 3),
     };
     explore_generate(seed, &options, trace);
 }
@@ -242,18 +241,36 @@ static struct explore_options options_of(const struct hunt *hunt, uint64_t seed)
     };
 }
 
-static bool is_exhaustive(const struct hunt *hunt)
+/* The strategy for a seed: the one that was asked for, or one of all. */
+static const char *strategy_of(const struct hunt *hunt, uint64_t seed)
 {
-    return strcmp(hunt->strategy, "exhaustive") == 0;
+    static const char *const turns[] = {"random", "pct", "exhaustive", "random"};
+    return strcmp(hunt->strategy, "all") == 0 ? turns[random_hash(~seed) % 4] : hunt->strategy;
+}
+
+static bool is_exhaustive(const struct hunt *hunt, uint64_t seed)
+{
+    return strcmp(strategy_of(hunt, seed), "exhaustive") == 0;
+}
+
+static uint64_t schedules_of(const struct hunt *hunt, uint64_t seed)
+{
+    if (hunt->schedules != 0) {
+        return hunt->schedules;
+    }
+    bool all = strcmp(hunt->strategy, "all") == 0;
+    return !is_exhaustive(hunt, seed) ? SCHEDULES : all ? SCHEDULES_EXHAUSTIVE : UINT64_MAX;
 }
 
 static struct sched_strategy *make_strategy(const struct hunt *hunt, uint64_t seed)
 {
-    if (is_exhaustive(hunt)) {
+    if (is_exhaustive(hunt, seed)) {
         return sched_make_exhaustive(hunt->preemptions, true);
     }
-    bool pct = strcmp(hunt->strategy, "pct") == 0 || (strcmp(hunt->strategy, "all") == 0 && random_hash(seed) % 2 == 0);
-    return pct ? sched_make_pct(seed, 1 + (uint32_t)(random_hash(~seed) % 5)) : sched_make_random(seed);
+    if (strcmp(strategy_of(hunt, seed), "pct") == 0) {
+        return sched_make_pct(seed, 1 + (uint32_t)(random_hash(seed ^ 2) % 5));
+    }
+    return sched_make_random(seed);
 }
 
 static double seconds_since(const struct timespec *start)
@@ -289,7 +306,8 @@ static void print_totals(const struct totals *totals, unsigned failures)
     printf("hunt: %" PRIu64 " workloads, %" PRIu64 " schedules (%.0f a second), %" PRIu64 " steps, %" PRIu64
            " crashes, %" PRIu64 " faults, %u failures\n",
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
-           totals->explore.steps, totals->explore.crash_states + totals->crash.states, totals->fault.runs, failures);
+           totals->explore.steps, totals->explore.crash_states + totals->crash.states + totals->crash.second_states,
+           totals->fault.runs, failures);
     if (totals->exhausted > 0) {
         printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
     }
@@ -353,7 +371,8 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
-    for (uint64_t i = 0; i < hunt->schedules && answer == EXPLORE_OK && !is_late(hunt, totals); i++) {
+    uint64_t schedules = schedules_of(hunt, seed);
+    for (uint64_t i = 0; i < schedules && answer == EXPLORE_OK && !is_late(hunt, totals); i++) {
         answer = explore_run(explore, strategy, &totals->explore, out);
     }
     totals->exhausted += answer == EXPLORE_OVER;
@@ -363,7 +382,7 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
         tell_failure(hunt, seed, trace, explore_schedule(explore), story);
     }
     free(story);
-    if (is_exhaustive(hunt)) {
+    if (is_exhaustive(hunt, seed)) {
         sched_destroy_exhaustive(strategy);
     } else {
         free(strategy);
@@ -372,12 +391,26 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
     return answer != EXPLORE_FAILED;
 }
 
-/* Commits are no part of small random workloads; those of one thread end with one now and then. */
+/* Commits are no part of small random workloads; those of one thread get one now and then. */
 static void add_commit(uint64_t seed, struct trace *trace)
 {
-    if (trace->disk.has_backing && random_hash(seed ^ 1) % 4 == 0) {
-        trace_add(trace, 0, TRACE_COMMIT, 0, 0);
+    if (trace->disk.has_backing && random_hash(seed ^ 1) % 3 == 0) {
+        uint32_t at = (uint32_t)(random_hash(seed ^ 4) % trace->count);
+        trace->operations[at] = (struct trace_operation){.kind = TRACE_COMMIT, .thread = 0};
     }
+}
+
+/* Every crash of every way to create a disk. */
+static bool judge_creation(struct totals *totals)
+{
+    bool conforms = true;
+    for (int i = 0; i < 6 && conforms; i++) {
+        conforms = crash_create((i & 1) != 0, (i & 2) != 0, (i & 4) != 0, &totals->crash, stdout);
+    }
+    if (!conforms) {
+        puts("creating a disk fails (judge: crash)");
+    }
+    return conforms;
 }
 
 static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
@@ -391,7 +424,7 @@ static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace 
         conforms = fault_trace(trace, &totals->fault, stdout);
     } else if (is_crash_sequence(hunt, seed)) {
         add_commit(seed, trace);
-        conforms = crash_sequence(trace, false, &totals->crash, stdout);
+        conforms = crash_sequence(trace, random_hash(seed ^ 3) % 16 == 0, &totals->crash, stdout);
     } else {
         conforms = explore_trace(hunt, seed, trace, totals);
     }
@@ -449,13 +482,13 @@ int explore_hunt(int count, char **words)
         return replay(&hunt, &trace);
     }
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
-    bool conforms = true;
+    bool conforms = (hunt.judges >> JUDGE_CRASH & 1) == 0 || judge_creation(&totals);
     for (uint64_t i = 0; conforms && (hunt.traces == 0 || i < hunt.traces) && !is_late(&hunt, &totals); i++) {
         conforms = judge_workload(&hunt, hunt.seed + i, &trace, &totals);
-        report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64
-                        " faults",
-                        seconds_since(&totals.start), totals.traces, totals.explore.schedules,
-                        totals.explore.crash_states + totals.crash.states, totals.fault.runs);
+        report_progress(
+            "hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64 " faults",
+            seconds_since(&totals.start), totals.traces, totals.explore.schedules,
+            totals.explore.crash_states + totals.crash.states + totals.crash.second_states, totals.fault.runs);
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);

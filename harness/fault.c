@@ -280,6 +280,21 @@ static bool judge_flush(const struct judge *judge, const char *what, enum addcow
     return judge_durable(judge, NULL);
 }
 
+/* After a commit that has succeeded nothing is allocated (CMT-01). */
+static bool judge_committed(const struct judge *judge)
+{
+    struct addcow_ref disk;
+    char problem[128];
+    bool clear = sim_disk_open(judge->sim, &disk, problem, sizeof problem) && disk.all_allocated == 0;
+    for (uint64_t i = 0; clear && i < addcow_bitmap_bytes(disk.size, disk.cluster_size); i++) {
+        clear = disk.bitmap[i] == 0;
+    }
+    if (!clear) {
+        fputs("a commit that succeeds leaves clusters allocated (CMT-01)\n", judge->out);
+    }
+    return clear;
+}
+
 static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class *usual)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
@@ -296,6 +311,9 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class 
     if (judge->adapter->ops->size(judge->adapter) != judge->size) {
         fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
                 index, addcow_class_name(code));
+        return false;
+    }
+    if (operation->kind == TRACE_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {
         return false;
     }
     return (depends || judge_status(judge, trace_kind_name(operation->kind), code, *usual, &error)) &&
