@@ -68,7 +68,9 @@ static struct coroutine *entering;
 
 /* ---- Telling the tools ---- */
 
-static void announce_switch(struct coroutine *from, struct coroutine *to, int for_good)
+/* Inlined, as the thread sanitizer must see no function begin or end between this and the switch. */
+__attribute__((always_inline)) static inline void announce_switch(struct coroutine *from, struct coroutine *to,
+                                                                  int for_good)
 {
     (void)for_good;
     leaving = from;
@@ -196,7 +198,7 @@ static void prepare(struct coroutine *coroutine)
 }
 #endif
 
-static void exchange(struct coroutine *from, struct coroutine *to)
+__attribute__((always_inline)) static inline void exchange(struct coroutine *from, struct coroutine *to)
 {
 #if BY_HAND
     coroutine_swap(&from->stack_pointer, to->stack_pointer);
