@@ -182,6 +182,7 @@ static enum corpus_verdict judge_in_child(const struct corpus_case *c, const str
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
+        fclose(out); /* the parent's; what the child does not need would look like a leak of the implementation */
         child(c, subject, directory, ends[1]);
     }
     close(ends[1]);
