@@ -1,10 +1,13 @@
 """What scripts/mutants and scripts/corpus-strength share: patches, and copies of the sources that are built with one."""
 
+import concurrent.futures
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -86,3 +89,16 @@ class Sources:
 
 def make_work_directory():
     return tempfile.TemporaryDirectory(prefix="add-cow-mutants.")
+
+
+def for_each(function, items, jobs):
+    """The results in order; some at a time. The first exception, or an interruption, ends it all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        try:
+            futures = [pool.submit(function, item) for item in items]
+            for future in concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION).done:
+                future.result()
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
