@@ -26,6 +26,7 @@ struct explore {
     struct adapter *adapter;
     struct crash_judge *crashes; /* null if there are none */
     struct random random;
+    char directory[64]; /* where history.h finds the files; "" if there is no commit */
     struct sched_run scheduled;
     uint64_t fingerprint;     /* of what the last run answered */
     struct crash_span *spans; /* of the operations, on the storage's clock */
@@ -40,6 +41,16 @@ struct worker {
     uint32_t end;
 };
 
+static bool has_kind(const struct trace *trace, enum trace_kind kind)
+{
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == (uint32_t)kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *explore_problem(const struct trace *trace)
 {
     uint32_t concurrent = 0;
@@ -50,10 +61,8 @@ const char *explore_problem(const struct trace *trace)
             return history_problem(trace, begin, end);
         }
     }
-    for (uint32_t i = 0; i < trace->count; i++) {
-        if (trace->operations[i].kind == TRACE_COMMIT || trace->operations[i].kind == TRACE_REOPEN) {
-            return "commit or reopen";
-        }
+    if (has_kind(trace, TRACE_REOPEN)) {
+        return "reopen";
     }
     return concurrent > 1 ? "a second phase of several threads" : trace->disk.chain > 0 ? "a chain" : NULL;
 }
@@ -74,13 +83,36 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     if (options->crash && crash_problem(trace) == NULL) {
         explore->crashes = crash_make(trace);
     }
+    if (has_kind(trace, TRACE_COMMIT)) {
+        snprintf(explore->directory, sizeof explore->directory, "%s/addcow-explore.XXXXXX", report_fast_directory());
+        if (mkdtemp(explore->directory) == NULL) {
+            report_fatal("cannot make %s", explore->directory);
+        }
+    }
     return explore;
+}
+
+/* Stores what history.h looks at after a commit. */
+static void store_files(const struct explore *explore)
+{
+    static const char *const names[] = {FILES_METADATA, FILES_BASE};
+    struct files files = {.count = 0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct files_file *file = &files.list[files.count];
+        snprintf(file->name, sizeof file->name, "%s", names[i]);
+        file->bytes = (uint8_t *)(uintptr_t)sim_bytes(explore->sim, names[i], &file->length);
+        files.count += file->bytes != NULL;
+    }
+    files_store(&files, explore->directory);
 }
 
 void explore_free(struct explore *explore)
 {
     if (explore->crashes != NULL) {
         crash_free(explore->crashes);
+    }
+    if (explore->directory[0] != '\0') {
+        files_remove(explore->directory);
     }
     explore->adapter->ops->destroy(explore->adapter);
     sim_free(explore->sim);
@@ -180,7 +212,10 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
                 do_operation(explore, run, i);
             }
         }
-        if (begin < end && !history_judge(run, begin, end, oracle, "", &counts->history, out)) {
+        if (explore->directory[0] != '\0') {
+            store_files(explore);
+        }
+        if (begin < end && !history_judge(run, begin, end, oracle, explore->directory, &counts->history, out)) {
             return EXPLORE_FAILED;
         }
     }
@@ -368,7 +403,8 @@ static void generate_range(struct random *random, uint64_t size, uint64_t *offse
 static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
 {
     if (options->whole_disk && random_once_in(random, 4)) {
-        return random_once_in(random, 3) ? TRACE_STREAM : TRACE_RESIZE;
+        static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
+        return whole[random_below(random, 4)];
     }
     static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
                                             TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,

@@ -391,15 +391,6 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
     return answer != EXPLORE_FAILED;
 }
 
-/* Commits are no part of small random workloads; those of one thread get one now and then. */
-static void add_commit(uint64_t seed, struct trace *trace)
-{
-    if (trace->disk.has_backing && random_hash(seed ^ 1) % 3 == 0) {
-        uint32_t at = (uint32_t)(random_hash(seed ^ 4) % trace->count);
-        trace->operations[at] = (struct trace_operation){.kind = TRACE_COMMIT, .thread = 0};
-    }
-}
-
 /* Every crash of every way to create a disk. */
 static bool judge_creation(struct totals *totals)
 {
@@ -420,10 +411,8 @@ static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace 
     make_trace(hunt, seed, trace);
     totals->traces++;
     if (judge_of(hunt, seed) == JUDGE_FAULT) {
-        add_commit(seed, trace);
         conforms = fault_trace(trace, &totals->fault, stdout);
     } else if (is_crash_sequence(hunt, seed)) {
-        add_commit(seed, trace);
         conforms = crash_sequence(trace, random_hash(seed ^ 3) % 16 == 0, &totals->crash, stdout);
     } else {
         conforms = explore_trace(hunt, seed, trace, totals);

@@ -134,6 +134,18 @@ static void a_stream_beside_a_write(void **state)
     explore_all("a stream beside a write", 2);
 }
 
+/* CON-09: a commit beside a write and a read. */
+static void a_commit_beside_requests(void **state)
+{
+    (void)state;
+    begin_trace(2, 8192, 8192);
+    trace.disk.allocation = TRACE_EVERY_ALLOCATED;
+    trace_add(&trace, 0, TRACE_COMMIT, 0, 0);
+    trace_add(&trace, 1, TRACE_WRITE, 512, 512);
+    trace_add(&trace, 1, TRACE_READ, 0, 2048);
+    explore_all("a commit beside requests", 1);
+}
+
 /* DUR-05: joined flushes. */
 static void flushes_beside_a_write(void **state)
 {
@@ -199,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_resize_beside_requests),
         cmocka_unit_test(a_map_beside_a_write),
         cmocka_unit_test(a_stream_beside_a_write),
+        cmocka_unit_test(a_commit_beside_requests),
         cmocka_unit_test(flushes_beside_a_write),
         cmocka_unit_test(random_traces),
         cmocka_unit_test(runs_repeat_exactly),
