@@ -313,6 +313,7 @@ static void print_totals(const struct totals *totals, unsigned failures)
     }
 }
 
+/* Writes a failing workload, with its schedule if it has one, into a file. */
 static void write_failure(const struct hunt *hunt, uint64_t seed, const struct trace *trace,
                           const struct sched_schedule *schedule)
 {
@@ -322,13 +323,16 @@ static void write_failure(const struct hunt *hunt, uint64_t seed, const struct t
     if (out == NULL) {
         return;
     }
-    fputs(SCHEDULE_COMMENT, out);
-    sched_schedule_print(out, schedule);
-    fputs("\n", out);
+    if (schedule != NULL) {
+        fputs(SCHEDULE_COMMENT, out);
+        sched_schedule_print(out, schedule);
+        fputs("\n", out);
+    }
     trace_print(out, trace);
     fclose(out);
     const char *judge = judge_names[judge_of(hunt, seed)];
     printf("Run it again with: %s --judge %s --seed %" PRIu64 " --replay %s\n", hunt->program, judge, seed, name);
+    printf("Keep it with: cp %s corpus/regressions/\n", name);
 }
 
 static void tell_failure(const struct hunt *hunt, uint64_t seed, struct trace *trace,
@@ -404,19 +408,60 @@ static bool judge_creation(struct totals *totals)
     return conforms;
 }
 
+static FILE *open_nowhere(void)
+{
+    FILE *nowhere = fopen("/dev/null", "w");
+    if (nowhere == NULL) {
+        report_fatal("cannot open /dev/null");
+    }
+    return nowhere;
+}
+
+static bool fails_by_fault(const struct trace *trace)
+{
+    struct fault_counts counts = {0};
+    FILE *nowhere = open_nowhere();
+    bool conforms = fault_problem(trace) != NULL || fault_trace(trace, &counts, nowhere);
+    fclose(nowhere);
+    return !conforms;
+}
+
+static bool fails_by_crash(const struct trace *trace)
+{
+    struct crash_counts counts = {0};
+    FILE *nowhere = open_nowhere();
+    bool conforms = crash_problem(trace) != NULL || crash_sequence(trace, false, &counts, nowhere);
+    fclose(nowhere);
+    return !conforms;
+}
+
+/* Judges a workload of one thread, by every fault or every crash; one that fails is made small and told again. */
+static bool judge_alone(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+{
+    bool fault = judge_of(hunt, seed) == JUDGE_FAULT;
+    bool second = random_hash(seed ^ 3) % 16 == 0;
+    bool conforms =
+        fault ? fault_trace(trace, &totals->fault, stdout) : crash_sequence(trace, second, &totals->crash, stdout);
+    if (!conforms && !hunt->brief && minimise_alone(trace, fault ? fails_by_fault : fails_by_crash)) {
+        puts("\nmade small:\n");
+        if (fault) {
+            fault_trace(trace, &totals->fault, stdout);
+        } else {
+            crash_sequence(trace, false, &totals->crash, stdout);
+            trace_print(stdout, trace);
+        }
+        write_failure(hunt, seed, trace, NULL);
+    }
+    return conforms;
+}
+
 static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
-    bool conforms;
     current_seed = seed;
     make_trace(hunt, seed, trace);
     totals->traces++;
-    if (judge_of(hunt, seed) == JUDGE_FAULT) {
-        conforms = fault_trace(trace, &totals->fault, stdout);
-    } else if (is_crash_sequence(hunt, seed)) {
-        conforms = crash_sequence(trace, random_hash(seed ^ 3) % 16 == 0, &totals->crash, stdout);
-    } else {
-        conforms = explore_trace(hunt, seed, trace, totals);
-    }
+    bool alone = judge_of(hunt, seed) == JUDGE_FAULT || is_crash_sequence(hunt, seed);
+    bool conforms = alone ? judge_alone(hunt, seed, trace, totals) : explore_trace(hunt, seed, trace, totals);
     if (!conforms) {
         printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, judge_names[judge_of(hunt, seed)]);
     }
@@ -445,15 +490,22 @@ static void load_replay(const struct hunt *hunt, struct trace *trace, struct sch
     fclose(in);
 }
 
+/* A workload with a schedule is explored; one of one thread goes through every crash and every fault. */
 static int replay(const struct hunt *hunt, struct trace *trace)
 {
     struct sched_schedule schedule = {0};
     struct explore_options options = options_of(hunt, hunt->seed);
+    struct crash_counts crashes = {0};
+    struct fault_counts faults = {0};
     load_replay(hunt, trace, &schedule);
-    enum explore_answer answer = minimise_print_timeline(trace, &options, &schedule, stdout);
+    bool conforms = minimise_print_timeline(trace, &options, &schedule, stdout) == EXPLORE_OK;
+    if (trace->threads == 1 && fault_problem(trace) == NULL) {
+        conforms = fault_trace(trace, &faults, stdout) && conforms;
+        conforms = crash_sequence(trace, false, &crashes, stdout) && conforms;
+    }
     sched_schedule_free(&schedule);
-    printf("hunt: the replay %s\n", answer == EXPLORE_OK ? "conforms" : "fails");
-    return answer == EXPLORE_OK ? REPORT_CONFORMS : REPORT_DIFFERS;
+    printf("hunt: the replay %s\n", conforms ? "conforms" : "fails");
+    return conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
 }
 
 int explore_hunt(int count, char **words)

@@ -44,15 +44,28 @@ static bool fails_with(const struct trace *trace, const struct explore_options *
     return answer == EXPLORE_FAILED;
 }
 
-static bool fails(const struct trace *trace, const struct explore_options *options, struct sched_schedule *schedule)
+/* What is to go on failing: some schedule, which is noted; or a trace of one thread, as `alone` says. */
+struct goal {
+    const struct explore_options *options;
+    struct sched_schedule *schedule;
+    bool (*alone)(const struct trace *trace);
+};
+
+static bool fails(const struct trace *trace, const struct goal *goal)
 {
-    if (trace_problem(trace) != NULL || explore_problem(trace) != NULL) {
+    if (trace_problem(trace) != NULL) {
+        return false;
+    }
+    if (goal->alone != NULL) {
+        return goal->alone(trace);
+    }
+    if (explore_problem(trace) != NULL) {
         return false;
     }
     struct sched_strategy *random = sched_make_random(1);
     struct sched_strategy *pct = sched_make_pct(1, 3);
-    bool failing =
-        fails_with(trace, options, random, SCHEDULES, schedule) || fails_with(trace, options, pct, SCHEDULES, schedule);
+    bool failing = fails_with(trace, goal->options, random, SCHEDULES, goal->schedule) ||
+                   fails_with(trace, goal->options, pct, SCHEDULES, goal->schedule);
     free(random);
     free(pct);
     return failing;
@@ -86,25 +99,23 @@ static void close_gaps(struct trace *trace)
 }
 
 /* Keeps *smaller as *trace if it fails. */
-static bool keep(struct trace *trace, struct trace *smaller, const struct explore_options *options,
-                 struct sched_schedule *schedule)
+static bool keep(struct trace *trace, struct trace *smaller, const struct goal *goal)
 {
     close_gaps(smaller);
-    bool failing = fails(smaller, options, schedule);
+    bool failing = fails(smaller, goal);
     if (failing) {
         *trace = *smaller;
     }
     return failing;
 }
 
-static bool shrink_operations(struct trace *trace, struct trace *smaller, const struct explore_options *options,
-                              struct sched_schedule *schedule)
+static bool shrink_operations(struct trace *trace, struct trace *smaller, const struct goal *goal)
 {
     bool shrunk = false;
     for (uint32_t i = trace->count; i-- > 0;) {
         *smaller = *trace;
         remove_operation(smaller, i);
-        if (smaller->count > 0 && keep(trace, smaller, options, schedule)) {
+        if (smaller->count > 0 && keep(trace, smaller, goal)) {
             shrunk = true;
             continue;
         }
@@ -112,14 +123,13 @@ static bool shrink_operations(struct trace *trace, struct trace *smaller, const 
         if (trace_kind_has_length(trace->operations[i].kind) && trace->operations[i].length > SIM_SECTOR) {
             *smaller = *trace;
             operation->length = SIM_SECTOR;
-            shrunk = keep(trace, smaller, options, schedule) || shrunk;
+            shrunk = keep(trace, smaller, goal) || shrunk;
         }
     }
     return shrunk;
 }
 
-static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct explore_options *options,
-                        struct sched_schedule *schedule)
+static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct goal *goal)
 {
     bool shrunk = false;
     *smaller = *trace;
@@ -127,29 +137,46 @@ static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct
     smaller->disk.seed = 0;
     smaller->disk.allocation = TRACE_NONE_ALLOCATED;
     if (memcmp(&smaller->disk, &trace->disk, sizeof trace->disk) != 0) {
-        shrunk = keep(trace, smaller, options, schedule);
+        shrunk = keep(trace, smaller, goal);
     }
     if (trace->disk.size > 4096) {
         *smaller = *trace;
         smaller->disk.size = (trace->disk.size - 1) / 4096 * 4096;
-        shrunk = keep(trace, smaller, options, schedule) || shrunk;
+        shrunk = keep(trace, smaller, goal) || shrunk;
     }
     return shrunk;
 }
 
-bool minimise(struct trace *trace, const struct explore_options *options, struct sched_schedule *schedule)
+/* Makes a trace that fails smaller until nothing more can be done. */
+static void shrink(struct trace *trace, const struct goal *goal)
 {
-    *schedule = (struct sched_schedule){0};
-    if (!fails(trace, options, schedule)) {
-        return false;
-    }
     struct trace *smaller = report_allocate(1, sizeof *smaller);
     bool shrunk = true;
     while (shrunk) {
-        shrunk = shrink_operations(trace, smaller, options, schedule);
-        shrunk = shrink_disk(trace, smaller, options, schedule) || shrunk;
+        shrunk = shrink_operations(trace, smaller, goal);
+        shrunk = shrink_disk(trace, smaller, goal) || shrunk;
     }
     free(smaller);
+}
+
+bool minimise_alone(struct trace *trace, bool (*still_fails)(const struct trace *trace))
+{
+    struct goal goal = {.alone = still_fails};
+    bool failing = fails(trace, &goal);
+    if (failing) {
+        shrink(trace, &goal);
+    }
+    return failing;
+}
+
+bool minimise(struct trace *trace, const struct explore_options *options, struct sched_schedule *schedule)
+{
+    struct goal goal = {.options = options, .schedule = schedule};
+    *schedule = (struct sched_schedule){0};
+    if (!fails(trace, &goal)) {
+        return false;
+    }
+    shrink(trace, &goal);
     struct sched_schedule fewer = {0};
     struct sched_strategy *exhaustive = sched_make_exhaustive(4, true);
     if (trace->threads > 1 && fails_with(trace, options, exhaustive, SCHEDULES_BOUNDED, &fewer)) {

@@ -16,6 +16,11 @@
 bool minimise(struct trace *trace, const struct explore_options *options, struct sched_schedule *schedule);
 
 /*
+ * The same for a trace of one thread, which has no schedule: as long as `still_fails` says so. True if it fails at all.
+ */
+bool minimise_alone(struct trace *trace, bool (*still_fails)(const struct trace *trace));
+
+/*
  * Replays a schedule and prints every step on a lock or a file: one column a thread, one row a step, and at its end what the disk's sector
  * at `offset` holds in the image then. Returns what became of the run; its story follows the timeline.
  */
