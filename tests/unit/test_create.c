@@ -288,6 +288,27 @@ static void test_options(void **state)
     refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
 }
 
+/* CRE-02: one byte of data, anywhere in the image, would be hidden by the backing file. */
+static void test_hidden_data(void **state)
+{
+    (void)state;
+    const uint64_t places[] = {0, 1, 4095, 4096, IMAGE_SIZE - 1};
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "zeros",
+                                                  .backing_name = "base",
+                                                  .backing_format = "raw"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        prepare(&scenarios[0]);
+        FILE *file = fopen("zeros", "r+b");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, (long)places[i], SEEK_SET), 0);
+        fputc(1, file);
+        assert_int_equal(fclose(file), 0);
+        refused(options, ADDCOW_RANGE, "CRE-02");
+    }
+}
+
 /* Every cluster size, and disks whose last byte of bitmap is not full (BMP-04, BMP-05, VRT-05). */
 static void test_sizes(void **state)
 {
@@ -376,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_failure_at_the_end_of_every_call),
         cmocka_unit_test(test_interruption_of_every_call),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_hidden_data),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_creates_at_once),
         cmocka_unit_test(test_replace_open_disk),

@@ -482,6 +482,23 @@ static void test_stream_others(void **state)
     free_model(&model);
 }
 
+/* VRT-05: under "all allocated" another writer may have forgotten bits; a stream sets them. */
+static void test_stream_forgotten_bits(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096);
+    spec.compatible = ADDCOW_ALL_ALLOCATED;
+    spec.allocated = 0x102;
+    make_disk("disk", &spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    close_disk(disk);
+    uint8_t *file = load_file("disk.add-cow");
+    static const uint8_t bits[] = {0xFF, 0x07, 0};
+    assert_memory_equal(file + 4096, bits, sizeof bits);
+    free(file);
+}
+
 /* DUR-08: the flag is written after everything else was written and synced. */
 static void test_stream_order(void **state)
 {
@@ -714,6 +731,7 @@ int main(void)
         TEST(test_resize_failing),
         TEST(test_stream),
         TEST(test_stream_others),
+        TEST(test_stream_forgotten_bits),
         TEST(test_stream_order),
         TEST(test_stream_failing),
         TEST(test_stopping),
