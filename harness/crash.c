@@ -1,9 +1,10 @@
 /*
  * The crash judge.
  *
- * Operations that change contents are kept as fragments: a range that each of them covers whole or not at all, within one sector. A fragment may
- * have the content of any operation that had begun, unless another one that followed it entirely was durable; and its content at the start unless any
- * was. A resize is always alone, so it is judged by the sizes and contents that the disk had one after the other.
+ * Operations that change contents are kept as fragments: a range that each of them covers whole or not at all, within
+ * one sector. A fragment may have the content of any operation that had begun, unless another one that followed it
+ * entirely was durable; and its content at the start unless any was. A resize is always alone, so it is judged by the
+ * sizes and contents that the disk had one after the other.
  */
 #include "crash.h"
 
@@ -139,7 +140,9 @@ static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
 
 /* ---- What may be there ---- */
 
-/* Whether the change number `index` was durable at the crash: a flush followed it, or the close did, and has returned. */
+/*
+ * Whether the change number `index` was durable at the crash: a flush followed it, or the close did, and has returned.
+ */
 static bool is_durable(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
 {
     for (uint32_t i = 0; i <= judge->trace->count; i++) {
@@ -353,7 +356,10 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 
 /* ---- Every crash of a sequence ---- */
 
-/* The use after a first crash: the boundary of two clusters is written, flushed, the disk grows to more than it ever was, and is written again. */
+/*
+ * The use after a first crash: the boundary of two clusters is written, flushed, the disk grows to more than it ever
+ * was, and is written again.
+ */
 static void make_second_trace(const struct trace_disk *disk, uint64_t size, struct trace *trace)
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);

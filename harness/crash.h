@@ -1,9 +1,10 @@
 /*
  * The crash judge: what is on the disk after a power failure must be a disk that the durability clauses allow.
  *
- * The crashed files are opened with the production engine and with the reference engine; both must accept them and read the same (DUR-11). Then, sector by
- * sector: what a flush that returned has made durable is there, or something that was written later; what was never written is as it was
- * (DUR-01, DUR-02). The size is one that the disk had since then.
+ * The crashed files are opened with the production engine and with the reference engine; both must accept them and read
+ * the same (DUR-11). Then, sector by sector: what a flush that returned has made durable is there, or something that
+ * was written later; what was never written is as it was (DUR-01, DUR-02). The size is one that the disk had since
+ * then.
  */
 #ifndef HARNESS_CRASH_H
 #define HARNESS_CRASH_H
@@ -25,7 +26,10 @@ struct crash_span {
 
 struct crash_judge;
 
-/* Why crashes of a trace cannot be judged; null if they can: a resize is alone in its phase with one thread. Static storage. */
+/*
+ * Why crashes of a trace cannot be judged; null if they can: a resize is alone in its phase with one thread. Static
+ * storage.
+ */
 const char *crash_problem(const struct trace *trace);
 
 /* Prepares for crashes of a trace without problem, which must live as long. The caller frees. */
@@ -33,8 +37,9 @@ struct crash_judge *crash_make(const struct trace *trace);
 void crash_free(struct crash_judge *judge);
 
 /*
- * Judges one crash of `from`, whose kept state is the trace's disk at the start, at a moment, in the state that the choices choose. spans[0,
- * trace->count) are the operations', and spans[trace->count] that of the close. Prints what is wrong; true if nothing is.
+ * Judges one crash of `from`, whose kept state is the trace's disk at the start, at a moment, in the state that the
+ * choices choose. spans[0, trace->count) are the operations', and spans[trace->count] that of the close. Prints what is
+ * wrong; true if nothing is.
  */
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out);
@@ -53,10 +58,12 @@ struct crash_counts {
 };
 
 /*
- * Does the operations of a trace with one thread and judges crashes. At which moments: before everything that makes something durable, and at
- * the end; as writes in between only add to what may have reached the disk, that covers all others. In which states: every state of the metadata file
- * and every length of the files, and with each, every version of every sector of image and backing file, one at a time, since what a sector of the disk reads
- * as depends on the metadata and on its own sectors of image and backing file only. `second`: from each state the disk is used and crashes again.
+ * Does the operations of a trace with one thread and judges crashes. At which moments: before everything that makes
+ * something durable, and at the end; as writes in between only add to what may have reached the disk, that covers all
+ * others. In which states: every state of the metadata file and every length of the files, and with each, every version
+ * of every sector of image and backing file, one at a time, since what a sector of the disk reads as depends on the
+ * metadata and on its own sectors of image and backing file only. `second`: from each state the disk is used and
+ * crashes again.
  */
 bool crash_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out);
 
@@ -64,15 +71,18 @@ bool crash_sequence(const struct trace *trace, bool second, struct crash_counts 
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
 
 /*
- * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer. A sequence with a request
- * outside of the disk is left out: it has no operation.
+ * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer. A
+ * sequence with a request outside of the disk is left out: it has no operation.
  */
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 
 /* Prints the alphabet for a disk, one operation a line. */
 void crash_print_alphabet(const struct trace_disk *disk, FILE *out);
 
-/* The same for creating a disk: after a crash it is not there, or complete, and its image is as it was or complete (CRE-01, CRE-04). */
+/*
+ * The same for creating a disk: after a crash it is not there, or complete, and its image is as it was or complete
+ * (CRE-01, CRE-04).
+ */
 bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_counts *counts, FILE *out);
 
 #endif

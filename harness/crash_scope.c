@@ -18,7 +18,10 @@
 
 /* ---- Sequences ---- */
 
-/* For a disk of several clusters: within a cluster, over a boundary, a whole one, the last one; zeros; and all that is done to a whole disk. */
+/*
+ * For a disk of several clusters: within a cluster, over a boundary, a whole one, the last one; zeros; and all that is
+ * done to a whole disk.
+ */
 static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operation list[ALPHABET_MAX])
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);

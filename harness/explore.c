@@ -1,7 +1,8 @@
 /*
  * Exploring a trace under the deterministic scheduler.
  *
- * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the oracle, which is copied.
+ * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the
+ * oracle, which is copied.
  */
 #include "explore.h"
 

@@ -1,9 +1,10 @@
 /*
- * Exploring: a small trace is run again and again under the deterministic scheduler, on simulated storage, and every run is judged.
+ * Exploring: a small trace is run again and again under the deterministic scheduler, on simulated storage, and every
+ * run is judged.
  *
- * Judged are all answers and contents by history.h, deadlock (CON-12) and livelock, locks and files that are left behind, and that the files
- * that a close leaves are, for the reference engine, the disk that they must be. Of a trace one phase at most is concurrent: its interleaving is what the
- * strategy explores.
+ * Judged are all answers and contents by history.h, deadlock (CON-12) and livelock, locks and files that are left
+ * behind, and that the files that a close leaves are, for the reference engine, the disk that they must be. Of a trace
+ * one phase at most is concurrent: its interleaving is what the strategy explores.
  */
 #ifndef HARNESS_EXPLORE_H
 #define HARNESS_EXPLORE_H

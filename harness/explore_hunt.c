@@ -1,8 +1,8 @@
 /*
  * The hunt under the deterministic scheduler, on simulated storage.
  *
- * Trace number i has the seed --seed + i; the strategy's choices follow from the same seed, so a hunt can be repeated exactly. What fails is made small,
- * written into a file together with its schedule, and told as a timeline.
+ * Trace number i has the seed --seed + i; the strategy's choices follow from the same seed, so a hunt can be repeated
+ * exactly. What fails is made small, written into a file together with its schedule, and told as a timeline.
  */
 #include "explore_hunt.h"
 

@@ -1,9 +1,9 @@
 /*
  * The fault judge.
  *
- * For each fragment of the disk, a range that every operation covers whole or not at all, it is kept which contents are possible: that of
- * one operation after it has succeeded; one more after one has failed. The crash that shows what is durable is the one in which nothing
- * reached the disk that had not been synced.
+ * For each fragment of the disk, a range that every operation covers whole or not at all, it is kept which contents are
+ * possible: that of one operation after it has succeeded; one more after one has failed. The crash that shows what is
+ * durable is the one in which nothing reached the disk that had not been synced.
  */
 #include "fault.h"
 
@@ -251,7 +251,10 @@ static bool has_class(const struct judge *judge, enum addcow_class code)
            (fault->image_lost && code == ADDCOW_IO);
 }
 
-/* Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a fault too. */
+/*
+ * Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a
+ * fault too.
+ */
 static bool judge_status(const struct judge *judge, const char *what, enum addcow_class code, enum addcow_class usual,
                          const struct addcow_error *error)
 {

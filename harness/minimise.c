@@ -1,8 +1,8 @@
 /*
  * Making a failure small.
  *
- * A change of the trace is kept if some schedule of a fixed series still fails; a trace of one thread has one schedule. The schedule with the
- * fewest preemptions comes from exhaustive exploration, bound after bound, as far as it gets.
+ * A change of the trace is kept if some schedule of a fixed series still fails; a trace of one thread has one schedule.
+ * The schedule with the fewest preemptions comes from exhaustive exploration, bound after bound, as far as it gets.
  */
 #include "minimise.h"
 

@@ -1,5 +1,6 @@
 /*
- * The disk that the files of a simulated storage hold: the header by the reference engine's codec, the rest by pointing at the bytes.
+ * The disk that the files of a simulated storage hold: the header by the reference engine's codec, the rest by pointing
+ * at the bytes.
  */
 #include "sim_disk.h"
 

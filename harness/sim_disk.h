@@ -9,8 +9,8 @@
 #include "trace.h"
 
 /*
- * Opens FILES_METADATA (files.h) with the image and the raw backing file that it names by the rules of the spec. False, with the reason in
- * `problem`, if they refuse it. *disk stands on the bytes of the storage and is only for reading.
+ * Opens FILES_METADATA (files.h) with the image and the raw backing file that it names by the rules of the spec. False,
+ * with the reason in `problem`, if they refuse it. *disk stands on the bytes of the storage and is only for reading.
  */
 bool sim_disk_open(const struct sim *sim, struct addcow_ref *disk, char *problem, size_t problem_size);
 

@@ -1,8 +1,9 @@
 /*
  * Simulated storage.
  *
- * The log keeps every change of a sector with its new content. A crash state is made from the files as they were kept: the log is gone
- * through up to the moment of the crash, what a sync covers is applied, and of the rest each sector gets one of its versions.
+ * The log keeps every change of a sector with its new content. A crash state is made from the files as they were kept:
+ * the log is gone through up to the moment of the crash, what a sync covers is applied, and of the rest each sector
+ * gets one of its versions.
  */
 #include "storage_sim.h"
 
@@ -691,7 +692,10 @@ static void cover(const struct sim *from, struct unsynced *unsynced, struct cont
     unsynced->count = kept;
 }
 
-/* The length of a file after the crash: that on the disk or any later one. *cut is the number of changes that came before it was set. */
+/*
+ * The length of a file after the crash: that on the disk or any later one. *cut is the number of changes that came
+ * before it was set.
+ */
 static void choose_length(const struct unsynced *unsynced, struct choices *choices, struct content *content,
                           uint32_t *cut)
 {

@@ -1,12 +1,14 @@
 /*
  * Simulated storage: files in memory with a volatile cache, which can lose power.
  *
- * What is read is what was last written. What survives a crash is another matter: since the last sync of a file each of its sectors may or may not
- * have reached the disk, in any order, and its length too. A sector is written as a whole or not at all, but for those that are declared
- * to tear. A sync that failed covers nothing, and what was written before it may be dropped even if a later sync succeeds. Creating or removing
- * a name may be lost until the next rename, which is durable and atomic.
+ * What is read is what was last written. What survives a crash is another matter: since the last sync of a file each of
+ * its sectors may or may not have reached the disk, in any order, and its length too. A sector is written as a whole or
+ * not at all, but for those that are declared to tear. A sync that failed covers nothing, and what was written before
+ * it may be dropped even if a later sync succeeds. Creating or removing a name may be lost until the next rename, which
+ * is durable and atomic.
  *
- * Every transfer is a point of the scheduler (sched/sched.h), each sector of it if the storage is split. A hook may make any call fail.
+ * Every transfer is a point of the scheduler (sched/sched.h), each sector of it if the storage is split. A hook may
+ * make any call fail.
  *
  * Not for several threads of the operating system at once.
  */
@@ -46,7 +48,10 @@ void sim_put(struct sim *sim, const char *name, const uint8_t *bytes, uint64_t l
 /* The content of a file as it reads now, and its length; null if there is none. Valid until the next change. */
 const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *length);
 
-/* Notes the state of now, in which nothing is open and all is durable, as what sim_restore returns to. The log begins anew. */
+/*
+ * Notes the state of now, in which nothing is open and all is durable, as what sim_restore returns to. The log begins
+ * anew.
+ */
 void sim_keep(struct sim *sim);
 void sim_restore(struct sim *sim);
 
@@ -77,8 +82,8 @@ enum sim_call {
 const char *sim_call_name(enum sim_call call);
 
 /*
- * Asked before every call: 0 lets it happen, a negative errno is its answer instead. *size, of a transfer, may be made shorter, but not 0. A close that
- * fails has closed the file.
+ * Asked before every call: 0 lets it happen, a negative errno is its answer instead. *size, of a transfer, may be made
+ * shorter, but not 0. A close that fails has closed the file.
  */
 typedef int sim_hook(void *context, enum sim_call call, const char *name, size_t *size);
 void sim_set_hook(struct sim *sim, sim_hook *hook, void *context);
@@ -109,15 +114,18 @@ bool choices_next(struct choices *choices);
 
 struct sim_crash_options {
     /*
-     * Choices are for whole files of these names, null-terminated: one version of every sector, the first, the second, ... of its own. This suffices where
-     * what is judged depends on one sector of each such file at a time.
+     * Choices are for whole files of these names, null-terminated: one version of every sector, the first, the second,
+     * ... of its own. This suffices where what is judged depends on one sector of each such file at a time.
      */
     const char *const *uniform;
     const char *torn_name; /* of a file whose sectors tear from `torn_from` bytes on; may be null */
     uint64_t torn_from;
 };
 
-/* Makes `to` what is left on the disk of `from` after a crash at `moment`, at least 0 and at most sim_moment. Nothing is open in `to`. */
+/*
+ * Makes `to` what is left on the disk of `from` after a crash at `moment`, at least 0 and at most sim_moment. Nothing
+ * is open in `to`.
+ */
 void sim_crash(const struct sim *from, uint64_t moment, const struct sim_crash_options *options,
                struct choices *choices, struct sim *to);
 

@@ -1,8 +1,8 @@
 /*
  * Coroutines: switching stacks by hand on x86-64 and aarch64, by ucontext elsewhere.
  *
- * A coroutine that is not running is its stack pointer: the registers that a call preserves are on its stack. A fresh one has
- * a stack on which these registers are zero and the place to return to is `enter`.
+ * A coroutine that is not running is its stack pointer: the registers that a call preserves are on its stack. A fresh
+ * one has a stack on which these registers are zero and the place to return to is `enter`.
  */
 #include "coroutine.h"
 

@@ -1,9 +1,10 @@
 /*
  * The deterministic scheduler: running threads, and what they do at a point.
  *
- * At a point a thread says what it is about to do and decides, on its own stack, who goes on; that one's stack is then switched to directly. The
- * strategy grants a number of steps at once, so most points only count down (addcow_sync.h). A thread whose next step is a lock that is held,
- * or that waits for a broadcast, is not enabled; it is switched to when it is, so a lock that is taken is always free.
+ * At a point a thread says what it is about to do and decides, on its own stack, who goes on; that one's stack is then
+ * switched to directly. The strategy grants a number of steps at once, so most points only count down (addcow_sync.h).
+ * A thread whose next step is a lock that is held, or that waits for a broadcast, is not enabled; it is switched to
+ * when it is, so a lock that is taken is always free.
  */
 #include "sched.h"
 
@@ -144,7 +145,9 @@ static void grant(uint32_t next)
     sched_budget = (int64_t)scheduler.granted - 1;
 }
 
-/* Called by the running thread before its pending step, or when it is finished. Returns when that step is to be done. */
+/*
+ * Called by the running thread before its pending step, or when it is finished. Returns when that step is to be done.
+ */
 static void decide(void)
 {
     account();

@@ -1,12 +1,14 @@
 /*
  * The deterministic scheduler.
  *
- * Threads are coroutines in one thread of the operating system. The engine is compiled a second time with sched/addcow_sync.h in
- * place of its own header, otherwise unchanged, so that before every lock, wait, broadcast and atomic access, and before every step of a simulated
- * file (storage_sim.h), the scheduler decides who runs next. All else is atomic, and memory is sequentially consistent.
+ * Threads are coroutines in one thread of the operating system. The engine is compiled a second time with
+ * sched/addcow_sync.h in place of its own header, otherwise unchanged, so that before every lock, wait, broadcast and
+ * atomic access, and before every step of a simulated file (storage_sim.h), the scheduler decides who runs next. All
+ * else is atomic, and memory is sequentially consistent.
  *
- * Who runs next is a strategy's choice. A run is written down as its schedule, which replays it exactly. A state in which nobody can run is a
- * deadlock, and a run that exceeds the step limit a livelock; what the threads then held is lost.
+ * Who runs next is a strategy's choice. A run is written down as its schedule, which replays it exactly. A state in
+ * which nobody can run is a deadlock, and a run that exceeds the step limit a livelock; what the threads then held is
+ * lost.
  *
  * Nothing here is safe from several threads of the operating system.
  */
@@ -62,8 +64,8 @@ struct sched_strategy_ops {
     /* Prepares for the next schedule; false if there is none left. */
     bool (*begin)(struct sched_strategy *strategy, uint32_t threads);
     /*
-     * Who runs next, one of the enabled. *run, at least 1, is how many steps that thread may do before the next choice; that comes sooner if
-     * it can go no further, or if it lets another thread go on.
+     * Who runs next, one of the enabled. *run, at least 1, is how many steps that thread may do before the next choice;
+     * that comes sooner if it can go no further, or if it lets another thread go on.
      */
     uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run);
     /* The schedule is over after `steps` steps. */
@@ -82,9 +84,9 @@ struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth); /* depth 1
 struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length);
 
 /*
- * Every schedule with at most `preemptions` preemptions (a switch away from a thread that could go on), up to the order of
- * independent steps if `reduce`; without, really every one. It runs through the bounds 0, 1, ... `preemptions` one after the other. The program must do the same
- * in each run as long as the choices are the same.
+ * Every schedule with at most `preemptions` preemptions (a switch away from a thread that could go on), up to the order
+ * of independent steps if `reduce`; without, really every one. It runs through the bounds 0, 1, ... `preemptions` one
+ * after the other. The program must do the same in each run as long as the choices are the same.
  */
 struct sched_strategy *sched_make_exhaustive(uint32_t preemptions, bool reduce);
 #define SCHED_UNBOUNDED 1000000u /* `preemptions`: no bound, in one pass */
@@ -121,8 +123,8 @@ void sched_schedule_print(FILE *out, const struct sched_schedule *schedule);
 bool sched_schedule_parse(const char *text, struct sched_schedule *schedule);
 
 /*
- * Does what the schedule says; where that is not possible, or it is at its end, goes on without preemption. It must outlive the strategy.
- * Any number of runs, each from the schedule's beginning.
+ * Does what the schedule says; where that is not possible, or it is at its end, goes on without preemption. It must
+ * outlive the strategy. Any number of runs, each from the schedule's beginning.
  */
 struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule);
 
@@ -149,8 +151,8 @@ struct sched_options {
 };
 
 /*
- * Runs the threads to their end as the strategy says. Returns false, having run nothing, if the strategy has no schedule left. *run starts all zero,
- * and is reused from call to call; the caller frees run->schedule in the end.
+ * Runs the threads to their end as the strategy says. Returns false, having run nothing, if the strategy has no
+ * schedule left. *run starts all zero, and is reused from call to call; the caller frees run->schedule in the end.
  */
 bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threads, uint32_t count,
                const struct sched_options *options, struct sched_run *run);

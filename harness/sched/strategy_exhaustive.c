@@ -1,14 +1,16 @@
 /*
  * Every schedule, depth first, by dynamic partial order reduction (Flanagan and Godefroid, 2005).
  *
- * The steps of a run are nodes of a path. When two dependent steps of different threads are found on it that nothing orders, a
- * *race*, the node of the earlier one gets the later one's thread to try as well, or all that can run there. Which steps are ordered is
- * told by vector clocks. After a run the deepest node with something left to try is changed and everything after it is run anew. So of all schedules
- * that differ only in the order of independent steps, at least one is run; sleep sets keep most of the others from being run.
+ * The steps of a run are nodes of a path. When two dependent steps of different threads are found on it that nothing
+ * orders, a *race*, the node of the earlier one gets the later one's thread to try as well, or all that can run there.
+ * Which steps are ordered is told by vector clocks. After a run the deepest node with something left to try is changed
+ * and everything after it is run anew. So of all schedules that differ only in the order of independent steps, at least
+ * one is run; sleep sets keep most of the others from being run.
  *
- * With a bound on preemptions, what a node would try in excess of the bound is left out, and a race is also tried at the beginning of the block of steps
- * that it lies in, where switching costs no preemption (Coons, Musuvathi and McKinley, 2013). Sleep sets are not used then, as they assume that the
- * schedule that makes another one superfluous is within the bound. If a pass leaves nothing out, it was complete.
+ * With a bound on preemptions, what a node would try in excess of the bound is left out, and a race is also tried at
+ * the beginning of the block of steps that it lies in, where switching costs no preemption (Coons, Musuvathi and
+ * McKinley, 2013). Sleep sets are not used then, as they assume that the schedule that makes another one superfluous is
+ * within the bound. If a pass leaves nothing out, it was complete.
  */
 #include "strategy.h"
 
@@ -134,7 +136,10 @@ static bool may_meet(enum sched_kind a, enum sched_kind b)
     return !(locks && releases);
 }
 
-/* With sleep sets all that can run is tried, and sleep sorts out: the one thread may sleep because of a run that was cut short. */
+/*
+ * With sleep sets all that can run is tried, and sleep sorts out: the one thread may sleep because of a run that was
+ * cut short.
+ */
 static void try_at(struct exhaustive *self, uint32_t index, uint32_t thread)
 {
     struct node *node = &self->nodes[index];
@@ -157,7 +162,10 @@ static void join(uint32_t *clock, const uint32_t *other)
     }
 }
 
-/* Finds the races that a step of `thread` ends, after the nodes so far. *clock becomes that of the step, but for itself. */
+/*
+ * Finds the races that a step of `thread` ends, after the nodes so far. *clock becomes that of the step, but for
+ * itself.
+ */
 static void find_races(struct exhaustive *self, uint32_t thread, const struct sched_access *access, uint32_t *clock)
 {
     uint32_t ordered[SCHED_THREADS_MAX]; /* by what the thread has seen, and by the races found */

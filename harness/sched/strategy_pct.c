@@ -1,7 +1,7 @@
 /*
- * Probabilistic concurrency testing (Burckhardt and others, 2010): the threads have random priorities, the highest that can run does,
- * and at depth - 1 random steps the running thread falls below all others. A bug that needs `depth` ordered steps is found with a
- * probability of at least 1 / (threads * steps^(depth - 1)) in each schedule.
+ * Probabilistic concurrency testing (Burckhardt and others, 2010): the threads have random priorities, the highest that
+ * can run does, and at depth - 1 random steps the running thread falls below all others. A bug that needs `depth`
+ * ordered steps is found with a probability of at least 1 / (threads * steps^(depth - 1)) in each schedule.
  */
 #include "strategy.h"
 

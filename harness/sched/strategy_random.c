@@ -1,6 +1,6 @@
 /*
- * Random walk: at every choice any thread that can run, for a random number of steps. How long that is on average is chosen
- * anew for each schedule: short runs mix single steps, long ones whole requests.
+ * Random walk: at every choice any thread that can run, for a random number of steps. How long that is on average is
+ * chosen anew for each schedule: short runs mix single steps, long ones whole requests.
  */
 #include "strategy.h"
 

@@ -1,7 +1,8 @@
 /*
  * Simulated storage and the crash judge; and every crash of every short sequence of operations of the engine.
  *
- * Witnesses DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03, CRE-01, CRE-04.
+ * Witnesses DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03, CRE-01,
+ * CRE-04.
  */
 #include "crash.h"
 #include "files.h"
@@ -36,7 +37,10 @@ static void write_sector(struct addcow_file *file, uint64_t sector, int value)
     assert_int_equal(file->ops->pwrite(file, bytes, sizeof bytes, sector * SIM_SECTOR), SIM_SECTOR);
 }
 
-/* A set of the crash states of a file "f" of two sectors: bit 16 * a + b for first bytes a and b; a file cut short has the value 15 there. */
+/*
+ * A set of the crash states of a file "f" of two sectors: bit 16 * a + b for first bytes a and b; a file cut short has
+ * the value 15 there.
+ */
 struct states {
     bool seen[256];
     uint32_t count;

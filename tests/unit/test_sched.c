@@ -17,7 +17,9 @@
 
 static const struct sched_options plain = {0};
 
-/* Whether a test that has made `done` of many rounds should go on: for some seconds, as sanitizers make switching slow. */
+/*
+ * Whether a test that has made `done` of many rounds should go on: for some seconds, as sanitizers make switching slow.
+ */
 static bool goes_on(time_t start, int done)
 {
     return done < 5 || (done < 100 && time(NULL) < start + 3);
@@ -162,7 +164,10 @@ static void assert_same(const struct outcomes *a, const struct outcomes *b)
     }
 }
 
-/* The reductions lose no outcome: every schedule, those that partial order reduction leaves, and those of growing preemption bounds. */
+/*
+ * The reductions lose no outcome: every schedule, those that partial order reduction leaves, and those of growing
+ * preemption bounds.
+ */
 static void reductions_find_every_outcome(void **state)
 {
     (void)state;
@@ -227,7 +232,10 @@ static struct sched_exhaustive_counts count_schedules(enum step step, bool same_
     return explore(sched_make_exhaustive(SCHED_UNBOUNDED, reduce), &program, &outcomes);
 }
 
-/* Two threads of a start and three steps: 8! / (4! 4!) = 70 schedules; 6! / (3! 3!) = 20 orders of dependent steps; 1 of independent ones. */
+/*
+ * Two threads of a start and three steps: 8! / (4! 4!) = 70 schedules; 6! / (3! 3!) = 20 orders of dependent steps; 1
+ * of independent ones.
+ */
 static void schedules_are_counted(void **state)
 {
     (void)state;
@@ -310,7 +318,10 @@ static void make_ready_too_late(void *context)
     sync_unlock(&counter->first);
 }
 
-/* How many of at most `most` schedules it takes until the outcome is `wanted` and, if SCHED_DONE, an update was lost. 0: never. */
+/*
+ * How many of at most `most` schedules it takes until the outcome is `wanted` and, if SCHED_DONE, an update was lost.
+ * 0: never.
+ */
 static uint64_t find(struct sched_strategy *strategy, void (*one)(void *), void (*other)(void *),
                      enum sched_outcome wanted, uint64_t most, struct sched_run *run)
 {
