@@ -1349,6 +1349,38 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
     store_name(image_name, header->image_offset, header->image_size, size, out);
 }
 
+/* Behind the stored fields comes the rest of the header, and then the rules that judge it. */
+/*@ requires \valid_read(header) && 4096 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, header->header_size);
+    requires size_known(out) && is_r20(out);
+    requires numbers: numbers_stored{Pre, Pre}(out, header);
+    requires formats: formats_match{Pre, Pre}(out, header);
+    terminates \true;
+    assigns out[76 .. header->header_size - 1];
+    ensures valid: \result == ADDCOW_RULE_NONE ==> named(out) && filled(out);
+    ensures fields: \forall integer k; 0 <= k < 76 ==> out[k] == \old(out[k]);
+    ensures names: \result == ADDCOW_RULE_NONE ==>
+      names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
+    ensures complete: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
+      \result == ADDCOW_RULE_NONE;
+*/
+static enum addcow_rule encode_content(const struct addcow_header *header, const uint8_t *backing_name,
+                                       const uint8_t *image_name, uint8_t *out)
+{
+    store_names(header, backing_name, image_name, out);
+    //@ assert fields: \forall integer k; 0 <= k < 76 ==> out[k] == \at(out[k], Pre);
+    //@ assert known: size_known(out);
+    //@ assert numbers: numbers_stored{Here, Pre}(out, header);
+    //@ assert formats: formats_match{Here, Pre}(out, header);
+    //@ assert complete09: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_07(out) && hdr_08(out) && hdr_09(out);
+    //@ assert complete12: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_10(out) && hdr_11(out) && hdr_12(out) && hdr_13(out);
+    //@ assert complete14: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_14(out) && hdr_15(out);
+    //@ assert complete16: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_16(out) && hdr_17(out);
+    //@ assert padding: hdr_18(out);
+    //@ assert complete19: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_19(out);
+    return check_content(out);
+}
+
 /*@ requires header->layout == ADDCOW_R20;
     requires \valid_read(header) && 4096 <= capacity && \valid(out + (0 .. capacity - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
@@ -1368,11 +1400,16 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
 {
     enum addcow_rule rule;
     store_fields(header, out);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
     rule = check_size(out, capacity);
-    if (rule == ADDCOW_RULE_NONE) {
-        store_names(header, backing_name, image_name, out);
-        rule = check_content(out);
-    }
+    //@ ghost Fields: ;
+    if (rule == ADDCOW_RULE_NONE)
+        rule = encode_content(header, backing_name, image_name, out);
+    //@ assert kept: \forall integer k; 0 <= k < 76 ==> out[k] == \at(out[k], Fields);
+    //@ assert magic: is_r20(out);
+    //@ assert numbers: numbers_stored{Here, Pre}(out, header);
+    //@ assert sized: rule == ADDCOW_RULE_NONE ==> sized(out, capacity);
     return rule;
 }
 
@@ -1432,12 +1469,56 @@ static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
     return has_no_nul(field, size);
 }
 
+/* All of r9 but its names. */
+/*@ requires \valid(out + (0 .. 4095));
+    terminates \true;
+    assigns out[0 .. 11], out[2060 .. 4095];
+    ensures magic: is_r9(out) && !is_r20(out);
+    ensures version: hr9_01(out);
+    ensures padding: hr9_06(out);
+*/
+static void store_r9_frame(uint8_t *out)
+{
+    zero_bytes(out, R9_PADDING, ADDCOW_HEADER_MIN);
+    store32(out, MAGIC_R9_LOW);
+    store32(out + 4, MAGIC_R9_HIGH);
+    //@ assert low: le32(out) == MAGIC_R9_LOW;
+    store32(out + R9_VERSION, 1);
+}
+
+/* Stores both names. Returns ADDCOW_RULE_NONE, or the rule that one of them breaks. */
+/*@ requires \valid_read(header) && \valid(out + (0 .. 4095));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, 4096);
+    terminates \true;
+    assigns out[12 .. 2059];
+    ensures backing: \result == ADDCOW_RULE_NONE ==> ends_at(out + 12, 1024, header->backing_size);
+    ensures image: \result == ADDCOW_RULE_NONE ==> ends_at(out + 1036, 1024, header->image_size);
+    ensures backing_name: \result == ADDCOW_RULE_NONE ==>
+      \forall integer k; 0 <= k < header->backing_size ==> out[12 + k] == \old(backing_name[k]);
+    ensures image_name: \result == ADDCOW_RULE_NONE ==>
+      \forall integer k; 0 <= k < header->image_size ==> out[1036 + k] == \old(image_name[k]);
+    ensures complete: header->backing_size <= 1023 && header->image_size <= 1023 &&
+      no_nul{Pre}((uint8_t *)backing_name, header->backing_size) &&
+      no_nul{Pre}((uint8_t *)image_name, header->image_size) ==> \result == ADDCOW_RULE_NONE;
+*/
+static enum addcow_rule store_r9_names(const struct addcow_header *header, const uint8_t *backing_name,
+                                       const uint8_t *image_name, uint8_t *out)
+{
+    if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET))
+        return ADDCOW_RULE_R9_BACKING_NUL;
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET))
+        return ADDCOW_RULE_R9_IMAGE_NUL;
+    return ADDCOW_RULE_NONE;
+}
+
 /*@ requires header->layout == ADDCOW_R9;
     requires \valid_read(header) && \valid(out + (0 .. 4095));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, 4096);
     terminates \true;
     assigns out[0 .. 4095];
     ensures valid: \result == ADDCOW_RULE_NONE ==> valid_r9(out);
+    ensures magic: \result == ADDCOW_RULE_NONE ==> !is_r20(out);
     ensures fields: \result == ADDCOW_RULE_NONE ==> fields_r9{Post, Pre}(out, header);
     ensures names: \result == ADDCOW_RULE_NONE ==>
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
@@ -1448,17 +1529,19 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
                                   const uint8_t *image_name, uint8_t *out)
 {
     enum addcow_rule rule = check_r9_fields(header);
-    if (rule != ADDCOW_RULE_NONE)
-        return rule;
-    store32(out, MAGIC_R9_LOW);
-    store32(out + 4, MAGIC_R9_HIGH);
-    store32(out + R9_VERSION, 1);
-    zero_bytes(out, R9_PADDING, ADDCOW_HEADER_MIN);
-    if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET))
-        return ADDCOW_RULE_R9_BACKING_NUL;
-    if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET))
-        return ADDCOW_RULE_R9_IMAGE_NUL;
-    return check_r9(out);
+    if (rule == ADDCOW_RULE_NONE)
+        rule = store_r9_names(header, backing_name, image_name, out);
+    if (rule == ADDCOW_RULE_NONE) {
+        //@ ghost Named: ;
+        store_r9_frame(out);
+        //@ assert kept: \forall integer k; 12 <= k < 2060 ==> out[k] == \at(out[k], Named);
+        //@ assert backing: ends_at(out + 12, 1024, \at(header->backing_size, Pre));
+        //@ assert image: ends_at(out + 1036, 1024, \at(header->image_size, Pre));
+        //@ assert names: names_match{Here, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
+        //@ assert equal_sizes: equal(out + 12, out + 1036, 1024) ==> \at(header->backing_size, Pre) == \at(header->image_size, Pre);
+        rule = check_r9(out);
+    }
+    return rule;
 }
 
 enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t *backing_name,

@@ -205,10 +205,8 @@
     (\forall integer k; 0 <= k < \at(h->image_size, N) ==>
     \at(b[\at(h->image_offset, N) + k], B) == \at(image[k], N));
 
-  // The headers of r20 that have an encoding: section 2.1 said of the fields and names.
-  predicate encodable_r20{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity) =
-    h->layout == ADDCOW_R20 && h->features == 0 && 12 <= h->cluster_bits <= 21 &&
-    h->header_size == cluster_of(h->cluster_bits) && h->header_size <= capacity &&
+  // HDR-07 to HDR-19, said of the fields and names
+  predicate content_encodable{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image) =
     (h->backing_offset == 0 <==> h->backing_size == 0) &&
     (h->backing_size == 0 || in_header(h->backing_offset, h->backing_size, h->header_size)) &&
     no_nul(backing, h->backing_size) && h->image_offset != 0 && h->image_size != 0 &&
@@ -217,6 +215,12 @@
     padded_text((uint8_t *)h->backing_format, 16) && padded_text((uint8_t *)h->image_format, 16) &&
     (h->backing_format[0] == 0 <==> h->backing_size == 0) && h->image_format[0] != 0 &&
     !(h->backing_size == h->image_size && equal(backing, image, h->image_size));
+
+  // The headers of r20 that have an encoding: section 2.1, said of the fields and names
+  predicate encodable_r20{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity) =
+    h->layout == ADDCOW_R20 && h->features == 0 && 12 <= h->cluster_bits <= 21 &&
+    h->header_size == cluster_of(h->cluster_bits) && h->header_size <= capacity &&
+    content_encodable(h, backing, image);
 
   predicate expressible_r9{L}(struct addcow_header *h) =
     h->features == 0 && h->compatible_features == 0 && h->cluster_bits == 16 && h->header_size == 4096 &&
@@ -300,6 +304,9 @@
 
   // What a request writes at byte i of the buffer: a null buffer is zeros.
   logic integer source{L}(uint8_t *buffer, integer i) = buffer == \null ? 0 : buffer[i];
+
+  predicate source_same{L1, L2}(uint8_t *buffer, integer a, integer b) =
+    \forall integer i; a <= i < b ==> source{L1}(buffer, i) == source{L2}(buffer, i);
 
   // The range [offset, offset + length) meets cluster k.
   predicate meets(integer offset, integer length, integer cluster, integer k) =

@@ -68,7 +68,7 @@ static uint8_t byte_set(uint8_t byte, unsigned n)
 */
 static uint8_t byte_clear(uint8_t byte, unsigned n)
 {
-    return (uint8_t)(byte & (255 - bit_mask(n)));
+    return (uint8_t)(byte & ~(int)bit_mask(n));
 }
 
 /*@ // BMP-01
@@ -123,6 +123,19 @@ static void bit_put(uint8_t *bitmap, uint64_t k, int value)
 
 /*@
   lemma div_in_cluster: \forall integer i, c, n; 0 < n && 0 <= c && c * n <= i < c * n + n ==> i / n == c;
+*/
+
+/*@ ghost
+  /@ requires 0 < cluster_size && cluster * cluster_size <= 0x8000000000000000;
+     terminates \true;
+     assigns \nothing;
+     ensures all: \forall integer i;
+       cluster * cluster_size <= i < cluster * cluster_size + cluster_size ==> i / cluster_size == cluster;
+  @/
+  static void bytes_of_cluster(uint64_t cluster, uint64_t cluster_size) { return; }
+*/
+
+/*@
   lemma div_bounds: \forall integer i, n; 0 < n && 0 <= i ==> (i / n) * n <= i < (i / n) * n + n;
   lemma div_nonneg: \forall integer i, n; 0 < n && 0 <= i ==> 0 <= i / n <= i;
   lemma div_mono: \forall integer i, j, n; 0 < n && 0 <= i <= j ==> i / n <= j / n;
@@ -213,9 +226,56 @@ static int in_range(const struct addcow_ref *disk, uint64_t offset, uint64_t len
     return offset <= disk->size && length <= disk->size - offset;
 }
 
+/* Where a cluster of the disk begins. */
+/*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == cluster * disk->cluster_size;
+    ensures bound: \result < disk->size;
+    ensures quotient: \result / disk->cluster_size == cluster;
+    ensures inside: \forall integer i; \result <= i < \result + disk->cluster_size ==>
+      i / disk->cluster_size == cluster;
+    ensures whole: \forall integer i; 0 <= i && i / disk->cluster_size == cluster ==>
+      \result <= i < \result + disk->cluster_size;
+*/
+static uint64_t cluster_offset(const struct addcow_ref *disk, uint64_t cluster)
+{
+    //@ assert bound: cluster * disk->cluster_size < disk->size;
+    //@ ghost bytes_of_cluster(cluster, disk->cluster_size);
+    return cluster * disk->cluster_size;
+}
+
+/* Where it ends: the last one ends with the disk. */
+/*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
+    terminates \true;
+    assigns \nothing;
+    ensures bounds: cluster * disk->cluster_size < \result <= disk->size;
+    ensures inside: \forall integer i; cluster * disk->cluster_size <= i < \result ==>
+      i / disk->cluster_size == cluster;
+    ensures whole: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster ==>
+      cluster * disk->cluster_size <= i < \result;
+*/
+static uint64_t cluster_end(const struct addcow_ref *disk, uint64_t cluster)
+{
+    return lesser(cluster_offset(disk, cluster) + disk->cluster_size, disk->size);
+}
+
 /* ---- Read (RD-01) ---- */
 
 /* Reads `count` bytes at `position`, all in one cluster; the byte i of the disk goes to buffer[i - base]. */
+/* Byte i of the disk, of a cluster whose status is known. */
+/*@ // VRT-02, VRT-03, VRT-04
+    requires valid_disk(disk) && i < disk->size;
+    requires status: allocated == 1 <==> allocated(disk, i / disk->cluster_size);
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == virt(disk, i);
+*/
+static uint8_t disk_byte(const struct addcow_ref *disk, int allocated, uint64_t i)
+{
+    return allocated == 1 ? disk->image[i] : backing_byte(disk, i);
+}
+
 /*@ requires valid_disk(disk);
     requires 0 < count && position + count <= disk->size;
     requires one: \forall integer i; position <= i < position + count ==>
@@ -225,18 +285,21 @@ static int in_range(const struct addcow_ref *disk, uint64_t offset, uint64_t len
     requires foreign(disk, buffer, position - base + count);
     terminates \true;
     assigns buffer[position - base .. position - base + count - 1];
-    ensures data: \forall integer i; position <= i < position + count ==> buffer[i - base] == virt(disk, i);
+    ensures data: \forall integer i; position <= i < position + count ==> buffer[i - base] == \old(virt(disk, i));
+    ensures same: virt_same{Pre, Post}(disk, 0, disk->size);
 */
 static void read_part(const struct addcow_ref *disk, uint64_t position, uint64_t count, uint8_t *buffer, uint64_t base)
 {
     int allocated = is_allocated(disk, position / disk->cluster_size);
     /*@ loop invariant position <= i <= position + count;
-        loop invariant data: \forall integer j; position <= j < i ==> buffer[j - base] == virt(disk, j);
+        loop invariant same: virt_same{Pre, Here}(disk, 0, disk->size);
+        loop invariant valid: valid_disk(disk);
+        loop invariant data: \forall integer j; position <= j < i ==> buffer[j - base] == \at(virt(disk, j), Pre);
         loop assigns i, buffer[position - base .. position - base + count - 1];
         loop variant position + count - i;
     */
     for (uint64_t i = position; i < position + count; i++)
-        buffer[i - base] = allocated ? disk->image[i] : backing_byte(disk, i);
+        buffer[i - base] = disk_byte(disk, allocated, i);
 }
 
 enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
@@ -246,7 +309,9 @@ enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset
         return ADDCOW_RANGE;
     /*@ loop invariant 0 <= done <= length;
         loop invariant valid: valid_disk(disk);
-        loop invariant data: \forall integer i; offset <= i < offset + done ==> buffer[i - offset] == virt(disk, i);
+        loop invariant same: virt_same{Pre, Here}(disk, 0, disk->size);
+        loop invariant data: \forall integer i; offset <= i < offset + done ==>
+          buffer[i - offset] == \at(virt(disk, i), Pre);
         loop assigns done, buffer[0 .. length - 1];
         loop variant length - done;
     */
@@ -267,6 +332,7 @@ enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset
     assigns disk->image[from .. to - 1];
     ensures data: \forall integer i; from <= i < to ==> disk->image[i] == backing_at(disk, i); // WR-03
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
 static void copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to)
 {
@@ -280,6 +346,41 @@ static void copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to)
         disk->image[i] = backing_byte(disk, i);
 }
 
+/* Byte i of what a request writes. */
+/*@ requires buffer != \null ==> \valid_read(buffer + i);
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == source((uint8_t *)buffer, i);
+*/
+static uint8_t source_byte(const uint8_t *buffer, uint64_t i)
+{
+    if (buffer)
+        return buffer[i];
+    return 0;
+}
+
+/*@ requires base <= position && position + count <= 0xFFFFFFFFFFFFFFFF;
+    requires \valid(image + (position .. position + count - 1));
+    requires buffer != \null ==> \valid_read(buffer + (0 .. position - base + count - 1)) &&
+      \separated(buffer + (0 .. position - base + count - 1), image + (position .. position + count - 1));
+    terminates \true;
+    assigns image[position .. position + count - 1];
+    ensures data: \forall integer i; position <= i < position + count ==>
+      image[i] == source{Pre}((uint8_t *)buffer, i - base);
+*/
+static void store_data(uint8_t *image, uint64_t position, uint64_t count, const uint8_t *buffer, uint64_t base)
+{
+    /*@ loop invariant position <= i <= position + count;
+        loop invariant kept: source_same{Pre, Here}((uint8_t *)buffer, position - base, position - base + count);
+        loop invariant data: \forall integer j; position <= j < i ==>
+          image[j] == source{Pre}((uint8_t *)buffer, j - base);
+        loop assigns i, image[position .. position + count - 1];
+        loop variant position + count - i;
+    */
+    for (uint64_t i = position; i < position + count; i++)
+        image[i] = source_byte(buffer, i - base);
+}
+
 /* Stores the data: buffer[i - base] for byte i of the disk, or zeros if buffer is null. Hidden while the bit is 0. */
 /*@ requires valid_disk(disk) && position + count <= disk->size;
     requires base <= position;
@@ -288,26 +389,19 @@ static void copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to)
     terminates \true;
     assigns disk->image[position .. position + count - 1];
     ensures data: \forall integer i; position <= i < position + count ==>
-      disk->image[i] == source((uint8_t *)buffer, i - base);
+      disk->image[i] == source{Pre}((uint8_t *)buffer, i - base);
     ensures before: virt_same{Pre, Post}(disk, 0, position);
     ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
     ensures hidden: unallocated{Pre}(disk, position, position + count) ==>
       virt_same{Pre, Post}(disk, position, position + count); // CON-04
+    ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
+    ensures image: \forall integer i; 0 <= i < disk->capacity && !(position <= i < position + count) ==>
+      disk->image[i] == \old(disk->image[i]);
+    ensures backing: \forall integer i; 0 <= i ==> backing_at(disk, i) == \old(backing_at(disk, i));
 */
 static void put_data(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer, uint64_t base)
 {
-    /*@ loop invariant position <= i <= position + count;
-        loop invariant data: \forall integer j; position <= j < i ==>
-          disk->image[j] == source((uint8_t *)buffer, j - base);
-        loop invariant before: virt_same{Pre, Here}(disk, 0, position);
-        loop invariant after: virt_same{Pre, Here}(disk, i, disk->size);
-        loop invariant hidden: unallocated{Pre}(disk, position, position + count) ==>
-          virt_same{Pre, Here}(disk, position, position + count);
-        loop assigns i, disk->image[position .. position + count - 1];
-        loop variant position + count - i;
-    */
-    for (uint64_t i = position; i < position + count; i++)
-        disk->image[i] = buffer ? buffer[i - base] : 0;
+    store_data(disk->image, position, count, buffer, base);
 }
 
 /* Makes a cluster visible in the image: one store of one byte. */
@@ -327,6 +421,37 @@ static void allocate(struct addcow_ref *disk, uint64_t cluster)
     bit_set(disk->bitmap, cluster);
 }
 
+/* Gives the image the whole content of an unallocated cluster [start, end), the data included. Invisible. */
+/*@ // WR-03, CON-04
+    requires valid_disk(disk) && start <= position && position + count <= end <= disk->size;
+    requires hidden: unallocated(disk, start, end);
+    requires base <= position;
+    requires buffer != \null ==> \valid_read(buffer + (0 .. position - base + count - 1)) &&
+      foreign(disk, (uint8_t *)buffer, position - base + count);
+    terminates \true;
+    assigns disk->image[start .. end - 1];
+    ensures data: \forall integer i; position <= i < position + count ==>
+      disk->image[i] == source{Pre}((uint8_t *)buffer, i - base);
+    ensures head: \forall integer i; start <= i < position ==> disk->image[i] == backing_at(disk, i);
+    ensures tail: \forall integer i; position + count <= i < end ==> disk->image[i] == backing_at(disk, i);
+    ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
+*/
+static void fill_cluster(struct addcow_ref *disk, uint64_t start, uint64_t end, uint64_t position, uint64_t count,
+                         const uint8_t *buffer, uint64_t base)
+{
+    copy_up(disk, start, position);
+    //@ assert hidden1: unallocated(disk, start, end);
+    //@ assert kept1: source_same{Pre, Here}((uint8_t *)buffer, position - base, position - base + count);
+    copy_up(disk, position + count, end);
+    //@ assert hidden2: unallocated(disk, start, end);
+    //@ assert kept2: source_same{Pre, Here}((uint8_t *)buffer, position - base, position - base + count);
+    //@ assert head2: \forall integer i; start <= i < position ==> disk->image[i] == backing_at(disk, i);
+    //@ assert tail2: \forall integer i; position + count <= i < end ==> disk->image[i] == backing_at(disk, i);
+    //@ assert invisible2: virt_same{Pre, Here}(disk, 0, disk->size);
+    put_data(disk, position, count, buffer, base);
+}
+
 /* The cluster's bytes around the data come from the backing file, up to the end of the image. */
 /*@ // WR-03, WR-04
     requires valid_disk(disk);
@@ -340,7 +465,7 @@ static void allocate(struct addcow_ref *disk, uint64_t cluster)
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[(position / disk->cluster_size) / 8];
     ensures data: \forall integer i; position <= i < position + count ==>
-      virt(disk, i) == source((uint8_t *)buffer, i - base);
+      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - base);
     ensures before: virt_same{Pre, Post}(disk, 0, position);
     ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
     ensures bit: disk->all_allocated == 0 ==> bit(disk->bitmap, position / disk->cluster_size);
@@ -356,10 +481,46 @@ static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64
 {
     uint64_t start = cluster_start(position, disk->cluster_size);
     uint64_t end = lesser(start + disk->cluster_size, disk->size);
-    copy_up(disk, start, position);
-    copy_up(disk, position + count, end);
-    put_data(disk, position, count, buffer, base);
+    //@ assert last: (position + count - 1) / disk->cluster_size == position / disk->cluster_size;
+    //@ assert room: position + count <= end;
+    //@ assert hidden: unallocated(disk, start, end);
+    fill_cluster(disk, start, end, position, count, buffer, base);
+    //@ assert hidden_still: unallocated(disk, start, end);
+    //@ assert head: \forall integer i; start <= i < position ==> virt(disk, i) == disk->image[i];
+    //@ assert tail: \forall integer i; position + count <= i < end ==> virt(disk, i) == disk->image[i];
+    //@ assert outside: \forall integer i; 0 <= i < disk->size && !(start <= i < end) ==> i / disk->cluster_size != position / disk->cluster_size;
+    //@ ghost Filled: ;
     allocate(disk, position / disk->cluster_size);
+    //@ assert head_same: virt_same{Filled, Here}(disk, start, position);
+    //@ assert tail_same: virt_same{Filled, Here}(disk, position + count, end);
+    //@ assert before_same: virt_same{Filled, Here}(disk, 0, start);
+    //@ assert past_same: virt_same{Filled, Here}(disk, end, disk->size);
+}
+
+/*@ requires valid_disk(disk);
+    requires 0 < count && position + count <= disk->size;
+    requires one: \forall integer i; position <= i < position + count ==>
+      i / disk->cluster_size == position / disk->cluster_size;
+    requires base <= position;
+    requires buffer != \null ==> \valid_read(buffer + (0 .. position - base + count - 1)) &&
+      foreign(disk, (uint8_t *)buffer, position - base + count);
+    requires allocated(disk, position / disk->cluster_size);
+    terminates \true;
+    assigns disk->image[position .. position + count - 1];
+    ensures data: \forall integer i; position <= i < position + count ==>
+      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - base);
+    ensures before: virt_same{Pre, Post}(disk, 0, position);
+    ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
+    ensures image: \forall integer i; 0 <= i < disk->capacity &&
+      i / disk->cluster_size != position / disk->cluster_size ==>
+      disk->image[i] == \old(disk->image[i]); // WR-05
+*/
+static void write_allocated(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer,
+                            uint64_t base)
+{
+    //@ assert here: \forall integer i; position <= i < position + count ==> allocated(disk, i / disk->cluster_size);
+    put_data(disk, position, count, buffer, base);
+    //@ assert still: \forall integer i; position <= i < position + count ==> allocated(disk, i / disk->cluster_size);
 }
 
 /*@ requires valid_disk(disk);
@@ -372,7 +533,7 @@ static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[(position / disk->cluster_size) / 8];
     ensures data: \forall integer i; position <= i < position + count ==>
-      virt(disk, i) == source((uint8_t *)buffer, i - base);
+      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - base);
     ensures before: virt_same{Pre, Post}(disk, 0, position);
     ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
     ensures bit: disk->all_allocated == 0 ==> bit(disk->bitmap, position / disk->cluster_size);
@@ -386,7 +547,7 @@ static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64
 static void write_part(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer, uint64_t base)
 {
     if (is_allocated(disk, position / disk->cluster_size))
-        put_data(disk, position, count, buffer, base);
+        write_allocated(disk, position, count, buffer, base);
     else
         write_unallocated(disk, position, count, buffer, base);
 }
@@ -397,7 +558,7 @@ static void write_part(struct addcow_ref *disk, uint64_t position, uint64_t coun
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures data: \forall integer i; offset <= i < offset + length ==>
-      virt(disk, i) == source((uint8_t *)buffer, i - offset); // WR-01
+      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - offset); // WR-01
     ensures before: virt_same{Pre, Post}(disk, 0, offset);
     ensures after: virt_same{Pre, Post}(disk, offset + length, disk->size);
     ensures bits: \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==> // WR-02
@@ -411,8 +572,11 @@ static void write_range(struct addcow_ref *disk, uint64_t offset, uint64_t lengt
     uint64_t done = 0;
     /*@ loop invariant 0 <= done <= length;
         loop invariant valid: valid_disk(disk);
+        loop invariant kept: \forall integer j; 0 <= j < length ==>
+          source((uint8_t *)buffer, j) == source{Pre}((uint8_t *)buffer, j);
         loop invariant data:
-          \forall integer i; offset <= i < offset + done ==> virt(disk, i) == source((uint8_t *)buffer, i - offset);
+          \forall integer i; offset <= i < offset + done ==>
+            virt(disk, i) == source{Pre}((uint8_t *)buffer, i - offset);
         loop invariant before: virt_same{Pre, Here}(disk, 0, offset);
         loop invariant after: virt_same{Pre, Here}(disk, offset + done, disk->size);
         loop invariant bits: \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==>
@@ -477,6 +641,7 @@ static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint6
     uint64_t position = cluster_start(offset, disk->cluster_size) + disk->cluster_size;
     cluster++;
     /*@ loop invariant place: cluster * disk->cluster_size == position && 0 <= cluster && offset < position;
+        loop invariant quotient: position / disk->cluster_size == cluster;
         loop invariant bound: position < end + disk->cluster_size;
         loop invariant status: \forall integer i; offset <= i < position && i < end ==>
           (status == 1 <==> allocated(disk, i / disk->cluster_size));
@@ -484,8 +649,12 @@ static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint6
         loop variant end + disk->cluster_size - position;
     */
     while (position < end && is_allocated(disk, cluster) == status) {
+        //@ ghost bytes_of_cluster(cluster, disk->cluster_size);
+        //@ assert in: \forall integer i; position <= i < position + disk->cluster_size ==> i / disk->cluster_size == cluster;
         cluster++;
         position += disk->cluster_size;
+        //@ assert next: cluster * disk->cluster_size == position;
+        //@ ghost bytes_of_cluster(cluster, disk->cluster_size);
     }
     return lesser(position, end) - offset;
 }
@@ -604,6 +773,7 @@ static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits,
     assigns disk->image[from .. to - 1];
     ensures zero: \forall integer i; from <= i < to ==> disk->image[i] == 0;
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
 static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
 {
@@ -615,6 +785,27 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
     */
     for (uint64_t i = from; i < to; i++)
         disk->image[i] = 0;
+}
+
+/* Prepares growth: allocates what would show the backing file past the end, and gives the new clusters their bits. */
+/*@ // RSZ-03, RSZ-04
+    requires valid_disk(disk) && disk->size < new_size <= disk->capacity;
+    terminates \true;
+    assigns disk->image[0 .. disk->size - 1],
+      disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
+    ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures hides: \forall integer i; disk->size <= i < new_size ==>
+      allocated(disk, i / disk->cluster_size) || disk->backing_size <= i;
+    ensures bits: \forall integer k; 0 <= k < clusters(new_size, disk->cluster_size) ==>
+      (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
+*/
+static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
+{
+    if (grows_over_backing(disk))
+        allocate_cluster(disk, disk->size - 1);
+    //@ assert boundary: disk->size % disk->cluster_size != 0 ==> allocated(disk, disk->size / disk->cluster_size) || disk->backing_size <= disk->size;
+    //@ assert invisible: virt_same{Pre, Here}(disk, 0, disk->size);
+    put_new_bits(disk, first_past(disk, disk->size), bit_count(disk, new_size), covered_clusters(disk, new_size));
 }
 
 /* The disk has its new size only when all that it will show is in place. */
@@ -631,10 +822,10 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
 */
 static void grow(struct addcow_ref *disk, uint64_t new_size)
 {
-    if (grows_over_backing(disk))
-        allocate_cluster(disk, disk->size - 1);
-    put_new_bits(disk, first_past(disk, disk->size), bit_count(disk, new_size), covered_clusters(disk, new_size));
+    grow_bits(disk, new_size);
     zero_image(disk, disk->size, new_size);
+    //@ assert kept: virt_same{Pre, Here}(disk, 0, disk->size);
+    //@ assert zero: \forall integer i; disk->size <= i < new_size ==> virt(disk, i) == 0;
     disk->size = new_size;
 }
 
@@ -686,7 +877,7 @@ static void stream_cluster(struct addcow_ref *disk, uint64_t cluster)
     if (disk->all_allocated)
         allocate(disk, cluster);
     else if (!is_allocated(disk, cluster))
-        allocate_cluster(disk, cluster * disk->cluster_size);
+        allocate_cluster(disk, cluster_offset(disk, cluster));
 }
 
 void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag)
@@ -711,15 +902,17 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag)
 /*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
     terminates \true;
     assigns \nothing;
-    ensures bounds: cluster * disk->cluster_size < \result <= disk->size;
-    ensures inside: \forall integer i; cluster * disk->cluster_size <= i < \result ==>
-      i / disk->cluster_size == cluster;
-    ensures whole: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster ==>
-      cluster * disk->cluster_size <= i < \result;
+    ensures bool: \result == 0 || \result == 1;
+    ensures yes: \result == 1 ==> \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster &&
+      allocated(disk, cluster) ==> i < disk->backing_size;
+    ensures no: \result == 0 ==> \exists integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster &&
+      allocated(disk, cluster) && i >= disk->backing_size;
 */
-static uint64_t cluster_end(const struct addcow_ref *disk, uint64_t cluster)
+static int cluster_reaches(const struct addcow_ref *disk, uint64_t cluster)
 {
-    return lesser(cluster * disk->cluster_size + disk->cluster_size, disk->size);
+    uint64_t end = cluster_end(disk, cluster);
+    //@ assert last: 0 <= end - 1 < disk->size && (end - 1) / disk->cluster_size == cluster;
+    return !is_allocated(disk, cluster) || end <= disk->backing_size;
 }
 
 /* Whether the backing file reaches to the end of every allocated cluster. */
@@ -740,7 +933,7 @@ static int backing_reaches(const struct addcow_ref *disk)
         loop variant clusters - k;
     */
     for (uint64_t k = 0; k < clusters; k++)
-        if (is_allocated(disk, k) && cluster_end(disk, k) > disk->backing_size)
+        if (!cluster_reaches(disk, k))
             return 0;
     return 1;
 }
@@ -760,8 +953,12 @@ static int backing_reaches(const struct addcow_ref *disk)
 */
 static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
 {
-    uint64_t start = cluster * disk->cluster_size;
+    uint64_t start = cluster_offset(disk, cluster);
     uint64_t end = cluster_end(disk, cluster);
+    //@ assert inside: \forall integer i; start <= i < end ==> i / disk->cluster_size == cluster;
+    //@ assert last: (end - 1) / disk->cluster_size == cluster;
+    //@ assert reached: end <= disk->backing_size;
+    //@ assert others: \forall integer i; 0 <= i < disk->size && !allocated(disk, i / disk->cluster_size) ==> !(start <= i < end);
     //@ assert within: \forall integer i; start <= i < end ==> i < disk->backing_size;
     /*@ loop invariant start <= i <= end;
         loop invariant copied: \forall integer j; start <= j < i ==> disk->backing[j] == disk->image[j];
