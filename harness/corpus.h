@@ -21,6 +21,9 @@
 
 #define CORPUS_FORMAT 1             /* the only value of corpus.json's "format" that this loader reads */
 #define CORPUS_SPAN_MAX (64u << 20) /* bytes of one read, write, pattern or checked zero range */
+#define CORPUS_CHOICES_MAX 8        /* contents that a sector may have */
+#define CORPUS_BESIDE_MAX 8         /* requests that a case may have in flight at once */
+#define CORPUS_SECTOR 512u          /* bytes, the unit of atomicity (CON-02) */
 #define CORPUS_DISKS_MAX 4          /* disks that one case may hold open at once */
 #define CORPUS_CLAUSE_SIZE 8        /* "HDR-01" and its NUL */
 
@@ -33,6 +36,7 @@ enum corpus_need {
     CORPUS_NEEDS_LOCKS = 16, /* several opened disks that exclude each other */
     CORPUS_NEEDS_LARGE = 32, /* disks larger than memory */
     CORPUS_NEEDS_CUT = 64,   /* surviving that a file is cut while it is open */
+    CORPUS_NEEDS_KILL = 128, /* being killed */
 };
 
 /* What a span of bytes holds. */
@@ -40,6 +44,7 @@ enum corpus_fill {
     CORPUS_ZERO,
     CORPUS_PATTERN, /* corpus_pattern(seed, position) */
     CORPUS_BYTES,
+    CORPUS_ANY, /* expected only: each sector is one of the choices, whole */
 };
 
 /* `length` bytes at position `at` of a file or of a disk. */
@@ -49,6 +54,11 @@ struct corpus_span {
     enum corpus_fill fill;
     uint64_t seed;
     uint8_t *bytes; /* owned; null unless CORPUS_BYTES */
+    struct corpus_choice {
+        bool zero; /* or else the pattern `seed` */
+        uint64_t seed;
+    } choices[CORPUS_CHOICES_MAX];
+    size_t choice_count;
 };
 
 struct corpus_spans {
@@ -84,6 +94,7 @@ enum corpus_op {
     CORPUS_FILE,   /* what a file must hold now */
     CORPUS_REMOVE, /* a file goes away between requests */
     CORPUS_CUT,    /* a file is cut from outside */
+    CORPUS_KILL,   /* the implementation's process is killed */
     CORPUS_OP_COUNT
 };
 
@@ -92,6 +103,7 @@ struct corpus_step {
     size_t disk;              /* index into corpus_case.disks */
     const char *path;         /* open, create, file, remove, cut */
     bool writable;            /* open */
+    bool beside;              /* in flight together with the step before it */
     uint64_t offset;          /* requests */
     uint64_t length;          /* requests; file: the expected length */
     uint64_t size;            /* size: expected; resize, cut: new */
@@ -167,7 +179,8 @@ struct corpus_subject {
     const char *name;
     unsigned cannot; /* enum corpus_need, or'ed */
     struct adapter *(*make)(const struct corpus_subject *subject);
-    const char *directory;                      /* where a child process is started */
+    struct adapter *(*make_apart)(const struct corpus_subject *subject); /* in a process that can be killed; or null */
+    const char *directory;                                               /* where a child process is started */
     unsigned timeout;                           /* seconds that an answer of a child process may take */
     const struct protocol_abilities *abilities; /* what else it does not claim; null: it claims everything */
 };

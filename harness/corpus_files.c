@@ -36,15 +36,50 @@ void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length
         for (size_t i = 0; i < length; i++)
             buffer[i] = corpus_pattern(span->seed, at + i);
         break;
+    case CORPUS_ANY:
+        assert(false);
+        break;
     case CORPUS_BYTES:
         memcpy(buffer, span->bytes + (at - span->at), length);
         break;
     }
 }
 
+/* Whether found[0, length), at `at`, is the content that the choice says. */
+static bool is_choice(const struct corpus_choice *choice, uint64_t at, size_t length, const uint8_t *found)
+{
+    for (size_t i = 0; i < length; i++)
+        if (found[i] != (choice->zero ? 0 : corpus_pattern(choice->seed, at + i)))
+            return false;
+    return true;
+}
+
+static bool check_any(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out)
+{
+    for (size_t done = 0; done < length;) {
+        size_t size = CORPUS_SECTOR - (size_t)((at + done) % CORPUS_SECTOR);
+        size = size < length - done ? size : length - done;
+        size_t choice = 0;
+        while (choice < span->choice_count && !is_choice(&span->choices[choice], at + done, size, found + done))
+            choice++;
+        if (choice == span->choice_count) {
+            fprintf(out, "byte %" PRIu64 ": the sector is none of the %zu that it may be, but begins with", at + done,
+                    span->choice_count);
+            for (size_t i = 0; i < size && i < 16; i++)
+                fprintf(out, " %02x", found[done + i]);
+            fputc('\n', out);
+            return false;
+        }
+        done += size;
+    }
+    return true;
+}
+
 bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out)
 {
     uint8_t expected[PIECE];
+    if (span->fill == CORPUS_ANY)
+        return check_any(span, at, length, found, out);
     for (size_t done = 0; done < length;) {
         size_t size = length - done < PIECE ? length - done : PIECE;
         corpus_span_fill(span, at + done, size, expected);

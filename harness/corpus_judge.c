@@ -52,6 +52,17 @@ static bool is_granular(const struct corpus_case *c, unsigned granularity)
     return true;
 }
 
+/* How many requests the case has in flight at once. */
+static unsigned together_of(const struct corpus_case *c)
+{
+    unsigned together = 0, most = 0;
+    for (size_t i = 0; i < c->step_count; i++) {
+        together = c->steps[i].beside ? together + 1 : 1;
+        most = together > most ? together : most;
+    }
+    return most;
+}
+
 static unsigned level_of(const struct corpus_case *c)
 {
     unsigned level = 0;
@@ -79,6 +90,8 @@ bool corpus_applies(const struct corpus_case *c, const struct corpus_subject *su
     }
     if (abilities && !is_granular(c, abilities->granularity))
         used += (size_t)snprintf(list + used, sizeof list - used, " granularity 1");
+    if (abilities && together_of(c) > abilities->concurrency)
+        used += (size_t)snprintf(list + used, sizeof list - used, " concurrency %u", together_of(c));
     if (abilities && level_of(c) > abilities->level)
         used += (size_t)snprintf(list + used, sizeof list - used, " level %s", c->level);
     if (used && out)

@@ -229,11 +229,22 @@ static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
     return true;
 }
 
-enum { SPAN_AT, SPAN_LENGTH, SPAN_ZERO, SPAN_PATTERN, SPAN_HEX, SPAN_TEXT, SPAN_LE32, SPAN_LE64, SPAN_FIELDS };
+enum {
+    SPAN_AT,
+    SPAN_LENGTH,
+    SPAN_ZERO,
+    SPAN_PATTERN,
+    SPAN_HEX,
+    SPAN_TEXT,
+    SPAN_LE32,
+    SPAN_LE64,
+    SPAN_ANY,
+    SPAN_FIELDS
+};
 
 static const struct field span_fields[SPAN_FIELDS] = {{"at", NUMBER},      {"length", NUMBER}, {"zero", BOOLEAN},
                                                       {"pattern", NUMBER}, {"hex", TEXT},      {"text", TEXT},
-                                                      {"le32", LIST},      {"le64", LIST}};
+                                                      {"le32", LIST},      {"le64", LIST},     {"any", LIST}};
 
 /* Takes the bytes of a span that spells them out. */
 static bool parse_span_bytes(struct where *where, json_t *value, struct corpus_span *span)
@@ -257,6 +268,22 @@ static bool parse_span_bytes(struct where *where, json_t *value, struct corpus_s
     return span->length > 0 || refuse(where, "holds no byte");
 }
 
+/* "any": numbers of patterns, and null for zeros. */
+static bool parse_choices(struct where *where, json_t *list, struct corpus_span *span)
+{
+    span->fill = CORPUS_ANY;
+    span->choice_count = json_array_size(list);
+    if (span->choice_count < 2 || span->choice_count > CORPUS_CHOICES_MAX)
+        return refuse(where, "\"any\" lists from 2 to %d contents", CORPUS_CHOICES_MAX);
+    for (size_t i = 0; i < span->choice_count; i++) {
+        json_t *choice = json_array_get(list, i);
+        span->choices[i].zero = json_is_null(choice);
+        if (!span->choices[i].zero && !parse_number(choice, &span->choices[i].seed))
+            return refuse(where, "\"any\" lists numbers of patterns, and null for zeros");
+    }
+    return true;
+}
+
 static bool parse_span(struct where *where, json_t *value, struct corpus_span *span)
 {
     const uint32_t at = 1u << SPAN_AT;
@@ -266,12 +293,13 @@ static bool parse_span(struct where *where, json_t *value, struct corpus_span *s
     for (size_t i = SPAN_ZERO; i < SPAN_FIELDS; i++)
         kinds += json_object_get(value, span_fields[i].name) != NULL;
     if (kinds != 1)
-        return refuse(where, "needs exactly one of zero, pattern, hex, text, le32, le64");
+        return refuse(where, "needs exactly one of zero, pattern, hex, text, le32, le64, any");
     span->at = number_of(value, "at");
     json_t *zero = json_object_get(value, "zero");
-    bool counted = zero || json_object_get(value, "pattern");
+    json_t *any = json_object_get(value, "any");
+    bool counted = zero || any || json_object_get(value, "pattern");
     if (counted != (json_object_get(value, "length") != NULL))
-        return refuse(where, "\"length\" belongs to zero and pattern, and only to them");
+        return refuse(where, "\"length\" belongs to zero, pattern and any, and only to them");
     if (!counted) {
         if (!parse_span_bytes(where, value, span))
             return false;
@@ -281,6 +309,8 @@ static bool parse_span(struct where *where, json_t *value, struct corpus_span *s
         span->fill = zero ? CORPUS_ZERO : CORPUS_PATTERN;
         span->seed = number_of(value, "pattern");
         span->length = number_of(value, "length");
+        if (any && !parse_choices(where, any, span))
+            return false;
     }
     if (span->length == 0 || span->length > CORPUS_SPAN_MAX)
         return refuse(where, "a span has from 1 to %u bytes", CORPUS_SPAN_MAX);
@@ -300,6 +330,15 @@ static bool parse_spans(struct where *where, json_t *owner, const char *name, st
         leave(where, mark);
     }
     leave(where, outer);
+    return true;
+}
+
+/* What is made or written is one thing. */
+static bool check_definite(struct where *where, const struct corpus_spans *spans)
+{
+    for (size_t i = 0; i < spans->count; i++)
+        if (spans->items[i].fill == CORPUS_ANY)
+            return refuse(where, "\"any\" can only be expected");
     return true;
 }
 
@@ -359,7 +398,7 @@ static bool parse_file(struct where *where, json_t *value, struct corpus_file *f
         return false;
     if (file->kind != CORPUS_REGULAR && json_object_get(value, "content"))
         return refuse(where, "only a file with a size has content");
-    if (!parse_spans(where, value, "content", &file->content))
+    if (!parse_spans(where, value, "content", &file->content) || !check_definite(where, &file->content))
         return false;
     for (size_t i = 0; i < file->content.count; i++) {
         const struct corpus_span *span = &file->content.items[i];
@@ -392,6 +431,7 @@ enum {
     STEP_BACKING_FORMAT,
     STEP_RESULT,
     STEP_CLAUSE,
+    STEP_BESIDE,
     STEP_FIELDS
 };
 
@@ -399,11 +439,13 @@ static const struct field step_fields[STEP_FIELDS] = {
     {"op", TEXT},       {"disk", TEXT},    {"path", TEXT},           {"mode", TEXT},           {"offset", NUMBER},
     {"length", NUMBER}, {"size", NUMBER},  {"data", LIST},           {"expect", LIST},         {"allocated", BOOLEAN},
     {"run", NUMBER},    {"content", LIST}, {"absent", BOOLEAN},      {"layout", TEXT},         {"cluster_bits", NUMBER},
-    {"image", TEXT},    {"backing", TEXT}, {"backing_format", TEXT}, {"result", TEXT_OR_LIST}, {"clause", TEXT}};
+    {"image", TEXT},    {"backing", TEXT}, {"backing_format", TEXT}, {"result", TEXT_OR_LIST}, {"clause", TEXT},
+    {"beside", BOOLEAN}};
 
 #define BIT(field) (1u << (field))
 #define RANGE_FIELDS (BIT(STEP_OFFSET) | BIT(STEP_LENGTH))
 #define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE))
+#define REQUEST_FIELDS (BIT(STEP_DISK) | BIT(STEP_BESIDE) | OUTCOME_FIELDS)
 
 /* Which fields an operation must have, which it must have unless it has to fail, and which it may have. */
 static const struct op_rule {
@@ -415,20 +457,21 @@ static const struct op_rule {
     [CORPUS_OPEN] = {"open", BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
     [CORPUS_CLOSE] = {"close", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
     [CORPUS_SIZE] = {"size", BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
-    [CORPUS_READ] = {"read", RANGE_FIELDS, BIT(STEP_EXPECT), BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_WRITE] = {"write", RANGE_FIELDS | BIT(STEP_DATA), 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_ZERO_RANGE] = {"zero", RANGE_FIELDS, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_DISCARD] = {"discard", RANGE_FIELDS, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_MAP] = {"map", RANGE_FIELDS, BIT(STEP_ALLOCATED) | BIT(STEP_RUN), BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_FLUSH] = {"flush", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_RESIZE] = {"resize", BIT(STEP_SIZE), 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_STREAM] = {"stream", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_COMMIT] = {"commit", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
+    [CORPUS_READ] = {"read", RANGE_FIELDS, BIT(STEP_EXPECT), REQUEST_FIELDS},
+    [CORPUS_WRITE] = {"write", RANGE_FIELDS | BIT(STEP_DATA), 0, REQUEST_FIELDS},
+    [CORPUS_ZERO_RANGE] = {"zero", RANGE_FIELDS, 0, REQUEST_FIELDS},
+    [CORPUS_DISCARD] = {"discard", RANGE_FIELDS, 0, REQUEST_FIELDS},
+    [CORPUS_MAP] = {"map", RANGE_FIELDS, BIT(STEP_ALLOCATED) | BIT(STEP_RUN), REQUEST_FIELDS},
+    [CORPUS_FLUSH] = {"flush", 0, 0, REQUEST_FIELDS},
+    [CORPUS_RESIZE] = {"resize", BIT(STEP_SIZE), 0, REQUEST_FIELDS},
+    [CORPUS_STREAM] = {"stream", 0, 0, REQUEST_FIELDS},
+    [CORPUS_COMMIT] = {"commit", 0, 0, REQUEST_FIELDS},
     [CORPUS_CREATE] = {"create", BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE), 0,
                        BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
     [CORPUS_FILE] = {"file", BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
     [CORPUS_REMOVE] = {"remove", BIT(STEP_PATH), 0, 0},
     [CORPUS_CUT] = {"cut", BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
+    [CORPUS_KILL] = {"kill", 0, 0, BIT(STEP_DISK)},
 };
 
 const char *corpus_op_name(enum corpus_op op)
@@ -517,7 +560,7 @@ static bool parse_step_details(struct where *where, json_t *value, struct corpus
     if (step->op == CORPUS_CREATE)
         return parse_create(where, value, step);
     if (step->op == CORPUS_WRITE)
-        return parse_spans(where, value, "data", &step->data) &&
+        return parse_spans(where, value, "data", &step->data) && check_definite(where, &step->data) &&
                check_tiling(where, "data", &step->data, step->offset, step->length);
     if (step->op == CORPUS_READ) {
         if (step->length > CORPUS_SPAN_MAX)
@@ -560,6 +603,7 @@ static bool parse_step(struct where *where, json_t *value, struct corpus_case *c
     step->size = number_of(value, "size");
     step->allocated = json_is_true(json_object_get(value, "allocated"));
     step->run = number_of(value, "run");
+    step->beside = json_is_true(json_object_get(value, "beside"));
     if (step->path && !check_path(where, "path", step->path))
         return false;
     return parse_result(where, value, step) && parse_disk(where, text_of(value, "disk"), c, step) &&
@@ -568,7 +612,7 @@ static bool parse_step(struct where *where, json_t *value, struct corpus_case *c
 
 /* ---- Cases ---- */
 
-static const char *const need_names[] = {"r9", "create", "links", "chain", "locks", "large", "cut"};
+static const char *const need_names[] = {"r9", "create", "links", "chain", "locks", "large", "cut", "kill"};
 
 const char *corpus_need_name(unsigned need)
 {
@@ -669,9 +713,29 @@ static bool check_needs(struct where *where, const struct corpus_case *c)
     for (size_t i = 0; i < c->step_count; i++) {
         unsigned need = c->steps[i].op == CORPUS_CREATE ? CORPUS_NEEDS_CREATE
                         : c->steps[i].op == CORPUS_CUT  ? CORPUS_NEEDS_CUT
+                        : c->steps[i].op == CORPUS_KILL ? CORPUS_NEEDS_KILL
                                                         : 0;
         if (need & ~c->needs)
             return refuse(where, "step %zu needs \"%s\", which \"needs\" must say", i, corpus_need_name(need));
+    }
+    return true;
+}
+
+/* Whether requests may be in flight beside the step: it has itself the field that says so. */
+static bool is_request(const struct corpus_step *step)
+{
+    return (op_rules[step->op].optional & BIT(STEP_BESIDE)) != 0;
+}
+
+static bool check_beside(struct where *where, const struct corpus_case *c)
+{
+    size_t together = 0;
+    for (size_t i = 0; i < c->step_count; i++) {
+        together = c->steps[i].beside ? together + 1 : 1;
+        if (c->steps[i].beside && (i == 0 || !is_request(&c->steps[i - 1])))
+            return refuse(where, "step %zu has no request before it that it could be beside", i);
+        if (together > CORPUS_BESIDE_MAX)
+            return refuse(where, "at most %d requests are in flight at once", CORPUS_BESIDE_MAX);
     }
     return true;
 }
@@ -702,7 +766,7 @@ static bool parse_case_body(struct where *where, json_t *document, struct corpus
         leave(where, mark);
     }
     leave(where, outer);
-    return check_needs(where, c);
+    return check_needs(where, c) && check_beside(where, c);
 }
 
 /* Reads one JSON file. jansson refuses what is no JSON, twice the same key, and NUL in a string. */

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,8 +27,10 @@ struct run {
 /* The adapter of a step's disk, made at its first use. */
 static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
 {
+    const struct corpus_subject *subject = run->subject;
+    bool apart = run->c->needs & CORPUS_NEEDS_KILL && subject->make_apart;
     if (!run->disks[step->disk])
-        run->disks[step->disk] = run->subject->make(run->subject);
+        run->disks[step->disk] = apart ? subject->make_apart(subject) : subject->make(subject);
     return run->disks[step->disk];
 }
 
@@ -152,6 +155,14 @@ static enum addcow_class request(struct run *run, const struct corpus_step *step
     }
 }
 
+/* The files are then as the process left them, and the disk is closed. */
+static bool run_kill(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    adapter_exec_kill(adapter);
+    run->open[step->disk] = false;
+    return true;
+}
+
 static bool run_disk_step(struct run *run, const struct corpus_step *step)
 {
     struct adapter *adapter = adapter_of(run, step);
@@ -175,6 +186,8 @@ static bool run_disk_step(struct run *run, const struct corpus_step *step)
         return run_map(run, step, adapter);
     case CORPUS_SIZE:
         return run_size(run, step, adapter);
+    case CORPUS_KILL:
+        return run_kill(run, step, adapter);
     default:
         return judge_outcome(run, step, request(run, step, adapter));
     }
@@ -193,6 +206,72 @@ static bool run_step(struct run *run, const struct corpus_step *step)
     default:
         return run_disk_step(run, step);
     }
+}
+
+/* A request in flight beside others, on a thread of its own. */
+struct beside {
+    struct run run; /* a copy, but for the disks themselves */
+    const struct corpus_step *step;
+    pthread_t thread;
+    char *text;
+    size_t text_size;
+    bool good;
+};
+
+static void *run_beside(void *context)
+{
+    struct beside *beside = context;
+    beside->good = run_step(&beside->run, beside->step);
+    return NULL;
+}
+
+/* Runs `count` steps at once. Returns how many precede the first in their order that did not do what it must. */
+static size_t run_together(struct run *run, const struct corpus_step *steps, size_t count)
+{
+    struct beside list[CORPUS_BESIDE_MAX];
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct beside){.run = *run, .step = &steps[i]};
+        list[i].run.out = open_memstream(&list[i].text, &list[i].text_size);
+        if (!list[i].run.out)
+            abort();
+    }
+    for (size_t i = 0; i < count; i++)
+        if (pthread_create(&list[i].thread, NULL, run_beside, &list[i]))
+            abort();
+    size_t good = count;
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(list[i].thread, NULL);
+        fclose(list[i].run.out);
+        if (!list[i].good && good == count) {
+            fputs(list[i].text, run->out);
+            good = i;
+        }
+        free(list[i].text);
+    }
+    return good;
+}
+
+/* How many steps from `first` on are in flight together: 1 for most. */
+static size_t count_together(const struct corpus_case *c, size_t first)
+{
+    size_t count = 1;
+    while (first + count < c->step_count && c->steps[first + count].beside)
+        count++;
+    return count;
+}
+
+/* Runs all steps; returns how many precede the first that did not do what it must. */
+static size_t run_steps(struct run *run)
+{
+    const struct corpus_case *c = run->c;
+    for (size_t i = 0; i < c->step_count;) {
+        size_t count = count_together(c, i);
+        size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_together(run, &c->steps[i], count);
+        i += good;
+        if (good < count)
+            return i;
+    }
+    return c->step_count;
 }
 
 /* A child process that crashed, hung or broke the protocol is no ordinary failure. */
@@ -242,9 +321,7 @@ enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_
     struct run run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
     if (!run.out)
         abort();
-    size_t i = 0;
-    while (i < c->step_count && run_step(&run, &c->steps[i]))
-        i++;
+    size_t i = run_steps(&run);
     bool good = i == c->step_count;
     if (!good)
         print_place(out, c, i);

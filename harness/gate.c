@@ -9,6 +9,7 @@
 #include "adapter_exec.h"
 #include "ref_disk.h"
 #include "report.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -33,6 +34,7 @@ static const char usage_text[] =
     "  --tap             print TAP instead of failures only\n"
     "  --json FILE       also write a report in JSON\n"
     "  --junit FILE      also write a report in JUnit XML\n"
+    "  --serve ENGINE    be an adapter for ref or fast that another gate can judge (corpus/PROTOCOL.md)\n"
     "  --list            list the selected cases and run none\n"
     "\n"
     "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
@@ -46,6 +48,7 @@ struct options {
     const char *id;
     const char *json;
     const char *junit;
+    const char *serve;
     unsigned timeout; /* seconds */
     bool applicable;
     bool tap;
@@ -72,10 +75,22 @@ static struct adapter *make_child_adapter(const struct corpus_subject *subject)
                              (int)subject->timeout * 900);
 }
 
+/* An engine of this program in a process of its own, which can be killed: this program once more. */
+static struct adapter *make_apart(const struct corpus_subject *subject)
+{
+    char program[PATH_MAX] = "";
+    char command[64];
+    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+        return NULL;
+    setenv("ADDCOW_GATE", program, 1);
+    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" --serve %s", subject->name);
+    return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
+}
+
 /* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file is cut. */
 static const struct corpus_subject subjects[] = {
-    {.name = "fast", .make = make_adapter},
-    {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter},
+    {.name = "fast", .make = make_adapter, .make_apart = make_apart},
+    {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter, .make_apart = make_apart},
 };
 
 /* The needs of cases that an adapter does not claim. */
@@ -281,6 +296,19 @@ static int gate(const struct options *options, const char *program)
     return code;
 }
 
+static int serve_engine(const char *name)
+{
+    struct adapter *adapter =
+        strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)) ? adapter_make(name, NULL) : NULL;
+    if (!adapter) {
+        fprintf(stderr, "gate: no engine \"%s\": there are ref and fast\n", name);
+        return REPORT_USAGE;
+    }
+    int code = serve(adapter);
+    adapter->ops->destroy(adapter);
+    return code;
+}
+
 static bool parse_timeout(const char *text, unsigned *timeout)
 {
     char *end;
@@ -289,7 +317,7 @@ static bool parse_timeout(const char *text, unsigned *timeout)
     return *text >= '1' && *text <= '9' && !*end && value <= 86400;
 }
 
-enum { IMPL, CORPUS, FILTER, CLAUSE, CASE, APPLICABLE, TIMEOUT, TAP, JSON, JUNIT, LIST, HELP, VERSION };
+enum { IMPL, CORPUS, FILTER, CLAUSE, CASE, APPLICABLE, TIMEOUT, TAP, JSON, JUNIT, SERVE, LIST, HELP, VERSION };
 
 static const struct option long_options[] = {{"impl", required_argument, NULL, IMPL},
                                              {"corpus", required_argument, NULL, CORPUS},
@@ -301,6 +329,7 @@ static const struct option long_options[] = {{"impl", required_argument, NULL, I
                                              {"tap", no_argument, NULL, TAP},
                                              {"json", required_argument, NULL, JSON},
                                              {"junit", required_argument, NULL, JUNIT},
+                                             {"serve", required_argument, NULL, SERVE},
                                              {"list", no_argument, NULL, LIST},
                                              {"help", no_argument, NULL, HELP},
                                              {"version", no_argument, NULL, VERSION},
@@ -312,8 +341,8 @@ static bool take_text(struct options *options, int option)
     const char **places[] = {
         [IMPL] = &options->implementation, [CORPUS] = &options->corpus, [FILTER] = &options->filter,
         [CLAUSE] = &options->clause,       [CASE] = &options->id,       [JSON] = &options->json,
-        [JUNIT] = &options->junit};
-    if (option < 0 || option > JUNIT || !places[option])
+        [JUNIT] = &options->junit,         [SERVE] = &options->serve};
+    if (option < 0 || option > SERVE || !places[option])
         return false;
     *places[option] = optarg;
     return true;
@@ -337,7 +366,9 @@ int main(int argc, char **argv)
             return REPORT_USAGE;
         }
     }
-    if (optind < argc || !options.implementation) {
+    if (options.serve && !options.implementation && optind == argc)
+        return serve_engine(options.serve);
+    if (optind < argc || !options.implementation || options.serve) {
         fputs("gate: --impl NAME is needed, and no other argument; see gate --help\n", stderr);
         return REPORT_USAGE;
     }

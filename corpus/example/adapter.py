@@ -5,8 +5,10 @@
 """
 
 import errno
+import os
 import sys
 import threading
+import traceback
 
 sys.dont_write_bytecode = True
 import addcow
@@ -43,6 +45,9 @@ class Adapter:
         except OSError as problem:
             kind = "nospace" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "io"  # ERR-05
             self.answer(tag, "error", kind, "-", str(problem).encode()[:1000])
+        except Exception:  # a defect: better no adapter than no answer
+            traceback.print_exc()
+            os._exit(1)
 
     def do_hello(self, _version):
         return [PROTOCOL, *ABILITIES]

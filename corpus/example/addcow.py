@@ -332,7 +332,9 @@ class Disk:
             offset = part_end
 
     def virt(self, begin, end):
-        """VRT-02, VRT-03, VRT-04 for bytes of one cluster."""
+        """VRT-02, VRT-03, VRT-04 for bytes of one cluster, or none."""
+        if begin == end:
+            return b""
         if self.bit(begin // self.header.cluster):
             return read_exactly(self.image, begin, end - begin)
         limit = min(end, self.backing.size) if self.backing else 0

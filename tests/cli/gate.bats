@@ -76,6 +76,29 @@ gate() {
     [ "${#lines[@]}" -eq 4 ]
 }
 
+# Nothing that the cases of concurrency and of killing expect is found by an engine that they do not fit.
+@test "gate: cases with requests in flight together and with a killed process can fail" {
+    cp -r "$root/corpus" "$root/spec" .
+    sed -i 's/"any": \[2, 3\]/"any": [4, 5]/' corpus/cases/grid-beside-same-sectors-4k.json
+    sed -i '/"op": "flush"/d' corpus/cases/grid-kill-write-4k.json
+    sed -i 's/\["ok", "range"\]/"io"/' corpus/cases/grid-beside-shrink-writes.json
+    local id
+    for id in grid-beside-same-sectors-4k grid-kill-write-4k grid-beside-shrink-writes; do
+        run "$gate" --impl fast --corpus corpus --case "$id"
+        echo "$output"
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "gate: an engine behind the protocol, as another gate's adapter, conforms" {
+    run gate --impl "exec:'$gate' --serve fast" --filter wr-0
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run gate --impl "exec:'$gate' --serve nonsense"
+    [ "$status" -eq 3 ]
+    [[ "$output" == *'did not start: it exited with status 2'*'no engine'* ]]
+}
+
 @test "gate: wrong usage ends with 2" {
     local arguments
     for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" "--impl fast --timeout x"; do
