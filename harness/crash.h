@@ -76,7 +76,7 @@ bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, st
  */
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 
-/* Prints the alphabet for a disk, one operation a line. */
+/* Prints the alphabet for a disk, one operation a line, behind "# ". */
 void crash_print_alphabet(const struct trace_disk *disk, FILE *out);
 
 /*

@@ -47,6 +47,7 @@ void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
     struct trace_operation list[ALPHABET_MAX];
     uint32_t count = make_alphabet(disk, list);
     for (uint32_t i = 0; i < count; i++) {
+        fputs("# ", out);
         trace_print_operation(out, &list[i]);
         fputc('\n', out);
     }

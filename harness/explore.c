@@ -29,7 +29,8 @@ struct explore {
     struct random random;
     char directory[64]; /* where history.h finds the files; "" if there is no commit */
     struct sched_run scheduled;
-    uint64_t fingerprint;     /* of what the last run answered */
+    uint64_t answers;         /* of the last run, and their order, as a hash */
+    uint64_t fingerprint;     /* that of its steps too */
     struct crash_span *spans; /* of the operations, on the storage's clock */
 };
 
@@ -191,7 +192,7 @@ static void add_answers(struct explore *explore, const struct run *run)
             memcpy(&word, record->data + k, sizeof word);
             value = random_hash(value ^ word);
         }
-        explore->fingerprint = random_hash(explore->fingerprint ^ value);
+        explore->answers = random_hash(explore->answers ^ value);
     }
 }
 
@@ -314,8 +315,9 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     run_make(&run, explore->trace, explore->adapter, FILES_METADATA, NULL);
     oracle_make(&explore->trace->disk, run.capacity, &oracle);
     enum explore_answer answer = run_phases(explore, strategy, &run, &oracle, counts, out);
-    explore->fingerprint = explore->scheduled.fingerprint;
+    explore->answers = random_hash(explore->trace->disk.seed);
     add_answers(explore, &run);
+    explore->fingerprint = explore->scheduled.fingerprint ^ explore->answers;
     /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
     if (answer == EXPLORE_OK) {
@@ -347,6 +349,16 @@ static bool repeats(struct explore *explore, struct explore_counts *counts, FILE
     return answer == EXPLORE_OK && explore->fingerprint == fingerprint;
 }
 
+/* Counts what a run answered, if no run before it has. */
+static void count_behaviour(const struct explore *explore, struct explore_counts *counts)
+{
+    uint64_t value = explore->answers % EXPLORE_BEHAVIOURS;
+    if (counts->seen != NULL && (counts->seen[value / 8] >> value % 8 & 1) == 0) {
+        counts->seen[value / 8] = (uint8_t)(counts->seen[value / 8] | 1u << value % 8);
+        counts->behaviours++;
+    }
+}
+
 enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
                                 FILE *out)
 {
@@ -358,6 +370,7 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
         counts->schedules++;
         counts->steps += explore->scheduled.steps;
         counts->preemptions += explore->scheduled.preemptions;
+        count_behaviour(explore, counts);
     }
     return answer;
 }

@@ -21,8 +21,12 @@ struct explore_counts {
     uint64_t steps;
     uint64_t preemptions;
     uint64_t crash_states;
+    uint64_t behaviours; /* runs that differ in an answer or in the order of the requests' beginnings and ends */
+    uint8_t *seen;       /* which of EXPLORE_BEHAVIOURS were there, a bit each; null: they are not counted */
     struct history_counts history;
 };
+
+#define EXPLORE_BEHAVIOURS ((uint64_t)1 << 24) /* told apart by a hash of so many values */
 
 struct explore_options {
     bool self_check;     /* run everything twice, and demand the same */

@@ -308,6 +308,7 @@ static void print_totals(const struct totals *totals, unsigned failures)
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
            totals->explore.steps, totals->explore.crash_states + totals->crash.states + totals->crash.second_states,
            totals->fault.runs, failures);
+    printf("%" PRIu64 " different behaviours\n", totals->explore.behaviours);
     if (totals->exhausted > 0) {
         printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
     }
@@ -523,15 +524,18 @@ int explore_hunt(int count, char **words)
         return replay(&hunt, &trace);
     }
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
+    totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
     bool conforms = (hunt.judges >> JUDGE_CRASH & 1) == 0 || judge_creation(&totals);
     for (uint64_t i = 0; conforms && (hunt.traces == 0 || i < hunt.traces) && !is_late(&hunt, &totals); i++) {
         conforms = judge_workload(&hunt, hunt.seed + i, &trace, &totals);
         report_progress(
-            "hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64 " faults",
-            seconds_since(&totals.start), totals.traces, totals.explore.schedules,
+            "hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " behaviours, %" PRIu64
+            " crashes, %" PRIu64 " faults",
+            seconds_since(&totals.start), totals.traces, totals.explore.schedules, totals.explore.behaviours,
             totals.explore.crash_states + totals.crash.states + totals.crash.second_states, totals.fault.runs);
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);
+    free(totals.explore.seen);
     return conforms ? totals.traces > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE : REPORT_DIFFERS;
 }

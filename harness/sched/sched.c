@@ -47,16 +47,6 @@ static struct {
     bool fingerprint;
 } scheduler;
 
-bool sched_running(void)
-{
-    return scheduler.running;
-}
-
-uint32_t sched_self(void)
-{
-    return scheduler.running ? scheduler.current : SCHED_NOBODY;
-}
-
 unsigned sched_thread_number(void)
 {
     return scheduler.running ? scheduler.current + 1 : 0;

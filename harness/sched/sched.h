@@ -157,10 +157,6 @@ struct sched_options {
 bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threads, uint32_t count,
                const struct sched_options *options, struct sched_run *run);
 
-/* Whether threads are running now, and which of them: for judges that watch. */
-bool sched_running(void);
-uint32_t sched_self(void);
-
 /* Prints the schedule of the run in progress, from a signal handler perhaps. */
 void sched_print_current(FILE *out);
 

@@ -318,6 +318,7 @@ static void every_crash_of_short_sequences(void **state)
 {
     (void)state;
     bool slow = is_slow();
+    crash_print_alphabet(&disks[0], stdout);
     for (size_t i = 0; i < (slow ? 1 : sizeof disks / sizeof disks[0]); i++) {
         judge_scope(i, slow || i > 1 ? 2 : 3, false);
     }
