@@ -319,6 +319,50 @@ static void test_flushes_join(void **state)
     free_probe(probe);
 }
 
+static int fail_metadata_syncs(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_SYNC && event->file == 'm' ? -EIO : 0;
+}
+
+static void *flush_in_vain(void *argument)
+{
+    struct worker *worker = argument;
+    uint8_t data[4096];
+    fill_pattern(data, 5, worker->number * 4096, sizeof data);
+    pthread_barrier_wait(worker->start);
+    worker->result = addcow_write(worker->disk, worker->number * 4096, sizeof data, data, NULL);
+    for (unsigned i = 0; i < 5 && worker->result == ADDCOW_OK; i++)
+        worker->result = addcow_flush(worker->disk, NULL) == ADDCOW_IO ? ADDCOW_OK : ADDCOW_BUSY;
+    return NULL;
+}
+
+/* DUR-06: while the metadata file cannot be synced, each flush fails, whoever ran its cycle; afterwards the bits are written. */
+static void test_joined_flushes_fail(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.size = THREADS * 4096, .backing_name = "base.raw", .backing_size = 4096};
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    probe->storage.ops = &(const struct addcow_storage_ops){.open = slow_open};
+    probe->decide = fail_metadata_syncs;
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    struct worker workers[THREADS];
+    pthread_barrier_t barrier;
+    start_workers(workers, THREADS, disk, &spec, &barrier, flush_in_vain);
+    join_workers(workers, THREADS, &barrier);
+    probe->decide = NULL;
+    close_disk(disk);
+    for (unsigned i = 0; i < THREADS; i++) {
+        fill_pattern(model.virt + i * 4096, 5, i * 4096, 4096);
+        model.allocated[i] = 1;
+    }
+    compare_reopened("disk.add-cow", &model);
+    free_probe(probe);
+    free_model(&model);
+}
+
 /* ---- Waiting ---- */
 
 /* The first write of the image at `offset`, or its first sync, waits until it is let go. */
@@ -605,17 +649,12 @@ static void test_write_waits_for_resize(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_disjoint_sectors),
-        TEST(test_stream_beside_writes),
-        TEST(test_readers_beside_writers),
-        TEST(test_everything_at_once),
-        TEST(test_resize_beside_writes),
-        TEST(test_flushes_join),
-        TEST(test_who_waits),
-        TEST(test_write_around_flight),
-        TEST(test_flush_during_flush),
-        TEST(test_resize_waits_for_write),
-        TEST(test_write_waits_for_resize),
+        TEST(test_disjoint_sectors),       TEST(test_stream_beside_writes),
+        TEST(test_readers_beside_writers), TEST(test_everything_at_once),
+        TEST(test_resize_beside_writes),   TEST(test_flushes_join),
+        TEST(test_joined_flushes_fail),    TEST(test_who_waits),
+        TEST(test_write_around_flight),    TEST(test_flush_during_flush),
+        TEST(test_resize_waits_for_write), TEST(test_write_waits_for_resize),
     };
     return cmocka_run_group_tests_name("fast, threads", tests, NULL, NULL);
 }
