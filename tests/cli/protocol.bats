@@ -67,7 +67,7 @@ verdict() {
 }
 
 @test "protocol: what an adapter does not declare is not applicable, by name" {
-    local reader="${hello}exec cat >/dev/null"
+    local reader="${hello}cat >/dev/null" # not exec: the standard output must stay open
     run gate "$reader" --case wr-05-second-write
     [ "$status" -eq 4 ]
     [[ "$output" == *"does not claim write"*"level writer"* ]]
