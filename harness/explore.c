@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ struct explore {
     struct adapter *adapter;
     struct crash_judge *crashes; /* null if there are none */
     struct random random;
-    char directory[64]; /* where history.h finds the files; "" if there is no commit */
+    char directory[PATH_MAX]; /* where history.h finds the files; "" if there is no commit */
     struct sched_run scheduled;
     uint64_t answers;         /* of the last run, and their order, as a hash */
     uint64_t fingerprint;     /* that of its steps too */
