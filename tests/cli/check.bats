@@ -315,15 +315,7 @@ END
     mkdir directory
     refused 1 "is not a regular file" check directory
     overlay
-    mkfifo input
-    addcow write disk.addcow 0 <input &
-    exec 5>input
-    for _ in {1..100}; do
-        if ! addcow info disk.addcow >/dev/null 2>&1; then
-            break
-        fi
-        sleep 0.05
-    done
+    hold disk.addcow model
     refused 1 "busy, LCK-02" check disk.addcow
     refused 1 "busy, LCK-02" check --repair disk.addcow
     exec 5>&-

@@ -117,18 +117,11 @@ nothing_made() {
 }
 
 @test "--force does not replace a disk that somebody has open (LCK-02)" {
-    random 5000 image.raw
+    random 300000 image.raw
+    cp image.raw before.raw
     addcow create -q -i image.raw disk.addcow
     cp disk.addcow before
-    mkfifo input
-    addcow write disk.addcow 0 <input &
-    exec 5>input
-    for _ in {1..100}; do
-        if ! addcow info disk.addcow >/dev/null 2>&1; then
-            break
-        fi
-        sleep 0.05
-    done
+    hold disk.addcow before.raw
     refused 1 "busy" create --force -c 4k -i image.raw disk.addcow
     exec 5>&-
     wait
