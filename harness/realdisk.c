@@ -410,11 +410,19 @@ static void carry_over(struct carry *carry, const struct options *options)
         check_file_system(carry);
 }
 
+static void free_tables(struct carry *carry)
+{
+    free(carry->order);
+    free((void *)carry->states);
+}
+
 static int run(const struct options *options)
 {
     struct carry carry = {.seed = options->seed, .voice = PTHREAD_MUTEX_INITIALIZER};
-    if (!load_images(&carry))
+    if (!load_images(&carry)) {
+        free_tables(&carry);
         return REPORT_USAGE;
+    }
     carry.adapter = adapter_make(options->implementation, NULL);
     if (!carry.adapter)
         report_fatal("no memory for an adapter");
@@ -426,8 +434,7 @@ static int run(const struct options *options)
                " blocks carried by %u threads, %zu reads checked, seed %" PRIu64 ": the image alone is the target%s\n",
                options->implementation, carry.size >> 20, carry.count, carry.size / BLOCK, options->threads,
                atomic_load(&carry.reads), options->seed, options->fsck ? ", e2fsck finds it clean" : "");
-    free(carry.order);
-    free((void *)carry.states);
+    free_tables(&carry);
     return code;
 }
 
