@@ -9,7 +9,21 @@
 
 #include "addcow_fast.h"
 
+#include <string.h>
+
 #define ADDCOW_SECTOR 512u
+
+/* ---- Bytes ---- */
+
+static inline bool addcow_all_zero(const uint8_t *bytes, uint64_t count)
+{
+    return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)count - 1) == 0);
+}
+
+static inline uint32_t addcow_load_le32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
 
 /* ---- Errors ---- */
 

@@ -147,11 +147,6 @@ static bool backing_name_readable(const struct check *check)
     return !ANY_BROKEN(check, rules);
 }
 
-static uint32_t load32(const uint8_t *bytes)
-{
-    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 /*
  * The sound fields of an r20 header that breaks a rule, the others as if there were no backing file and a raw image.
  */
@@ -159,16 +154,16 @@ static void load_broken_r20(const struct check *check, struct addcow_header *hea
 {
     const uint8_t *bytes = check->bytes.data;
     *header = (struct addcow_header){.layout = ADDCOW_R20,
-                                     .image_offset = load32(bytes + 12),
-                                     .image_size = load32(bytes + 16),
-                                     .cluster_bits = load32(bytes + 20),
-                                     .compatible_features = load32(bytes + ADDCOW_COMPATIBLE_OFFSET),
-                                     .header_size = load32(bytes + 40),
+                                     .image_offset = addcow_load_le32(bytes + 12),
+                                     .image_size = addcow_load_le32(bytes + 16),
+                                     .cluster_bits = addcow_load_le32(bytes + 20),
+                                     .compatible_features = addcow_load_le32(bytes + ADDCOW_COMPATIBLE_OFFSET),
+                                     .header_size = addcow_load_le32(bytes + 40),
                                      .image_format = "raw"};
     if (!check->backing_readable)
         return;
-    header->backing_offset = load32(bytes + 4);
-    header->backing_size = load32(bytes + 8);
+    header->backing_offset = addcow_load_le32(bytes + 4);
+    header->backing_size = addcow_load_le32(bytes + 8);
     memcpy(header->backing_format, bytes + 44, ADDCOW_FORMAT_SIZE);
 }
 

@@ -195,11 +195,6 @@ static enum addcow_class link_target(struct creation *creation, struct addcow_er
     return code;
 }
 
-static bool all_zero(const uint8_t *bytes, uint64_t count)
-{
-    return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)count - 1) == 0);
-}
-
 /* Fails if the image holds anything but zeros, which the backing file would hide. */
 static enum addcow_class check_hidden_data(const struct creation *creation, struct addcow_error *error)
 {
@@ -212,7 +207,7 @@ static enum addcow_class check_hidden_data(const struct creation *creation, stru
         uint64_t rest = creation->image_length - offset;
         uint64_t part = rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
         code = addcow_io_read(&creation->image, buffer, part, offset, error);
-        if (code == ADDCOW_OK && !all_zero(buffer, part))
+        if (code == ADDCOW_OK && !addcow_all_zero(buffer, part))
             code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
                                "%s: holds data near offset %llu, which the backing file would hide",
                                creation->image.path, (unsigned long long)offset);

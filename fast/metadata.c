@@ -60,11 +60,6 @@ enum addcow_class addcow_fail_rule(struct addcow_error *error, const char *path,
 
 /* ---- Reading ---- */
 
-static uint32_t load_le32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 /*
  * How many bytes of a file that begins with these 4096 the codec can want: those of a sane header are known, and nonsense is served by
  * the maximum.
@@ -73,8 +68,8 @@ static uint64_t wanted_bytes(const uint8_t *start)
 {
     if (memcmp(start, "ADD_COW\xff", 8) == 0)
         return ADDCOW_HEADER_MIN;
-    uint32_t bits = load_le32(start + 20);
-    uint32_t header_size = load_le32(start + 40);
+    uint32_t bits = addcow_load_le32(start + 20);
+    uint32_t header_size = addcow_load_le32(start + 40);
     bool sane =
         bits >= ADDCOW_CLUSTER_BITS_MIN && bits <= ADDCOW_CLUSTER_BITS_MAX && header_size == addcow_cluster_size(bits);
     return sane ? header_size : HEADER_MAX;

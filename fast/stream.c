@@ -36,11 +36,6 @@ static uint64_t step_bytes(const struct addcow *disk)
     return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
 }
 
-static bool all_zero(const uint8_t *buffer, uint64_t length)
-{
-    return length == 0 || (buffer[0] == 0 && memcmp(buffer, buffer + 1, (size_t)length - 1) == 0);
-}
-
 /*
  * Where what virt reads as from `offset` on, in unallocated clusters, stops being known zeros: past the backing file's end, or in a hole of a
  * raw one. `offset` itself if it may be data.
@@ -75,7 +70,7 @@ static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight
     enum addcow_class code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
     if (code != ADDCOW_OK)
         return code;
-    if (all_zero(buffer, end - start))
+    if (addcow_all_zero(buffer, end - start))
         return put_zeros(disk, start, end, error);
     return addcow_disk_put(disk, start, end - start, buffer, error);
 }
