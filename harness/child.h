@@ -1,5 +1,8 @@
 /*
- * A child process that nobody trusts: its three pipes, its process group, and its last words.
+ * A child process that nobody trusts: its three pipes, all that it starts, and its last words.
+ *
+ * Between it and this process stands a keeper, a process of our own that outlives neither: it sees to it that when the
+ * child ends, or this process does, nothing that the child has started goes on.
  *
  * Not thread-safe: one thread has a child.
  */
@@ -13,17 +16,18 @@
 #define CHILD_WORDS_MAX 1024u /* bytes of standard error that are kept: the last ones */
 
 struct child {
-    pid_t process; /* leader of a process group of its own */
-    int input;     /* its standard input; -1: closed */
-    int output;    /* its standard output */
-    int errors;    /* its standard error; -1: at its end */
+    pid_t keeper;
+    int status; /* the keeper writes here how the child ended, as waitpid has it */
+    int input;  /* the child's standard input; -1: closed */
+    int output; /* its standard output */
+    int errors; /* its standard error; -1: at its end */
     char words[CHILD_WORDS_MAX];
     size_t words_length;
 };
 
 /*
  * Starts `command` by /bin/sh in `directory`. The pipes do not block on this side. When the calling thread ends, even
- * by SIGKILL, the process is killed. False, with the reason in `why`, if there is no process.
+ * by SIGKILL, the child is killed with all that it has started. False, with the reason in `why`, if there is no process.
  */
 bool child_start(struct child *child, const char *command, const char *directory, char *why, size_t why_size);
 
@@ -33,14 +37,15 @@ void child_drain_errors(struct child *child);
 /* Closes its standard input. */
 void child_close_input(struct child *child);
 
-/* Whether the process has ended. It stays a zombie until child_end. */
+/* Whether the child has ended, and nothing that it started is left. */
 bool child_has_ended(const struct child *child);
 
-/* Whether the process ends within `milliseconds`. Whatever it prints meanwhile is lost. */
+/* Whether the child ends within `milliseconds`. Whatever it prints meanwhile is lost. */
 bool child_wait(struct child *child, int milliseconds);
 
 /*
- * Kills the process group, waits for the process, and closes everything. Prints to `how` in what way the process ended:
+ * Kills the child with SIGKILL, and all that it has started, waits until they are gone, and closes everything. Prints to
+ * `how` in what way the child ended:
  * "exited with status 1", "died of signal 11 (Segmentation fault)", or "had to be killed" if it was running.
  */
 void child_end(struct child *child, char *how, size_t how_size);

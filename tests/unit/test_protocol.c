@@ -534,29 +534,65 @@ static bool is_running(pid_t process)
     return there && strstr(status, ") Z ") == NULL && strstr(status, ") X ") == NULL;
 }
 
-/* What a child started is killed with it. */
-static void grandchildren_are_killed(void **state)
+/* Starts a child that itself starts one in the background by `start`, and returns the number of that. */
+static pid_t find_grandchild(const char *start, struct adapter **adapter)
 {
     char name[] = "/tmp/test-protocol.XXXXXX";
-    char script[256];
-    (void)state;
+    char script[512];
+    char text[32] = "";
     int descriptor = mkstemp(name);
     assert_true(descriptor >= 0);
-    snprintf(script, sizeof script, HELLO "sleep 1000 & echo $! >%s; read line", name);
-    unsigned descriptors = count_descriptors();
-    struct adapter *adapter = adapter_make_exec(script, NULL, LONG);
-    char text[32] = "";
+    snprintf(script, sizeof script, HELLO "%s & echo $! >%s; read line", start, name);
+    *adapter = adapter_make_exec(script, NULL, LONG);
     while (strchr(text, '\n') == NULL) {
         assert_true(pread(descriptor, text, sizeof text - 1, 0) >= 0);
     }
-    destroy(adapter, descriptors);
+    close(descriptor);
+    unlink(name);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+/* What a child started has gone when the child has: also what ignores signals, and what has left the process group. */
+static void grandchildren_are_killed(void **state)
+{
+    static const char *const starts[] = {"sleep 1000", "(trap '' TERM INT HUP; sleep 1000; sleep 1000)",
+                                         "setsid sleep 1000"};
+    (void)state;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        unsigned descriptors = count_descriptors();
+        struct adapter *adapter;
+        pid_t grandchild = find_grandchild(starts[i], &adapter);
+        assert_true(is_running(grandchild));
+        destroy(adapter, descriptors);
+        assert_false(is_running(grandchild));
+    }
+}
+
+/* What a child started goes too when this process is killed and can do nothing about it. */
+static void grandchildren_of_a_killed_process_are_killed(void **state)
+{
+    int ends[2];
+    pid_t grandchild = 0;
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    pid_t process = fork();
+    if (process == 0) {
+        struct adapter *adapter;
+        grandchild = find_grandchild("setsid sleep 1000", &adapter);
+        if (write(ends[1], &grandchild, sizeof grandchild) == (ssize_t)sizeof grandchild) {
+            kill(getpid(), SIGKILL);
+        }
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &grandchild, sizeof grandchild), sizeof grandchild);
+    assert_int_equal(waitpid(process, NULL, 0), process);
+    close(ends[0]);
+    close(ends[1]);
     double start = seconds();
-    while (is_running((pid_t)strtol(text, NULL, 10)) && seconds() - start < 20) {
+    while (is_running(grandchild) && seconds() - start < 20) {
         usleep(1000);
     }
     assert_true(seconds() - start < 20);
-    close(descriptor);
-    unlink(name);
 }
 
 /* Floods of every kind together do not make the process grow. */
@@ -592,6 +628,7 @@ int main(void)
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(crash_with_several_in_flight),
         cmocka_unit_test(grandchildren_are_killed),
+        cmocka_unit_test(grandchildren_of_a_killed_process_are_killed),
         cmocka_unit_test(bounded_memory),
     };
     return cmocka_run_group_tests_name("protocol", tests, NULL, NULL);
