@@ -80,10 +80,11 @@ static bool kill_children(void)
 _Noreturn static void keep(const char *command, const char *directory, pid_t parent, int pipes[PIPES][2])
 {
     sigset_t awaited;
+    sigfillset(&awaited);
+    sigprocmask(SIG_SETMASK, &awaited, NULL);
     sigemptyset(&awaited);
     sigaddset(&awaited, SIGTERM);
     sigaddset(&awaited, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &awaited, NULL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -107,10 +108,10 @@ _Noreturn static void keep(const char *command, const char *directory, pid_t par
         for (int i = 0; i < ROUNDS && kill_children(); i++) {
         }
     }
-    if (write(STDIN_FILENO, &status, sizeof status) == (ssize_t)sizeof status) {
-        /* What looks for leaks at the end of a process must not look at half a process: so it ends as another one. */
-        execl("/bin/sh", "sh", "-c", ":", (char *)NULL);
-    }
+    bool written =
+        write(STDIN_FILENO, &status, sizeof status) == (ssize_t)sizeof status; /* or nobody is there to read it */
+    /* What looks for leaks at the end of a process must not look at half a process: so it ends as another one. */
+    execl("/bin/sh", "sh", "-c", written ? ":" : "false", (char *)NULL);
     _exit(1);
 }
 

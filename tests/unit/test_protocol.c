@@ -580,11 +580,12 @@ static void grandchildren_of_a_killed_process_are_killed(void **state)
         struct adapter *adapter;
         grandchild = find_grandchild("setsid sleep 1000", &adapter);
         if (write(ends[1], &grandchild, sizeof grandchild) == (ssize_t)sizeof grandchild) {
-            kill(getpid(), SIGKILL);
+            pause();
         }
         _exit(1);
     }
     assert_int_equal(read(ends[0], &grandchild, sizeof grandchild), sizeof grandchild);
+    assert_int_equal(kill(process, SIGKILL), 0);
     assert_int_equal(waitpid(process, NULL, 0), process);
     close(ends[0]);
     close(ends[1]);
