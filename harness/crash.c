@@ -33,8 +33,6 @@ struct crash_judge {
     struct sim *crashed;
     struct adapter *adapter; /* over `crashed` */
     bool resizes;
-    const char *backing_name;
-    uint64_t header_size;
 };
 
 static bool changes_size(const struct trace *trace)
@@ -59,18 +57,19 @@ const char *crash_problem(const struct trace *trace)
             return "reopen";
         }
     }
-    return trace->disk.chain > 0 ? "a chain" : NULL;
+    return NULL;
 }
 
 static struct state read_state(const struct sim *sim)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
         report_fatal("the disk of a crash judge: %s", problem);
     }
-    struct state state = {.bytes = report_allocate(disk.size, 1), .size = disk.size};
-    addcow_ref_read(&disk, 0, disk.size, state.bytes);
+    struct state state = {.bytes = report_allocate(disk.ref.size, 1), .size = disk.ref.size};
+    addcow_ref_read(&disk.ref, 0, disk.ref.size, state.bytes);
+    sim_disk_close(&disk);
     return state;
 }
 
@@ -86,7 +85,6 @@ struct crash_judge *crash_make(const struct trace *trace)
     judge->crashed = sim_make();
     judge->adapter = sched_adapter_make_fast(sim_storage(judge->crashed));
     judge->resizes = changes_size(trace);
-    judge->header_size = files_header(&trace->disk).header_size;
     return judge;
 }
 
@@ -108,30 +106,37 @@ static bool refused(FILE *out, const char *what, enum addcow_class code, const s
     return code != ADDCOW_OK;
 }
 
+/* Reads the crashed disk with the production engine, which must find as many bytes as are there. */
+static bool read_with_engine(struct crash_judge *judge, const struct state *got, uint8_t *bytes, FILE *out)
+{
+    struct addcow_error error;
+    const struct adapter_ops *ops = judge->adapter->ops;
+    if (refused(out, "open", ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
+        return false;
+    }
+    bool same = ops->size(judge->adapter) == got->size;
+    enum addcow_class code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
+    bool fine = !refused(out, "read", code, &error);
+    fine = !refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
+    if (fine && (!same || memcmp(bytes, got->bytes, got->size) != 0)) {
+        fputs("after a crash the two engines read different disks\n", out);
+    }
+    return fine && same && memcmp(bytes, got->bytes, got->size) == 0;
+}
+
 /* Opens the crashed disk with both engines and reads it. The caller frees got->bytes if this succeeds. */
 static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
-    struct addcow_error error;
-    const struct adapter_ops *ops = judge->adapter->ops;
     if (!sim_disk_open(judge->crashed, &disk, problem, sizeof problem)) {
         fprintf(out, "after a crash the reference engine refuses the disk: %s (DUR-11)\n", problem);
         return false;
     }
-    if (refused(out, "open", ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
-        return false;
-    }
-    *got = (struct state){.size = disk.size, .bytes = report_allocate(2, disk.size)};
-    bool same = ops->size(judge->adapter) == disk.size;
-    enum addcow_class code = same ? ops->read(judge->adapter, 0, disk.size, got->bytes, &error) : ADDCOW_OK;
-    bool fine = !refused(out, "read", code, &error);
-    fine = !refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
-    addcow_ref_read(&disk, 0, disk.size, got->bytes + disk.size);
-    if (fine && (!same || memcmp(got->bytes, got->bytes + disk.size, disk.size) != 0)) {
-        fputs("after a crash the two engines read different disks\n", out);
-        fine = false;
-    }
+    *got = (struct state){.size = disk.ref.size, .bytes = report_allocate(2, disk.ref.size)};
+    addcow_ref_read(&disk.ref, 0, got->size, got->bytes);
+    sim_disk_close(&disk);
+    bool fine = read_with_engine(judge, got, got->bytes + got->size, out);
     if (!fine) {
         free(got->bytes);
     }
@@ -334,9 +339,7 @@ static bool judge_crashed(struct crash_judge *judge, const struct crash_span *sp
 
 static void crash(struct crash_judge *judge, const struct sim *from, uint64_t moment, struct choices *choices)
 {
-    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
-    struct sim_crash_options options = {
-        .uniform = data_files, .torn_name = FILES_METADATA, .torn_from = judge->header_size};
+    struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
     sim_crash(from, moment, &options, choices, judge->crashed);
 }
 
@@ -421,22 +424,22 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct crash
 }
 
 static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              bool second, struct crash_counts *counts, FILE *out);
+                              const struct crash_options *options, struct crash_counts *counts, FILE *out);
 
 /* Uses the disk in `judge`->crashed, which reads as *start, and crashes it again. */
-static bool judge_second(const struct crash_judge *judge, const struct state *start, struct crash_counts *counts,
-                         FILE *out)
+static bool judge_second(const struct crash_judge *judge, const struct state *start, uint64_t states,
+                         struct crash_counts *counts, FILE *out)
 {
     static struct trace trace;
     struct crash_span spans[8];
     struct sim *sim = judge->crashed;
     make_second_trace(&judge->trace->disk, start->size, &trace);
-    struct crash_judge again = {
-        .trace = &trace, .start = *start, .resizes = true, .crashed = sim_make(), .header_size = judge->header_size};
+    struct crash_judge again = {.trace = &trace, .start = *start, .resizes = true, .crashed = sim_make()};
     again.adapter = sched_adapter_make_fast(sim_storage(again.crashed));
     sim_keep(sim);
     struct crash_counts inner = {0};
-    bool fine = do_sequence(sim, &trace, spans, out) && judge_every_crash(&again, sim, spans, false, &inner, out);
+    struct crash_options options = {.states = states};
+    bool fine = do_sequence(sim, &trace, spans, out) && judge_every_crash(&again, sim, spans, &options, &inner, out);
     if (!fine) {
         fputs(
             "  (that was a second crash, after the first one; before it the disk was written, flushed, resized and "
@@ -449,23 +452,41 @@ static bool judge_second(const struct crash_judge *judge, const struct state *st
     return fine;
 }
 
-static bool judge_moment(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                         uint64_t moment, bool second, struct crash_counts *counts, FILE *out)
+static bool judge_state(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                        uint64_t moment, const struct crash_options *options, struct choices *choices,
+                        struct crash_counts *counts, FILE *out)
 {
-    struct choices choices = {0};
+    struct state got;
+    choices->count = 0;
+    crash(judge, from, moment, choices);
+    counts->states++;
+    if (!judge_crashed(judge, spans, moment, &got, out)) {
+        return false;
+    }
+    bool fine = !options->second || judge_second(judge, &got, options->states, counts, out);
+    free(got.bytes);
+    return fine;
+}
+
+static bool judge_moment(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                         uint64_t moment, const struct crash_options *options, struct crash_counts *counts, FILE *out)
+{
+    struct choices every = {0};
+    struct random random = {moment};
+    struct choices any = {.random = &random};
+    uint64_t judged = 0;
     bool fine = true;
+    bool more = true;
     counts->moments++;
-    do {
-        struct state got;
-        choices.count = 0;
-        crash(judge, from, moment, &choices);
-        counts->states++;
-        fine = judge_crashed(judge, spans, moment, &got, out);
-        if (fine) {
-            fine = !second || judge_second(judge, &got, counts, out);
-            free(got.bytes);
-        }
-    } while (fine && choices_next(&choices));
+    while (fine && more && (options->states == 0 || judged < options->states)) {
+        fine = judge_state(judge, from, spans, moment, options, &every, counts, out);
+        more = choices_next(&every);
+        judged++;
+    }
+    counts->sampled += more;
+    for (uint64_t i = 0; fine && more && i < options->states; i++) {
+        fine = judge_state(judge, from, spans, moment, options, &any, counts, out);
+    }
     if (!fine) {
         fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
     }
@@ -473,26 +494,27 @@ static bool judge_moment(struct crash_judge *judge, const struct sim *from, cons
 }
 
 static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              bool second, struct crash_counts *counts, FILE *out)
+                              const struct crash_options *options, struct crash_counts *counts, FILE *out)
 {
     uint64_t end = sim_moment(from);
     for (uint64_t moment = 0; moment <= end; moment++) {
         if ((moment == end || sim_is_barrier(from, moment)) &&
-            !judge_moment(judge, from, spans, moment, second, counts, out)) {
+            !judge_moment(judge, from, spans, moment, options, counts, out)) {
             return false;
         }
     }
     return true;
 }
 
-bool crash_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out)
+bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
+                    FILE *out)
 {
     struct crash_span *spans = report_allocate(trace->count + 1, sizeof *spans);
     struct crash_judge *judge = crash_make(trace);
     struct sim *sim = sim_make();
     sim_disk_lay(sim, &trace->disk);
     counts->sequences++;
-    bool fine = do_sequence(sim, trace, spans, out) && judge_every_crash(judge, sim, spans, second, counts, out);
+    bool fine = do_sequence(sim, trace, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
     sim_free(sim);
     crash_free(judge);
     free(spans);

@@ -50,9 +50,15 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                 struct addcow_error *error);
 
+struct crash_options {
+    bool second;     /* from each state the disk is used and crashes again */
+    uint64_t states; /* at a moment; 0: all. Beyond that many, as many again are chosen by chance */
+};
+
 struct crash_counts {
     uint64_t sequences;
     uint64_t moments;
+    uint64_t sampled; /* of the moments: not all states were judged */
     uint64_t states;
     uint64_t second_states; /* of a second crash, in the first use after the first one */
 };
@@ -62,12 +68,15 @@ struct crash_counts {
  * something durable, and at the end; as writes in between only add to what may have reached the disk, that covers all
  * others. In which states: every state of the metadata file and every length of the files, and with each, every version
  * of every sector of image and backing file, one at a time, since what a sector of the disk reads as depends on the
- * metadata and on its own sectors of image and backing file only. `second`: from each state the disk is used and
- * crashes again.
+ * metadata and on its own sectors of image and backing file only.
  */
-bool crash_sequence(const struct trace *trace, bool second, struct crash_counts *counts, FILE *out);
+bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
+                    FILE *out);
 
-/* crash_sequence for every sequence of 1..length operations from a fixed alphabet. Prints the failing trace too. */
+/*
+ * crash_sequence, of all states, for every sequence of 1..length operations from a fixed alphabet. Prints the failing
+ * trace too.
+ */
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
 
 /*

@@ -85,9 +85,10 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out)
 {
     static struct trace trace;
+    struct crash_options options = {.second = second};
     for (uint32_t n = 1; n <= length; n++) {
         for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
-            if (trace.count > 0 && !crash_sequence(&trace, second, counts, out)) {
+            if (trace.count > 0 && !crash_sequence(&trace, &options, counts, out)) {
                 trace_print(out, &trace);
                 return false;
             }
@@ -141,8 +142,8 @@ static void prepare(struct sim *sim, struct creation *creation)
 /* After a crash at `moment` of `end`: the old disk, no disk, or the new one; from the end on the new one. */
 static bool judge_created(const struct creation *creation, struct sim *crashed, bool complete, FILE *out)
 {
-    struct addcow_ref disk;
-    char problem[128];
+    struct sim_disk disk;
+    char problem[128] = "its size is another";
     uint64_t length;
     uint8_t got[SIZE];
     if (sim_bytes(crashed, FILES_METADATA, &length) == NULL) {
@@ -151,11 +152,12 @@ static bool judge_created(const struct creation *creation, struct sim *crashed, 
         }
         return !complete && !creation->replace;
     }
-    if (!sim_disk_open(crashed, &disk, problem, sizeof problem) || disk.size != SIZE) {
+    if (!sim_disk_open(crashed, &disk, problem, sizeof problem) || disk.ref.size != SIZE) {
         fprintf(out, "after a crash in create the disk is refused: %s (CRE-04)\n", problem);
         return false;
     }
-    addcow_ref_read(&disk, 0, SIZE, got);
+    addcow_ref_read(&disk.ref, 0, SIZE, got);
+    sim_disk_close(&disk);
     bool is_new = memcmp(got, creation->new, SIZE) == 0;
     bool is_old = creation->replace && memcmp(got, creation->old, SIZE) == 0;
     if (!is_new && (complete || !is_old)) {

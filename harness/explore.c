@@ -67,7 +67,7 @@ const char *explore_problem(const struct trace *trace)
     if (has_kind(trace, TRACE_REOPEN)) {
         return "reopen";
     }
-    return concurrent > 1 ? "a second phase of several threads" : trace->disk.chain > 0 ? "a chain" : NULL;
+    return concurrent > 1 ? "a second phase of several threads" : NULL;
 }
 
 struct explore *explore_make(const struct trace *trace, const struct explore_options *options)
@@ -98,13 +98,11 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
 /* Stores what history.h looks at after a commit. */
 static void store_files(const struct explore *explore)
 {
-    static const char *const names[] = {FILES_METADATA, FILES_BASE};
     struct files files = {.count = 0};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (const char *name; (name = sim_name(explore->sim, files.count)) != NULL; files.count++) {
         struct files_file *file = &files.list[files.count];
-        snprintf(file->name, sizeof file->name, "%s", names[i]);
-        file->bytes = (uint8_t *)(uintptr_t)sim_bytes(explore->sim, names[i], &file->length);
-        files.count += file->bytes != NULL;
+        snprintf(file->name, sizeof file->name, "%s", name);
+        file->bytes = (uint8_t *)(uintptr_t)sim_bytes(explore->sim, name, &file->length);
     }
     files_store(&files, explore->directory);
 }
@@ -225,29 +223,34 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
     return EXPLORE_OK;
 }
 
+static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected)
+{
+    uint64_t size = expected->size;
+    if (disk->size != size || disk->all_allocated != expected->all_allocated) {
+        return false;
+    }
+    uint8_t *bytes = report_allocate(2, size);
+    addcow_ref_read(expected, 0, size, bytes);
+    addcow_ref_read(disk, 0, size, bytes + size);
+    bool same = memcmp(bytes, bytes + size, size) == 0;
+    for (uint64_t k = 0; same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
+        same = ((disk->bitmap[k / 8] ^ expected->bitmap[k / 8]) >> k % 8 & 1) == 0;
+    }
+    free(bytes);
+    return same;
+}
+
 /* The files after the close must be, for the reference engine, the disk that the oracle has. */
 static bool judge_files(const struct explore *explore, const struct oracle *oracle, FILE *out)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(explore->sim, &disk, problem, sizeof problem)) {
         fprintf(out, "after close the reference engine refuses the disk: %s\n", problem);
         return false;
     }
-    uint64_t clusters = addcow_cluster_count(oracle->disk.size, oracle->disk.cluster_size);
-    uint64_t size = oracle->disk.size;
-    uint8_t *expected = report_allocate(2, size);
-    uint8_t *got = expected + size;
-    bool same = disk.size == size && disk.all_allocated == oracle->disk.all_allocated;
-    if (same) {
-        addcow_ref_read(&oracle->disk, 0, size, expected);
-        addcow_ref_read(&disk, 0, size, got);
-        same = memcmp(expected, got, size) == 0;
-    }
-    for (uint64_t k = 0; same && k < clusters; k++) {
-        same = ((disk.bitmap[k / 8] ^ oracle->disk.bitmap[k / 8]) >> k % 8 & 1) == 0;
-    }
-    free(expected);
+    bool same = same_disk(&disk.ref, &oracle->disk);
+    sim_disk_close(&disk);
     if (!same) {
         fputs("after close the files hold another disk than the one that was written (WR-01, WR-02, DUR-10)\n", out);
     }
@@ -380,7 +383,21 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 
 #define CLUSTER 4096u
 #define CLUSTERS_MAX 4u
-#define CLUSTERS_MANY 20u /* now and then: more than a byte of the bitmap */
+
+/* Mostly few small clusters; now and then more than a byte of the bitmap, or more than a word of it. */
+static uint64_t generate_clusters(struct random *random)
+{
+    uint64_t most = !random_once_in(random, 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
+    return random_between(random, 1, most);
+}
+
+static void generate_backing(struct random *random, struct trace_disk *disk)
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    disk->has_backing = true;
+    disk->backing_size = random_once_in(random, 2) ? disk->size : random_below(random, disk->size + 2 * cluster);
+    disk->chain = random_once_in(random, 5) ? (uint32_t)random_between(random, 1, TRACE_CHAIN_MAX) : 0;
+}
 
 static void generate_disk(struct random *random, struct trace_disk *disk)
 {
@@ -388,25 +405,39 @@ static void generate_disk(struct random *random, struct trace_disk *disk)
     *disk = (struct trace_disk){
         .layout = ADDCOW_R20,
         .cluster_bits = 12,
-        .size = random_between(random, 1, random_once_in(random, 8) ? CLUSTERS_MANY : CLUSTERS_MAX) * CLUSTER - cut,
-        .has_backing = !random_once_in(random, 6),
+        .size = generate_clusters(random) * CLUSTER - cut,
         .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
                       : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
                                                   : TRACE_SOME_ALLOCATED,
         .unknown_compatible = random_once_in(random, 4),
         .seed = (uint32_t)random_below(random, TRACE_SEED_MAX),
     };
-    if (disk->has_backing) {
-        disk->backing_size = random_once_in(random, 2) ? disk->size : random_below(random, disk->size + 2 * CLUSTER);
+    if (random_once_in(random, 10)) { /* larger clusters, and few of them */
+        disk->cluster_bits = (uint32_t)random_between(random, 13, 16);
+        disk->size = (random_between(random, 1, 2) << disk->cluster_bits) - cut;
+    }
+    if (!random_once_in(random, 6)) {
+        generate_backing(random, disk);
+    }
+    if (random_once_in(random, 16)) {
+        disk->layout = ADDCOW_R9;
+        disk->cluster_bits = 16;
+        disk->size = random_between(random, 1, 2 * 65536 + 5000);
+        generate_backing(random, disk);
+        disk->chain = 0;
+        disk->unknown_compatible = false;
+        disk->allocation = disk->allocation == TRACE_ALL_ALLOCATED ? TRACE_EVERY_ALLOCATED : disk->allocation;
     }
 }
 
 /* A range near few places, so that requests meet. */
-static void generate_range(struct random *random, uint64_t size, uint64_t *offset, uint64_t *length)
+static void generate_range(struct random *random, const struct trace_disk *disk, uint64_t *offset, uint64_t *length)
 {
-    static const uint64_t lengths[] = {SIM_SECTOR, 2 * SIM_SECTOR, 300, CLUSTER, CLUSTER + SIM_SECTOR, 2 * CLUSTER};
-    uint64_t clusters = addcow_cluster_count(size, CLUSTER);
-    *offset = random_below(random, clusters) * CLUSTER + random_below(random, 2) * random_below(random, 8) * SIM_SECTOR;
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    uint64_t size = disk->size;
+    const uint64_t lengths[] = {SIM_SECTOR, 2 * SIM_SECTOR, 300, cluster, cluster + SIM_SECTOR, 2 * cluster};
+    *offset = random_below(random, addcow_cluster_count(size, cluster)) * cluster +
+              random_below(random, 2) * random_below(random, cluster / SIM_SECTOR) * SIM_SECTOR;
     *length = lengths[random_below(random, 6)];
     if (random_once_in(random, 10)) {
         *offset += random_below(random, SIM_SECTOR);
@@ -438,9 +469,10 @@ void explore_generate(uint64_t seed, const struct explore_generate_options *opti
             enum trace_kind kind = generate_kind(&random, options);
             uint64_t offset = 0;
             uint64_t length = 0;
-            generate_range(&random, trace->disk.size, &offset, &length);
+            generate_range(&random, &trace->disk, &offset, &length);
             if (kind == TRACE_RESIZE) {
-                offset = random_between(&random, 1, trace->disk.size + random_below(&random, 2) * 2 * CLUSTER);
+                uint64_t more = random_below(&random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
+                offset = random_between(&random, 1, trace->disk.size + more);
             }
             trace_add(trace, i % options->threads, kind, trace_kind_has_offset(kind) ? offset : 0,
                       trace_kind_has_length(kind) ? length : 0);

@@ -25,6 +25,8 @@
 #define SCHEDULE_COMMENT "# schedule "
 #define SCHEDULES 50u /* of a workload */
 #define SCHEDULES_EXHAUSTIVE 400u
+#define STATES 2000u       /* of a crash */
+#define STATES_SECOND 100u /* with second crashes from each */
 
 enum judge { JUDGE_SCHEDULE, JUDGE_CRASH, JUDGE_FAULT, JUDGES };
 
@@ -427,11 +429,14 @@ static bool fails_by_fault(const struct trace *trace)
     return !conforms;
 }
 
+/* Of the workload in progress. */
+static struct crash_options crash_options;
+
 static bool fails_by_crash(const struct trace *trace)
 {
     struct crash_counts counts = {0};
     FILE *nowhere = open_nowhere();
-    bool conforms = crash_problem(trace) != NULL || crash_sequence(trace, false, &counts, nowhere);
+    bool conforms = crash_problem(trace) != NULL || crash_sequence(trace, &crash_options, &counts, nowhere);
     fclose(nowhere);
     return !conforms;
 }
@@ -440,15 +445,16 @@ static bool fails_by_crash(const struct trace *trace)
 static bool judge_alone(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
     bool fault = judge_of(hunt, seed) == JUDGE_FAULT;
-    bool second = random_hash(seed ^ 3) % 16 == 0;
-    bool conforms =
-        fault ? fault_trace(trace, &totals->fault, stdout) : crash_sequence(trace, second, &totals->crash, stdout);
+    crash_options.second = random_hash(seed ^ 3) % 16 == 0;
+    crash_options.states = crash_options.second ? STATES_SECOND : STATES;
+    bool conforms = fault ? fault_trace(trace, &totals->fault, stdout)
+                          : crash_sequence(trace, &crash_options, &totals->crash, stdout);
     if (!conforms && !hunt->brief && minimise_alone(trace, fault ? fails_by_fault : fails_by_crash)) {
         puts("\nmade small:\n");
         if (fault) {
             fault_trace(trace, &totals->fault, stdout);
         } else {
-            crash_sequence(trace, false, &totals->crash, stdout);
+            crash_sequence(trace, &crash_options, &totals->crash, stdout);
             trace_print(stdout, trace);
         }
         write_failure(hunt, seed, trace, NULL);
@@ -497,12 +503,13 @@ static int replay(const struct hunt *hunt, struct trace *trace)
     struct sched_schedule schedule = {0};
     struct explore_options options = options_of(hunt, hunt->seed);
     struct crash_counts crashes = {0};
+    struct crash_options crash = {.states = STATES};
     struct fault_counts faults = {0};
     load_replay(hunt, trace, &schedule);
     bool conforms = minimise_print_timeline(trace, &options, &schedule, stdout) == EXPLORE_OK;
     if (trace->threads == 1 && fault_problem(trace) == NULL) {
         conforms = fault_trace(trace, &faults, stdout) && conforms;
-        conforms = crash_sequence(trace, false, &crashes, stdout) && conforms;
+        conforms = crash_sequence(trace, &crash, &crashes, stdout) && conforms;
     }
     sched_schedule_free(&schedule);
     printf("hunt: the replay %s\n", conforms ? "conforms" : "fails");

@@ -204,21 +204,23 @@ static bool judge_contents(const struct judge *judge, const uint8_t *bytes, cons
 static bool judge_storage(const struct judge *judge, const struct sim *sim, const uint8_t *live, const char *when,
                           const char *clause)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
         fprintf(judge->out, "%s: the reference engine refuses the disk: %s (%s)\n", when, problem, clause);
         return false;
     }
-    if (disk.size != judge->size) {
-        fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when,
-                disk.size, judge->size);
-        return false;
+    uint64_t size = disk.ref.size;
+    uint8_t *bytes = report_allocate(size, 1);
+    addcow_ref_read(&disk.ref, 0, size, bytes);
+    sim_disk_close(&disk);
+    bool fine = size == judge->size;
+    if (!fine) {
+        fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when, size,
+                judge->size);
     }
-    uint8_t *bytes = report_allocate(disk.size, 1);
-    addcow_ref_read(&disk, 0, disk.size, bytes);
-    bool fine = judge_contents(judge, bytes, when, clause);
-    if (fine && live != NULL && memcmp(bytes, live, disk.size) != 0) {
+    fine = fine && judge_contents(judge, bytes, when, clause);
+    if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
         fprintf(judge->out, "%s: the disk is not what it was read as (%s)\n", when, clause);
         fine = false;
     }
@@ -229,16 +231,22 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
 /* Judges the crash in which nothing survives but what was synced: the first of all choices. */
 static bool judge_durable(const struct judge *judge, const uint8_t *live)
 {
-    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
     struct choices choices = {0};
-    struct sim_crash_options options = {.uniform = data_files};
+    struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
     sim_crash(judge->sim, sim_moment(judge->sim), &options, &choices, judge->crashed);
     return judge_storage(judge, judge->crashed, live, "what is durable after a flush that succeeded", "DUR-01, DUR-06");
 }
 
 /* ---- Doing a trace ---- */
 
-static bool has_class(const struct judge *judge, enum addcow_class code)
+/* A disk below that could not be opened for writing is open for reading: what is above works, but a commit. */
+static bool is_opened_for_reading(const struct fault *fault, const char *what)
+{
+    return fault->call == SIM_OPEN && strcmp(fault->name, FILES_CHAIN_TOP) == 0 &&
+           strcmp(what, trace_kind_name(TRACE_COMMIT)) == 0;
+}
+
+static bool has_class(const struct judge *judge, const char *what, enum addcow_class code)
 {
     const struct fault *fault = &judge->fault;
     if (code == ADDCOW_OK) {
@@ -248,7 +256,7 @@ static bool has_class(const struct judge *judge, enum addcow_class code)
         return false;
     }
     return code == (fault->kind == FAULT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
-           (fault->image_lost && code == ADDCOW_IO);
+           (fault->image_lost && code == ADDCOW_IO) || (code == ADDCOW_READONLY && is_opened_for_reading(fault, what));
 }
 
 /*
@@ -259,7 +267,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
                          const struct addcow_error *error)
 {
     judge->counts->failures += code != ADDCOW_OK;
-    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
+    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, what, code)) ||
         (usual != ADDCOW_OK && code != ADDCOW_OK)) {
         return true;
     }
@@ -286,11 +294,15 @@ static bool judge_flush(const struct judge *judge, const char *what, enum addcow
 /* After a commit that has succeeded nothing is allocated (CMT-01). */
 static bool judge_committed(const struct judge *judge)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
-    bool clear = sim_disk_open(judge->sim, &disk, problem, sizeof problem) && disk.all_allocated == 0;
-    for (uint64_t i = 0; clear && i < addcow_bitmap_bytes(disk.size, disk.cluster_size); i++) {
-        clear = disk.bitmap[i] == 0;
+    bool opened = sim_disk_open(judge->sim, &disk, problem, sizeof problem);
+    bool clear = opened && !disk.ref.all_allocated;
+    for (uint64_t i = 0; clear && i < addcow_bitmap_bytes(disk.ref.size, disk.ref.cluster_size); i++) {
+        clear = disk.ref.bitmap[i] == 0;
+    }
+    if (opened) {
+        sim_disk_close(&disk);
     }
     if (!clear) {
         fputs("a commit that succeeds leaves clusters allocated (CMT-01)\n", judge->out);
@@ -442,14 +454,15 @@ static bool judge_faults(struct judge *judge)
 
 static void read_start(struct judge *judge)
 {
-    struct addcow_ref disk;
+    struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(judge->sim, &disk, problem, sizeof problem)) {
         report_fatal("the disk of a fault judge: %s", problem);
     }
-    judge->start_size = disk.size;
-    judge->start = report_allocate(disk.size, 1);
-    addcow_ref_read(&disk, 0, disk.size, judge->start);
+    judge->start_size = disk.ref.size;
+    judge->start = report_allocate(disk.ref.size, 1);
+    addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->start);
+    sim_disk_close(&disk);
 }
 
 bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *out)

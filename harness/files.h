@@ -19,6 +19,8 @@
 #define FILES_IMAGE "disk.raw"
 #define FILES_BASE "base.raw"
 #define FILES_CHAIN_TOP "base1.add-cow"
+#define FILES_CHAIN_TOP_IMAGE "base1.raw"
+#define FILES_CHAIN_HEADER 4096u /* bytes of header of each disk of a chain */
 #define FILES_MAX (3 + 2 * TRACE_CHAIN_MAX)
 
 struct files_file {

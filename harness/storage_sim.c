@@ -571,6 +571,16 @@ const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *leng
     return now->bytes;
 }
 
+const char *sim_name(const struct sim *sim, uint32_t index)
+{
+    for (uint32_t i = 0; i < SIM_FILES_MAX; i++) {
+        if (sim->names[i].text[0] != '\0' && index-- == 0) {
+            return sim->names[i].text;
+        }
+    }
+    return NULL;
+}
+
 const char *sim_name_of(const struct sim *sim, const void *object)
 {
     for (uint32_t i = 0; i < SIM_FILES_MAX; i++) {
@@ -756,32 +766,56 @@ struct crash {
     const struct unsynced *unsynced;
     uint32_t cut;
     bool uniform;
-    bool torn;
-    uint32_t version; /* of every sector, if uniform */
+    uint64_t torn_from; /* bytes of the file from which on sectors tear */
+    uint32_t version;   /* of every sector, if uniform */
 };
+
+/* The next version of a sector after change number `i`, or from `first` on; UINT32_MAX if there is none. */
+static uint32_t next_version(const struct crash *crash, uint32_t i, uint64_t sector)
+{
+    for (; i < crash->unsynced->count; i++) {
+        const struct event *event = crash->unsynced->list[i];
+        if (event->kind == EVENT_SECTOR && event->number == sector && !is_cut_off(crash->unsynced, i, crash->cut)) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+/* How many versions a sector has that differ, one after the other, that on the disk included. */
+static uint32_t count_versions(const struct crash *crash, uint32_t first, const struct content *content)
+{
+    uint64_t sector = crash->unsynced->list[first]->number;
+    uint64_t count = sector_bytes(content, sector);
+    const uint8_t *last = content->bytes + sector * SIM_SECTOR;
+    uint32_t versions = 1;
+    for (uint32_t i = next_version(crash, first, sector); i != UINT32_MAX; i = next_version(crash, i + 1, sector)) {
+        const uint8_t *bytes = crash->from->pool + crash->unsynced->list[i]->data;
+        versions += count > 0 && memcmp(bytes, last, count) != 0;
+        last = bytes;
+    }
+    return versions;
+}
 
 /* Gives a sector, whose first unsynced change is number `first`, one of its versions. */
 static void choose_sector(const struct crash *crash, uint32_t first, struct content *content)
 {
     const struct unsynced *unsynced = crash->unsynced;
     uint64_t sector = unsynced->list[first]->number;
-    uint32_t versions = 1;
-    for (uint32_t i = first; i < unsynced->count; i++) {
-        const struct event *event = unsynced->list[i];
-        versions += event->kind == EVENT_SECTOR && event->number == sector && !is_cut_off(unsynced, i, crash->cut);
-    }
+    uint64_t count = sector_bytes(content, sector);
+    uint8_t *bytes = content->bytes + sector * SIM_SECTOR;
+    uint32_t versions = count_versions(crash, first, content);
     uint32_t chosen = crash->version < versions ? crash->version : versions - 1;
     if (!crash->uniform) {
         chosen = choices_make(crash->choices, versions);
     }
-    for (uint32_t i = first; i < unsynced->count && chosen > 0; i++) {
+    for (uint32_t i = next_version(crash, first, sector); chosen > 0; i = next_version(crash, i + 1, sector)) {
         const struct event *event = unsynced->list[i];
-        if (event->kind != EVENT_SECTOR || event->number != sector || is_cut_off(unsynced, i, crash->cut)) {
-            continue;
+        if (memcmp(bytes, crash->from->pool + event->data, count) == 0) {
+            continue; /* no version of its own */
         }
-        uint64_t count = sector_bytes(content, sector);
-        if (--chosen == 0 && crash->torn && sector * SIM_SECTOR >= crash->options->torn_from && count > 0) {
-            tear(crash->choices, content->bytes + sector * SIM_SECTOR, crash->from->pool + event->data, count);
+        if (--chosen == 0 && sector * SIM_SECTOR >= crash->torn_from) {
+            tear(crash->choices, bytes, crash->from->pool + event->data, count);
         } else {
             apply(crash->from, event, content);
         }
@@ -822,6 +856,16 @@ static bool is_listed(const char *const *names, const char *name)
     return false;
 }
 
+static uint64_t torn_from(const struct sim_crash_options *options, const char *name)
+{
+    for (size_t i = 0; i < sizeof options->torn / sizeof options->torn[0]; i++) {
+        if (options->torn[i].name != NULL && strcmp(options->torn[i].name, name) == 0) {
+            return options->torn[i].from;
+        }
+    }
+    return UINT64_MAX;
+}
+
 /* Makes *content, which is the file `inode` as it was kept, what is on the disk after the crash. */
 static void crash_file(struct crash *crash, uint64_t moment, uint32_t inode, const char *name, struct content *content)
 {
@@ -846,7 +890,7 @@ static void crash_file(struct crash *crash, uint64_t moment, uint32_t inode, con
     }
     crash->unsynced = &unsynced;
     crash->uniform = is_listed(crash->options->uniform, name) && crash->choices->random == NULL;
-    crash->torn = crash->options->torn_name != NULL && strcmp(crash->options->torn_name, name) == 0;
+    crash->torn_from = torn_from(crash->options, name);
     choose_length(&unsynced, crash->choices, content, &crash->cut);
     if (crash->uniform) {
         crash->version = choices_make(crash->choices, most_versions(&unsynced));

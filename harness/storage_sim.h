@@ -48,6 +48,9 @@ void sim_put(struct sim *sim, const char *name, const uint8_t *bytes, uint64_t l
 /* The content of a file as it reads now, and its length; null if there is none. Valid until the next change. */
 const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *length);
 
+/* The name of the file number `index`, from 0 on, in no particular order; null if there are fewer. */
+const char *sim_name(const struct sim *sim, uint32_t index);
+
 /*
  * Notes the state of now, in which nothing is open and all is durable, as what sim_restore returns to. The log begins
  * anew.
@@ -118,8 +121,10 @@ struct sim_crash_options {
      * ... of its own. This suffices where what is judged depends on one sector of each such file at a time.
      */
     const char *const *uniform;
-    const char *torn_name; /* of a file whose sectors tear from `torn_from` bytes on; may be null */
-    uint64_t torn_from;
+    struct {
+        const char *name; /* of a file whose sectors tear from `from` bytes on; may be null */
+        uint64_t from;
+    } torn[2];
 };
 
 /*

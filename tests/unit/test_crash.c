@@ -6,6 +6,9 @@
  */
 #include "crash.h"
 #include "files.h"
+#include "report.h"
+#include "sched/sched.h"
+#include "scope.h"
 #include "sim_disk.h"
 
 #include <errno.h>
@@ -14,7 +17,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -155,7 +157,7 @@ static void a_failed_sync_loses_what_it_should_have_covered(void **state)
 static void sectors_tear_where_they_may(void **state)
 {
     (void)state;
-    struct sim_crash_options options = {.torn_name = "f", .torn_from = SIM_SECTOR};
+    struct sim_crash_options options = {.torn = {{"f", SIM_SECTOR}}};
     struct sim *sim = make_two_sectors();
     struct sim *crashed = sim_make();
     struct addcow_file *file = open_file(sim, "f", ADDCOW_FILE_READWRITE);
@@ -267,69 +269,155 @@ static void the_judge_rejects_lost_writes(void **state)
     assert_false(accepts_loss(true, true));
 }
 
-/* ---- The engine ---- */
+/* ---- The reduction ---- */
 
-static const struct trace_disk disks[] = {
-    {.layout = ADDCOW_R20,
-     .cluster_bits = 12,
-     .size = 15000,
-     .has_backing = true,
-     .backing_size = 15000,
-     .allocation = TRACE_SOME_ALLOCATED,
-     .seed = 1},
-    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000, .has_backing = true, .backing_size = 25000},
-    {.layout = ADDCOW_R20,
-     .cluster_bits = 12,
-     .size = 15000,
-     .has_backing = true,
-     .backing_size = 15000,
-     .allocation = TRACE_ALL_ALLOCATED},
-    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000},
+/* Every content of a sector of the disk, at any crash of a sequence. */
+struct contents {
+    uint64_t hashes[64][64];
+    uint32_t counts[64];
+    uint64_t states;
 };
+
+static void note_content(struct contents *contents, uint64_t sector, const uint8_t *bytes, uint64_t length)
+{
+    uint64_t hash = random_hash(length);
+    for (uint64_t i = 0; i < length; i++) {
+        hash = random_hash(hash ^ bytes[i]);
+    }
+    uint32_t i = 0;
+    while (i < contents->counts[sector] && contents->hashes[sector][i] != hash) {
+        i++;
+    }
+    if (i == contents->counts[sector]) {
+        assert_true(i < 64);
+        contents->hashes[sector][i] = hash;
+        contents->counts[sector]++;
+    }
+}
+
+static void note_disk(struct contents *contents, const struct sim *crashed)
+{
+    struct sim_disk disk;
+    char problem[128];
+    assert_true(sim_disk_open(crashed, &disk, problem, sizeof problem));
+    uint64_t size = disk.ref.size;
+    uint8_t *bytes = report_allocate(size, 1);
+    addcow_ref_read(&disk.ref, 0, size, bytes);
+    for (uint64_t at = 0; at < size; at += SIM_SECTOR) {
+        note_content(contents, at / SIM_SECTOR, bytes + at, size - at < SIM_SECTOR ? size - at : SIM_SECTOR);
+    }
+    contents->states++;
+    free(bytes);
+    sim_disk_close(&disk);
+}
+
+/* Of all crashes, or only of those that the judge looks at (crash.h). */
+static void list_contents(const struct sim *sim, const struct trace_disk *disk, bool all, struct contents *contents)
+{
+    struct sim *crashed = sim_make();
+    struct sim_crash_options options = sim_disk_crash_options(disk);
+    if (all) {
+        options.uniform = NULL;
+    }
+    memset(contents, 0, sizeof *contents);
+    for (uint64_t moment = 0; moment <= sim_moment(sim); moment++) {
+        struct choices choices = {0};
+        if (!all && moment < sim_moment(sim) && !sim_is_barrier(sim, moment)) {
+            continue;
+        }
+        do {
+            choices.count = 0;
+            sim_crash(sim, moment, &options, &choices, crashed);
+            note_disk(contents, crashed);
+        } while (choices_next(&choices));
+    }
+    sim_free(crashed);
+}
+
+static void do_with_engine(struct sim *sim, const struct trace *trace)
+{
+    struct addcow_error error;
+    struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
+    assert_int_equal(adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
+    for (uint32_t i = 0; i < trace->count; i++) {
+        crash_perform(adapter, &trace->operations[i], i, &error);
+    }
+    assert_int_equal(adapter->ops->close(adapter, &error), ADDCOW_OK);
+    adapter->ops->destroy(adapter);
+}
+
+/*
+ * What the judge leaves out shows nothing: crashed at every moment, in every subset of the sectors, no sector of the
+ * disk has a content that it does not have in the crashes that are judged. Disks of two clusters, or the subsets would
+ * be too many.
+ */
+static void the_reduction_hides_no_content(void **state)
+{
+    (void)state;
+    static const struct trace_operation sequences[][3] = {
+        {{TRACE_WRITE, 0, 512, 512}},
+        {{TRACE_WRITE, 0, 3900, 300}, {TRACE_FLUSH, 0, 0, 0}},
+        {{TRACE_WRITE, 0, 4096, 700}, {TRACE_WRITE, 0, 4096, 600}, {TRACE_FLUSH, 0, 0, 0}},
+        {{TRACE_WRITE, 0, 0, 600}, {TRACE_FLUSH, 0, 0, 0}, {TRACE_ZERO, 0, 300, 1000}},
+        {{TRACE_DISCARD, 0, 4200, 400}, {TRACE_RESIZE, 0, 9000, 0}},
+        {{TRACE_RESIZE, 0, 4500, 0}, {TRACE_WRITE, 0, 4300, 200}},
+        {{TRACE_STREAM, 0, 0, 0}},
+        {{TRACE_WRITE, 0, 4096, 300}, {TRACE_COMMIT, 0, 0, 0}},
+    };
+    static struct contents all, judged;
+    uint64_t states[2] = {0, 0};
+    for (size_t n = 0; n < sizeof sequences / sizeof sequences[0]; n++) {
+        static struct trace trace;
+        trace = (struct trace){.disk = scope_disks[0], .threads = 1};
+        trace.disk.size = 6000;
+        trace.disk.backing_size = 6000;
+        trace.disk.allocation = TRACE_NONE_ALLOCATED;
+        for (uint32_t i = 0; i < 3 && (sequences[n][i].kind != TRACE_READ); i++) {
+            trace.operations[trace.count++] = sequences[n][i];
+        }
+        struct sim *sim = sim_make();
+        sim_disk_lay(sim, &trace.disk);
+        do_with_engine(sim, &trace);
+        list_contents(sim, &trace.disk, true, &all);
+        list_contents(sim, &trace.disk, false, &judged);
+        sim_free(sim);
+        assert_memory_equal(all.counts, judged.counts, sizeof all.counts);
+        states[0] += all.states;
+        states[1] += judged.states;
+    }
+    print_message("# %" PRIu64 " states, of which %" PRIu64 " show all that any shows\n", states[0], states[1]);
+}
+
+/* ---- The engine ---- */
 
 static void judge_scope(size_t disk, uint32_t length, bool second)
 {
     struct crash_counts counts = {0};
-    bool fine = crash_scope(&disks[disk], length, second, &counts, stdout);
+    bool fine = crash_scope(&scope_disks[disk], length, second, &counts, stdout);
     print_message("# disk %zu, up to %" PRIu32 " operations: %" PRIu64 " sequences, %" PRIu64 " moments, %" PRIu64
                   " states, %" PRIu64 " of second crashes\n",
                   disk, length, counts.sequences, counts.moments, counts.states, counts.second_states);
     assert_true(fine);
     assert_true(counts.states > counts.sequences);
-}
-
-/* A build, or a tool, that makes everything many times slower gets a smaller scope, and says so. */
-static bool is_slow(void)
-{
-    static struct crash_counts counts;
-    static double seconds;
-    if (counts.states == 0) {
-        clock_t start = clock();
-        assert_true(crash_scope(&disks[0], 1, false, &counts, stdout));
-        seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    }
-    if (seconds > 0.02) {
-        print_message("# this build is slow: the scope is smaller\n");
-    }
-    return seconds > 0.02;
+    assert_int_equal(counts.sampled, 0);
 }
 
 static void every_crash_of_short_sequences(void **state)
 {
     (void)state;
-    bool slow = is_slow();
-    crash_print_alphabet(&disks[0], stdout);
-    for (size_t i = 0; i < (slow ? 1 : sizeof disks / sizeof disks[0]); i++) {
-        judge_scope(i, slow || i > 1 ? 2 : 3, false);
+    for (size_t i = 0; i < SCOPE_DISKS; i++) {
+        print_message("# disk %zu, alphabet:\n", i);
+        crash_print_alphabet(&scope_disks[i], stdout);
+        uint32_t length = i == SCOPE_R9 ? 2 : 3;
+        judge_scope(i, scope_is_small() ? length - 1 : length, false);
     }
 }
 
-static void every_second_crash_of_single_operations(void **state)
+static void every_second_crash_of_short_sequences(void **state)
 {
     (void)state;
-    judge_scope(0, 1, true);
-    if (!is_slow()) {
-        judge_scope(2, 1, true);
+    for (size_t i = 0; i < SCOPE_DISKS; i++) {
+        judge_scope(i, scope_is_small() || i == SCOPE_R9 ? 1 : 2, true);
     }
 }
 
@@ -339,8 +427,9 @@ static void bits_left_by_a_crash_do_not_come_back(void **state)
     (void)state;
     static const uint64_t sizes[] = {5000, 40000, 79000};
     static struct trace trace;
+    struct crash_options options = {.second = true};
     struct crash_counts counts = {0};
-    for (size_t i = 0; i < (is_slow() ? 1 : sizeof sizes / sizeof sizes[0]); i++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         trace = (struct trace){.disk = {.layout = ADDCOW_R20,
                                         .cluster_bits = 12,
                                         .size = 80000,
@@ -349,9 +438,10 @@ static void bits_left_by_a_crash_do_not_come_back(void **state)
                                         .allocation = TRACE_EVERY_ALLOCATED},
                                .threads = 1};
         trace_add(&trace, 0, TRACE_RESIZE, sizes[i], 0);
-        assert_true(crash_sequence(&trace, true, &counts, stdout));
+        assert_true(crash_sequence(&trace, &options, &counts, stdout));
     }
-    assert_true(counts.second_states > 1000);
+    print_message("# %" PRIu64 " states of second crashes\n", counts.second_states);
+    assert_true(counts.second_states > 100);
 }
 
 static void every_crash_of_create(void **state)
@@ -376,8 +466,9 @@ int main(void)
         cmocka_unit_test(names_are_durable_after_a_rename),
         cmocka_unit_test(locks_exclude),
         cmocka_unit_test(the_judge_rejects_lost_writes),
+        cmocka_unit_test(the_reduction_hides_no_content),
         cmocka_unit_test(every_crash_of_short_sequences),
-        cmocka_unit_test(every_second_crash_of_single_operations),
+        cmocka_unit_test(every_second_crash_of_short_sequences),
         cmocka_unit_test(bits_left_by_a_crash_do_not_come_back),
         cmocka_unit_test(every_crash_of_create),
     };

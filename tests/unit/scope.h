@@ -1,0 +1,71 @@
+/*
+ * Small scopes, which tests of crashes and faults go through from end to end: the disks, and how much a build gets.
+ *
+ * What a test goes through never depends on a clock, or a slow machine would test something else than a quick one.
+ * Builds and tools that make everything many times slower have a smaller scope, and say so.
+ */
+#ifndef TESTS_SCOPE_H
+#define TESTS_SCOPE_H
+
+#include "trace.h"
+
+#include "addcow_ref.h"
+
+#include <stdlib.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SCOPE_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SCOPE_SANITIZED 1
+#endif
+#ifndef SCOPE_SANITIZED
+#define SCOPE_SANITIZED 0
+#endif
+
+/* Whether this build has a sanitizer, or runs under valgrind (scripts/run-valgrind says so). */
+static inline bool scope_is_small(void)
+{
+    return SCOPE_SANITIZED || getenv("VALGRIND") != NULL;
+}
+
+/* Disks of four clusters, the last one of which is not full. */
+static const struct trace_disk scope_disks[] = {
+    {.layout = ADDCOW_R20,
+     .cluster_bits = 12,
+     .size = 15000,
+     .has_backing = true,
+     .backing_size = 15000,
+     .allocation = TRACE_SOME_ALLOCATED,
+     .seed = 1},
+    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000, .has_backing = true, .backing_size = 25000},
+    {.layout = ADDCOW_R20,
+     .cluster_bits = 12,
+     .size = 15000,
+     .has_backing = true,
+     .backing_size = 15000,
+     .allocation = TRACE_ALL_ALLOCATED},
+    {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 15000},
+    {.layout = ADDCOW_R20,
+     .cluster_bits = 12,
+     .size = 15000,
+     .has_backing = true,
+     .backing_size = 16000,
+     .chain = 2,
+     .allocation = TRACE_SOME_ALLOCATED,
+     .seed = 3},
+    {.layout = ADDCOW_R9,
+     .cluster_bits = 16,
+     .size = 200000,
+     .has_backing = true,
+     .backing_size = 250000,
+     .allocation = TRACE_SOME_ALLOCATED,
+     .seed = 2},
+};
+
+#define SCOPE_DISKS (sizeof scope_disks / sizeof scope_disks[0])
+#define SCOPE_R9 (SCOPE_DISKS - 1) /* its clusters are large */
+
+#endif
