@@ -224,6 +224,33 @@ static void test_huge_disk(void **state)
     close(descriptor);
 }
 
+/* ZR-01 WR-03: a request of more than what is allocated at once, from a cluster that is not the first. */
+static void test_huge_request(void **state)
+{
+    (void)state;
+    const uint64_t size = (uint64_t)160 << 20;
+    const uint64_t length = (uint64_t)150 << 20;
+    struct disk_spec spec = {.size = 4096, .backing_name = "base.raw", .backing_size = 3 * 4096};
+    make_disk("disk", &spec);
+    assert_int_equal(truncate(in_directory("disk.raw"), (off_t)size), 0);
+    assert_int_equal(truncate(in_directory("disk.add-cow"), 4096 + (off_t)(size / 4096 / 8)), 0);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_zero(disk, 4096, length, &reason));
+    for (int again = 0; again < 2; again++) {
+        bool allocated;
+        uint64_t run;
+        assert_ok(addcow_map(disk, 0, size, &allocated, &run, &reason));
+        assert_false(allocated);
+        assert_int_equal(run, 4096);
+        assert_ok(addcow_map(disk, 4096, size - 4096, &allocated, &run, &reason));
+        assert_true(allocated);
+        assert_int_equal(run, length);
+        close_disk(disk);
+        disk = open_disk("disk.add-cow");
+    }
+    close_disk(disk);
+}
+
 /* ---- Requests ---- */
 
 /* REQ-01 REQ-02 MAP-03 SEC-02 */
@@ -664,6 +691,7 @@ int main(void)
         TEST(test_zero_and_discard),
         TEST(test_random_requests),
         TEST(test_huge_disk),
+        TEST(test_huge_request),
         TEST(test_ranges),
         TEST(test_read_only),
         TEST(test_map),
