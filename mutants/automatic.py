@@ -7,6 +7,7 @@ nothing new and is left out. The others meet the judges from the cheapest to the
 What survives is a check that is missing, or it is listed in equivalent.txt with the reason why no check could notice.
 """
 
+import fcntl
 import os
 import pathlib
 import random
@@ -75,6 +76,12 @@ class Base:
 
     def __init__(self):
         self.directory = mutation.ROOT / "build" / "automatic"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.alone = open(self.directory / "lock", "w", encoding="utf-8")  # held until this process ends
+        try:
+            fcntl.flock(self.alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            raise mutation.Broken(f"{self.directory} is in use by another run") from held
         self.lock = threading.Lock()
         self.ready = set()
         for part in ("fast", "ref", "harness", "tests/unit"):
