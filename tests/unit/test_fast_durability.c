@@ -118,8 +118,38 @@ static void test_no_needless_calls(void **state)
     assert_int_equal(rig.probe->count, 4);
     assert_ok(addcow_write(rig.disk, 5 * 4096, 4096, data, &reason));
     assert_int_equal(rig.probe->count, 5);
+    /* Of whole clusters, however many, too; and zeros are punched. */
+    uint8_t clusters[2 * 4096] = {1};
+    assert_ok(addcow_write(rig.disk, 6 * 4096, sizeof clusters, clusters, &reason));
+    assert_int_equal(rig.probe->count, 6);
+    assert_ok(addcow_zero(rig.disk, 8 * 4096, 3 * 4096, &reason));
+    assert_int_equal(rig.probe->count, 7);
+    assert_int_equal(count_events(rig.probe, 6, EVENT_PUNCH, 'i'), 1);
     close_disk(rig.disk);
     free_rig(&rig);
+}
+
+/* SEC-02 BMP-04: a bitmap that is not padded is as long as before when its last byte has been written, also behind a whole block. */
+static void test_bitmap_bounds(void **state)
+{
+    (void)state;
+    const uint64_t clusters = 4096 * 8 + 16;
+    struct disk_spec spec = {.layout = ADDCOW_R9, .size = 65536, .backing_name = "base.raw", .backing_size = 65536};
+    make_disk("disk", &spec);
+    assert_int_equal(truncate(in_directory("disk.raw"), (off_t)(clusters * 65536)), 0);
+    assert_int_equal(truncate(in_directory("disk.add-cow"), (off_t)(4096 + clusters / 8)), 0);
+    struct addcow *disk = open_disk("disk.add-cow");
+    uint8_t data[10] = {1};
+    for (int last = 0; last < 2; last++) {
+        assert_ok(addcow_write(disk, last ? (clusters - 1) * 65536 : 65536, sizeof data, data, &reason));
+        assert_ok(addcow_flush(disk, &reason));
+        assert_int_equal(file_length("disk.add-cow"), 4096 + clusters / 8);
+    }
+    close_disk(disk);
+    uint8_t *bytes = load_file("disk.add-cow");
+    assert_int_equal(bytes[4096], 2);
+    assert_int_equal(bytes[4096 + clusters / 8 - 1], 0x80);
+    free(bytes);
 }
 
 /* ---- Failing syncs ---- */
@@ -483,13 +513,14 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flush_order),        TEST(test_bounds),
-        TEST(test_no_needless_calls),  TEST(test_metadata_failures),
-        TEST(test_image_sync_failure), TEST(test_close_flushes),
-        TEST(test_close_failure),      TEST(test_short_transfers),
-        TEST(test_sectors_stay_whole), TEST(test_vanished_bytes),
-        TEST(test_without_punch),      TEST(test_write_failing),
-        TEST(test_unreadable_bitmap),  TEST(test_open_failing),
+        TEST(test_flush_order),       TEST(test_bounds),
+        TEST(test_no_needless_calls), TEST(test_bitmap_bounds),
+        TEST(test_metadata_failures), TEST(test_image_sync_failure),
+        TEST(test_close_flushes),     TEST(test_close_failure),
+        TEST(test_short_transfers),   TEST(test_sectors_stay_whole),
+        TEST(test_vanished_bytes),    TEST(test_without_punch),
+        TEST(test_write_failing),     TEST(test_unreadable_bitmap),
+        TEST(test_open_failing),
     };
     return cmocka_run_group_tests_name("fast, durability and failures", tests, NULL, NULL);
 }
