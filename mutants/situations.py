@@ -1,0 +1,77 @@
+"""Wrong implementations that are wrong in one situation: mutants/python/wrong.py is told which.
+
+Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that the case witnesses, the implementation that
+misbehaves there and nowhere else is one that only this case can catch. So the case is needed if it does catch it. Whether two cases meet in a
+situation comes from a recording of all cases with the right implementation: in every other situation the wrong one is the right one.
+"""
+
+import collections
+import json
+
+import mutation
+
+ADAPTER = mutation.ROOT / "mutants" / "python" / "wrong.py"
+
+REQUESTS = {"read", "write", "zero", "discard", "map", "resize", "stream", "commit"}
+
+# Which operations the clauses are about: a read that goes wrong after a commit breaks no clause of commit.
+ABOUT = {
+    "HDR": {"open", "create", "stream", "commit"}, "HR9": {"open", "create", "write", "stream"},
+    "BMP": {"open", "create", "read", "write", "map", "resize"}, "LNK": {"open", "create", "read", "write"},
+    "VRT": {"open", "create", "read", "map", "stream", "commit"}, "REQ": REQUESTS, "RD": {"read"}, "WR": {"write"}, "ZR": {"zero"},
+    "DC": {"discard"}, "MAP": {"map", "zero", "discard"}, "CRE": {"create"}, "RSZ": {"resize", "write"}, "STR": {"stream"},
+    "CMT": {"commit"}, "CON": REQUESTS, "DUR": {"flush", "close", "resize", "stream", "commit"}, "ERR": REQUESTS | {"open", "create"},
+    "LCK": {"open", "commit"}, "SEC": {"open", "read"},
+}
+
+
+def broken_clauses(situation, clauses):
+    """Those of a case's clauses that misbehaviour in the situation breaks."""
+    operation = situation.split()[0].rstrip(":")
+    return {clause for clause in clauses if operation in ABOUT.get(clause.partition("-")[0], ())}
+
+
+class Recording:
+    """Which situations each case brings about."""
+
+    def __init__(self, path, clauses):
+        self.clauses = clauses
+        self.cases = collections.defaultdict(set)  # of a situation
+        self.situations = collections.defaultdict(dict)  # of a case, in their order
+        for line in path.read_text(encoding="utf-8").splitlines():
+            case, situation = line.split("\t")
+            self.cases[situation].add(case)
+            self.situations[case][situation] = True
+
+    def own(self, case):
+        """The situations that this case alone brings about, among those that witness a clause that is broken then."""
+        for situation in self.situations[case]:
+            broken = broken_clauses(situation, self.clauses[case])
+            if broken and not any(broken & self.clauses[other] for other in self.cases[situation] - {case}):
+                yield situation
+
+
+def record(run, directory, clauses):
+    """Runs every case with the right implementation. `run(command)` is a run of the gate and returns the verdicts."""
+    path = directory / "recorded"
+    verdicts = run(f"python3 -S {ADAPTER} --record {path}")
+    wrong = sorted(case for case, verdict in verdicts.items() if verdict != "passed")
+    if wrong:
+        raise mutation.Broken(f"the recording implementation is a right one, but does not pass {', '.join(wrong[:5])}")
+    return Recording(path, clauses)
+
+
+def judge(run, directory, recording, cases):
+    """Case -> the situation of which it alone catches the wrong implementation. Cases that catch none are left out."""
+    candidates = {case: list(recording.own(case)) for case in cases}
+    table = directory / "table.json"
+    caught = {}
+    while any(candidates.values()):
+        chosen = {case: situations.pop(0) for case, situations in candidates.items() if situations}
+        table.write_text(json.dumps(chosen), encoding="utf-8")
+        verdicts = run(f"python3 -S {ADAPTER} --table {table}", set(chosen))
+        for case, situation in chosen.items():
+            if verdicts[case] != "passed":
+                caught[case] = situation
+                candidates[case] = []
+    return caught
