@@ -29,7 +29,8 @@ CFLAGS = ["-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread", "-D_GNU
 SCHEDULED = ["-include", "harness/sched/addcow_sync.h"]
 PLAIN, ADDRESS, THREAD = (), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-fsanitize=thread",)
 VARIANTS = {PLAIN: ("plain", "OPT=-O2"), ADDRESS: ("address", "OPT=-O1", "SAN=address,undefined"), THREAD: ("thread", "OPT=-O1", "SAN=thread")}
-LIBRARIES = {"hunt": ["-ljansson"], "gate": ["-ljansson"]}
+LIBRARIES = {"hunt": ["-ljansson"], "gate": ["-ljansson"],
+             "tests/test_memory": ["-lcmocka", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup"]}
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
 CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_fault": 30}  # of what is done; it takes a tenth of that
 CPU_SECONDS_TEST = 6
@@ -43,7 +44,8 @@ HUNT = ["hunt", "--seed", "1", "--hang", "10", "--traces"]
 
 # Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
 JUDGES = {
-    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_fast_maintain"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
+    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"], ["tests/test_fast"],
+                      ["tests/test_fast_threads"]]),
     "create": (PLAIN, [["tests/test_check"], ["tests/test_create"]]),
     "fault": (PLAIN, [EXPLORE + ["250", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
@@ -51,18 +53,18 @@ JUDGES = {
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
     "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_fast_durability"], ["tests/test_fast_maintain"], ["tests/test_fast"], HUNT + ["3"]]),
+    "memory": (ADDRESS, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"], ["tests/test_fast"], HUNT + ["3"]]),
     "races": (THREAD, [["tests/test_fast_threads"], HUNT + ["8"]]),
 }
 
 # Files that only creating and checking reach, and what judges those.
 OUTSIDE = {"create.c", "check.c", "links.c"}
 JUDGES_OUTSIDE = {
-    "create": JUDGES["create"],
+    "create": (PLAIN, [["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
     "crash": (PLAIN, [EXPLORE + ["1", "--judge", "crash"]]),
     "corpus": JUDGES["corpus"],
     "scopes": (PLAIN, [["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_check"], ["tests/test_create"]]),
+    "memory": (ADDRESS, [["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
 }
 
 

@@ -1,0 +1,337 @@
+/*
+ * The production engine when memory runs out.
+ *
+ * The linker puts functions of this file between the engine and malloc, calloc, strdup and strndup (see the GNUmakefile). Every operation is done
+ * on a fresh disk with its first, second, third... allocation failing, alone or with all that follow, until the failing one would be behind the last. It may do without; else
+ * it fails with ENOMEM, the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
+ */
+#include "support.h"
+
+static bool armed;
+static bool all_that_follow;
+static uint64_t calls;
+static uint64_t fail_at;
+
+static bool fails(void)
+{
+    if (!armed)
+        return false;
+    calls++;
+    return calls == fail_at || (all_that_follow && calls > fail_at);
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails() ? NULL : __real_strndup(text, size);
+}
+
+/* ---- Operations on an opened disk ---- */
+
+/* Growing goes beyond one block of the bitmap, so that the array of blocks becomes longer. */
+#define CLUSTER 4096u
+#define CLUSTERS 40u
+
+static const struct disk_spec spec = {
+    .size = CLUSTERS * CLUSTER, .backing_name = "base.raw", .backing_size = CLUSTERS * CLUSTER, .allocated = 6};
+
+typedef enum addcow_class action(struct addcow *disk, struct model *model, struct addcow_error *error);
+
+static enum addcow_class act_read(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    static uint8_t bytes[CLUSTERS * CLUSTER];
+    enum addcow_class code = addcow_read(disk, 0, model->size, bytes, error);
+    if (code == ADDCOW_OK)
+        assert_bytes(bytes, model->virt, model->size, 0);
+    return code;
+}
+
+static enum addcow_class act_map(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    bool allocated = false;
+    uint64_t run = 0;
+    (void)model;
+    enum addcow_class code = addcow_map(disk, CLUSTER, 5 * CLUSTER, &allocated, &run, error);
+    if (code == ADDCOW_OK) {
+        assert_true(allocated);
+        assert_int_equal(run, 2 * CLUSTER);
+    }
+    return code;
+}
+
+static enum addcow_class act_write(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    uint8_t data[100];
+    fill_pattern(data, 9, 5 * CLUSTER + 10, sizeof data);
+    enum addcow_class code = addcow_write(disk, 5 * CLUSTER + 10, sizeof data, data, error);
+    if (code == ADDCOW_OK) {
+        memcpy(model->virt + 5 * CLUSTER + 10, data, sizeof data);
+        model->allocated[5] = 1;
+    }
+    return code;
+}
+
+/* The write has its memory; the flush has not. */
+static enum addcow_class act_flush(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    bool was_armed = armed;
+    armed = false;
+    assert_ok(act_write(disk, model, &reason));
+    armed = was_armed;
+    return addcow_flush(disk, error);
+}
+
+static enum addcow_class resize(struct addcow *disk, struct model *model, uint64_t clusters, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_resize(disk, clusters * CLUSTER, error);
+    armed = false;
+    if (code == ADDCOW_OK && clusters * CLUSTER > model->size) {
+        struct model larger = {.size = clusters * CLUSTER, .cluster = CLUSTER};
+        larger.virt = allocate_bytes(larger.size);
+        larger.allocated = allocate_bytes(clusters);
+        memcpy(larger.virt, model->virt, model->size);
+        memcpy(larger.allocated, model->allocated, model->size / CLUSTER);
+        free_model(model);
+        *model = larger;
+    } else if (code == ADDCOW_OK) {
+        model->size = clusters * CLUSTER;
+    }
+    return code;
+}
+
+static enum addcow_class act_grow(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    return resize(disk, model, 32768 + 50, error);
+}
+
+static enum addcow_class act_shrink(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    return resize(disk, model, 3, error);
+}
+
+static enum addcow_class act_stream(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_stream(disk, NULL, NULL, error);
+    struct addcow_info info;
+    armed = false;
+    addcow_get_info(disk, &info);
+    assert_true(info.all_allocated == (code == ADDCOW_OK));
+    if (code == ADDCOW_OK)
+        memset(model->allocated, 1, CLUSTERS);
+    return code;
+}
+
+static enum addcow_class act_commit(struct addcow *disk, struct model *model, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_commit(disk, NULL, NULL, error);
+    if (code == ADDCOW_OK)
+        memset(model->allocated, 0, CLUSTERS);
+    return code;
+}
+
+/* A failing stream may have allocated some clusters: only the content is known then. */
+static void compare_content(struct addcow *disk, const struct model *model)
+{
+    assert_int_equal(addcow_size(disk), model->size);
+    compare_range(disk, model, 0, model->size < spec.size ? model->size : spec.size);
+}
+
+static void assert_out_of_memory(enum addcow_class code, const struct addcow_error *error)
+{
+    assert_int_equal(code, ADDCOW_IO);
+    assert_int_equal(error->code, ADDCOW_IO);
+    assert_int_equal(error->errnum, ENOMEM);
+}
+
+/* Does it with allocation number `fail_at` failing. False when there are fewer. */
+static bool try_action(action *act)
+{
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    struct addcow_error error = {0};
+    calls = 0;
+    armed = true;
+    enum addcow_class code = act(disk, &model, &error);
+    armed = false;
+    bool reached = calls >= fail_at;
+    if (code != ADDCOW_OK) {
+        assert_true(reached);
+        assert_out_of_memory(code, &error);
+        compare_content(disk, &model);
+        assert_ok(act(disk, &model, &reason));
+        armed = false;
+    }
+    assert_int_equal(addcow_size(disk), model.size);
+    compare_map(disk, &model);
+    compare_content(disk, &model);
+    close_disk(disk);
+    struct addcow *again = open_disk("disk.add-cow");
+    compare_map(again, &model);
+    compare_content(again, &model);
+    close_disk(again);
+    free_model(&model);
+    return reached;
+}
+
+static void test_actions(void **state)
+{
+    (void)state;
+    action *const actions[] = {act_read, act_map, act_write, act_flush, act_grow, act_shrink, act_stream, act_commit};
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        for (int all = 0; all < 2; all++) {
+            all_that_follow = all == 1;
+            fail_at = 1;
+            while (try_action(actions[i]))
+                fail_at++;
+            assert_true(fail_at > 1);
+        }
+    }
+}
+
+/* ---- Files that are not opened yet ---- */
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    for (int descriptor = 0; descriptor < 200; descriptor++)
+        count += fcntl(descriptor, F_GETFD) >= 0;
+    return count;
+}
+
+/* Done with allocation number `fail_at` failing, and then without a failure. */
+static enum addcow_class do_open(struct addcow_error *error)
+{
+    struct addcow *disk = NULL;
+    enum addcow_class code = addcow_open(in_directory("top.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, error);
+    armed = false;
+    if (code == ADDCOW_OK)
+        close_disk(disk);
+    return code;
+}
+
+static bool exists(const char *name)
+{
+    return access(in_directory(name), F_OK) == 0;
+}
+
+static enum addcow_class do_create(struct addcow_error *error)
+{
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "new.raw",
+                                                  .backing_name = "disk.add-cow",
+                                                  .backing_format = "add-cow",
+                                                  .make_image = true,
+                                                  .image_size = 5 * CLUSTER};
+    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
+    armed = false;
+    if (code == ADDCOW_OK) {
+        close_disk(open_disk("new.add-cow"));
+        assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+        assert_int_equal(unlink(in_directory("new.raw")), 0);
+    }
+    assert_false(exists("new.add-cow"));
+    assert_false(exists("new.raw"));
+    assert_false(exists(".addcow-create-0"));
+    return code;
+}
+
+/* Over an image that is there, in place of a metadata file that is there, without a backing file. */
+static enum addcow_class do_replace(struct addcow_error *error)
+{
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "old.raw",
+                                                  .backing_name = "base.raw",
+                                                  .backing_format = "raw",
+                                                  .replace = true,
+                                                  .hide_image_data = false};
+    truncate(in_directory("old.raw"), 0);
+    truncate(in_directory("old.raw"), 3 * CLUSTER);
+    enum addcow_class code = addcow_create(in_directory("old.add-cow"), &options, NULL, error);
+    armed = false;
+    close_disk(open_disk("old.add-cow"));
+    assert_int_equal(file_length("old.raw"), 3 * CLUSTER);
+    assert_false(exists(".addcow-create-0"));
+    return code;
+}
+
+static void count_finding(void *context, const struct addcow_finding *finding)
+{
+    (void)finding;
+    ++*(unsigned *)context;
+}
+
+static enum addcow_class do_check(struct addcow_error *error)
+{
+    struct addcow_check_result result;
+    unsigned findings = 0;
+    enum addcow_class code =
+        addcow_check(in_directory("top.add-cow"), true, NULL, count_finding, &findings, &result, error);
+    armed = false;
+    assert_int_equal(findings, 0);
+    if (code == ADDCOW_OK)
+        assert_int_equal(result.clusters, CLUSTERS);
+    return code;
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_create, do_replace, do_check};
+    make_disk("disk", &spec);
+    make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
+    make_disk("top", &(struct disk_spec){
+                         .size = CLUSTERS * CLUSTER, .backing_name = "disk.add-cow", .backing_format = "add-cow"});
+    unsigned descriptors = open_descriptors();
+    all_that_follow = false;
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        fail_at = 0;
+        do {
+            struct addcow_error error = {0};
+            fail_at++;
+            calls = 0;
+            armed = true;
+            enum addcow_class code = actions[i](&error);
+            if (code != ADDCOW_OK) {
+                assert_true(calls >= fail_at);
+                assert_out_of_memory(code, &error);
+            }
+            assert_int_equal(open_descriptors(), descriptors);
+            assert_ok(actions[i](&reason));
+        } while (calls >= fail_at);
+        assert_true(fail_at > 1);
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files)};
+    return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
