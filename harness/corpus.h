@@ -54,6 +54,7 @@ struct corpus_span {
     enum corpus_fill fill;
     uint64_t seed;
     uint8_t *bytes; /* owned; null unless CORPUS_BYTES */
+    unsigned width; /* of the numbers as which the case writes the bytes: 4, 8; 1: in hexadecimal; 0: as text */
     struct corpus_choice {
         bool zero; /* or else the pattern `seed` */
         uint64_t seed;
@@ -103,6 +104,7 @@ struct corpus_step {
     size_t disk;              /* index into corpus_case.disks */
     const char *path;         /* open, create, file, remove, cut */
     bool writable;            /* open */
+    bool by_reference;        /* open: the disk is the reference engine's until it is closed */
     bool beside;              /* in flight together with the step before it */
     uint64_t offset;          /* requests */
     uint64_t length;          /* requests; file: the expected length */
@@ -199,16 +201,37 @@ enum corpus_verdict {
  */
 enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
 
-/*
- * Whether the subject claims all that a case needs. If not, prints in one line what it does not claim.
- */
-bool corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
+/* The level of section 15 that a case is of. */
+enum protocol_level corpus_level(const struct corpus_case *c);
+
+/* Null if the subject claims all that a case needs; else a line that says what it does not claim, to be freed by the caller. */
+char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject);
+
+struct corpus_result {
+    const struct corpus_case *c;
+    enum corpus_verdict verdict;
+    char *text; /* owned; why, unless it passed */
+    double seconds;
+};
+
+/* How cases are judged. */
+struct corpus_manner {
+    const struct corpus_subject *subject;
+    const char *directory; /* an existing one, for those of the cases; absolute */
+    unsigned timeout;      /* seconds for one case, from 1 */
+    unsigned jobs;         /* cases at once, from 1 */
+    int interruption;      /* a descriptor that becomes readable when no more is to be judged; or -1 */
+
+    /* Called for each result when it and all before it are known; if it returns false, no more is judged. */
+    bool (*judged)(void *context, size_t index);
+    void *context;
+};
 
 /*
- * Judges a case in a child process and a directory of its own below `directory`, killing it after `timeout` seconds. *text becomes the explanation of a verdict
- * other than CORPUS_PASSED, to be freed by the caller.
+ * Judges results[i].c for all i in [0, count), each case in a child process and a directory of its own. Fills verdict, text (never null; the caller frees
+ * it) and seconds. When it returns, there is neither a child nor a directory of a case. This process becomes the one that adopts orphans, has no other
+ * children, and is not called from several threads.
  */
-enum corpus_verdict corpus_judge(const struct corpus_case *c, const struct corpus_subject *subject,
-                                 const char *directory, unsigned timeout, char **text);
+void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_manner *manner);
 
 #endif

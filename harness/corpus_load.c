@@ -11,11 +11,16 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX (4 << 20) /* bytes of a case's file: far more than one needs */
 
 enum value_type { TEXT, NUMBER, BOOLEAN, LIST, OBJECT, TEXT_OR_LIST };
 
@@ -219,6 +224,7 @@ static bool parse_hex(const char *text, struct corpus_span *span)
 static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
 {
     span->bytes = allocate(json_array_size(list) * width, 1);
+    span->width = (unsigned)width;
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint64_t number;
         if (!parse_number(json_array_get(list, i), &number) || (width == 4 && number > UINT32_MAX))
@@ -259,6 +265,7 @@ static bool parse_span_bytes(struct where *where, json_t *value, struct corpus_s
     const char *hex = text_of(value, "hex");
     if (hex && !parse_hex(hex, span))
         return refuse(where, "\"hex\" must be pairs of digits 0-9a-f, with blanks between pairs at most");
+    span->width = hex ? 1 : 0;
     json_t *words = json_object_get(value, "le32");
     if (words && !parse_integers(words, 4, span))
         return refuse(where, "\"le32\" must be numbers below 2^32");
@@ -432,15 +439,32 @@ enum {
     STEP_RESULT,
     STEP_CLAUSE,
     STEP_BESIDE,
+    STEP_BY,
     STEP_FIELDS
 };
 
-static const struct field step_fields[STEP_FIELDS] = {
-    {"op", TEXT},       {"disk", TEXT},    {"path", TEXT},           {"mode", TEXT},           {"offset", NUMBER},
-    {"length", NUMBER}, {"size", NUMBER},  {"data", LIST},           {"expect", LIST},         {"allocated", BOOLEAN},
-    {"run", NUMBER},    {"content", LIST}, {"absent", BOOLEAN},      {"layout", TEXT},         {"cluster_bits", NUMBER},
-    {"image", TEXT},    {"backing", TEXT}, {"backing_format", TEXT}, {"result", TEXT_OR_LIST}, {"clause", TEXT},
-    {"beside", BOOLEAN}};
+static const struct field step_fields[STEP_FIELDS] = {{"op", TEXT},
+                                                      {"disk", TEXT},
+                                                      {"path", TEXT},
+                                                      {"mode", TEXT},
+                                                      {"offset", NUMBER},
+                                                      {"length", NUMBER},
+                                                      {"size", NUMBER},
+                                                      {"data", LIST},
+                                                      {"expect", LIST},
+                                                      {"allocated", BOOLEAN},
+                                                      {"run", NUMBER},
+                                                      {"content", LIST},
+                                                      {"absent", BOOLEAN},
+                                                      {"layout", TEXT},
+                                                      {"cluster_bits", NUMBER},
+                                                      {"image", TEXT},
+                                                      {"backing", TEXT},
+                                                      {"backing_format", TEXT},
+                                                      {"result", TEXT_OR_LIST},
+                                                      {"clause", TEXT},
+                                                      {"beside", BOOLEAN},
+                                                      {"by", TEXT}};
 
 #define BIT(field) (1u << (field))
 #define RANGE_FIELDS (BIT(STEP_OFFSET) | BIT(STEP_LENGTH))
@@ -454,7 +478,7 @@ static const struct op_rule {
     uint32_t required_on_success;
     uint32_t optional;
 } op_rules[CORPUS_OP_COUNT] = {
-    [CORPUS_OPEN] = {"open", BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
+    [CORPUS_OPEN] = {"open", BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
     [CORPUS_CLOSE] = {"close", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
     [CORPUS_SIZE] = {"size", BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
     [CORPUS_READ] = {"read", RANGE_FIELDS, BIT(STEP_EXPECT), REQUEST_FIELDS},
@@ -556,6 +580,12 @@ static bool parse_step_details(struct where *where, json_t *value, struct corpus
         if (!choose(where, "mode", text_of(value, "mode"), modes, 2, &mode))
             return false;
         step->writable = mode == 1;
+        static const char *const engines[] = {"reference"};
+        const char *by = text_of(value, "by");
+        size_t engine;
+        if (by && !choose(where, "by", by, engines, 1, &engine))
+            return false;
+        step->by_reference = by;
     }
     if (step->op == CORPUS_CREATE)
         return parse_create(where, value, step);
@@ -721,6 +751,20 @@ static bool check_needs(struct where *where, const struct corpus_case *c)
     return true;
 }
 
+/* Only the implementation has a process of its own. */
+static bool check_killed(struct where *where, const struct corpus_case *c)
+{
+    bool by_reference[CORPUS_DISKS_MAX] = {false};
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        if (step->op == CORPUS_OPEN)
+            by_reference[step->disk] = step->by_reference;
+        if (step->op == CORPUS_KILL && by_reference[step->disk])
+            return refuse(where, "step %zu kills the reference engine", i);
+    }
+    return true;
+}
+
 /* Whether requests may be in flight beside the step: it has itself the field that says so. */
 static bool is_request(const struct corpus_step *step)
 {
@@ -766,14 +810,38 @@ static bool parse_case_body(struct where *where, json_t *document, struct corpus
         leave(where, mark);
     }
     leave(where, outer);
-    return check_needs(where, c) && check_beside(where, c);
+    return check_needs(where, c) && check_killed(where, c) && check_beside(where, c);
+}
+
+/* Opens a file that may be no file at all: a pipe would make us wait for ever, and a device never end. */
+static FILE *open_regular(const char *path)
+{
+    struct stat status;
+    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    bool good = file >= 0 && fstat(file, &status) == 0;
+    if (good && (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX)) {
+        errno = S_ISREG(status.st_mode) ? EFBIG : S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+        good = false;
+    }
+    if (!good && file >= 0) {
+        int reason = errno;
+        close(file);
+        errno = reason;
+    }
+    return good ? fdopen(file, "r") : NULL;
 }
 
 /* Reads one JSON file. jansson refuses what is no JSON, twice the same key, and NUL in a string. */
 static json_t *load_json(struct where *where)
 {
     json_error_t problem;
-    json_t *document = json_load_file(where->file, JSON_REJECT_DUPLICATES, &problem);
+    FILE *file = open_regular(where->file);
+    if (!file) {
+        snprintf(where->error, where->error_size, "%s: %s", where->file, strerror(errno));
+        return NULL;
+    }
+    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &problem);
+    fclose(file);
     if (!document)
         snprintf(where->error, where->error_size, "%s: line %d, column %d: %s", where->file, problem.line,
                  problem.column, problem.text);

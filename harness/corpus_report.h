@@ -6,13 +6,6 @@
 
 #include "corpus.h"
 
-struct corpus_result {
-    const struct corpus_case *c;
-    enum corpus_verdict verdict;
-    char *text; /* owned; why, unless it passed */
-    double seconds;
-};
-
 struct corpus_results {
     struct corpus_result *items; /* in the order of the corpus */
     size_t count;

@@ -19,15 +19,31 @@ struct run {
     const struct corpus_case *c;
     const struct corpus_subject *subject;
     struct adapter *disks[CORPUS_DISKS_MAX];
+    struct adapter *references[CORPUS_DISKS_MAX]; /* the reference engine in their place */
+    bool by_reference[CORPUS_DISKS_MAX];          /* which of the two has the disk, or had it last */
     bool open[CORPUS_DISKS_MAX];
     FILE *out;
     struct addcow_error error; /* of the current step */
 };
 
-/* The adapter of a step's disk, made at its first use. */
+static struct adapter *make_reference(struct adapter **reference)
+{
+    if (!*reference)
+        *reference = adapter_make("ref", NULL);
+    return *reference;
+}
+
+/*
+ * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where the case lets it open the disk:
+ * then what the implementation has left in the files is judged by somebody else.
+ */
 static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
 {
     const struct corpus_subject *subject = run->subject;
+    if (!run->open[step->disk])
+        run->by_reference[step->disk] = step->by_reference;
+    if (run->by_reference[step->disk])
+        return make_reference(&run->references[step->disk]);
     bool apart = run->c->needs & CORPUS_NEEDS_KILL && subject->make_apart;
     if (!run->disks[step->disk])
         run->disks[step->disk] = apart ? subject->make_apart(subject) : subject->make(subject);
@@ -158,6 +174,7 @@ static enum addcow_class request(struct run *run, const struct corpus_step *step
 /* The files are then as the process left them, and the disk is closed. */
 static bool run_kill(struct run *run, const struct corpus_step *step, struct adapter *adapter)
 {
+    assert(!run->by_reference[step->disk]); /* the loader sees to it */
     adapter_exec_kill(adapter);
     run->open[step->disk] = false;
     return true;
@@ -289,14 +306,17 @@ static enum corpus_verdict finish(struct run *run, bool good)
 {
     bool sound = true;
     for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
+        struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
         if (run->disks[i] && !is_sound(run, run->disks[i]))
             sound = false;
-        else if (run->open[i] && run->disks[i]->ops->close(run->disks[i], &run->error)) {
+        else if (run->open[i] && last->ops->close(last, &run->error)) {
             fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
             good = false;
         }
         if (run->disks[i])
             run->disks[i]->ops->destroy(run->disks[i]);
+        if (run->references[i])
+            run->references[i]->ops->destroy(run->references[i]);
     }
     return !sound ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
 }
@@ -306,7 +326,7 @@ static void print_place(FILE *out, const struct corpus_case *c, size_t index)
     const struct corpus_step *step = &c->steps[index];
     fprintf(out, "step %zu of %zu, %s", index + 1, c->step_count, corpus_op_name(step->op));
     if (step->path)
-        fprintf(out, " %s", step->path);
+        fprintf(out, " %s%s", step->path, step->by_reference ? " by the reference engine" : "");
     else if (step->op == CORPUS_RESIZE)
         fprintf(out, " %" PRIu64, step->size);
     else if (step->op >= CORPUS_READ && step->op <= CORPUS_MAP)

@@ -1,9 +1,13 @@
 /*
  * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which clauses it breaks.
  *
- * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, or a corpus that cannot be used; 3 it crashed, hung or broke the protocol; 4 not every selected case was run, or none was
- * selected.
+ * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, a corpus that cannot be used, or output that cannot be written; 3 it crashed, hung or broke the
+ * protocol; 4 not every selected case was run, or none was selected.
+ *
+ * Whatever ends the gate, it leaves no process behind, and unless it is killed by SIGKILL no file: signals that ask it to end are blocked while there is
+ * something to clean up, and arrive through a descriptor.
  */
+#include "corpus_explain.h"
 #include "corpus_report.h"
 
 #include "adapter_exec.h"
@@ -12,56 +16,59 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#define DEFAULT_TIMEOUT 30u /* seconds */
+#define JOBS_MAX 256u
+#define TIMEOUT_MAX 86400u /* seconds */
+
 static const char usage_text[] =
-    "usage: gate --impl NAME [OPTION]...\n"
-    "Runs the conformance corpus against an implementation of add-cow.\n"
+    "usage: gate --impl NAME [OPTION]...   run the conformance corpus against an implementation\n"
+    "       gate list [OPTION]...          list the selected cases\n"
+    "       gate explain CASE [OPTION]...  tell a case in plain words\n"
+    "       gate serve ENGINE              be an adapter for ref or fast that another gate can judge\n"
     "\n"
     "  --impl NAME       what is judged: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)\n"
     "  --corpus DIR      the corpus (default: corpus)\n"
+    "  --level LEVEL     only cases of this level and those below: reader, writer, concurrent or durable\n"
     "  --filter TEXT     only cases whose id contains TEXT\n"
     "  --clause ID       only cases that witness this clause\n"
     "  --case ID         only this case\n"
     "  --applicable      only cases that the implementation claims to be able to run\n"
+    "  --jobs N          how many cases are run at once (default: one for each processor)\n"
     "  --timeout SECONDS for one case (default: 30)\n"
     "  --tap             print TAP instead of failures only\n"
-    "  --json FILE       also write a report in JSON\n"
+    "  --json FILE       also write a report in JSON (corpus/README.md)\n"
     "  --junit FILE      also write a report in JUnit XML\n"
-    "  --serve ENGINE    be an adapter for ref or fast that another gate can judge (corpus/PROTOCOL.md)\n"
-    "  --list            list the selected cases and run none\n"
+    "  --help, --version\n"
     "\n"
     "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
-    "4 incomplete.\n";
+    "4 incomplete: some selected case was not run, or none was selected.\n";
 
 struct options {
+    const char *command; /* "list", "explain", "serve"; null: run */
+    const char *operand; /* of explain and serve */
     const char *implementation;
     const char *corpus;
+    const char *level;
     const char *filter;
     const char *clause;
     const char *id;
     const char *json;
     const char *junit;
-    const char *serve;
     unsigned timeout; /* seconds */
+    unsigned jobs;
     bool applicable;
     bool tap;
-    bool list;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 static struct adapter *make_adapter(const struct corpus_subject *subject)
 {
@@ -83,7 +90,7 @@ static struct adapter *make_apart(const struct corpus_subject *subject)
     if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
         return NULL;
     setenv("ADDCOW_GATE", program, 1);
-    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" --serve %s", subject->name);
+    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->name);
     return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
 }
 
@@ -142,52 +149,70 @@ static int find_subject(const struct options *options, struct corpus_subject *su
     return REPORT_USAGE;
 }
 
+/* ---- Selecting ---- */
+
 static bool is_selected(const struct corpus_case *c, const struct options *options,
                         const struct corpus_subject *subject)
 {
     bool witness = !options->clause;
     for (size_t i = 0; !witness && i < c->clause_count; i++)
         witness = !strcmp(c->clauses[i], options->clause);
-    return witness && (!options->filter || strstr(c->id, options->filter)) &&
-           (!options->id || !strcmp(c->id, options->id)) && !(options->applicable && !corpus_applies(c, subject, NULL));
+    bool level = !options->level;
+    for (unsigned i = corpus_level(c); !level && i < PROTOCOL_LEVELS; i++)
+        level = !strcmp(protocol_level_name((enum protocol_level)i), options->level);
+    if (!witness || !level || (options->filter && !strstr(c->id, options->filter)) ||
+        (options->id && strcmp(c->id, options->id)))
+        return false;
+    char *missing = options->applicable ? corpus_applies(c, subject) : NULL;
+    free(missing);
+    return !missing;
 }
 
-static void list_cases(const struct corpus_results *results)
+static void select_cases(const struct corpus *corpus, const struct options *options,
+                         const struct corpus_subject *subject, struct corpus_results *results)
 {
-    for (size_t i = 0; i < results->count; i++) {
-        const struct corpus_case *c = results->items[i].c;
-        printf("%s\t", c->id);
-        for (size_t j = 0; j < c->clause_count; j++)
-            printf("%s%s", j ? "," : "", c->clauses[j]);
-        printf("\t%s\n", c->title);
-    }
+    for (size_t i = 0; i < corpus->count; i++)
+        if (is_selected(&corpus->cases[i], options, subject))
+            results->items[results->count++] =
+                (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
+    if (!results->count)
+        fputs("gate: no case is selected\n", stderr);
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
+/* ---- Running ---- */
 
-static void run_case(struct corpus_results *results, size_t index, const struct corpus_subject *subject,
-                     const struct options *options, const char *directory)
+struct telling {
+    const struct options *options;
+    const struct corpus_results *results;
+};
+
+/* Tells one result. False if there is nobody to tell it to. */
+static bool tell(void *context, size_t index)
 {
-    struct corpus_result *result = &results->items[index];
-    double start = seconds_now();
-    if (interrupted)
-        result->text = strdup("interrupted\n");
-    else
-        result->verdict = corpus_judge(result->c, subject, directory, options->timeout, &result->text);
-    result->seconds = seconds_now() - start;
+    const struct telling *telling = context;
+    const struct corpus_results *results = telling->results;
+    const struct corpus_result *result = &results->items[index];
     report_progress(NULL);
-    if (options->tap)
+    if (telling->options->tap)
         corpus_print_tap(stdout, results, index);
     else if (result->verdict == CORPUS_NOT_APPLICABLE)
         printf("%s: %s", result->c->id, result->text);
     else if (result->verdict != CORPUS_PASSED)
         corpus_print_failure(stdout, results, index);
     report_progress("%zu of %zu: %s", index + 1, results->count, result->c->id);
+    return !ferror(stdout);
+}
+
+/* Blocks the signals that ask for an end. The result becomes readable when there is one. */
+static int await_interruption(sigset_t *before)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, before);
+    return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
 /* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
@@ -195,24 +220,32 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
                       const struct options *options)
 {
     const char *temporary = getenv("TMPDIR");
-    char directory[PATH_MAX];
-    snprintf(directory, sizeof directory, "%s/add-cow-gate.XXXXXX", temporary && *temporary ? temporary : "/tmp");
-    if (!mkdtemp(directory)) {
-        fprintf(stderr, "gate: no temporary directory %s: %s\n", directory, strerror(errno));
-        return false;
+    char wanted[PATH_MAX], directory[PATH_MAX];
+    sigset_t before;
+    int interruption = await_interruption(&before);
+    snprintf(wanted, sizeof wanted, "%s/add-cow-gate.XXXXXX", temporary && *temporary ? temporary : "/tmp");
+    bool made = mkdtemp(wanted) && realpath(wanted, directory);
+    if (made) {
+        struct telling telling = {.options = options, .results = results};
+        const struct corpus_manner manner = {.subject = subject,
+                                             .directory = directory,
+                                             .timeout = options->timeout,
+                                             .jobs = options->jobs,
+                                             .interruption = interruption,
+                                             .judged = tell,
+                                             .context = &telling};
+        if (options->tap)
+            printf("TAP version 13\n1..%zu\n", results->count);
+        corpus_judge(results->items, results->count, &manner);
+        report_progress(NULL);
+        if (rmdir(directory))
+            fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
+    } else {
+        fprintf(stderr, "gate: no temporary directory %s: %s\n", wanted, strerror(errno));
     }
-    const struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    if (options->tap)
-        printf("TAP version 13\n1..%zu\n", results->count);
-    for (size_t i = 0; i < results->count; i++)
-        run_case(results, i, subject, options, directory);
-    report_progress(NULL);
-    if (rmdir(directory))
-        fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
-    return true;
+    close(interruption);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return made;
 }
 
 static bool write_reports(const struct options *options, const struct corpus_results *results)
@@ -226,20 +259,22 @@ static bool write_reports(const struct options *options, const struct corpus_res
         fprintf(stderr, "gate: cannot write %s: %s\n", options->junit, strerror(errno));
         good = false;
     }
+    if (fflush(stdout) || ferror(stdout)) {
+        fputs("gate: cannot write standard output\n", stderr);
+        good = false;
+    }
     return good;
 }
 
-static int judge(struct corpus_results *results, const struct options *options, const struct corpus_subject *subject)
+static int run(struct corpus_results *results, const struct options *options, const struct corpus_subject *subject)
 {
-    if (options->list) {
-        list_cases(results);
-        return results->count ? REPORT_CONFORMS : REPORT_INCOMPLETE;
-    }
     if (!run_cases(results, subject, options))
         return REPORT_INCOMPLETE;
     corpus_print_summary(stdout, results, options->tap ? "# " : "");
     return write_reports(options, results) ? corpus_exit(results) : REPORT_USAGE;
 }
+
+/* ---- The corpus ---- */
 
 /* A clause that the specification does not have would make a case a witness of nothing. */
 static bool check_clauses(const struct corpus *corpus, const char *spec)
@@ -257,41 +292,88 @@ static bool check_clauses(const struct corpus *corpus, const char *spec)
     return true;
 }
 
+/* Prints a word so that the shell takes it as it is. */
+static void print_quoted(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
+/* The command that repeats one case when " --case ID" is added; the caller frees it. */
+static char *make_repeat(const struct options *options, const char *program)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        abort();
+    print_quoted(out, program);
+    fputs(" --impl ", out);
+    print_quoted(out, options->implementation ? options->implementation : "NAME");
+    fputs(" --corpus ", out);
+    print_quoted(out, options->corpus);
+    if (options->timeout != DEFAULT_TIMEOUT)
+        fprintf(out, " --timeout %u", options->timeout);
+    fclose(out);
+    return text;
+}
+
+/* Does what the options say with a corpus that can be used. */
+static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
+                        const struct corpus_subject *subject)
+{
+    if (!check_clauses(corpus, results->spec))
+        return REPORT_USAGE;
+    select_cases(corpus, options, subject, results);
+    if (!options->command)
+        return run(results, options, subject);
+    if (results->count && options->operand)
+        corpus_explain(stdout, results, corpus);
+    else
+        corpus_list(stdout, results);
+    if (fflush(stdout))
+        return REPORT_USAGE;
+    return results->count ? REPORT_CONFORMS : REPORT_INCOMPLETE;
+}
+
 static int gate(const struct options *options, const char *program)
 {
-    struct corpus_subject found;
-    const struct corpus_subject *subject = &found;
+    struct corpus_subject subject = {.name = ""};
     struct protocol_abilities abilities;
-    char directory[PATH_MAX];
-    int unusable = find_subject(options, &found, &abilities);
-    if (unusable)
-        return unusable;
-    found.directory = getcwd(directory, sizeof directory);
-    char error[1024];
+    char directory[PATH_MAX], path[PATH_MAX], error[1024];
     struct corpus *corpus;
     if (!corpus_load(options->corpus, &corpus, error, sizeof error)) {
         fprintf(stderr, "gate: %s\n", error);
         return REPORT_USAGE;
     }
-    char path[PATH_MAX];
+    int code = options->implementation ? find_subject(options, &subject, &abilities) : 0;
+    subject.directory = getcwd(directory, sizeof directory);
     snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
-    char repeat[PATH_MAX];
-    const char *quote = subject->abilities ? "'" : "";
-    snprintf(repeat, sizeof repeat, "%s --impl %s%s%s --corpus %s", program, quote, subject->name, quote,
-             options->corpus);
+    char *repeat = make_repeat(options, program);
     struct corpus_results results = {.items = report_allocate(corpus->count, sizeof *results.items),
                                      .version = corpus->version,
-                                     .implementation = subject->name,
+                                     .implementation = subject.name,
                                      .repeat = repeat,
                                      .spec = corpus_read_spec(path)};
-    for (size_t i = 0; i < corpus->count; i++)
-        if (is_selected(&corpus->cases[i], options, subject))
-            results.items[results.count++] = (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
-    int code = check_clauses(corpus, results.spec) ? judge(&results, options, subject) : REPORT_USAGE;
+    if (!results.spec)
+        fprintf(stderr, "gate: %s: %s: clauses are named, but not quoted\n", path, strerror(errno));
+    if (!code)
+        code = serve_corpus(corpus, &results, options, &subject);
     for (size_t i = 0; i < results.count; i++)
         free(results.items[i].text);
     free(results.items);
     free(results.spec);
+    free(repeat);
     corpus_free(corpus);
     return code;
 }
@@ -309,68 +391,111 @@ static int serve_engine(const char *name)
     return code;
 }
 
-static bool parse_timeout(const char *text, unsigned *timeout)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *timeout = (unsigned)value;
-    return *text >= '1' && *text <= '9' && !*end && value <= 86400;
-}
+/* ---- Options ---- */
 
-enum { IMPL, CORPUS, FILTER, CLAUSE, CASE, APPLICABLE, TIMEOUT, TAP, JSON, JUNIT, SERVE, LIST, HELP, VERSION };
+enum { IMPL, CORPUS, LEVEL, FILTER, CLAUSE, CASE, JSON, JUNIT, APPLICABLE, JOBS, TIMEOUT, TAP, HELP, VERSION };
 
 static const struct option long_options[] = {{"impl", required_argument, NULL, IMPL},
                                              {"corpus", required_argument, NULL, CORPUS},
+                                             {"level", required_argument, NULL, LEVEL},
                                              {"filter", required_argument, NULL, FILTER},
                                              {"clause", required_argument, NULL, CLAUSE},
                                              {"case", required_argument, NULL, CASE},
-                                             {"applicable", no_argument, NULL, APPLICABLE},
-                                             {"timeout", required_argument, NULL, TIMEOUT},
-                                             {"tap", no_argument, NULL, TAP},
                                              {"json", required_argument, NULL, JSON},
                                              {"junit", required_argument, NULL, JUNIT},
-                                             {"serve", required_argument, NULL, SERVE},
-                                             {"list", no_argument, NULL, LIST},
+                                             {"applicable", no_argument, NULL, APPLICABLE},
+                                             {"jobs", required_argument, NULL, JOBS},
+                                             {"timeout", required_argument, NULL, TIMEOUT},
+                                             {"tap", no_argument, NULL, TAP},
                                              {"help", no_argument, NULL, HELP},
                                              {"version", no_argument, NULL, VERSION},
                                              {NULL, 0, NULL, 0}};
 
-/* Takes the options that have a text; false if this is none of them. */
-static bool take_text(struct options *options, int option)
+/* A whole number from 1 to `most`. */
+static bool parse_number(const char *text, unsigned most, unsigned *number)
 {
-    const char **places[] = {
-        [IMPL] = &options->implementation, [CORPUS] = &options->corpus, [FILTER] = &options->filter,
-        [CLAUSE] = &options->clause,       [CASE] = &options->id,       [JSON] = &options->json,
-        [JUNIT] = &options->junit,         [SERVE] = &options->serve};
-    if (option < 0 || option > SERVE || !places[option])
-        return false;
-    *places[option] = optarg;
-    return true;
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    *number = (unsigned)value;
+    return *text >= '1' && *text <= '9' && !*end && value <= most;
+}
+
+static bool is_level(const char *text)
+{
+    unsigned level = 0;
+    while (level < PROTOCOL_LEVELS && strcmp(protocol_level_name((enum protocol_level)level), text))
+        level++;
+    return level < PROTOCOL_LEVELS;
+}
+
+/* False if the option is unknown or has a value that is none. */
+static bool take_option(struct options *options, int option)
+{
+    const char **texts[] = {[IMPL] = &options->implementation, [CORPUS] = &options->corpus, [LEVEL] = &options->level,
+                            [FILTER] = &options->filter,       [CLAUSE] = &options->clause, [CASE] = &options->id,
+                            [JSON] = &options->json,           [JUNIT] = &options->junit};
+    switch (option) {
+    case APPLICABLE:
+        return options->applicable = true;
+    case TAP:
+        return options->tap = true;
+    case JOBS:
+        return parse_number(optarg, JOBS_MAX, &options->jobs);
+    case TIMEOUT:
+        return parse_number(optarg, TIMEOUT_MAX, &options->timeout);
+    default:
+        if (option < IMPL || option > JUNIT)
+            return false;
+        *texts[option] = optarg;
+        return option != LEVEL || is_level(optarg);
+    }
+}
+
+/* Takes what stands behind the options; false if that makes no sense. */
+static bool take_operands(struct options *options, int count, char **operands)
+{
+    if (count > 0)
+        options->command = operands[0];
+    if (count > 1)
+        options->operand = operands[1];
+    if (!options->command)
+        return options->implementation;
+    if (!strcmp(options->command, "list"))
+        return count == 1 && (options->implementation || !options->applicable);
+    if (!strcmp(options->command, "explain") && count == 2) {
+        options->id = options->operand;
+        return true;
+    }
+    return !strcmp(options->command, "serve") && count == 2;
+}
+
+static unsigned count_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : (unsigned)count < JOBS_MAX ? (unsigned)count : JOBS_MAX;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.corpus = "corpus", .timeout = 30};
+    struct options options = {.corpus = "corpus", .timeout = DEFAULT_TIMEOUT, .jobs = count_processors()};
+    signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
+    signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
     for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == HELP)
-            return fputs(usage_text, stdout) < 0 ? REPORT_USAGE : 0;
+            return fputs(usage_text, stdout) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
         if (option == VERSION)
-            return puts("gate " ADDCOW_VERSION) < 0 ? REPORT_USAGE : 0;
-        options.applicable |= option == APPLICABLE;
-        options.tap |= option == TAP;
-        options.list |= option == LIST;
-        bool known = option == APPLICABLE || option == TAP || option == LIST || take_text(&options, option) ||
-                     (option == TIMEOUT && parse_timeout(optarg, &options.timeout));
-        if (!known) {
+            return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
+        if (!take_option(&options, option)) {
             fputs("gate: wrong usage; see gate --help\n", stderr);
             return REPORT_USAGE;
         }
     }
-    if (options.serve && !options.implementation && optind == argc)
-        return serve_engine(options.serve);
-    if (optind < argc || !options.implementation || options.serve) {
-        fputs("gate: --impl NAME is needed, and no other argument; see gate --help\n", stderr);
+    if (!take_operands(&options, argc - optind, argv + optind)) {
+        fputs("gate: --impl NAME is needed, or list, or explain CASE; see gate --help\n", stderr);
         return REPORT_USAGE;
     }
+    if (options.command && !strcmp(options.command, "serve"))
+        return serve_engine(options.operand);
     return gate(&options, argv[0]);
 }

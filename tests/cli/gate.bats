@@ -47,17 +47,29 @@ gate() {
 }
 
 @test "gate: --case, --filter and --clause choose, and choosing nothing is no success" {
-    run gate --impl fast --list --case hdr-05-double
+    run gate list --case hdr-05-double
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 1 ]
     [[ "$output" == "hdr-05-double"*"HDR-05"* ]]
-    run gate --impl fast --list --filter hdr-0
+    run gate list --filter hdr-0
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -ge 20 ]
-    run gate --impl fast --list --clause MAP-01
+    run gate list --clause MAP-01
     [[ "$output" != *"hdr-"* ]]
+    local reader writer all
+    reader=$(gate list --level reader | wc -l)
+    writer=$(gate list --level writer | wc -l)
+    all=$(gate list --level durable | wc -l)
+    [ "$reader" -gt 100 ] && [ "$reader" -lt "$writer" ] && [ "$writer" -lt "$all" ]
+    [ "$all" -eq "$(find "$root/corpus/cases" -name '*.json' | wc -l)" ]
+    [ "$(gate list --level reader | grep -c writer)" -eq 0 ]
+    run gate list --impl ref --applicable --filter example
+    [[ "$output" != *"example-create"* ]]
+    run gate list --filter no-such-case
+    [ "$status" -eq 4 ]
     run gate --impl fast --case no-such-case
     [ "$status" -eq 4 ]
+    [[ "$output" == *"gate: no case is selected"* ]]
     [[ "${lines[-1]}" == *": incomplete" ]]
 }
 
@@ -91,10 +103,10 @@ gate() {
 }
 
 @test "gate: an engine behind the protocol, as another gate's adapter, conforms" {
-    run gate --impl "exec:'$gate' --serve fast" --filter wr-0
+    run gate --impl "exec:'$gate' serve fast" --filter wr-0
     echo "$output"
     [ "$status" -eq 0 ]
-    run gate --impl "exec:'$gate' --serve nonsense"
+    run gate --impl "exec:'$gate' serve nonsense"
     [ "$status" -eq 3 ]
     [[ "$output" == *'did not start: it exited with status 2'*'no engine'* ]]
 }

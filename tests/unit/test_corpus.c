@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/add-cow-test-corpus.XXXXXX";
@@ -118,6 +119,12 @@ static const struct {
      "[" FLUSH "]}",
      "$.level: \"guru\" is none"},
     {CASE("", "", ""), "$.steps: a case without a step"},
+    {WITH_STEP("{\"op\": \"open\", \"path\": \"f\", \"mode\": \"ro\", \"by\": \"magic\"}"),
+     "$.steps[0].by: \"magic\" is none"},
+    {WITH_STEP("{\"op\": \"flush\", \"by\": \"reference\"}"), "unknown field \"by\""},
+    {CASE(", \"needs\": [\"kill\"]", "",
+          "{\"op\": \"open\", \"path\": \"f\", \"mode\": \"ro\", \"by\": \"reference\"}, {\"op\": \"kill\"}"),
+     "step 1 kills the reference engine"},
     {WITH_FILE("{\"path\": \"../f\", \"size\": 1}"), "$.files[0].path: \"../f\" is no path below"},
     {WITH_FILE("{\"path\": \"/f\", \"size\": 1}"), "$.files[0].path: \"/f\" is no path below"},
     {WITH_FILE("{\"path\": \"a//f\", \"size\": 1}"), "$.files[0].path: \"a//f\" is no path below"},
@@ -326,6 +333,12 @@ static struct adapter *make_wrong(const struct corpus_subject *subject)
     return &wrong->adapter;
 }
 
+static struct adapter *make_sound(const struct corpus_subject *subject)
+{
+    (void)subject;
+    return adapter_make_fast(NULL);
+}
+
 static const struct {
     const char *defect;
     const char *id; /* of the case that must tell */
@@ -363,6 +376,30 @@ static const struct corpus_case *find_case(const struct corpus *corpus, const ch
     return NULL;
 }
 
+/* Each result must be told once, in order. */
+static bool count_judged(void *context, size_t index)
+{
+    size_t *told = context;
+    assert_int_equal(index, *told);
+    ++*told;
+    return true;
+}
+
+static void judge_at_once(struct corpus_result *results, size_t count, const struct corpus_subject *subject,
+                          unsigned timeout, unsigned jobs, int interruption)
+{
+    size_t told = 0;
+    const struct corpus_manner manner = {.subject = subject,
+                                         .directory = directory,
+                                         .timeout = timeout,
+                                         .jobs = jobs,
+                                         .interruption = interruption,
+                                         .judged = count_judged,
+                                         .context = &told};
+    corpus_judge(results, count, &manner);
+    assert_int_equal(told, count);
+}
+
 static void wrong_implementations_are_caught(void **state)
 {
     (void)state;
@@ -374,13 +411,70 @@ static void wrong_implementations_are_caught(void **state)
         const struct corpus_subject subject = {
             .name = defects[i].defect, .cannot = CORPUS_NEEDS_CREATE, .make = make_wrong};
         unsigned timeout = strcmp(defects[i].defect, "hangs") ? 60 : 1;
-        char *text;
-        enum corpus_verdict verdict =
-            corpus_judge(find_case(corpus, defects[i].id), &subject, directory, timeout, &text);
-        if (verdict != defects[i].verdict || !strstr(text, defects[i].explanation))
-            fail_msg("%s, %s: %s: %s", defects[i].defect, defects[i].id, corpus_verdict_name(verdict), text);
-        free(text);
+        struct corpus_result result = {.c = find_case(corpus, defects[i].id)};
+        judge_at_once(&result, 1, &subject, timeout, 1, -1);
+        if (result.verdict != defects[i].verdict || !strstr(result.text, defects[i].explanation))
+            fail_msg("%s, %s: %s: %s", defects[i].defect, defects[i].id, corpus_verdict_name(result.verdict),
+                     result.text);
+        free(result.text);
     }
+    corpus_free(corpus);
+}
+
+/* Cases that end in another order than they began are told in theirs, and hanging ones hang together. */
+static void cases_run_at_once(void **state)
+{
+    (void)state;
+    char error[1024] = "";
+    struct corpus *corpus;
+    if (!corpus_load("corpus", &corpus, error, sizeof error))
+        fail_msg("%s", error);
+    const struct corpus_subject sound = {.name = "sound", .make = make_sound};
+    const struct corpus_subject hanging = {.name = "hangs", .make = make_wrong};
+    struct corpus_result results[12];
+    for (size_t i = 0; i < 12; i++)
+        results[i] = (struct corpus_result){.c = &corpus->cases[i]};
+    judge_at_once(results, 12, &sound, 60, 5, -1);
+    for (size_t i = 0; i < 12; i++) {
+        assert_int_equal(results[i].verdict, CORPUS_PASSED);
+        free(results[i].text);
+    }
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (size_t i = 0; i < 12; i++)
+        results[i] = (struct corpus_result){.c = find_case(corpus, "rd-01-mixed")};
+    judge_at_once(results, 12, &hanging, 1, 12, -1);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - start.tv_sec < 10);
+    for (size_t i = 0; i < 12; i++) {
+        assert_int_equal(results[i].verdict, CORPUS_CRASHED);
+        free(results[i].text);
+    }
+    corpus_free(corpus);
+}
+
+static void an_interruption_ends_all(void **state)
+{
+    (void)state;
+    char error[1024] = "";
+    struct corpus *corpus;
+    if (!corpus_load("corpus", &corpus, error, sizeof error))
+        fail_msg("%s", error);
+    const struct corpus_subject hanging = {.name = "hangs", .make = make_wrong};
+    struct corpus_result results[3];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "", 1), 1);
+    for (size_t i = 0; i < 3; i++)
+        results[i] = (struct corpus_result){.c = find_case(corpus, "rd-01-mixed")};
+    judge_at_once(results, 3, &hanging, 86400, 2, ends[0]);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(results[i].verdict, CORPUS_NOT_RUN);
+        assert_string_equal(results[i].text, "interrupted\n");
+        free(results[i].text);
+    }
+    close(ends[0]);
+    close(ends[1]);
     corpus_free(corpus);
 }
 
@@ -425,6 +519,8 @@ int main(void)
         cmocka_unit_test(bad_corpora_are_refused),
         cmocka_unit_test(pattern_is_the_documented_one),
         cmocka_unit_test(wrong_implementations_are_caught),
+        cmocka_unit_test(cases_run_at_once),
+        cmocka_unit_test(an_interruption_ends_all),
         cmocka_unit_test(exit_code_tells_the_worst),
         cmocka_unit_test(clauses_have_their_sentences),
     };
