@@ -224,6 +224,30 @@ static void test_huge_disk(void **state)
     close(descriptor);
 }
 
+/* BMP-01 MAP-01 CON-07: runs of bits that begin and end anywhere in the words of 64 in which they are kept. */
+static void test_runs_over_words(void **state)
+{
+    (void)state;
+    static const uint64_t firsts[] = {0, 1, 62, 63, 64, 65, 127, 190};
+    static const uint64_t counts[] = {1, 2, 10, 63, 64, 65, 66, 129};
+    const struct disk_spec spec = {.size = 320 * 4096};
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        for (size_t j = 0; j < sizeof counts / sizeof counts[0]; j++) {
+            struct model model = make_model(&spec);
+            make_disk("disk", &(struct disk_spec){.size = 4096});
+            assert_int_equal(truncate(in_directory("disk.raw"), (off_t)spec.size), 0);
+            struct addcow *disk = open_disk("disk.add-cow");
+            zero_both(disk, &model, firsts[i] * 4096, counts[j] * 4096, false);
+            compare_map(disk, &model);
+            close_disk(disk);
+            disk = open_disk("disk.add-cow");
+            compare_map(disk, &model);
+            close_disk(disk);
+            free_model(&model);
+        }
+    }
+}
+
 /* ZR-01 WR-03: a request of more than what is allocated at once, from a cluster that is not the first. */
 static void test_huge_request(void **state)
 {
@@ -253,6 +277,16 @@ static void test_huge_request(void **state)
 
 /* ---- Requests ---- */
 
+static void assert_out_of_range(enum addcow_class code, const struct addcow_error *error, uint64_t offset,
+                                uint64_t length)
+{
+    char where[64];
+    snprintf(where, sizeof where, "disk.add-cow: at %" PRIu64 ": %" PRIu64 " bytes", offset, length);
+    assert_int_equal(code, ADDCOW_RANGE);
+    assert_string_equal(error->clause, "REQ-01");
+    assert_non_null(strstr(error->message, where));
+}
+
 /* REQ-01 REQ-02 MAP-03 SEC-02 */
 static void test_ranges(void **state)
 {
@@ -268,15 +302,12 @@ static void test_ranges(void **state)
         uint64_t offset = bad[i][0], length = bad[i][1], run;
         bool allocated;
         struct addcow_extent extent;
-        struct addcow_error error = {0};
-        assert_int_equal(addcow_read(disk, offset, length, &byte, &error), ADDCOW_RANGE);
-        assert_string_equal(error.clause, "REQ-01");
-        assert_non_null(strstr(error.message, "disk.add-cow"));
-        assert_int_equal(addcow_write(disk, offset, length, &byte, NULL), ADDCOW_RANGE);
-        assert_int_equal(addcow_zero(disk, offset, length, NULL), ADDCOW_RANGE);
-        assert_int_equal(addcow_discard(disk, offset, length, NULL), ADDCOW_RANGE);
-        assert_int_equal(addcow_map(disk, offset, length, &allocated, &run, NULL), ADDCOW_RANGE);
-        assert_int_equal(addcow_map_chain(disk, offset, length, &extent, NULL), ADDCOW_RANGE);
+        assert_out_of_range(addcow_read(disk, offset, length, &byte, &reason), &reason, offset, length);
+        assert_out_of_range(addcow_write(disk, offset, length, &byte, &reason), &reason, offset, length);
+        assert_out_of_range(addcow_zero(disk, offset, length, &reason), &reason, offset, length);
+        assert_out_of_range(addcow_discard(disk, offset, length, &reason), &reason, offset, length);
+        assert_out_of_range(addcow_map(disk, offset, length, &allocated, &run, &reason), &reason, offset, length);
+        assert_out_of_range(addcow_map_chain(disk, offset, length, &extent, &reason), &reason, offset, length);
     }
     const uint64_t empty[] = {0, 5, 4096, usual.size};
     for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
@@ -691,6 +722,7 @@ int main(void)
         TEST(test_zero_and_discard),
         TEST(test_random_requests),
         TEST(test_huge_disk),
+        TEST(test_runs_over_words),
         TEST(test_huge_request),
         TEST(test_ranges),
         TEST(test_read_only),

@@ -148,6 +148,35 @@ static void test_grow_over_stale_block(void **state)
     close_disk(disk);
 }
 
+/* RSZ-03 BMP-05: stale bits in the block in which the disk ends, in words far behind its end. */
+static void test_stale_bits_far_behind(void **state)
+{
+    (void)state;
+    const uint64_t count = 9000;
+    const uint64_t size = 12000 * 4096;
+    struct disk_spec spec = {.size = 4096};
+    make_disk("disk", &spec);
+    uint8_t junk[4096];
+    memset(junk, 0xFF, sizeof junk);
+    patch_file("disk.add-cow", 4096, junk, sizeof junk);
+    assert_int_equal(truncate(in_directory("disk.raw"), (off_t)(count * 4096)), 0);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_resize(disk, size, &reason));
+    for (int again = 0; again < 2; again++) {
+        bool allocated;
+        uint64_t run;
+        assert_ok(addcow_map(disk, 0, size, &allocated, &run, &reason));
+        assert_true(allocated);
+        assert_int_equal(run, count * 4096);
+        assert_ok(addcow_map(disk, count * 4096, size - count * 4096, &allocated, &run, &reason));
+        assert_false(allocated);
+        assert_int_equal(run, size - count * 4096);
+        close_disk(disk);
+        disk = open_disk("disk.add-cow");
+    }
+    close_disk(disk);
+}
+
 /* RSZ-03 VRT-05: with "all allocated", new clusters have their bits, for a reader that ignores the flag. */
 static void test_resize_all_allocated(void **state)
 {
@@ -722,6 +751,7 @@ int main(void)
         TEST(test_resize),
         TEST(test_shrink_clears_bits),
         TEST(test_grow_over_stale_block),
+        TEST(test_stale_bits_far_behind),
         TEST(test_grow_failing_late),
         TEST(test_writing_after_failed_commit),
         TEST(test_resize_bitmap),

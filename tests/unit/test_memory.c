@@ -233,6 +233,25 @@ static enum addcow_class do_open(struct addcow_error *error)
     return code;
 }
 
+/* The second look has no memory for the bitmap of the lower disk. */
+static enum addcow_class do_map_chain(struct addcow_error *error)
+{
+    bool was_armed = armed;
+    armed = false;
+    struct addcow *disk = open_disk("top.add-cow");
+    struct addcow_extent extent = {0};
+    armed = was_armed;
+    enum addcow_class code = addcow_map_chain(disk, CLUSTER, 5 * CLUSTER, &extent, error);
+    armed = false;
+    if (code == ADDCOW_OK) {
+        assert_true(extent.present);
+        assert_int_equal(extent.depth, 1);
+        assert_int_equal(extent.length, 2 * CLUSTER);
+    }
+    close_disk(disk);
+    return code;
+}
+
 static bool exists(const char *name)
 {
     return access(in_directory(name), F_OK) == 0;
@@ -302,7 +321,8 @@ static enum addcow_class do_check(struct addcow_error *error)
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_create, do_replace, do_check};
+    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_map_chain, do_create, do_replace,
+                                                                         do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top", &(struct disk_spec){
