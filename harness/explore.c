@@ -26,6 +26,8 @@ struct explore {
     struct explore_options options;
     struct sim *sim;
     struct adapter *adapter;
+    struct inject fault;
+    struct sim *crashed;         /* what is durable after a fault; null without */
     struct crash_judge *crashes; /* null if there are none */
     struct random random;
     char directory[PATH_MAX]; /* where history.h finds the files; "" if there is no commit */
@@ -77,13 +79,17 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     explore->trace = trace;
     explore->options = *options;
     explore->sim = sim_make();
-    explore->random.state = options->seed;
+    explore->fault = options->fault;
+    explore->fault.sim = explore->sim;
     sim_set_split(explore->sim, !options->whole_requests);
     sim_set_punch_refused(explore->sim, options->refuse_punch);
     sim_disk_lay(explore->sim, &trace->disk);
     explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
     explore->spans = report_allocate(trace->count + 1, sizeof *explore->spans);
-    if (options->crash && crash_problem(trace) == NULL) {
+    if (options->fault.at != 0) {
+        explore->crashed = sim_make();
+    }
+    if ((options->crash || options->fault.at != 0) && crash_problem(trace) == NULL) {
         explore->crashes = crash_make(trace);
     }
     if (has_kind(trace, TRACE_COMMIT)) {
@@ -116,6 +122,9 @@ void explore_free(struct explore *explore)
         files_remove(explore->directory);
     }
     explore->adapter->ops->destroy(explore->adapter);
+    if (explore->crashed != NULL) {
+        sim_free(explore->crashed);
+    }
     sim_free(explore->sim);
     sched_schedule_free(&explore->scheduled.schedule);
     free(explore->spans);
@@ -195,24 +204,47 @@ static void add_answers(struct explore *explore, const struct run *run)
     }
 }
 
+/* Does the operations of one phase; false if the strategy has no schedule left. */
+static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
+                           uint32_t end)
+{
+    bool more = true;
+    if (trace_phase_is_concurrent(run->trace, begin, end)) {
+        if (explore->fault.at != 0) {
+            inject_begin(&explore->fault);
+            sim_set_hook(explore->sim, inject_hook, &explore->fault);
+        }
+        more = run_concurrent(explore, strategy, run, begin, end);
+        sim_set_hook(explore->sim, NULL, NULL);
+    } else {
+        for (uint32_t i = begin; i < end; i++) {
+            do_operation(explore, run, i);
+        }
+    }
+    return more;
+}
+
+/* The classes that requests may fail with because of the fault, a bit each. */
+static uint32_t possible_failures(const struct inject *fault)
+{
+    return (inject_explains(fault, ADDCOW_IO) ? 1u << ADDCOW_IO : 0) |
+           (inject_explains(fault, ADDCOW_NOSPACE) ? 1u << ADDCOW_NOSPACE : 0);
+}
+
 static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct run *run,
                                       struct oracle *oracle, struct explore_counts *counts, FILE *out)
 {
     const struct trace *trace = run->trace;
+    explore->scheduled.outcome = SCHED_DONE;
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
-        if (trace_phase_is_concurrent(trace, begin, end)) {
-            if (!run_concurrent(explore, strategy, run, begin, end)) {
-                return EXPLORE_OVER;
-            }
-            if (!judge_outcome(explore, out)) {
-                return EXPLORE_FAILED;
-            }
-        } else {
-            for (uint32_t i = begin; i < end; i++) {
-                do_operation(explore, run, i);
-            }
+        if (!run_phase_once(explore, strategy, run, begin, end)) {
+            return EXPLORE_OVER;
         }
+        if (!judge_outcome(explore, out)) {
+            return EXPLORE_FAILED;
+        }
+        run->failures = possible_failures(&explore->fault);
         if (explore->directory[0] != '\0') {
             store_files(explore);
         }
@@ -223,38 +255,85 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
     return EXPLORE_OK;
 }
 
-static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected)
+/* `bits`: the bitmaps and "all allocated" must be the same too. */
+static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected, bool bits)
 {
     uint64_t size = expected->size;
-    if (disk->size != size || disk->all_allocated != expected->all_allocated) {
+    if (disk->size != size || (bits && disk->all_allocated != expected->all_allocated)) {
         return false;
     }
     uint8_t *bytes = report_allocate(2, size);
     addcow_ref_read(expected, 0, size, bytes);
     addcow_ref_read(disk, 0, size, bytes + size);
     bool same = memcmp(bytes, bytes + size, size) == 0;
-    for (uint64_t k = 0; same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
+    for (uint64_t k = 0; bits && same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
         same = ((disk->bitmap[k / 8] ^ expected->bitmap[k / 8]) >> k % 8 & 1) == 0;
     }
     free(bytes);
     return same;
 }
 
-/* The files after the close must be, for the reference engine, the disk that the oracle has. */
-static bool judge_files(const struct explore *explore, const struct oracle *oracle, FILE *out)
+/* The files in `sim` must be, for the reference engine, the disk that the oracle has. */
+static bool judge_files(const struct explore *explore, const struct sim *sim, const struct oracle *oracle,
+                        const char *when, FILE *out)
 {
     struct sim_disk disk;
     char problem[128];
-    if (!sim_disk_open(explore->sim, &disk, problem, sizeof problem)) {
-        fprintf(out, "after close the reference engine refuses the disk: %s\n", problem);
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        fprintf(out, "after %s the reference engine refuses the disk: %s\n", when, problem);
         return false;
     }
-    bool same = same_disk(&disk.ref, &oracle->disk);
+    /* What a failed stream or resize has allocated may have reached the file or not. */
+    bool same = same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault));
     sim_disk_close(&disk);
     if (!same) {
-        fputs("after close the files hold another disk than the one that was written (WR-01, WR-02, DUR-10)\n", out);
+        fprintf(out, "after %s the files hold another disk than the one that was written (%s)\n", when,
+                "WR-01, WR-02, DUR-01, DUR-06, DUR-10");
     }
     return same;
+}
+
+/* A flush or a close that nothing disturbs: `lost` says that it must fail all the same. */
+static bool judge_undisturbed(const char *what, enum addcow_class code, bool lost, const struct addcow_error *error,
+                              FILE *out)
+{
+    if (lost ? code == ADDCOW_IO : code == ADDCOW_OK) {
+        return true;
+    }
+    fprintf(out, "%s gives %s%s (%s)\n", what, addcow_class_name(code),
+            lost ? " although a sync of the image has failed" : "", "DUR-06, DUR-07, DUR-10, ERR-03");
+    if (code != ADDCOW_OK) {
+        fprintf(out, "  %s\n", error->message);
+    }
+    return false;
+}
+
+/* The storage works again: so must the disk. */
+static bool judge_recovery(const struct explore *explore, const struct oracle *oracle, FILE *out)
+{
+    const struct inject *fault = &explore->fault;
+    struct addcow_error error;
+    struct choices nothing_unsynced = {0};
+    struct sim_crash_options options = sim_disk_crash_options(&explore->trace->disk);
+    if (fault->at == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < explore->trace->count; i++) {
+        if (fault->image_lost && explore->trace->operations[i].kind == TRACE_FLUSH &&
+            explore->spans[i].begin > fault->lost && explore->spans[i].status == ADDCOW_OK) {
+            fprintf(out, "operation %" PRIu32 ", a flush, succeeds after a sync of the image has failed (DUR-07)\n", i);
+            return false;
+        }
+    }
+    enum addcow_class code = explore->adapter->ops->flush(explore->adapter, &error);
+    if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        return true;
+    }
+    sim_crash(explore->sim, sim_moment(explore->sim), &options, &nothing_unsynced, explore->crashed);
+    return judge_files(explore, explore->crashed, oracle, "a flush after the fault, and a crash,", out);
 }
 
 static bool judge_close(struct explore *explore, const struct oracle *oracle, FILE *out)
@@ -264,15 +343,14 @@ static bool judge_close(struct explore *explore, const struct oracle *oracle, FI
     span->begin = sim_moment(explore->sim);
     enum addcow_class code = explore->adapter->ops->close(explore->adapter, &error);
     *span = (struct crash_span){span->begin, sim_moment(explore->sim), UINT64_MAX - 1, UINT64_MAX, code};
-    if (code != ADDCOW_OK) {
-        fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_class_name(code), error.message);
+    if (!judge_undisturbed("close", code, explore->fault.image_lost, &error, out)) {
         return false;
     }
     if (sim_open_files(explore->sim) != 0) {
         fprintf(out, "close leaves %" PRIu32 " files open\n", sim_open_files(explore->sim));
         return false;
     }
-    return judge_files(explore, oracle, out);
+    return code != ADDCOW_OK || judge_files(explore, explore->sim, oracle, "close", out);
 }
 
 /* Just after something was made durable is when it shows that it should not have been. */
@@ -289,17 +367,42 @@ static uint64_t choose_moment(struct explore *explore)
     return moment < end ? moment + 1 : end;
 }
 
-/* Some crashes: with what was synced and nothing else, or with any part of the rest. */
+/* Decides the crashes of a run by its schedule, so that they are the same when it is replayed. */
+static void seed_crashes(struct explore *explore)
+{
+    const struct sched_schedule *schedule = &explore->scheduled.schedule;
+    explore->random.state = random_hash(explore->options.seed);
+    for (uint32_t i = 0; i < schedule->count; i++) {
+        explore->random.state =
+            random_hash(explore->random.state ^ schedule->segments[i].steps << 8 ^ schedule->segments[i].thread);
+    }
+}
+
+/*
+ * Some crashes. With what was synced and nothing else, when a flush returns and at other moments; or with any part of
+ * the rest.
+ */
 static bool judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out)
 {
-    for (uint32_t i = 0; explore->crashes != NULL && i < CRASHES; i++) {
-        struct choices choices = {.random = random_once_in(&explore->random, 2) ? &explore->random : NULL};
-        counts->crash_states++;
-        if (!crash_judge(explore->crashes, explore->sim, explore->spans, choose_moment(explore), &choices, out)) {
-            return false;
+    if (explore->crashes == NULL) {
+        return true;
+    }
+    bool fine = true;
+    for (uint32_t i = 0; fine && i < explore->trace->count; i++) {
+        if (explore->trace->operations[i].kind == TRACE_FLUSH && explore->spans[i].status == ADDCOW_OK) {
+            struct choices nothing_unsynced = {0};
+            counts->crash_states++;
+            fine = crash_judge(explore->crashes, explore->sim, explore->spans, explore->spans[i].end, &nothing_unsynced,
+                               out);
         }
     }
-    return true;
+    seed_crashes(explore);
+    for (uint32_t i = 0; fine && i < CRASHES; i++) {
+        struct choices choices = {.random = random_once_in(&explore->random, 2) ? &explore->random : NULL};
+        counts->crash_states++;
+        fine = crash_judge(explore->crashes, explore->sim, explore->spans, choose_moment(explore), &choices, out);
+    }
+    return fine;
 }
 
 static enum explore_answer run_once(struct explore *explore, struct sched_strategy *strategy,
@@ -325,8 +428,10 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
     if (answer == EXPLORE_OK) {
-        answer =
-            judge_close(explore, &oracle, out) && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
+        bool recovered = judge_recovery(explore, &oracle, out);
+        bool closed = judge_close(explore, &oracle, out);
+        answer = recovered && closed && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
+        counts->faults += inject_was_hit(&explore->fault);
     } else if (closable) {
         explore->adapter->ops->close(explore->adapter, NULL);
     } else {
@@ -451,6 +556,11 @@ static enum trace_kind generate_kind(struct random *random, const struct explore
     if (options->whole_disk && random_once_in(random, 4)) {
         static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
         return whole[random_below(random, 4)];
+    }
+    if (options->flushes) {
+        static const enum trace_kind durable[] = {TRACE_WRITE, TRACE_WRITE, TRACE_FLUSH,
+                                                  TRACE_FLUSH, TRACE_FLUSH, TRACE_ZERO};
+        return durable[random_below(random, 6)];
     }
     static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
                                             TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,

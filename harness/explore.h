@@ -5,11 +5,16 @@
  * Judged are all answers and contents by history.h, deadlock (CON-12) and livelock, locks and files that are left
  * behind, and that the files that a close leaves are, for the reference engine, the disk that they must be. Of a trace
  * one phase at most is concurrent: its interleaving is what the strategy explores.
+ *
+ * A call of the storage may fail meanwhile. Then requests may fail too, with the right class, and leave each sector old
+ * or new (ERR-02, ERR-05). Once the storage works again so does the disk: it is read, and flushed, and all of it is
+ * durable (ERR-03, DUR-06); but if a sync of the image has failed no flush succeeds, nor the close (DUR-07).
  */
 #ifndef HARNESS_EXPLORE_H
 #define HARNESS_EXPLORE_H
 
 #include "history.h"
+#include "inject.h"
 #include "sched/sched.h"
 #include "storage_sim.h"
 #include "trace.h"
@@ -21,6 +26,7 @@ struct explore_counts {
     uint64_t steps;
     uint64_t preemptions;
     uint64_t crash_states;
+    uint64_t faults;     /* runs in which the call was made that was to fail */
     uint64_t behaviours; /* runs that differ in an answer or in the order of the requests' beginnings and ends */
     uint8_t *seen;       /* which of EXPLORE_BEHAVIOURS were there, a bit each; null: they are not counted */
     struct history_counts history;
@@ -35,6 +41,7 @@ struct explore_options {
     bool whole_requests; /* transfers are one step each, instead of one a sector */
     uint64_t step_limit; /* 0: as sched.h */
     uint64_t seed;       /* of the crashes */
+    struct inject fault; /* injected from after the open to the end of the concurrent phase; at == 0: none */
 };
 
 struct explore;
@@ -66,6 +73,7 @@ struct explore_generate_options {
     uint32_t threads;    /* 1..SCHED_THREADS_MAX */
     uint32_t operations; /* of each thread */
     bool whole_disk;     /* resize, stream and commit too */
+    bool flushes;        /* many of them, and little else but writes */
 };
 
 /* Makes a small trace that can be explored, from a seed. */

@@ -9,6 +9,7 @@
 #include "crash.h"
 #include "explore.h"
 #include "fault.h"
+#include "files.h"
 #include "minimise.h"
 #include "report.h"
 
@@ -217,10 +218,16 @@ static bool is_crash_sequence(const struct hunt *hunt, uint64_t seed)
     return judge_of(hunt, seed) == JUDGE_CRASH && random_hash(seed) % 2 == 0;
 }
 
+/* Whether every call that a workload of one thread makes fails, instead of one, during many schedules. */
+static bool is_fault_sequence(const struct hunt *hunt, uint64_t seed)
+{
+    return judge_of(hunt, seed) == JUDGE_FAULT && random_hash(seed) % 2 == 0;
+}
+
 static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace)
 {
     struct random random = {random_hash(seed)};
-    bool alone = judge_of(hunt, seed) == JUDGE_FAULT || is_crash_sequence(hunt, seed);
+    bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
     uint32_t threads = hunt->threads != 0 ? hunt->threads : (uint32_t)random_between(&random, 2, 4);
     uint32_t operations = hunt->operations != 0 ? hunt->operations : (uint32_t)random_between(&random, 1, 3);
     struct explore_generate_options options = {
@@ -229,8 +236,36 @@ static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *tra
                       : alone                       ? threads * operations
                                                     : operations,
         .whole_disk = alone || random_once_in(&random, 3),
+        .flushes = !alone && judge_of(hunt, seed) != JUDGE_SCHEDULE && random_once_in(&random, 3),
     };
     explore_generate(seed, &options, trace);
+}
+
+/* A call that may well be made during a small workload, mostly one that matters for durability. */
+static struct inject fault_of(uint64_t seed)
+{
+    static const struct {
+        enum sim_call call;
+        const char *name;
+        uint64_t most;
+    } calls[] = {
+        {SIM_SYNC, FILES_IMAGE, 3},      {SIM_SYNC, FILES_METADATA, 3},   {SIM_SYNC, FILES_METADATA, 2},
+        {SIM_PWRITE, FILES_METADATA, 2}, {SIM_PWRITE, FILES_METADATA, 4}, {SIM_PWRITE, FILES_IMAGE, 10},
+        {SIM_PREAD, FILES_BASE, 3},      {SIM_PREAD, FILES_IMAGE, 4},     {SIM_PUNCH, FILES_IMAGE, 2},
+        {SIM_TRUNCATE, FILES_IMAGE, 1},  {SIM_PWRITE, FILES_BASE, 3},     {SIM_SYNC, FILES_BASE, 1},
+    };
+    struct random random = {random_hash(seed ^ 5)};
+    size_t n = random_below(&random, sizeof calls / sizeof calls[0]);
+    struct inject fault = {
+        .one_kind = true,
+        .kind = (enum inject_kind)random_below(&random, INJECT_KINDS),
+        .persistent = random_once_in(&random, 3),
+        .call = calls[n].call,
+        .at = random_between(&random, 1, calls[n].most),
+    };
+    fault.persistent = fault.persistent && fault.kind != INJECT_EINTR; /* to be interrupted for ever is to hang */
+    snprintf(fault.name, sizeof fault.name, "%s", calls[n].name);
+    return fault;
 }
 
 static struct explore_options options_of(const struct hunt *hunt, uint64_t seed)
@@ -240,6 +275,7 @@ static struct explore_options options_of(const struct hunt *hunt, uint64_t seed)
         .crash = judge_of(hunt, seed) == JUDGE_CRASH,
         .refuse_punch = random_hash(seed) % 3 == 0,
         .seed = seed,
+        .fault = judge_of(hunt, seed) == JUDGE_FAULT ? fault_of(seed) : (struct inject){0},
     };
 }
 
@@ -309,7 +345,7 @@ static void print_totals(const struct totals *totals, unsigned failures)
            " crashes, %" PRIu64 " faults, %u failures\n",
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
            totals->explore.steps, totals->explore.crash_states + totals->crash.states + totals->crash.second_states,
-           totals->fault.runs, failures);
+           totals->fault.runs + totals->explore.faults, failures);
     printf("%" PRIu64 " different behaviours\n", totals->explore.behaviours);
     if (totals->exhausted > 0) {
         printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
@@ -467,7 +503,7 @@ static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace 
     current_seed = seed;
     make_trace(hunt, seed, trace);
     totals->traces++;
-    bool alone = judge_of(hunt, seed) == JUDGE_FAULT || is_crash_sequence(hunt, seed);
+    bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
     bool conforms = alone ? judge_alone(hunt, seed, trace, totals) : explore_trace(hunt, seed, trace, totals);
     if (!conforms) {
         printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, judge_names[judge_of(hunt, seed)]);
@@ -535,11 +571,12 @@ int explore_hunt(int count, char **words)
     bool conforms = (hunt.judges >> JUDGE_CRASH & 1) == 0 || judge_creation(&totals);
     for (uint64_t i = 0; conforms && (hunt.traces == 0 || i < hunt.traces) && !is_late(&hunt, &totals); i++) {
         conforms = judge_workload(&hunt, hunt.seed + i, &trace, &totals);
-        report_progress(
-            "hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " behaviours, %" PRIu64
-            " crashes, %" PRIu64 " faults",
-            seconds_since(&totals.start), totals.traces, totals.explore.schedules, totals.explore.behaviours,
-            totals.explore.crash_states + totals.crash.states + totals.crash.second_states, totals.fault.runs);
+        report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " behaviours, %" PRIu64
+                        " crashes, %" PRIu64 " faults",
+                        seconds_since(&totals.start), totals.traces, totals.explore.schedules,
+                        totals.explore.behaviours,
+                        totals.explore.crash_states + totals.crash.states + totals.crash.second_states,
+                        totals.fault.runs + totals.explore.faults);
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);

@@ -9,13 +9,13 @@
 
 #include "crash.h"
 #include "files.h"
+#include "inject.h"
 #include "report.h"
 #include "sched/sched.h"
 #include "sim_disk.h"
 #include "stamp.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +24,6 @@
 #define START 60u /* the possible contents beside those of operations: that at the start, */
 #define ZERO 61u  /* and zeros */
 #define FRAGMENTS_MAX 1024u
-
-enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT, FAULT_KINDS };
-
-static const char *const kind_names[FAULT_KINDS] = {"EIO", "ENOSPC", "EINTR", "a short transfer"};
-
-struct fault {
-    enum fault_kind kind;
-    bool persistent; /* from the call on, until it is cleared */
-    uint64_t at;     /* the number of the call, from 1 on; 0: none */
-    uint64_t calls;
-    bool image_lost;    /* a sync of the image has failed */
-    enum sim_call call; /* that was hit first */
-    char name[SIM_NAME_BYTES];
-};
 
 struct fragment {
     uint64_t begin;
@@ -50,7 +36,7 @@ struct judge {
     struct sim *sim;
     struct sim *crashed;
     struct adapter *adapter;
-    struct fault fault;
+    struct inject fault;
     bool differs;   /* a request has failed that usually does not */
     bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
     uint8_t *start; /* what the disk reads as at the start */
@@ -67,43 +53,6 @@ const char *fault_problem(const struct trace *trace)
     return trace->threads > 1              ? "several threads"
            : trace->count > OPERATIONS_MAX ? "a long trace"
                                            : crash_problem(trace);
-}
-
-/* ---- Faults ---- */
-
-static bool is_hit(struct fault *fault, enum sim_call call, const char *name)
-{
-    fault->calls++;
-    bool hit = fault->at != 0 && (fault->persistent ? fault->calls >= fault->at : fault->calls == fault->at);
-    if (fault->calls == fault->at) {
-        fault->call = call;
-        snprintf(fault->name, sizeof fault->name, "%s", name);
-    }
-    /* A persistent fault is one of one kind of call on one file. */
-    return hit && call == fault->call && strcmp(name, fault->name) == 0;
-}
-
-static int inject(void *context, enum sim_call call, const char *name, size_t *size)
-{
-    static const int errors[FAULT_KINDS] = {EIO, ENOSPC, EINTR, 0};
-    struct fault *fault = context;
-    if (!is_hit(fault, call, name)) {
-        return 0;
-    }
-    bool transfer = call == SIM_PREAD || call == SIM_PWRITE;
-    if (fault->kind == FAULT_SHORT) {
-        *size = transfer && *size > 1 ? *size / 2 | 1 : *size;
-        return 0;
-    }
-    bool lasting = fault->kind != FAULT_EINTR;
-    fault->image_lost = fault->image_lost || (lasting && call == SIM_SYNC && strcmp(name, FILES_IMAGE) == 0);
-    /* A close that is interrupted has closed; POSIX storage does not report it (storage_posix.c). */
-    return call == SIM_CLOSE && !lasting ? 0 : -errors[fault->kind];
-}
-
-static bool is_harmless(const struct fault *fault)
-{
-    return fault->kind == FAULT_EINTR || fault->kind == FAULT_SHORT;
 }
 
 /* ---- Fragments ---- */
@@ -240,7 +189,7 @@ static bool judge_durable(const struct judge *judge, const uint8_t *live)
 /* ---- Doing a trace ---- */
 
 /* A disk below that could not be opened for writing is open for reading: what is above works, but a commit. */
-static bool is_opened_for_reading(const struct fault *fault, const char *what)
+static bool is_opened_for_reading(const struct inject *fault, const char *what)
 {
     return fault->call == SIM_OPEN && strcmp(fault->name, FILES_CHAIN_TOP) == 0 &&
            strcmp(what, trace_kind_name(TRACE_COMMIT)) == 0;
@@ -248,15 +197,9 @@ static bool is_opened_for_reading(const struct fault *fault, const char *what)
 
 static bool has_class(const struct judge *judge, const char *what, enum addcow_class code)
 {
-    const struct fault *fault = &judge->fault;
-    if (code == ADDCOW_OK) {
-        return true;
-    }
-    if (fault->at == 0 || fault->calls < fault->at || is_harmless(fault)) {
-        return false;
-    }
-    return code == (fault->kind == FAULT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
-           (fault->image_lost && code == ADDCOW_IO) || (code == ADDCOW_READONLY && is_opened_for_reading(fault, what));
+    const struct inject *fault = &judge->fault;
+    return code == ADDCOW_OK || inject_explains(fault, code) ||
+           (code == ADDCOW_READONLY && inject_was_hit(fault) && is_opened_for_reading(fault, what));
 }
 
 /*
@@ -376,15 +319,15 @@ static bool do_trace(struct judge *judge, enum addcow_class *usual)
     const struct adapter_ops *ops = judge->adapter->ops;
     bool fine = do_operations(judge, usual);
     /* A fault that is yet to come hits the close. */
-    bool hit = judge->fault.calls >= judge->fault.at;
-    if (fine && judge->fault.at != 0 && hit) {
+    bool hit = inject_was_hit(&judge->fault);
+    if (fine && hit) {
         sim_set_hook(judge->sim, NULL, NULL);
         fine = judge_usable(judge);
     }
     enum addcow_class code = ops->close(judge->adapter, &error);
     if (fine && code == ADDCOW_OK) {
         fine = judge_flush(judge, "close", code);
-    } else if (fine && hit && judge->fault.at != 0 && !judge->fault.image_lost && !is_harmless(&judge->fault)) {
+    } else if (fine && hit && !judge->fault.image_lost && !inject_is_harmless(&judge->fault)) {
         /* The usual case: the close itself was hit. */
         fine = judge_status(judge, "close", code, ADDCOW_OK, &error);
     } else if (fine) {
@@ -416,7 +359,7 @@ static bool run_once(struct judge *judge, enum addcow_class *usual)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     sim_restore(judge->sim);
-    sim_set_hook(judge->sim, inject, &judge->fault);
+    sim_set_hook(judge->sim, inject_hook, &judge->fault);
     make_fragments(judge);
     judge->counts->runs++;
     enum addcow_class code = judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
@@ -425,26 +368,33 @@ static bool run_once(struct judge *judge, enum addcow_class *usual)
     return fine;
 }
 
+static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_t calls, enum addcow_class *usual)
+{
+    judge->fault = *fault;
+    bool fine = run_once(judge, usual);
+    if (!fine) {
+        fputs("  (the fault: ", judge->out);
+        inject_print(&judge->fault, judge->out);
+        fprintf(judge->out, "; there are %" PRIu64 " calls)\n", calls);
+    }
+    return fine;
+}
+
 static bool judge_faults(struct judge *judge)
 {
     enum addcow_class usual[OPERATIONS_MAX];
-    judge->fault = (struct fault){0};
+    judge->fault = (struct inject){0};
     if (!run_once(judge, usual)) {
         return false;
     }
     uint64_t calls = judge->fault.calls;
     for (uint64_t at = 1; at <= calls; at++) {
-        for (uint32_t variant = 0; variant < 2 * FAULT_KINDS; variant++) {
-            enum fault_kind kind = (enum fault_kind)(variant / 2);
-            bool persistent = variant % 2 == 1;
-            if (kind == FAULT_EINTR && persistent) {
+        for (uint32_t variant = 0; variant < 2 * INJECT_KINDS; variant++) {
+            struct inject fault = {.kind = (enum inject_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
+            if (fault.kind == INJECT_EINTR && fault.persistent) {
                 continue; /* to be interrupted for ever is to hang */
             }
-            judge->fault = (struct fault){.kind = kind, .persistent = persistent, .at = at};
-            if (!run_once(judge, usual)) {
-                fprintf(judge->out, "  (the fault: %s at call %" PRIu64 " of %" PRIu64 ", %s of %s, %s)\n",
-                        kind_names[kind], at, calls, sim_call_name(judge->fault.call), judge->fault.name,
-                        persistent ? "and all like it" : "once");
+            if (!judge_fault(judge, &fault, calls, usual)) {
                 return false;
             }
         }

@@ -3,7 +3,9 @@
  *
  * Steps, in the order of the functions below:
  *
- *   1. Statuses. Without a resize they are known. With one, requests that only fit the larger disk may succeed or not,
+ *   1. Statuses. Without a resize they are known, but for requests that the storage has failed: these did to each sector
+ *      of their range what they were asked to or nothing (ERR-02), and otherwise nothing but allocate (RSZ-07, STR-03,
+ *      CMT-03). With one, requests that only fit the larger disk may succeed or not,
  *      and what they did bounds the moment at which the disk changed its size; that moment bounds in turn when those
  *      requests took effect.
  *   2. Clusters. Each map, and the statuses at rest afterwards, must have been true at some moment.
@@ -37,6 +39,7 @@ struct access {
     uint64_t invoked; /* the request took effect between these two */
     uint64_t returned;
     bool is_write;
+    bool may_be_lost; /* a write that failed */
 };
 
 /* A write's part on one register, in witness order. */
@@ -63,6 +66,7 @@ struct history {
     uint64_t resize_high; /* and before this one */
     uint32_t commit;      /* a commit that succeeded, or NONE */
     uint32_t stream;      /* a stream that succeeded, or NONE; the first of several */
+    bool commit_failed;   /* a commit did, and may have changed the backing file under allocated clusters */
     struct access *accesses;
     uint32_t access_count;
     uint8_t *initial;   /* larger_size bytes: virt at the start, zeros behind it */
@@ -76,6 +80,13 @@ struct history {
 static const struct run_record *record_of(const struct history *history, uint32_t operation)
 {
     return &history->run->records[operation];
+}
+
+/* Whether the storage failed, and an operation with it. */
+static bool has_failed(const struct history *history, uint32_t operation)
+{
+    enum addcow_class status = record_of(history, operation)->status;
+    return status != ADDCOW_OK && (history->run->failures >> status & 1) != 0;
 }
 
 /* ---- What can be judged ---- */
@@ -150,6 +161,9 @@ static bool judge_range_status(struct history *history, uint32_t operation)
 {
     const struct trace_operation *request = &history->trace->operations[operation];
     uint64_t smaller = history->old_size < history->new_size ? history->old_size : history->new_size;
+    if (has_failed(history, operation) && fits(request, history->larger_size)) {
+        return true;
+    }
     if (!fits(request, smaller) && fits(request, history->larger_size)) {
         return bound_resize(history, operation);
     }
@@ -173,7 +187,7 @@ static bool judge_statuses(struct history *history)
             if (status != ADDCOW_RANGE) {
                 return wrong_status(history, i, "range (RSZ-09)");
             }
-        } else if (kind != TRACE_COMMIT && status != ADDCOW_OK) {
+        } else if (kind != TRACE_COMMIT && status != ADDCOW_OK && !has_failed(history, i)) {
             return wrong_status(history, i, "ok");
         }
     }
@@ -194,7 +208,9 @@ static void find_whole_disk_operations(struct history *history)
     for (uint32_t i = history->begin; i < history->end; i++) {
         const struct trace_operation *operation = &history->trace->operations[i];
         const struct run_record *record = record_of(history, i);
-        if (operation->kind == TRACE_RESIZE && operation->offset <= ADDCOW_SIZE_MAX) {
+        if (has_failed(history, i)) {
+            history->commit_failed = history->commit_failed || operation->kind == TRACE_COMMIT;
+        } else if (operation->kind == TRACE_RESIZE && operation->offset <= ADDCOW_SIZE_MAX) {
             history->resize = i;
             history->new_size = operation->offset;
             history->resize_low = record->invoked;
@@ -217,7 +233,9 @@ static void list_accesses(struct history *history)
         const struct trace_operation *operation = &history->trace->operations[i];
         const struct run_record *record = record_of(history, i);
         bool is_write = trace_kind_changes(operation->kind);
-        if (operation->length == 0 || record->status != ADDCOW_OK || (!is_write && operation->kind != TRACE_READ)) {
+        bool lost = is_write && has_failed(history, i);
+        if (operation->length == 0 || (record->status != ADDCOW_OK && !lost) ||
+            (!is_write && operation->kind != TRACE_READ)) {
             continue;
         }
         struct access *access = &history->accesses[history->access_count++];
@@ -228,6 +246,7 @@ static void list_accesses(struct history *history)
             .invoked = record->invoked,
             .returned = record->returned,
             .is_write = is_write,
+            .may_be_lost = lost,
         };
         if (access->end > smaller && history->new_size > history->old_size && access->invoked < history->resize_low) {
             access->invoked = history->resize_low;
@@ -275,7 +294,7 @@ static bool was_allocated(const struct history *history, uint64_t cluster)
 static void stream_becoming(const struct history *history, const struct run_record *stream, uint64_t cluster,
                             struct becoming *becoming)
 {
-    uint64_t returned = stream->returned;
+    uint64_t returned = stream->status == ADDCOW_OK ? stream->returned : UINT64_MAX;
     if (cluster * history->oracle->disk.cluster_size >= history->old_size && stream->invoked < history->resize_high) {
         bool has_flag = history->oracle->start.layout == ADDCOW_R20;
         returned = !has_flag ? UINT64_MAX : returned < history->resize_high ? history->resize_high : returned;
@@ -292,8 +311,11 @@ static void whole_disk_becoming(const struct history *history, uint64_t cluster,
         may_allocate(becoming, history->resize_low, history->resize_high);
     }
     for (uint32_t i = history->begin; i < history->end; i++) {
-        if (history->trace->operations[i].kind == TRACE_STREAM) {
+        uint32_t kind = history->trace->operations[i].kind;
+        if (kind == TRACE_STREAM) {
             stream_becoming(history, record_of(history, i), cluster, becoming);
+        } else if (kind == TRACE_RESIZE && has_failed(history, i)) {
+            may_allocate(becoming, record_of(history, i)->invoked, UINT64_MAX);
         }
     }
 }
@@ -307,21 +329,22 @@ static struct becoming cluster_becoming(const struct history *history, uint64_t 
     for (uint32_t i = 0; i < history->access_count; i++) {
         const struct access *access = &history->accesses[i];
         if (access->is_write && covers_cluster(history, access->begin, access->end, cluster)) {
-            may_allocate(&becoming, access->invoked, access->returned);
+            may_allocate(&becoming, access->invoked, access->may_be_lost ? UINT64_MAX : access->returned);
         }
     }
     whole_disk_becoming(history, cluster, &becoming);
     return becoming;
 }
 
-/* Whether an operation leaves a cluster allocated: a stream, or a write to it. */
+/* Whether an operation leaves a cluster allocated, or may do so if it failed: a stream, or a write to it. */
 static bool allocates(const struct history *history, uint32_t operation, uint64_t cluster)
 {
     const struct trace_operation *request = &history->trace->operations[operation];
     if (request->kind == TRACE_STREAM) {
         return true;
     }
-    return trace_kind_changes(request->kind) && record_of(history, operation)->status == ADDCOW_OK &&
+    return trace_kind_changes(request->kind) &&
+           (record_of(history, operation)->status == ADDCOW_OK || has_failed(history, operation)) &&
            covers_cluster(history, request->offset, request->offset + request->length, cluster);
 }
 
@@ -341,8 +364,9 @@ static bool possible_beside_commit(const struct history *history, uint64_t clust
             continue;
         }
         maybe_set |= record->invoked < returned && (before || record->returned > commit->invoked);
-        surely_set_before |= record->returned < invoked;
-        surely_set_after |= record->invoked > commit->returned && record->returned < invoked;
+        surely_set_before |= record->status == ADDCOW_OK && record->returned < invoked;
+        surely_set_after |=
+            record->status == ADDCOW_OK && record->invoked > commit->returned && record->returned < invoked;
     }
     bool maybe_clear = (before && !surely_set_before) || (after && !surely_set_after);
     return allocated ? maybe_set : maybe_clear;
@@ -442,6 +466,9 @@ static bool judge_commit_status(const struct history *history, uint32_t operatio
 {
     const struct addcow_ref *disk = &history->oracle->disk;
     const struct run_record *record = record_of(history, operation);
+    if (has_failed(history, operation)) {
+        return true;
+    }
     if (!disk->has_backing) {
         return record->status == ADDCOW_UNSUPPORTED || wrong_status(history, operation, "unsupported");
     }
@@ -468,6 +495,9 @@ static bool judge_clusters(const struct history *history)
             (history->trace->operations[i].kind == TRACE_COMMIT && !judge_commit_status(history, i))) {
             return false;
         }
+    }
+    if (history->commit_failed) {
+        return true; /* the bits of any cluster may be clear or not */
     }
     uint64_t clusters = addcow_cluster_count(history->larger_size, history->oracle->disk.cluster_size);
     for (uint64_t k = 0; k < clusters; k++) {
@@ -525,12 +555,14 @@ static uint32_t value_number(struct cell *cell, const uint8_t *bytes)
     return cell->value_count++;
 }
 
-static void cell_add(struct cell *cell, uint32_t name, bool is_write, const uint8_t *bytes, uint64_t invoked,
-                     uint64_t returned)
+static struct register_operation *cell_add(struct cell *cell, uint32_t name, bool is_write, const uint8_t *bytes,
+                                           uint64_t invoked, uint64_t returned)
 {
-    cell->names[cell->count] = name;
-    cell->operations[cell->count++] = (struct register_operation){
+    struct register_operation *operation = &cell->operations[cell->count];
+    cell->names[cell->count++] = name;
+    *operation = (struct register_operation){
         .invoked = invoked, .returned = returned, .value = value_number(cell, bytes), .is_write = is_write};
+    return operation;
 }
 
 static void cell_add_access(const struct history *history, struct cell *cell, const struct access *access)
@@ -543,7 +575,8 @@ static void cell_add_access(const struct history *history, struct cell *cell, co
         struct stamp stamp = {stamped ? STAMP_WRITE : STAMP_ZERO, access->operation};
         stamp_fill(stamp, cell->begin, cell->written[cell->count], cell->end - cell->begin);
     }
-    cell_add(cell, access->operation, access->is_write, bytes, access->invoked, access->returned);
+    cell_add(cell, access->operation, access->is_write, bytes, access->invoked, access->returned)->may_be_lost =
+        access->may_be_lost;
 }
 
 static void fill_cell(const struct history *history, const uint32_t *covering, uint32_t count, struct cell *cell)
@@ -797,6 +830,10 @@ static bool replay(struct history *history)
     }
     if (history->new_size < history->old_size) {
         oracle_resize(oracle, history->new_size);
+    }
+    if (history->commit_failed &&
+        !oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out)) {
+        return false;
     }
     for (uint64_t k = 0; k < history->view.clusters; k++) {
         if (!oracle_set_status(oracle, k, history->view.allocated[k] != 0)) {

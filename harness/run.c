@@ -26,6 +26,7 @@ void run_make(struct run *run, const struct trace *trace, struct adapter *adapte
     run->watch = watch;
     run->capacity = trace_capacity(trace);
     run->closed = false;
+    run->failures = 0;
     atomic_init(&run->clock, 1);
     run->records = report_allocate(trace->count, sizeof *run->records);
 }

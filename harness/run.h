@@ -32,6 +32,7 @@ struct run {
     struct run_watch *watch; /* may be null */
     uint64_t capacity;       /* trace_capacity(trace) */
     bool closed;             /* a reopen could not open the disk again: all later operations fail */
+    uint32_t failures;       /* classes that a request may fail with because the storage does, a bit each */
     _Atomic uint64_t clock;
     struct run_record *records; /* one an operation */
 };
