@@ -56,8 +56,8 @@ def first_other(data, begin):
 
 def broken_rules(head, length):
     """Every rule of section 2 that is broken, as far as the decoder can go on."""
-    if head[:4] == b"ACOW" and max(struct.unpack_from("<4I", head, 4)) > len(head):
-        return []  # cut out of the header, such a name would fill the memory
+    if head[:4] == b"ACOW" and max(struct.unpack_from("<5I", head, 4)) > len(head):
+        return []  # such a name, or a cluster of so many bits, would fill the memory
     broken, require = [], addcow.require
 
     def note(holds, clause, _message, _kind="malformed"):
@@ -282,7 +282,7 @@ def describe_map(disk, offset, length):
     k, end = offset // cluster, offset + length
     status = disk.bit(k)
     while k * cluster < end and k < disk.clusters() and disk.bit(k) == status:
-        k += 1
+        k = disk.skip_alike(k + 1, status)
     ends = "clipped" if k * cluster > end else "with the range" if k * cluster == end else f"at {unit_places(k)}"
     return f"run from {unit_places(offset // cluster)}, {ends}, {describe_range(disk, offset, length)}"
 
