@@ -40,7 +40,7 @@ UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests
 
 GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mutation.ROOT / "corpus")]
 EXPLORE = ["hunt", "--seed", "1", "--brief", "--traces"]
-HUNT = ["hunt", "--seed", "1", "--hang", "10", "--traces"]
+HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
 
 # Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
 JUDGES = {
