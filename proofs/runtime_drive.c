@@ -233,7 +233,7 @@ static void damage(uint8_t *file, uint64_t length)
                                       40, 41, 44, 45, 47,  48,  59,   60,   61,   63,   64,   75,  76,
                                       77, 80, 90, 99, 116, 200, 1035, 1036, 1037, 2059, 2060, 4095};
     for (uint64_t count = below(3); count > 0; count--) {
-        uint64_t place = below(8) ? places[below(sizeof places / sizeof *places)] : below(length);
+        uint64_t place = below(8) ? places[below(sizeof places / sizeof *places)] : below(length + 1);
         if (place < length)
             file[place] = (uint8_t)(below(3) == 0 ? 0 : below(2) == 0 ? below(100) : below(256));
         if (below(12) == 0 && place + 4 <= length)
