@@ -153,6 +153,13 @@ uint8_t corpus_pattern(uint64_t seed, uint64_t position);
  * reason" to `error`, of `error_size` bytes.
  */
 bool corpus_load(const char *directory, struct corpus **corpus, char *error, size_t error_size);
+
+/*
+ * The same of one case's text[0, length), with this id, in memory. `flags` has a member for each flag that the case may have, and must live as long as
+ * the corpus.
+ */
+bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags, struct corpus **corpus, char *error,
+                  size_t error_size);
 void corpus_free(struct corpus *corpus);
 
 /* The name of an operation as cases spell it. Static storage. */

@@ -848,15 +848,20 @@ static json_t *load_json(struct where *where)
     return document;
 }
 
+static bool parse_case(const char *stem, struct where *where, struct corpus_case *c)
+{
+    const uint32_t optional = BIT(CASE_FLAGS) | BIT(CASE_NEEDS) | BIT(CASE_NOTES);
+    const uint32_t required = (BIT(CASE_FIELDS) - 1) & ~optional;
+    return check_object(where, c->document, case_fields, CASE_FIELDS, required, optional) &&
+           parse_case_head(where, c->document, stem, c) && parse_case_body(where, c->document, c);
+}
+
 static bool load_case(const char *path, const char *stem, struct where *where, struct corpus_case *c)
 {
     where->file = path;
     where->path[0] = 0;
     c->document = load_json(where);
-    const uint32_t optional = BIT(CASE_FLAGS) | BIT(CASE_NEEDS) | BIT(CASE_NOTES);
-    const uint32_t required = (BIT(CASE_FIELDS) - 1) & ~optional;
-    return c->document && check_object(where, c->document, case_fields, CASE_FIELDS, required, optional) &&
-           parse_case_head(where, c->document, stem, c) && parse_case_body(where, c->document, c);
+    return c->document && parse_case(stem, where, c);
 }
 
 static int is_case_file(const struct dirent *entry)
@@ -915,6 +920,25 @@ static bool load_corpus_file(const char *directory, struct where *where, struct 
         if (!json_is_string(value))
             return refuse(where, "flags.%s must be a string", key);
     }
+    return true;
+}
+
+bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags, struct corpus **corpus, char *error,
+                  size_t error_size)
+{
+    json_error_t problem;
+    struct where where = {.file = id, .error = error, .error_size = error_size, .known_flags = flags};
+    struct corpus *parsed = allocate(1, sizeof *parsed);
+    parsed->cases = allocate(1, sizeof *parsed->cases);
+    parsed->count = 1;
+    parsed->cases->document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+    if (!parsed->cases->document)
+        snprintf(error, error_size, "%s: line %d, column %d: %s", id, problem.line, problem.column, problem.text);
+    if (!parsed->cases->document || !parse_case(id, &where, parsed->cases)) {
+        corpus_free(parsed);
+        return false;
+    }
+    *corpus = parsed;
     return true;
 }
 
