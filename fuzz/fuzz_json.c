@@ -15,9 +15,11 @@
 static json_t *known_flags(void)
 {
     static json_t *flags;
-    static const char *const names[] = {"aliased-files", "backing-end", "chain",  "concurrent", "copy-up",
-                                        "header",        "killed",      "locks",  "map",        "names",
-                                        "no-backing",    "range",       "resize", "zero"};
+    static const char *const names[] = {"aliased-files",   "backing-end", "bit-order", "chain",  "concurrent",
+                                        "copy-up",         "cut-file",    "header",    "killed", "large-disk",
+                                        "locks",           "maintenance", "map",       "names",  "no-backing",
+                                        "partial-cluster", "probing",     "range",     "resize", "worked-example",
+                                        "wrap-around",     "zero"};
     if (!flags) {
         flags = json_object();
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -42,7 +44,6 @@ static void judge_spans(const struct corpus_spans *spans)
     uint8_t window[WINDOW];
     for (size_t i = 0; i < spans->count; i++) {
         const struct corpus_span *span = &spans->items[i];
-        fuzz_demand(span->length <= UINT64_MAX - span->at, "a span does not wrap around");
         uint64_t count = span->length < WINDOW ? span->length : WINDOW;
         if (span->fill != CORPUS_ANY) {
             corpus_span_fill(span, span->at, count, window);
@@ -59,6 +60,11 @@ static void judge_case(const struct corpus_case *c)
     for (size_t i = 0; i < c->file_count; i++) {
         judge_path(c->files[i].path);
         judge_spans(&c->files[i].content);
+        for (size_t k = 0; k < c->files[i].content.count; k++) {
+            const struct corpus_span *span = &c->files[i].content.items[k];
+            fuzz_demand(span->at <= c->files[i].length && span->length <= c->files[i].length - span->at,
+                        "a file's content lies within it");
+        }
     }
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
