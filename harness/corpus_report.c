@@ -2,7 +2,8 @@
  * What the gate says about a run of the corpus.
  *
  * A case that fails accuses the clauses that it names. The summary turns this round: for each accused clause its sentence in the specification, how many cases
- * accuse it, and the shortest of them, which is the one with the fewest steps.
+ * accuse it, and the shortest of them, which is the one with the fewest steps. A clause whose cases were all not applicable, or not run, was not judged, and
+ * is not said to hold.
  */
 #include "corpus_report.h"
 
@@ -73,42 +74,34 @@ char *corpus_clause_sentence(const char *spec, const char *clause)
     return sentence;
 }
 
-static bool names_clause(const struct corpus_case *c, const char *clause)
-{
-    for (size_t i = 0; i < c->clause_count; i++)
-        if (!strcmp(c->clauses[i], clause))
-            return true;
-    return false;
-}
-
-/* A clause that failed cases accuse. */
-struct accused {
+/* What the cases that name a clause say of it. */
+struct opinion {
     const char *clause;
-    size_t cases;
-    const struct corpus_case *shortest;
+    size_t passed;
+    size_t accusing;
+    size_t silent;                      /* not applicable, or not run */
+    const struct corpus_case *shortest; /* that accuses; or null */
 };
 
 static int by_clause(const void *left, const void *right)
 {
-    return strcmp(((const struct accused *)left)->clause, ((const struct accused *)right)->clause);
+    return strcmp(((const struct opinion *)left)->clause, ((const struct opinion *)right)->clause);
 }
 
-static struct accused weigh(const struct corpus_results *results, const char *clause)
+static void count_opinion(struct opinion *opinion, const struct corpus_result *result)
 {
-    struct accused accused = {.clause = clause};
-    for (size_t i = 0; i < results->count; i++) {
-        const struct corpus_case *c = results->items[i].c;
-        if (!is_accusation(&results->items[i]) || !names_clause(c, clause))
-            continue;
-        accused.cases++;
-        if (!accused.shortest || c->step_count < accused.shortest->step_count)
-            accused.shortest = c;
+    if (is_accusation(result)) {
+        opinion->accusing++;
+        if (!opinion->shortest || result->c->step_count < opinion->shortest->step_count)
+            opinion->shortest = result->c;
+    } else {
+        opinion->passed += result->verdict == CORPUS_PASSED;
+        opinion->silent += result->verdict != CORPUS_PASSED;
     }
-    return accused;
 }
 
-/* Lists the accused clauses in order. The caller frees *list. */
-static size_t list_accused(const struct corpus_results *results, struct accused **list)
+/* Lists all clauses that the cases name, in order. The caller frees *list. */
+static size_t list_opinions(const struct corpus_results *results, struct opinion **list)
 {
     size_t room = 0;
     for (size_t i = 0; i < results->count; i++)
@@ -117,12 +110,13 @@ static size_t list_accused(const struct corpus_results *results, struct accused 
     size_t count = 0;
     for (size_t i = 0; i < results->count; i++) {
         const struct corpus_case *c = results->items[i].c;
-        for (size_t j = 0; is_accusation(&results->items[i]) && j < c->clause_count; j++) {
+        for (size_t j = 0; j < c->clause_count; j++) {
             size_t k = 0;
             while (k < count && strcmp((*list)[k].clause, c->clauses[j]))
                 k++;
             if (k == count)
-                (*list)[count++] = weigh(results, c->clauses[j]);
+                (*list)[count++] = (struct opinion){.clause = c->clauses[j]};
+            count_opinion(&(*list)[k], &results->items[i]);
         }
     }
     qsort(*list, count, sizeof **list, by_clause);
@@ -162,7 +156,9 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
     const struct corpus_result *result = &results->items[index];
     bool skipped = result->verdict == CORPUS_NOT_APPLICABLE;
     bool good = skipped || result->verdict == CORPUS_PASSED;
-    fprintf(out, "%s %zu - %s: %s", good ? "ok" : "not ok", index + 1, result->c->id, result->c->title);
+    fprintf(out, "%s %zu - %s: ", good ? "ok" : "not ok", index + 1, result->c->id);
+    for (const char *c = result->c->title; *c; c++)
+        fprintf(out, *c == '#' || *c == '\\' ? "\\%c" : "%c", *c); /* a bare # would begin a directive */
     if (skipped)
         fprintf(out, " # SKIP %.*s", (int)strcspn(result->text, "\n"), result->text);
     fputc('\n', out);
@@ -178,21 +174,41 @@ void corpus_print_failure(FILE *out, const struct corpus_results *results, size_
     print_story(out, results, index, "  ");
 }
 
-void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix)
+static void print_clauses(FILE *out, const struct corpus_results *results, const char *prefix,
+                          const struct opinion *list, size_t count)
 {
-    struct accused *list;
-    size_t count = list_accused(results, &list);
-    if (count)
-        fprintf(out, "%sbroken clauses: %zu\n", prefix, count);
+    size_t broken = 0, held = 0;
     for (size_t i = 0; i < count; i++) {
+        broken += list[i].accusing > 0;
+        held += !list[i].accusing && list[i].passed > 0;
+    }
+    if (broken)
+        fprintf(out, "%sbroken clauses: %zu\n", prefix, broken);
+    for (size_t i = 0; i < count; i++) {
+        if (!list[i].accusing)
+            continue;
         char *sentence = corpus_clause_sentence(results->spec, list[i].clause);
         fprintf(out, "%s  %s %s\n", prefix, list[i].clause, sentence ? sentence : "");
-        fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].cases,
-                list[i].cases == 1 ? "case" : "cases", list[i].shortest->id, list[i].shortest->title);
+        fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].accusing,
+                list[i].accusing == 1 ? "case" : "cases", list[i].shortest->id, list[i].shortest->title);
         free(sentence);
     }
+    fprintf(out, "%s%zu clauses: %zu kept, %zu broken, %zu not judged\n", prefix, count, held, broken,
+            count - held - broken);
+}
+
+static const char *conclusion_of(const struct corpus_results *results)
+{
+    static const char *const conclusions[] = {"conforms", "does not conform", "", "crashed or hung", "incomplete"};
+    return conclusions[corpus_exit(results)];
+}
+
+void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix)
+{
+    struct opinion *list;
+    size_t count = list_opinions(results, &list);
+    print_clauses(out, results, prefix, list, count);
     free(list);
-    static const char *const verdicts[] = {"conforms", "does not conform", "", "crashed or hung", "incomplete"};
     fprintf(out, "%scorpus %s, %s: %zu of %zu cases passed", prefix, results->version, results->implementation,
             corpus_count(results, CORPUS_PASSED), results->count);
     for (int verdict = CORPUS_FAILED; verdict <= CORPUS_NOT_RUN; verdict++) {
@@ -200,7 +216,7 @@ void corpus_print_summary(FILE *out, const struct corpus_results *results, const
         if (cases)
             fprintf(out, ", %zu %s", cases, corpus_verdict_name((enum corpus_verdict)verdict));
     }
-    fprintf(out, ": %s\n", verdicts[corpus_exit(results)]);
+    fprintf(out, ": %s\n", conclusion_of(results));
 }
 
 /* ---- For machines ---- */
@@ -221,11 +237,21 @@ static json_t *json_of_result(const struct corpus_result *result)
                      result->seconds);
 }
 
-static json_t *json_of_accused(const struct corpus_results *results, const struct accused *accused)
+static json_t *json_of_opinion(const struct corpus_results *results, const struct opinion *opinion)
 {
-    char *sentence = corpus_clause_sentence(results->spec, accused->clause);
-    json_t *value = json_pack("{s:s, s:s, s:I, s:s}", "clause", accused->clause, "sentence", sentence ? sentence : "",
-                              "cases", (json_int_t)accused->cases, "shortest", accused->shortest->id);
+    char *sentence = corpus_clause_sentence(results->spec, opinion->clause);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:I, s:I}", "clause", opinion->clause, "sentence",
+                              sentence ? sentence : "", "passed", (json_int_t)opinion->passed, "broken",
+                              (json_int_t)opinion->accusing, "not judged", (json_int_t)opinion->silent);
+    free(sentence);
+    return value;
+}
+
+static json_t *json_of_accused(const struct corpus_results *results, const struct opinion *opinion)
+{
+    char *sentence = corpus_clause_sentence(results->spec, opinion->clause);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:s}", "clause", opinion->clause, "sentence", sentence ? sentence : "",
+                              "cases", (json_int_t)opinion->accusing, "shortest", opinion->shortest->id);
     free(sentence);
     return value;
 }
@@ -233,17 +259,22 @@ static json_t *json_of_accused(const struct corpus_results *results, const struc
 bool corpus_write_json(const char *path, const struct corpus_results *results)
 {
     json_t *cases = json_array();
+    json_t *clauses = json_array();
+    json_t *broken = json_array();
     for (size_t i = 0; i < results->count; i++)
         json_array_append_new(cases, json_of_result(&results->items[i]));
-    struct accused *list;
-    size_t count = list_accused(results, &list);
-    json_t *broken = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(broken, json_of_accused(results, &list[i]));
+    struct opinion *list;
+    size_t count = list_opinions(results, &list);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(clauses, json_of_opinion(results, &list[i]));
+        if (list[i].accusing)
+            json_array_append_new(broken, json_of_accused(results, &list[i]));
+    }
     free(list);
-    json_t *report = json_pack("{s:s, s:i, s:s, s:i, s:o, s:o}", "corpus", results->version, "format", CORPUS_FORMAT,
-                               "implementation", results->implementation, "exit", corpus_exit(results), "broken",
-                               broken, "cases", cases);
+    json_t *report = json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:o, s:o, s:o}", "report", CORPUS_REPORT, "corpus",
+                               results->version, "format", CORPUS_FORMAT, "protocol", PROTOCOL_VERSION,
+                               "implementation", results->implementation, "exit", corpus_exit(results), "conclusion",
+                               conclusion_of(results), "broken", broken, "clauses", clauses, "cases", cases);
     bool good = json_dump_file(report, path, JSON_INDENT(1)) == 0;
     json_decref(report);
     return good;
@@ -264,37 +295,54 @@ static void print_xml(FILE *out, const char *text)
     }
 }
 
-static void print_junit_case(FILE *out, const struct corpus_results *results, const struct corpus_result *result)
+/* The story of a case goes where CI systems show the output of a failed test, the shortest form of it where they show one line. */
+static void print_junit_case(FILE *out, const struct corpus_results *results, size_t index)
 {
     static const char *const elements[] = {NULL, "failure", "skipped", "error", "skipped"};
+    const struct corpus_result *result = &results->items[index];
     const char *element = elements[result->verdict];
-    fprintf(out, "  <testcase classname=\"");
+    char *story = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&story, &size);
+    if (!memory)
+        abort();
+    print_story(memory, results, index, "");
+    fclose(memory);
+    fputs("    <testcase classname=\"", out);
     print_xml(out, results->implementation);
     fprintf(out, "\" name=\"%s\" time=\"%.3f\">", result->c->id, result->seconds);
     if (element) {
         fprintf(out, "<%s message=\"", element);
-        print_xml(out, result->c->title);
+        print_xml(out, is_accusation(result) ? result->c->title : corpus_verdict_name(result->verdict));
+        if (is_accusation(result))
+            fprintf(out, "\" type=\"%s", corpus_verdict_name(result->verdict));
         fputs("\">", out);
-        print_xml(out, result->text ? result->text : "");
+        print_xml(out, story);
         fprintf(out, "</%s>", element);
     }
     fputs("</testcase>\n", out);
+    free(story);
 }
 
 bool corpus_write_junit(const char *path, const struct corpus_results *results)
 {
-    FILE *out = fopen(path, "w");
+    FILE *out = fopen(path, "we");
     if (!out)
         return false;
+    double seconds = 0;
+    for (size_t i = 0; i < results->count; i++)
+        seconds += results->items[i].seconds;
     fprintf(out,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<testsuite name=\"add-cow corpus %s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\">\n",
+            "<testsuites>\n"
+            "  <testsuite name=\"add-cow corpus %s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" "
+            "time=\"%.3f\">\n",
             results->version, results->count, corpus_count(results, CORPUS_FAILED),
             corpus_count(results, CORPUS_CRASHED),
-            corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN));
+            corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN), seconds);
     for (size_t i = 0; i < results->count; i++)
-        print_junit_case(out, results, &results->items[i]);
-    fputs("</testsuite>\n", out);
+        print_junit_case(out, results, i);
+    fputs("  </testsuite>\n</testsuites>\n", out);
     bool good = !ferror(out);
     return fclose(out) == 0 && good;
 }

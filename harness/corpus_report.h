@@ -6,11 +6,13 @@
 
 #include "corpus.h"
 
+#define CORPUS_REPORT 1 /* the version of the report in JSON, "report" */
+
 struct corpus_results {
     struct corpus_result *items; /* in the order of the corpus */
     size_t count;
     const char *version;        /* of the corpus */
-    const char *implementation; /* as the user named it */
+    const char *implementation; /* as the user named it, in UTF-8 */
     const char *repeat;         /* the command that runs one case when "--case ID" is added */
     char *spec;                 /* the text of the specification, or null */
 };
@@ -35,7 +37,10 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
 /* One result that did not pass, with its story and the command that repeats it. */
 void corpus_print_failure(FILE *out, const struct corpus_results *results, size_t index);
 
-/* The clauses that are broken, each with its sentence and the shortest case; then the verdict. Every line begins with `prefix`. */
+/*
+ * The clauses that are broken, each with its sentence and the shortest case; how many clauses are kept, broken and not judged; then the verdict. Every line
+ * begins with `prefix`.
+ */
 void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix);
 
 /* Writes the report for machines. False, with errno, if the file could not be written. */

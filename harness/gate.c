@@ -328,6 +328,18 @@ static char *make_repeat(const struct options *options, const char *program)
     return text;
 }
 
+/* The implementation as reports can name it; the caller frees it. Bytes that are no UTF-8 become question marks. */
+static char *make_name(const char *name)
+{
+    char *copy = strdup(name);
+    json_t *value = json_string(name);
+    for (char *c = copy; !value && *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    json_decref(value);
+    return copy;
+}
+
 /* Does what the options say with a corpus that can be used. */
 static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
                         const struct corpus_subject *subject)
@@ -360,9 +372,10 @@ static int gate(const struct options *options, const char *program)
     subject.directory = getcwd(directory, sizeof directory);
     snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
     char *repeat = make_repeat(options, program);
+    char *name = make_name(subject.name);
     struct corpus_results results = {.items = report_allocate(corpus->count, sizeof *results.items),
                                      .version = corpus->version,
-                                     .implementation = subject.name,
+                                     .implementation = name,
                                      .repeat = repeat,
                                      .spec = corpus_read_spec(path)};
     if (!results.spec)
@@ -374,6 +387,7 @@ static int gate(const struct options *options, const char *program)
     free(results.items);
     free(results.spec);
     free(repeat);
+    free(name);
     corpus_free(corpus);
     return code;
 }
