@@ -257,39 +257,44 @@ static void test_resize_order(void **state)
 /* ---- Failing at the n-th I/O ---- */
 
 struct countdown {
-    size_t left; /* changes of files that still succeed */
+    size_t left; /* calls that still succeed */
     int errnum;
+    bool once; /* one call fails, instead of all from then on */
+    bool failed;
 };
 
 static int fail_later(struct probe *probe, const struct event *event)
 {
     struct countdown *countdown = probe->context;
-    if (event->kind == EVENT_CLOSE)
+    if (event->kind == EVENT_CLOSE && !countdown->once)
         return 0;
-    if (countdown->left == 0)
-        return -countdown->errnum;
-    countdown->left--;
-    return 0;
+    if (countdown->left > 0) {
+        countdown->left--;
+        return 0;
+    }
+    int result = countdown->failed && countdown->once ? 0 : -countdown->errnum;
+    countdown->failed = true;
+    return result;
 }
 
 typedef enum addcow_class operation(struct addcow *disk);
 
 /*
- * Runs the operation with every I/O from the n-th on failing, for every n. Each time the disk must read and map as before or as after, in the
+ * Runs the operation with the n-th I/O failing, alone or with all that follow, for every n. Each time the disk must read and map as before or as after, in the
  * handle and when it is opened again; and when nothing fails any more, the operation can be run again, unless the image was lost.
  */
-static void fail_everywhere(const struct disk_spec *spec, operation *run, const struct model *after)
+static void fail_at_each(const struct disk_spec *spec, operation *run, const struct model *after, bool once)
 {
     for (size_t n = 0;; n++) {
         make_disk("disk", spec);
         struct model before = make_model(spec);
         struct probe *probe = make_probe();
         struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
-        struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO};
+        struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO, .once = once};
         probe->context = &countdown;
         probe->decide = fail_later;
         enum addcow_class code = run(disk);
-        bool complete = code == ADDCOW_OK && countdown.left > 0;
+        bool complete = code == ADDCOW_OK && !countdown.failed;
         probe->decide = NULL;
         assert_true(code == ADDCOW_OK || code == (n % 2 ? ADDCOW_NOSPACE : ADDCOW_IO));
         const struct model *expected = code == ADDCOW_OK ? after : &before;
@@ -308,6 +313,12 @@ static void fail_everywhere(const struct disk_spec *spec, operation *run, const 
         if (complete)
             return;
     }
+}
+
+static void fail_everywhere(const struct disk_spec *spec, operation *run, const struct model *after)
+{
+    fail_at_each(spec, run, after, false);
+    fail_at_each(spec, run, after, true);
 }
 
 static enum addcow_class grow(struct addcow *disk)
