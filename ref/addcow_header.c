@@ -70,48 +70,51 @@ const char *addcow_class_name(enum addcow_class class_code)
 
 /* ---- Bytes ---- */
 
-/*@ requires \valid_read(p + (0 .. 3));
+/* Numbers are reached by the bytes and an offset, as provers do not see that (p + 4)[1] is p[5]. */
+/*@ requires at < 0x1008 && \valid_read(p + (at .. at + 3));
     terminates \true;
     assigns \nothing;
-    ensures value: \result == le32(p);
+    ensures value: \result == le32(p, at);
 */
-static uint32_t load32(const uint8_t *p)
+static uint32_t load32(const uint8_t *p, uint32_t at)
 {
-    return p[0] + 0x100u * p[1] + 0x10000u * p[2] + 0x1000000u * p[3];
+    return p[at] + 0x100u * p[at + 1] + 0x10000u * p[at + 2] + 0x1000000u * p[at + 3];
 }
 
-/*@ requires \valid_read(p + (0 .. 7));
+/*@ requires at < 0x1000 && \valid_read(p + (at .. at + 7));
     terminates \true;
     assigns \nothing;
-    ensures value: \result == le64(p);
+    ensures value: \result == le64(p, at);
 */
-static uint64_t load64(const uint8_t *p)
+static uint64_t load64(const uint8_t *p, uint32_t at)
 {
-    return load32(p) + (uint64_t)0x100000000u * load32(p + 4);
+    return load32(p, at) + (uint64_t)0x100000000u * load32(p, at + 4);
 }
 
-/*@ requires \valid(p + (0 .. 3));
+/*@ requires at < 0x1008 && \valid(p + (at .. at + 3));
     terminates \true;
-    assigns p[0 .. 3];
-    ensures value: le32(p) == value;
+    assigns p[at .. at + 3];
+    ensures value: le32(p, at) == value;
 */
-static void store32(uint8_t *p, uint32_t value)
+static void store32(uint8_t *p, uint32_t at, uint32_t value)
 {
-    p[0] = (uint8_t)(value % 0x100u);
-    p[1] = (uint8_t)(value / 0x100u % 0x100u);
-    p[2] = (uint8_t)(value / 0x10000u % 0x100u);
-    p[3] = (uint8_t)(value / 0x1000000u);
+    /*@ assert digits: value == value % 0x100 + 0x100 * (value / 0x100 % 0x100) + 0x10000 * (value / 0x10000 % 0x100) +
+          0x1000000 * (value / 0x1000000); */
+    p[at] = (uint8_t)(value % 0x100u);
+    p[at + 1] = (uint8_t)(value / 0x100u % 0x100u);
+    p[at + 2] = (uint8_t)(value / 0x10000u % 0x100u);
+    p[at + 3] = (uint8_t)(value / 0x1000000u);
 }
 
-/*@ requires \valid(p + (0 .. 7));
+/*@ requires at < 0x1000 && \valid(p + (at .. at + 7));
     terminates \true;
-    assigns p[0 .. 7];
-    ensures value: le64(p) == value;
+    assigns p[at .. at + 7];
+    ensures value: le64(p, at) == value;
 */
-static void store64(uint8_t *p, uint64_t value)
+static void store64(uint8_t *p, uint32_t at, uint64_t value)
 {
-    store32(p, (uint32_t)(value % 0x100000000u));
-    store32(p + 4, (uint32_t)(value / 0x100000000u));
+    store32(p, at, (uint32_t)(value % 0x100000000u));
+    store32(p, at + 4, (uint32_t)(value / 0x100000000u));
 }
 
 /*@ requires \valid(to + (0 .. count - 1)) && \valid_read(from + (0 .. count - 1));
@@ -316,7 +319,7 @@ static int long_enough(uint64_t length)
 */
 static int is_r20(const uint8_t *file)
 {
-    return load32(file) == MAGIC_R20;
+    return load32(file, 0) == MAGIC_R20;
 }
 
 /*@ // HDR-02
@@ -328,7 +331,7 @@ static int is_r20(const uint8_t *file)
 */
 static int is_r9(const uint8_t *file)
 {
-    return load32(file) == MAGIC_R9_LOW && load32(file + 4) == MAGIC_R9_HIGH;
+    return load32(file, 0) == MAGIC_R9_LOW && load32(file, 4) == MAGIC_R9_HIGH;
 }
 
 /* ---- The rules of r20 (section 2.1) ---- */
@@ -342,7 +345,7 @@ static int is_r9(const uint8_t *file)
 */
 static int features_known(const uint8_t *file)
 {
-    return load64(file + FEATURES) == 0;
+    return load64(file, FEATURES) == 0;
 }
 
 /*@ // HDR-04
@@ -354,7 +357,7 @@ static int features_known(const uint8_t *file)
 */
 static int cluster_bits_valid(const uint8_t *file)
 {
-    uint32_t bits = load32(file + CLUSTER_BITS);
+    uint32_t bits = load32(file, CLUSTER_BITS);
     return bits >= ADDCOW_CLUSTER_BITS_MIN && bits <= ADDCOW_CLUSTER_BITS_MAX;
 }
 
@@ -369,7 +372,7 @@ static int cluster_bits_valid(const uint8_t *file)
 */
 static int header_size_valid(const uint8_t *file)
 {
-    return load32(file + HEADER_SIZE) == addcow_cluster_size(load32(file + CLUSTER_BITS));
+    return load32(file, HEADER_SIZE) == addcow_cluster_size(load32(file, CLUSTER_BITS));
 }
 
 /*@ // HDR-06
@@ -381,7 +384,7 @@ static int header_size_valid(const uint8_t *file)
 */
 static int header_complete(const uint8_t *file, uint64_t length)
 {
-    return length >= load32(file + HEADER_SIZE);
+    return length >= load32(file, HEADER_SIZE);
 }
 
 /*@ // HDR-07
@@ -393,7 +396,7 @@ static int header_complete(const uint8_t *file, uint64_t length)
 */
 static int backing_presence_valid(const uint8_t *file)
 {
-    return (load32(file + BACKING_OFFSET) == 0) == (load32(file + BACKING_SIZE) == 0);
+    return (load32(file, BACKING_OFFSET) == 0) == (load32(file, BACKING_SIZE) == 0);
 }
 
 /* A name's place lies behind the fields and within the header: HDR-08, HDR-11. */
@@ -416,8 +419,8 @@ static int name_in_header(uint32_t offset, uint32_t size, uint32_t header_size)
 */
 static int backing_range_valid(const uint8_t *file)
 {
-    uint32_t size = load32(file + BACKING_SIZE);
-    return size == 0 || name_in_header(load32(file + BACKING_OFFSET), size, load32(file + HEADER_SIZE));
+    uint32_t size = load32(file, BACKING_SIZE);
+    return size == 0 || name_in_header(load32(file, BACKING_OFFSET), size, load32(file, HEADER_SIZE));
 }
 
 /* HDR-09, for a name within the header */
@@ -432,7 +435,7 @@ static int backing_range_valid(const uint8_t *file)
 */
 static int backing_text_valid(const uint8_t *file)
 {
-    return has_no_nul(file + load32(file + BACKING_OFFSET), load32(file + BACKING_SIZE));
+    return has_no_nul(file + load32(file, BACKING_OFFSET), load32(file, BACKING_SIZE));
 }
 
 /*@ // HDR-10
@@ -444,7 +447,7 @@ static int backing_text_valid(const uint8_t *file)
 */
 static int image_present(const uint8_t *file)
 {
-    return load32(file + IMAGE_OFFSET) != 0 && load32(file + IMAGE_SIZE) != 0;
+    return load32(file, IMAGE_OFFSET) != 0 && load32(file, IMAGE_SIZE) != 0;
 }
 
 /*@ // HDR-11
@@ -456,7 +459,7 @@ static int image_present(const uint8_t *file)
 */
 static int image_range_valid(const uint8_t *file)
 {
-    return name_in_header(load32(file + IMAGE_OFFSET), load32(file + IMAGE_SIZE), load32(file + HEADER_SIZE));
+    return name_in_header(load32(file, IMAGE_OFFSET), load32(file, IMAGE_SIZE), load32(file, HEADER_SIZE));
 }
 
 /* HDR-12, for a name within the header */
@@ -471,7 +474,7 @@ static int image_range_valid(const uint8_t *file)
 */
 static int image_text_valid(const uint8_t *file)
 {
-    return has_no_nul(file + load32(file + IMAGE_OFFSET), load32(file + IMAGE_SIZE));
+    return has_no_nul(file + load32(file, IMAGE_OFFSET), load32(file, IMAGE_SIZE));
 }
 
 /* HDR-13, for names within the header. A missing backing name has offset and size 0 and shares nothing. */
@@ -485,9 +488,9 @@ static int image_text_valid(const uint8_t *file)
 */
 static int names_disjoint(const uint8_t *file)
 {
-    uint32_t backing = load32(file + BACKING_OFFSET);
-    uint32_t image = load32(file + IMAGE_OFFSET);
-    return backing + load32(file + BACKING_SIZE) <= image || image + load32(file + IMAGE_SIZE) <= backing;
+    uint32_t backing = load32(file, BACKING_OFFSET);
+    uint32_t image = load32(file, IMAGE_OFFSET);
+    return backing + load32(file, BACKING_SIZE) <= image || image + load32(file, IMAGE_SIZE) <= backing;
 }
 
 /*@ // HDR-14
@@ -511,7 +514,7 @@ static int backing_format_valid(const uint8_t *file)
 */
 static int backing_format_agrees(const uint8_t *file)
 {
-    return (file[BACKING_FORMAT] == 0) == (load32(file + BACKING_SIZE) == 0);
+    return (file[BACKING_FORMAT] == 0) == (load32(file, BACKING_SIZE) == 0);
 }
 
 /*@ // HDR-16
@@ -561,11 +564,11 @@ static int in_name(uint32_t position, uint32_t offset, uint32_t size)
 */
 static int padding_zero(const uint8_t *file)
 {
-    uint32_t header_size = load32(file + HEADER_SIZE);
-    uint32_t backing_offset = load32(file + BACKING_OFFSET);
-    uint32_t backing_size = load32(file + BACKING_SIZE);
-    uint32_t image_offset = load32(file + IMAGE_OFFSET);
-    uint32_t image_size = load32(file + IMAGE_SIZE);
+    uint32_t header_size = load32(file, HEADER_SIZE);
+    uint32_t backing_offset = load32(file, BACKING_OFFSET);
+    uint32_t backing_size = load32(file, BACKING_SIZE);
+    uint32_t image_offset = load32(file, IMAGE_OFFSET);
+    uint32_t image_size = load32(file, IMAGE_SIZE);
     /*@ loop invariant 76 <= i <= header_size;
         loop invariant \forall integer k; 76 <= k < i && !in_name(k, backing_offset, backing_size) &&
           !in_name(k, image_offset, image_size) ==> file[k] == 0;
@@ -590,9 +593,9 @@ static int padding_zero(const uint8_t *file)
 */
 static int names_differ(const uint8_t *file)
 {
-    uint32_t size = load32(file + IMAGE_SIZE);
-    return load32(file + BACKING_SIZE) != size ||
-           !same_bytes(file + load32(file + BACKING_OFFSET), file + load32(file + IMAGE_OFFSET), size);
+    uint32_t size = load32(file, IMAGE_SIZE);
+    return load32(file, BACKING_SIZE) != size ||
+           !same_bytes(file + load32(file, BACKING_OFFSET), file + load32(file, IMAGE_OFFSET), size);
 }
 
 /* ---- The rules of r9 (section 2.2) ---- */
@@ -606,7 +609,7 @@ static int names_differ(const uint8_t *file)
 */
 static int r9_version_known(const uint8_t *file)
 {
-    return load32(file + R9_VERSION) == 1;
+    return load32(file, R9_VERSION) == 1;
 }
 
 /*@ // HR9-02
@@ -1175,14 +1178,14 @@ static void load_formats(const uint8_t *file, struct addcow_header *header)
 static void load_r20(const uint8_t *file, struct addcow_header *header)
 {
     header->layout = ADDCOW_R20;
-    header->cluster_bits = load32(file + CLUSTER_BITS);
-    header->header_size = load32(file + HEADER_SIZE);
-    header->backing_offset = load32(file + BACKING_OFFSET);
-    header->backing_size = load32(file + BACKING_SIZE);
-    header->image_offset = load32(file + IMAGE_OFFSET);
-    header->image_size = load32(file + IMAGE_SIZE);
-    header->features = load64(file + FEATURES);
-    header->compatible_features = load64(file + ADDCOW_COMPATIBLE_OFFSET);
+    header->cluster_bits = load32(file, CLUSTER_BITS);
+    header->header_size = load32(file, HEADER_SIZE);
+    header->backing_offset = load32(file, BACKING_OFFSET);
+    header->backing_size = load32(file, BACKING_SIZE);
+    header->image_offset = load32(file, IMAGE_OFFSET);
+    header->image_size = load32(file, IMAGE_SIZE);
+    header->features = load64(file, FEATURES);
+    header->compatible_features = load64(file, ADDCOW_COMPATIBLE_OFFSET);
     load_formats(file, header);
 }
 
@@ -1247,36 +1250,36 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 */
 static void store_places(const struct addcow_header *header, uint8_t *out)
 {
-    store32(out, MAGIC_R20);
-    store32(out + BACKING_OFFSET, header->backing_offset);
+    store32(out, 0, MAGIC_R20);
+    store32(out, BACKING_OFFSET, header->backing_offset);
     //@ assert m1: is_r20(out);
-    store32(out + BACKING_SIZE, header->backing_size);
+    store32(out, BACKING_SIZE, header->backing_size);
     //@ assert m2: is_r20(out);
     //@ assert bo2: backing_offset(out) == header->backing_offset;
-    store32(out + IMAGE_OFFSET, header->image_offset);
+    store32(out, IMAGE_OFFSET, header->image_offset);
     //@ assert m3: is_r20(out);
     //@ assert bo3: backing_offset(out) == header->backing_offset;
     //@ assert bs3: backing_size(out) == header->backing_size;
-    store32(out + IMAGE_SIZE, header->image_size);
+    store32(out, IMAGE_SIZE, header->image_size);
 }
 
 /*@ requires \valid(out + (20 .. 43)) && \valid_read(header) && \separated(header, out + (20 .. 43));
     terminates \true;
     assigns out[20 .. 43];
     ensures cluster_bits: cluster_bits(out) == header->cluster_bits;
-    ensures features: le64(out + 24) == header->features;
-    ensures compatible: le64(out + 32) == header->compatible_features;
+    ensures features: le64(out, 24) == header->features;
+    ensures compatible: le64(out, 32) == header->compatible_features;
     ensures header_size: header_size(out) == header->header_size;
 */
 static void store_sizes(const struct addcow_header *header, uint8_t *out)
 {
-    store32(out + CLUSTER_BITS, header->cluster_bits);
-    store64(out + FEATURES, header->features);
+    store32(out, CLUSTER_BITS, header->cluster_bits);
+    store64(out, FEATURES, header->features);
     //@ assert cb1: cluster_bits(out) == header->cluster_bits;
-    store64(out + ADDCOW_COMPATIBLE_OFFSET, header->compatible_features);
+    store64(out, ADDCOW_COMPATIBLE_OFFSET, header->compatible_features);
     //@ assert cb2: cluster_bits(out) == header->cluster_bits;
-    //@ assert f2: le64(out + 24) == header->features;
-    store32(out + HEADER_SIZE, header->header_size);
+    //@ assert f2: le64(out, 24) == header->features;
+    store32(out, HEADER_SIZE, header->header_size);
 }
 
 /*@ requires \valid(out + (44 .. 75)) && \valid_read(header) && \separated(header, out + (44 .. 75));
@@ -1305,8 +1308,8 @@ static void store_fields(const struct addcow_header *header, uint8_t *out)
     store_places(header, out);
     //@ assert cluster_bits: cluster_bits(out) == header->cluster_bits;
     //@ assert header_size: header_size(out) == header->header_size;
-    //@ assert features: le64(out + 24) == header->features;
-    //@ assert compatible: le64(out + 32) == header->compatible_features;
+    //@ assert features: le64(out, 24) == header->features;
+    //@ assert compatible: le64(out, 32) == header->compatible_features;
 }
 
 /* A name whose place is not within the header is left out; the rules then find its place broken. */
@@ -1349,6 +1352,112 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
     store_name(image_name, header->image_offset, header->image_size, size, out);
 }
 
+/*@
+  // What numbers and texts say depends on their bytes alone.
+  lemma fields_kept{L1, L2}: \forall uint8_t *b; equal{L1, L2}(b, 76) ==>
+    le32{L1}(b, 0) == le32{L2}(b, 0) && backing_offset{L1}(b) == backing_offset{L2}(b) &&
+    backing_size{L1}(b) == backing_size{L2}(b) && image_offset{L1}(b) == image_offset{L2}(b) &&
+    image_size{L1}(b) == image_size{L2}(b) && cluster_bits{L1}(b) == cluster_bits{L2}(b) &&
+    header_size{L1}(b) == header_size{L2}(b) && le64{L1}(b, 24) == le64{L2}(b, 24) &&
+    le64{L1}(b, 32) == le64{L2}(b, 32);
+  lemma text_kept{L1, L2}: \forall uint8_t *p, integer n;
+    equal{L1, L2}(p, n) ==> no_nul{L1}(p, n) ==> no_nul{L2}(p, n);
+  lemma end_kept{L1, L2}: \forall uint8_t *p, integer n, k;
+    equal{L1, L2}(p, n) ==> ends_at{L1}(p, n, k) ==> ends_at{L2}(p, n, k);
+  lemma padded_kept{L1, L2}: \forall uint8_t *p, integer n;
+    equal{L1, L2}(p, n) ==> padded_text{L1}(p, n) ==> padded_text{L2}(p, n);
+*/
+
+/*@
+  // The names and the padding between them stand where the header says, as far as the places allow.
+  predicate contents{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, uint8_t *b) =
+    (in_header(h->image_offset, h->image_size, h->header_size) ==>
+      \forall integer k; 0 <= k < h->image_size ==> b[h->image_offset + k] == image[k]) &&
+    (in_header(h->backing_offset, h->backing_size, h->header_size) &&
+      disjoint(h->backing_offset, h->backing_size, h->image_offset, h->image_size) ==>
+      \forall integer k; 0 <= k < h->backing_size ==> b[h->backing_offset + k] == backing[k]) &&
+    (\forall integer k; 76 <= k < h->header_size && !in_name(k, h->backing_offset, h->backing_size) &&
+      !in_name(k, h->image_offset, h->image_size) ==> b[k] == 0);
+*/
+
+/* Equal bytes are equal texts: a lemma for the prover, as the other ghost functions below. */
+/*@ ghost
+  /@ requires same: \forall integer k; 0 <= k < n ==> p[k] == q[k];
+     terminates \true;
+     assigns \nothing;
+     ensures padded: padded_text(p, n) <==> padded_text(q, n);
+  @/
+  static void same_texts(uint8_t *p, uint8_t *q, uint32_t n)
+  {
+    //@ assert ends: \forall integer k; ends_at(p, n, k) ==> ends_at(q, n, k);
+    //@ assert begins: \forall integer k; ends_at(q, n, k) ==> ends_at(p, n, k);
+    return;
+  }
+*/
+
+/* Copies of a and b are texts and equal to each other as a and b are. */
+/*@ ghost
+  /@ terminates \true;
+     assigns \nothing;
+     ensures first: (\forall integer k; 0 <= k < n ==> p[k] == a[k]) ==> no_nul(a, n) ==> no_nul(p, n);
+     ensures second: (\forall integer k; 0 <= k < n ==> q[k] == b[k]) ==> no_nul(b, n) ==> no_nul(q, n);
+     ensures equal: (\forall integer k; 0 <= k < n ==> p[k] == a[k]) &&
+       (\forall integer k; 0 <= k < n ==> q[k] == b[k]) ==> (equal(p, q, n) <==> equal(a, b, n));
+  @/
+  static void same_pairs(uint8_t *p, uint8_t *a, uint8_t *q, uint8_t *b, uint32_t n)
+  {
+    return;
+  }
+*/
+
+/* What has an encoding keeps the rules once it is stored. */
+/*@ ghost
+  /@ requires \valid_read(header);
+     requires numbers: numbers_stored{Here, Here}(out, header);
+     requires contents: contents(header, backing, image, out);
+     terminates \true;
+     assigns \nothing;
+     ensures backing_place: content_encodable(header, backing, image) ==> hdr_07(out) && hdr_08(out);
+     ensures image_place: content_encodable(header, backing, image) ==> hdr_10(out) && hdr_11(out) && hdr_13(out);
+     ensures backing_text: content_encodable(header, backing, image) ==> hdr_09(out);
+     ensures image_text: content_encodable(header, backing, image) ==> hdr_12(out);
+     ensures padding: hdr_18(out);
+     ensures differ: content_encodable(header, backing, image) ==> hdr_19(out);
+  @/
+  static void names_keep_rules(struct addcow_header *header, uint8_t *backing, uint8_t *image, uint8_t *out)
+  {
+    /@ assert backing_there: content_encodable(header, backing, image) ==>
+         \forall integer k; 0 <= k < header->backing_size ==> (out + header->backing_offset)[k] == backing[k]; @/
+    /@ assert image_there: content_encodable(header, backing, image) ==>
+         \forall integer k; 0 <= k < header->image_size ==> (out + header->image_offset)[k] == image[k]; @/
+    same_pairs(out + header->backing_offset, backing, out + header->image_offset, image, header->backing_size);
+    same_pairs(out + header->backing_offset, backing, out + header->image_offset, image, header->image_size);
+    /@ assert pairs: content_encodable(header, backing, image) && header->backing_size == header->image_size ==>
+         (equal(out + header->backing_offset, out + header->image_offset, header->image_size) <==>
+           equal(backing, image, header->image_size)); @/
+    return;
+  }
+*/
+
+/*@ ghost
+  /@ requires numbers: numbers_stored{Here, Here}(out, header);
+     requires formats: formats_match{Here, Here}(out, header);
+     terminates \true;
+     assigns \nothing;
+     ensures backing: content_encodable(header, backing, image) ==> hdr_14(out);
+     ensures backing_absent: content_encodable(header, backing, image) ==> hdr_15(out);
+     ensures image: content_encodable(header, backing, image) ==> hdr_16(out);
+     ensures image_absent: content_encodable(header, backing, image) ==> hdr_17(out);
+  @/
+  static void formats_keep_rules(struct addcow_header *header, uint8_t *backing, uint8_t *image, uint8_t *out)
+  {
+    //@ assert first: out[44] == header->backing_format[0] && out[60] == header->image_format[0];
+    same_texts(out + 44, (uint8_t *)header->backing_format, 16);
+    same_texts(out + 60, (uint8_t *)header->image_format, 16);
+    return;
+  }
+*/
+
 /* Behind the stored fields comes the rest of the header, and then the rules that judge it. */
 /*@ requires \valid_read(header) && 4096 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, header->header_size);
@@ -1358,7 +1467,10 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
     terminates \true;
     assigns out[76 .. header->header_size - 1];
     ensures valid: \result == ADDCOW_RULE_NONE ==> named(out) && filled(out);
-    ensures fields: \forall integer k; 0 <= k < 76 ==> out[k] == \old(out[k]);
+    ensures magic: is_r20(out);
+    ensures numbers: numbers_stored{Post, Pre}(out, header);
+    ensures formats: formats_match{Post, Pre}(out, header);
+    ensures sizes: size_known(out) && le64(out, 24) == \old(le64(out, 24));
     ensures names: \result == ADDCOW_RULE_NONE ==>
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
@@ -1368,16 +1480,24 @@ static enum addcow_rule encode_content(const struct addcow_header *header, const
                                        const uint8_t *image_name, uint8_t *out)
 {
     store_names(header, backing_name, image_name, out);
-    //@ assert fields: \forall integer k; 0 <= k < 76 ==> out[k] == \at(out[k], Pre);
+    //@ assert fields: equal{Pre, Here}(out, 76);
     //@ assert known: size_known(out);
-    //@ assert numbers: numbers_stored{Here, Pre}(out, header);
-    //@ assert formats: formats_match{Here, Pre}(out, header);
-    //@ assert complete09: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_07(out) && hdr_08(out) && hdr_09(out);
-    //@ assert complete12: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_10(out) && hdr_11(out) && hdr_12(out) && hdr_13(out);
-    //@ assert complete14: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_14(out) && hdr_15(out);
-    //@ assert complete16: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_16(out) && hdr_17(out);
-    //@ assert padding: hdr_18(out);
-    //@ assert complete19: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==> hdr_19(out);
+    //@ assert numbers: numbers_stored{Here, Here}(out, header);
+    //@ assert formats: formats_match{Here, Here}(out, header);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    //@ assert backing_format_kept: equal{Pre, Here}((uint8_t *)header->backing_format, 16);
+    //@ assert image_format_kept: equal{Pre, Here}((uint8_t *)header->image_format, 16);
+    //@ assert contents: contents(header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
+    /*@ assert differ: header->backing_size == header->image_size ==>
+          (equal{Pre}((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size) <==>
+            equal((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size)); */
+    /*@ assert encodable: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
+          content_encodable{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name); */
+    /*@ ghost
+      names_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
+      formats_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
+    */
     return check_content(out);
 }
 
@@ -1402,15 +1522,19 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     store_fields(header, out);
     //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
     //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    //@ assert backing_format_kept: equal{Pre, Here}((uint8_t *)header->backing_format, 16);
+    //@ assert image_format_kept: equal{Pre, Here}((uint8_t *)header->image_format, 16);
+    /*@ assert differ: header->backing_size == header->image_size ==>
+          (equal{Pre}((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size) <==>
+            equal((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size)); */
+    /*@ assert encodable: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
+          content_encodable{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name); */
     rule = check_size(out, capacity);
-    //@ ghost Fields: ;
-    if (rule == ADDCOW_RULE_NONE)
-        rule = encode_content(header, backing_name, image_name, out);
-    //@ assert kept: \forall integer k; 0 <= k < 76 ==> out[k] == \at(out[k], Fields);
-    //@ assert magic: is_r20(out);
-    //@ assert numbers: numbers_stored{Here, Pre}(out, header);
-    //@ assert sized: rule == ADDCOW_RULE_NONE ==> sized(out, capacity);
-    return rule;
+    /*@ assert sized: encodable_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
+          rule == ADDCOW_RULE_NONE; */
+    if (rule != ADDCOW_RULE_NONE)
+        return rule;
+    return encode_content(header, backing_name, image_name, out);
 }
 
 /*@ requires \valid_read(format + (0 .. 15));
@@ -1469,21 +1593,39 @@ static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
     return has_no_nul(field, size);
 }
 
-/* All of r9 but its names. */
-/*@ requires \valid(out + (0 .. 4095));
+/* Names that differ are stored as fields that differ, and each is there. */
+/*@ ghost
+  /@ requires backing: ends_at(p, 1024, m);
+     requires image: ends_at(q, 1024, n);
+     requires backing_name: \forall integer k; 0 <= k < m ==> p[k] == backing[k];
+     requires image_name: \forall integer k; 0 <= k < n ==> q[k] == image[k];
+     terminates \true;
+     assigns \nothing;
+     ensures backing_valid: padded_text(p, 1024);
+     ensures image_valid: padded_text(q, 1024);
+     ensures backing_present: m >= 1 ==> p[0] != 0;
+     ensures image_present: n >= 1 ==> q[0] != 0;
+     ensures differ: !(m == n && equal(backing, image, n)) ==> !equal(p, q, 1024);
+  @/
+  static void r9_names_keep_rules(uint8_t *p, uint8_t *q, uint8_t *backing, uint8_t *image, uint32_t m, uint32_t n)
+  {
+    //@ assert sizes: equal(p, q, 1024) ==> m == n;
+    return;
+  }
+*/
+
+/*@ requires \valid(out + (0 .. 11));
     terminates \true;
-    assigns out[0 .. 11], out[2060 .. 4095];
+    assigns out[0 .. 11];
     ensures magic: is_r9(out) && !is_r20(out);
     ensures version: hr9_01(out);
-    ensures padding: hr9_06(out);
 */
-static void store_r9_frame(uint8_t *out)
+static void store_r9_magic(uint8_t *out)
 {
-    zero_bytes(out, R9_PADDING, ADDCOW_HEADER_MIN);
-    store32(out, MAGIC_R9_LOW);
-    store32(out + 4, MAGIC_R9_HIGH);
-    //@ assert low: le32(out) == MAGIC_R9_LOW;
-    store32(out + R9_VERSION, 1);
+    store32(out, 0, MAGIC_R9_LOW);
+    store32(out, 4, MAGIC_R9_HIGH);
+    //@ assert low: le32(out, 0) == MAGIC_R9_LOW;
+    store32(out, R9_VERSION, 1);
 }
 
 /* Stores both names. Returns ADDCOW_RULE_NONE, or the rule that one of them breaks. */
@@ -1529,19 +1671,34 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
                                   const uint8_t *image_name, uint8_t *out)
 {
     enum addcow_rule rule = check_r9_fields(header);
-    if (rule == ADDCOW_RULE_NONE)
-        rule = store_r9_names(header, backing_name, image_name, out);
-    if (rule == ADDCOW_RULE_NONE) {
-        //@ ghost Named: ;
-        store_r9_frame(out);
-        //@ assert kept: \forall integer k; 12 <= k < 2060 ==> out[k] == \at(out[k], Named);
-        //@ assert backing: ends_at(out + 12, 1024, \at(header->backing_size, Pre));
-        //@ assert image: ends_at(out + 1036, 1024, \at(header->image_size, Pre));
-        //@ assert names: names_match{Here, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
-        //@ assert equal_sizes: equal(out + 12, out + 1036, 1024) ==> \at(header->backing_size, Pre) == \at(header->image_size, Pre);
-        rule = check_r9(out);
-    }
-    return rule;
+    if (rule != ADDCOW_RULE_NONE)
+        return rule;
+    //@ assert offsets: header->backing_offset == 12 && header->image_offset == 1036;
+    store_r9_magic(out);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    zero_bytes(out, R9_PADDING, ADDCOW_HEADER_MIN);
+    //@ ghost Framed: ;
+    //@ assert start: is_r9(out) && !is_r20(out) && hr9_01(out);
+    //@ assert backing_still: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    //@ assert image_still: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    rule = store_r9_names(header, backing_name, image_name, out);
+    if (rule != ADDCOW_RULE_NONE)
+        return rule;
+    //@ assert frame: equal{Framed, Here}(out, 12);
+    //@ assert padding: hr9_06(out);
+    //@ assert magic: is_r9(out) && !is_r20(out) && hr9_01(out);
+    //@ assert backing_name: name_at{Here, Pre}(out, 12, (uint8_t *)backing_name, header->backing_size);
+    //@ assert image_name: name_at{Here, Pre}(out, 1036, (uint8_t *)image_name, header->image_size);
+    //@ assert names: names_match{Here, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
+    //@ assert backing_same: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    //@ assert image_same: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    /*@ ghost r9_names_keep_rules(out + 12, out + 1036, (uint8_t *)backing_name, (uint8_t *)image_name,
+          header->backing_size, header->image_size); */
+    /*@ assert differ: header->backing_size == header->image_size ==>
+          (equal{Pre}((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size) <==>
+            equal((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size)); */
+    return check_r9(out);
 }
 
 enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t *backing_name,

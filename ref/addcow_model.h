@@ -12,8 +12,10 @@
 /*@
   // ---- Bytes ----
 
-  logic integer le32{L}(uint8_t *p) = p[0] + 0x100 * p[1] + 0x10000 * p[2] + 0x1000000 * p[3];
-  logic integer le64{L}(uint8_t *p) = le32(p) + 0x100000000 * le32(p + 4);
+  // The numbers at an offset of b. The offset is an argument, as provers do not see that (b + 4)[1] is b[5].
+  logic integer le32{L}(uint8_t *b, integer at) =
+    b[at] + 0x100 * b[at + 1] + 0x10000 * b[at + 2] + 0x1000000 * b[at + 3];
+  logic integer le64{L}(uint8_t *b, integer at) = le32(b, at) + 0x100000000 * le32(b, at + 4);
 
   predicate no_nul{L}(uint8_t *p, integer n) = \forall integer k; 0 <= k < n ==> p[k] != 0;
   predicate zeros{L}(uint8_t *p, integer a, integer b) = \forall integer k; a <= k < b ==> p[k] == 0;
@@ -43,15 +45,15 @@
 
   // ---- The fields of r20 (section 2.1) ----
 
-  logic integer backing_offset{L}(uint8_t *b) = le32(b + 4);
-  logic integer backing_size{L}(uint8_t *b) = le32(b + 8);
-  logic integer image_offset{L}(uint8_t *b) = le32(b + 12);
-  logic integer image_size{L}(uint8_t *b) = le32(b + 16);
-  logic integer cluster_bits{L}(uint8_t *b) = le32(b + 20);
-  logic integer header_size{L}(uint8_t *b) = le32(b + 40);
+  logic integer backing_offset{L}(uint8_t *b) = le32(b, 4);
+  logic integer backing_size{L}(uint8_t *b) = le32(b, 8);
+  logic integer image_offset{L}(uint8_t *b) = le32(b, 12);
+  logic integer image_size{L}(uint8_t *b) = le32(b, 16);
+  logic integer cluster_bits{L}(uint8_t *b) = le32(b, 20);
+  logic integer header_size{L}(uint8_t *b) = le32(b, 40);
 
-  predicate is_r20{L}(uint8_t *b) = le32(b) == 0x574F4341;
-  predicate is_r9{L}(uint8_t *b) = le32(b) == 0x5F444441 && le32(b + 4) == 0xFF574F43;
+  predicate is_r20{L}(uint8_t *b) = le32(b, 0) == 0x574F4341;
+  predicate is_r9{L}(uint8_t *b) = le32(b, 0) == 0x5F444441 && le32(b, 4) == 0xFF574F43;
 
   predicate in_header(integer offset, integer size, integer header) = 76 <= offset && offset + size <= header;
   predicate in_name(integer k, integer offset, integer size) = offset <= k < offset + size;
@@ -61,7 +63,7 @@
 
   predicate hdr_01(integer length) = length >= 4096;
   predicate hdr_02{L}(uint8_t *b) = is_r20(b) || is_r9(b);
-  predicate hdr_03{L}(uint8_t *b) = le64(b + 24) == 0;
+  predicate hdr_03{L}(uint8_t *b) = le64(b, 24) == 0;
   predicate hdr_04{L}(uint8_t *b) = 12 <= cluster_bits(b) <= 21;
   predicate hdr_05{L}(uint8_t *b) = header_size(b) == cluster_of(cluster_bits(b));
   predicate hdr_06{L}(uint8_t *b, integer length) = length >= header_size(b);
@@ -82,7 +84,7 @@
   predicate hdr_19{L}(uint8_t *b) =
     !(backing_size(b) == image_size(b) && equal(b + backing_offset(b), b + image_offset(b), image_size(b)));
 
-  predicate hr9_01{L}(uint8_t *b) = le32(b + 8) == 1;
+  predicate hr9_01{L}(uint8_t *b) = le32(b, 8) == 1;
   predicate hr9_02{L}(uint8_t *b) = padded_text(b + 12, 1024);
   predicate hr9_03{L}(uint8_t *b) = b[12] != 0;
   predicate hr9_04{L}(uint8_t *b) = padded_text(b + 1036, 1024);
@@ -166,7 +168,7 @@
     \at(h->cluster_bits, H) == cluster_bits{B}(b) && \at(h->header_size, H) == header_size{B}(b) &&
     \at(h->backing_offset, H) == backing_offset{B}(b) && \at(h->backing_size, H) == backing_size{B}(b) &&
     \at(h->image_offset, H) == image_offset{B}(b) && \at(h->image_size, H) == image_size{B}(b) &&
-    \at(h->features, H) == le64{B}(b + 24) && \at(h->compatible_features, H) == le64{B}(b + 32);
+    \at(h->features, H) == le64{B}(b, 24) && \at(h->compatible_features, H) == le64{B}(b, 32);
 
   predicate numbers_match{B, H}(uint8_t *b, struct addcow_header *h) =
     \at(h->layout, H) == ADDCOW_R20 && numbers_stored{B, H}(b, h);
@@ -198,12 +200,14 @@
     \separated(backing + (0 .. h->backing_size - 1), out + (0 .. capacity - 1)) &&
     \separated(image + (0 .. h->image_size - 1), out + (0 .. capacity - 1));
 
+  // A name stands at an offset of b. The bytes are those of label B, the name is that of label N.
+  predicate name_at{B, N}(uint8_t *b, integer offset, uint8_t *name, integer size) =
+    \forall integer k; 0 <= k < size ==> \at(b[offset + k], B) == \at(name[k], N);
+
   // The bytes at the names' places are the names. The bytes are those of label B, the names those of label N.
   predicate names_match{B, N}(uint8_t *b, struct addcow_header *h, uint8_t *backing, uint8_t *image) =
-    (\forall integer k; 0 <= k < \at(h->backing_size, N) ==>
-    \at(b[\at(h->backing_offset, N) + k], B) == \at(backing[k], N)) &&
-    (\forall integer k; 0 <= k < \at(h->image_size, N) ==>
-    \at(b[\at(h->image_offset, N) + k], B) == \at(image[k], N));
+    name_at{B, N}(b, \at(h->backing_offset, N), backing, \at(h->backing_size, N)) &&
+    name_at{B, N}(b, \at(h->image_offset, N), image, \at(h->image_size, N));
 
   // HDR-07 to HDR-19, said of the fields and names
   predicate content_encodable{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image) =
