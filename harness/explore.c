@@ -12,6 +12,7 @@
 #include "report.h"
 #include "run.h"
 #include "sim_disk.h"
+#include "stamp.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -19,7 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CRASHES 4u /* judged of each run, if any are */
+#define CRASHES 4u        /* judged of each run, if any are */
+#define CLUSTERS_AFTER 9u /* written after a fault, at most */
 
 struct explore {
     const struct trace *trace;
@@ -34,6 +36,7 @@ struct explore {
     struct sched_run scheduled;
     uint64_t answers;         /* of the last run, and their order, as a hash */
     uint64_t fingerprint;     /* that of its steps too */
+    uint64_t horizon;         /* crashes are judged up to this moment: before what follows a fault */
     struct crash_span *spans; /* of the operations, on the storage's clock */
 };
 
@@ -209,18 +212,17 @@ static bool run_phase_once(struct explore *explore, struct sched_strategy *strat
                            uint32_t end)
 {
     bool more = true;
+    if (explore->fault.at != 0) {
+        sim_set_hook(explore->sim, inject_hook, &explore->fault);
+    }
     if (trace_phase_is_concurrent(run->trace, begin, end)) {
-        if (explore->fault.at != 0) {
-            inject_begin(&explore->fault);
-            sim_set_hook(explore->sim, inject_hook, &explore->fault);
-        }
         more = run_concurrent(explore, strategy, run, begin, end);
-        sim_set_hook(explore->sim, NULL, NULL);
     } else {
         for (uint32_t i = begin; i < end; i++) {
             do_operation(explore, run, i);
         }
     }
+    sim_set_hook(explore->sim, NULL, NULL);
     return more;
 }
 
@@ -236,6 +238,7 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
 {
     const struct trace *trace = run->trace;
     explore->scheduled.outcome = SCHED_DONE;
+    inject_begin(&explore->fault);
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
         if (!run_phase_once(explore, strategy, run, begin, end)) {
@@ -284,11 +287,12 @@ static bool judge_files(const struct explore *explore, const struct sim *sim, co
         return false;
     }
     /* What a failed stream or resize has allocated may have reached the file or not. */
-    bool same = same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault));
+    bool same =
+        same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault)) && !sim_disk_has_stray_bits(&disk);
     sim_disk_close(&disk);
     if (!same) {
         fprintf(out, "after %s the files hold another disk than the one that was written (%s)\n", when,
-                "WR-01, WR-02, DUR-01, DUR-06, DUR-10");
+                "WR-01, WR-02, BMP-05, DUR-01, DUR-06, DUR-10");
     }
     return same;
 }
@@ -308,8 +312,27 @@ static bool judge_undisturbed(const char *what, enum addcow_class code, bool los
     return false;
 }
 
+/* Writes a sector of each of the first clusters, allocated or not. */
+static bool write_after(const struct explore *explore, struct oracle *oracle, FILE *out)
+{
+    struct addcow_error error;
+    uint8_t sector[SIM_SECTOR];
+    uint64_t cluster = oracle->disk.cluster_size;
+    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= oracle->disk.size && at < CLUSTERS_AFTER * cluster;
+         at += cluster) {
+        stamp_fill((struct stamp){STAMP_WRITE, explore->trace->count}, at, sector, sizeof sector);
+        enum addcow_class code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
+        if (code != ADDCOW_OK) {
+            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+            return false;
+        }
+        oracle_write(oracle, at, sizeof sector, sector);
+    }
+    return true;
+}
+
 /* The storage works again: so must the disk. */
-static bool judge_recovery(const struct explore *explore, const struct oracle *oracle, FILE *out)
+static bool judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)
 {
     const struct inject *fault = &explore->fault;
     struct addcow_error error;
@@ -324,6 +347,9 @@ static bool judge_recovery(const struct explore *explore, const struct oracle *o
             fprintf(out, "operation %" PRIu32 ", a flush, succeeds after a sync of the image has failed (DUR-07)\n", i);
             return false;
         }
+    }
+    if (!write_after(explore, oracle, out)) {
+        return false;
     }
     enum addcow_class code = explore->adapter->ops->flush(explore->adapter, &error);
     if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
@@ -356,7 +382,7 @@ static bool judge_close(struct explore *explore, const struct oracle *oracle, FI
 /* Just after something was made durable is when it shows that it should not have been. */
 static uint64_t choose_moment(struct explore *explore)
 {
-    uint64_t end = sim_moment(explore->sim);
+    uint64_t end = explore->horizon;
     uint64_t moment = random_below(&explore->random, end + 1);
     if (random_once_in(&explore->random, 2)) {
         return moment;
@@ -428,8 +454,12 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
     if (answer == EXPLORE_OK) {
+        explore->horizon = sim_moment(explore->sim);
         bool recovered = judge_recovery(explore, &oracle, out);
         bool closed = judge_close(explore, &oracle, out);
+        if (explore->fault.at == 0) {
+            explore->horizon = sim_moment(explore->sim);
+        }
         answer = recovered && closed && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
         counts->faults += inject_was_hit(&explore->fault);
     } else if (closable) {
@@ -490,9 +520,9 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 #define CLUSTERS_MAX 4u
 
 /* Mostly few small clusters; now and then more than a byte of the bitmap, or more than a word of it. */
-static uint64_t generate_clusters(struct random *random)
+static uint64_t generate_clusters(struct random *random, bool alone)
 {
-    uint64_t most = !random_once_in(random, 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
+    uint64_t most = !random_once_in(random, alone ? 3 : 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
     return random_between(random, 1, most);
 }
 
@@ -504,13 +534,13 @@ static void generate_backing(struct random *random, struct trace_disk *disk)
     disk->chain = random_once_in(random, 5) ? (uint32_t)random_between(random, 1, TRACE_CHAIN_MAX) : 0;
 }
 
-static void generate_disk(struct random *random, struct trace_disk *disk)
+static void generate_disk(struct random *random, bool alone, struct trace_disk *disk)
 {
     uint64_t cut = random_once_in(random, 3) ? random_below(random, 8) * SIM_SECTOR + random_below(random, 2) * 100 : 0;
     *disk = (struct trace_disk){
         .layout = ADDCOW_R20,
         .cluster_bits = 12,
-        .size = generate_clusters(random) * CLUSTER - cut,
+        .size = generate_clusters(random, alone) * CLUSTER - cut,
         .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
                       : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
                                                   : TRACE_SOME_ALLOCATED,
@@ -574,7 +604,7 @@ void explore_generate(uint64_t seed, const struct explore_generate_options *opti
     do {
         trace->threads = options->threads;
         trace->count = 0;
-        generate_disk(&random, &trace->disk);
+        generate_disk(&random, options->threads == 1, &trace->disk);
         for (uint32_t i = 0; i < options->operations * options->threads; i++) {
             enum trace_kind kind = generate_kind(&random, options);
             uint64_t offset = 0;

@@ -41,7 +41,7 @@ struct explore_options {
     bool whole_requests; /* transfers are one step each, instead of one a sector */
     uint64_t step_limit; /* 0: as sched.h */
     uint64_t seed;       /* of the crashes */
-    struct inject fault; /* injected from after the open to the end of the concurrent phase; at == 0: none */
+    struct inject fault; /* injected while the operations of the trace are done; at == 0: none */
 };
 
 struct explore;

@@ -22,8 +22,10 @@
 
 #define OPERATIONS_MAX 60u
 #define START 60u /* the possible contents beside those of operations: that at the start, */
-#define ZERO 61u  /* and zeros */
+#define ZERO 61u  /* zeros, */
+#define AFTER 62u /* and what is written after the fault */
 #define FRAGMENTS_MAX 1024u
+#define CLUSTERS_AFTER 9u /* written after the fault, at most */
 
 struct fragment {
     uint64_t begin;
@@ -92,22 +94,27 @@ static void make_fragments(struct judge *judge)
     judge->differs = false;
 }
 
+/* Books that [begin, end) has one content now, or may have one more. */
+static void book_content(struct judge *judge, uint64_t begin, uint64_t end, uint32_t content, bool success)
+{
+    uint64_t bit = (uint64_t)1 << content;
+    for (uint32_t i = 0; i < judge->count; i++) {
+        struct fragment *fragment = &judge->fragments[i];
+        if (begin <= fragment->begin && fragment->end <= end) {
+            fragment->possible = success ? bit : fragment->possible | bit;
+        }
+    }
+}
+
 /* Books what operation `index` did to the fragments. */
 static void book(struct judge *judge, uint32_t index, bool success)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
-    for (uint32_t i = 0; i < judge->count; i++) {
-        struct fragment *fragment = &judge->fragments[i];
-        uint64_t content = (uint64_t)1 << (operation->kind == TRACE_WRITE ? index : ZERO);
-        if (operation->kind == TRACE_RESIZE && success && fragment->begin >= judge->size) {
-            fragment->possible = (uint64_t)1 << ZERO;
-        }
-        if (trace_kind_changes(operation->kind) && operation->offset <= fragment->begin &&
-            fragment->end <= operation->offset + operation->length) {
-            fragment->possible = success ? content : fragment->possible | content;
-        }
-    }
-    if (operation->kind == TRACE_RESIZE && success) {
+    if (trace_kind_changes(operation->kind)) {
+        book_content(judge, operation->offset, operation->offset + operation->length,
+                     operation->kind == TRACE_WRITE ? index : ZERO, success);
+    } else if (operation->kind == TRACE_RESIZE && success) {
+        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
         judge->size = operation->offset;
     }
 }
@@ -116,7 +123,7 @@ static bool is_possible(const struct judge *judge, const struct fragment *fragme
 {
     uint8_t expected[SIM_SECTOR];
     size_t length = fragment->end - fragment->begin;
-    for (uint32_t content = 0; content <= ZERO; content++) {
+    for (uint32_t content = 0; content <= AFTER; content++) {
         if ((fragment->possible >> content & 1) == 0) {
             continue;
         }
@@ -160,6 +167,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
         return false;
     }
     uint64_t size = disk.ref.size;
+    bool stray = sim == judge->sim && sim_disk_has_stray_bits(&disk);
     uint8_t *bytes = report_allocate(size, 1);
     addcow_ref_read(&disk.ref, 0, size, bytes);
     sim_disk_close(&disk);
@@ -167,6 +175,10 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
     if (!fine) {
         fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when, size,
                 judge->size);
+    }
+    if (fine && stray) {
+        fprintf(judge->out, "%s: bits past the last cluster are set (BMP-05)\n", when);
+        fine = false;
     }
     fine = fine && judge_contents(judge, bytes, when, clause);
     if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
@@ -278,20 +290,54 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class 
            (operation->kind != TRACE_FLUSH || judge_flush(judge, "flush", code));
 }
 
-/* The fault is gone: the disk must be readable, and as far as nothing is lost for good, durable again. */
+/* Writes a sector of each of the first clusters, allocated or not. */
+static bool write_after(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t sector[SIM_SECTOR];
+    uint64_t cluster = addcow_cluster_size(judge->trace->disk.cluster_bits);
+    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->size && at < CLUSTERS_AFTER * cluster; at += cluster) {
+        stamp_fill((struct stamp){STAMP_WRITE, AFTER}, at, sector, sizeof sector);
+        enum addcow_class code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
+        if (code != ADDCOW_OK) {
+            fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code),
+                    error.message);
+            return false;
+        }
+        book_content(judge, at, at + sizeof sector, AFTER, true);
+    }
+    return true;
+}
+
+/* All of the disk, as it reads now, or null with a message. The caller frees. */
+static uint8_t *read_all(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t *bytes = report_allocate(judge->size, 1);
+    enum addcow_class code = judge->adapter->ops->read(judge->adapter, 0, judge->size, bytes, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+    } else if (judge_contents(judge, bytes, "after the fault", "ERR-02")) {
+        return bytes;
+    }
+    free(bytes);
+    return NULL;
+}
+
+/*
+ * The fault is gone: the disk must be readable and writable, and as far as nothing is lost for good, durable again.
+ */
 static bool judge_usable(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    const struct adapter_ops *ops = judge->adapter->ops;
-    uint8_t *bytes = report_allocate(judge->size, 1);
-    bool fine = judge_status(judge, "a read after the fault", ops->read(judge->adapter, 0, judge->size, bytes, &error),
-                             ADDCOW_OK, &error) &&
-                judge_contents(judge, bytes, "after the fault", "ERR-02");
-    enum addcow_class code = ADDCOW_OK;
-    if (fine) {
-        code = ops->flush(judge->adapter, &error);
-        fine = judge_flush(judge, "a flush after the fault", code);
+    uint8_t *before = read_all(judge);
+    uint8_t *bytes = before != NULL && write_after(judge) ? read_all(judge) : NULL;
+    free(before);
+    if (bytes == NULL) {
+        return false;
     }
+    enum addcow_class code = judge->adapter->ops->flush(judge->adapter, &error);
+    bool fine = judge_flush(judge, "a flush after the fault", code);
     if (fine && code != ADDCOW_OK && !judge->fault.image_lost) {
         fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_class_name(code),
                 error.message);

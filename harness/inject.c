@@ -31,6 +31,19 @@ static bool is_hit(struct inject *inject, enum sim_call call, const char *name)
     return hit && is_about(inject, call, name);
 }
 
+/* About half of a transfer. With `sim` it ends between two sectors, or else its last sector would be torn. */
+static size_t shorten(const struct inject *inject, size_t size)
+{
+    if (inject->sim == NULL) {
+        return size > 1 ? size / 2 | 1 : size;
+    }
+    uint64_t offset = sim_transfer_offset(inject->sim);
+    uint64_t end = (offset + size / 2) / SIM_SECTOR * SIM_SECTOR;
+    uint64_t first = (offset / SIM_SECTOR + 1) * SIM_SECTOR;
+    end = end > offset ? end : first;
+    return end - offset < size ? (size_t)(end - offset) : size;
+}
+
 int inject_hook(void *context, enum sim_call call, const char *name, size_t *size)
 {
     static const int errors[INJECT_KINDS] = {EIO, ENOSPC, EINTR, 0};
@@ -40,7 +53,7 @@ int inject_hook(void *context, enum sim_call call, const char *name, size_t *siz
     }
     bool transfer = call == SIM_PREAD || call == SIM_PWRITE;
     if (inject->kind == INJECT_SHORT) {
-        *size = transfer && *size > 1 ? *size / 2 | 1 : *size;
+        *size = transfer ? shorten(inject, *size) : *size;
         return 0;
     }
     bool lasting = inject->kind != INJECT_EINTR;

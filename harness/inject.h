@@ -21,7 +21,7 @@ struct inject {
     uint64_t at;               /* the number of the call, from 1 on; 0: none fails */
     enum sim_call call;        /* given, or that of the call that was hit */
     char name[SIM_NAME_BYTES]; /* likewise */
-    const struct sim *sim;     /* null, or the storage whose moments `lost` is one of */
+    const struct sim *sim;     /* the storage: then `lost` is one of its moments, and no sector is cut; or null */
     /* What has happened so far. */
     uint64_t calls;
     bool image_lost; /* a sync of FILES_IMAGE has failed */

@@ -113,6 +113,12 @@ void sim_disk_close(struct sim_disk *disk)
     disk->below = NULL;
 }
 
+bool sim_disk_has_stray_bits(const struct sim_disk *disk)
+{
+    uint64_t clusters = addcow_cluster_count(disk->ref.size, disk->ref.cluster_size);
+    return clusters % 8 != 0 && disk->ref.bitmap[clusters / 8] >> clusters % 8 != 0;
+}
+
 void sim_disk_lay(struct sim *sim, const struct trace_disk *disk)
 {
     struct files files;

@@ -20,6 +20,9 @@ struct sim_disk {
 bool sim_disk_open(const struct sim *sim, struct sim_disk *disk, char *problem, size_t problem_size);
 void sim_disk_close(struct sim_disk *disk);
 
+/* Whether a bit past the last cluster is set in the last byte of the bitmap that is in use (BMP-05). */
+bool sim_disk_has_stray_bits(const struct sim_disk *disk);
+
 /* Lays the files of a trace's disk into a storage, and keeps that state. */
 void sim_disk_lay(struct sim *sim, const struct trace_disk *disk);
 

@@ -53,6 +53,7 @@ struct sim {
     bool punch_refused;
     sim_hook *hook;
     void *hook_context;
+    uint64_t transfer_offset; /* of the last transfer */
     uint32_t open;
     uint32_t inodes;
     uint32_t inodes_kept;
@@ -251,6 +252,7 @@ static void whole_file_point(struct sim_file *file, enum sched_kind kind)
 static ssize_t sim_pread(struct addcow_file *self, void *buffer, size_t size, uint64_t offset)
 {
     struct sim_file *file = sim_of(self);
+    file->sim->transfer_offset = offset;
     int fault = ask_hook(file->sim, SIM_PREAD, file->name, &size);
     if (fault != 0) {
         return fault;
@@ -292,6 +294,7 @@ static void change_length(struct sim_file *file, uint64_t length)
 static ssize_t sim_pwrite(struct addcow_file *self, const void *buffer, size_t size, uint64_t offset)
 {
     struct sim_file *file = sim_of(self);
+    file->sim->transfer_offset = offset;
     int fault = ask_hook(file->sim, SIM_PWRITE, file->name, &size);
     if (fault != 0) {
         return fault;
@@ -541,6 +544,11 @@ void sim_set_hook(struct sim *sim, sim_hook *hook, void *context)
 {
     sim->hook = hook;
     sim->hook_context = context;
+}
+
+uint64_t sim_transfer_offset(const struct sim *sim)
+{
+    return sim->transfer_offset;
 }
 
 uint32_t sim_open_files(const struct sim *sim)

@@ -91,6 +91,9 @@ const char *sim_call_name(enum sim_call call);
 typedef int sim_hook(void *context, enum sim_call call, const char *name, size_t *size);
 void sim_set_hook(struct sim *sim, sim_hook *hook, void *context);
 
+/* For a hook: the offset of the transfer that it is asked about. */
+uint64_t sim_transfer_offset(const struct sim *sim);
+
 /* ---- Crashes ---- */
 
 /* How much has been logged since sim_keep: grows with every change and sync. A crash happens at such a moment. */
