@@ -44,8 +44,8 @@ HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
 
 # Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
 JUDGES = {
-    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"], ["tests/test_fast"],
-                      ["tests/test_fast_threads"]]),
+    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
+                      ["tests/test_maintain_edges"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
     "create": (PLAIN, [["tests/test_check"], ["tests/test_create"]]),
     "fault": (PLAIN, [EXPLORE + ["250", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
@@ -53,7 +53,8 @@ JUDGES = {
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
     "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"], ["tests/test_fast"], HUNT + ["3"]]),
+    "memory": (ADDRESS, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
+                         ["tests/test_maintain_edges"], ["tests/test_fast"], HUNT + ["3"]]),
     "races": (THREAD, [["tests/test_fast_threads"], HUNT + ["8"]]),
 }
 

@@ -51,12 +51,12 @@ char *__wrap_strndup(const char *text, size_t size)
 
 /* ---- Operations on an opened disk ---- */
 
-/* Growing goes beyond one block of the bitmap, so that the array of blocks becomes longer. */
+/* The last cluster is not full, so growing copies it up; and it goes beyond one block of the bitmap, so that the array of blocks becomes longer. */
 #define CLUSTER 4096u
 #define CLUSTERS 40u
 
 static const struct disk_spec spec = {
-    .size = CLUSTERS * CLUSTER, .backing_name = "base.raw", .backing_size = CLUSTERS * CLUSTER, .allocated = 6};
+    .size = CLUSTERS * CLUSTER - 100, .backing_name = "base.raw", .backing_size = CLUSTERS * CLUSTER, .allocated = 6};
 
 typedef enum addcow_class action(struct addcow *disk, struct model *model, struct addcow_error *error);
 
@@ -104,32 +104,30 @@ static enum addcow_class act_flush(struct addcow *disk, struct model *model, str
     return addcow_flush(disk, error);
 }
 
-static enum addcow_class resize(struct addcow *disk, struct model *model, uint64_t clusters, struct addcow_error *error)
+static enum addcow_class act_grow(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
+    const uint64_t clusters = 32768 + 50;
     enum addcow_class code = addcow_resize(disk, clusters * CLUSTER, error);
     armed = false;
-    if (code == ADDCOW_OK && clusters * CLUSTER > model->size) {
+    if (code == ADDCOW_OK) {
         struct model larger = {.size = clusters * CLUSTER, .cluster = CLUSTER};
         larger.virt = allocate_bytes(larger.size);
         larger.allocated = allocate_bytes(clusters);
         memcpy(larger.virt, model->virt, model->size);
-        memcpy(larger.allocated, model->allocated, model->size / CLUSTER);
+        memcpy(larger.allocated, model->allocated, CLUSTERS);
+        larger.allocated[CLUSTERS - 1] = 1;
         free_model(model);
         *model = larger;
-    } else if (code == ADDCOW_OK) {
-        model->size = clusters * CLUSTER;
     }
     return code;
 }
 
-static enum addcow_class act_grow(struct addcow *disk, struct model *model, struct addcow_error *error)
-{
-    return resize(disk, model, 32768 + 50, error);
-}
-
 static enum addcow_class act_shrink(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
-    return resize(disk, model, 3, error);
+    enum addcow_class code = addcow_resize(disk, 3 * CLUSTER, error);
+    if (code == ADDCOW_OK)
+        model->size = 3 * CLUSTER;
+    return code;
 }
 
 static enum addcow_class act_stream(struct addcow *disk, struct model *model, struct addcow_error *error)
@@ -325,8 +323,8 @@ static void test_files(void **state)
                                                                          do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
-    make_disk("top", &(struct disk_spec){
-                         .size = CLUSTERS * CLUSTER, .backing_name = "disk.add-cow", .backing_format = "add-cow"});
+    make_disk("top",
+              &(struct disk_spec){.size = spec.size, .backing_name = "disk.add-cow", .backing_format = "add-cow"});
     unsigned descriptors = open_descriptors();
     all_that_follow = false;
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
