@@ -47,7 +47,7 @@ JUDGES = {
     "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
                       ["tests/test_maintain_edges"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
     "create": (PLAIN, [["tests/test_check"], ["tests/test_create"]]),
-    "fault": (PLAIN, [EXPLORE + ["250", "--judge", "fault"]]),
+    "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
     "hunt": (PLAIN, [HUNT + ["25"]]),
