@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# What the corpus says of itself holds: the clauses that it cannot show, the mistakes that it finds, the defects that it is tried with.
+
+bats_require_minimum_version 1.5.0
+
+root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return
+}
+
+# The rows of the table of README.md that begins with `| WORD |`.
+table() {
+    awk -v head="| $1 |" 'index($0, head) == 1 { inside = 1; next } !/^\|/ { inside = 0 } inside && !/^\| ---/' "$root/corpus/README.md"
+}
+
+@test "corpus: every clause has a case, or a reason why it cannot have one" {
+    sed -n 's/^\*\*\([A-Z0-9]*-[0-9][0-9]\)\*\* .*/\1/p' "$root/spec/add-cow.md" | sort >clauses
+    grep -h '"clauses":' "$root"/corpus/cases/*.json | grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort -u >witnessed
+    table clause | cut -d '|' -f 2 | grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort >excused
+    [ "$(wc -l <clauses)" -gt 100 ]
+    sort witnessed excused >named
+    diff clauses named
+}
+
+@test "corpus: the table of mistakes names cases and wrong implementations that exist" {
+    table mistake >mistakes
+    [ "$(wc -l <mistakes)" -ge 40 ]
+    local id patch
+    for id in $(cut -d '|' -f 3 mistakes | grep -o '`[^`]*`' | tr -d '`'); do
+        [ -e "$root/corpus/cases/$id.json" ] || { echo "no case $id" && return 1; }
+    done
+    for patch in $(cut -d '|' -f 4 mistakes | grep -o '`[^`]*`' | tr -d '`'); do
+        [ -e "$root/mutants/${patch#fast/}.patch" ] || { echo "no patch $patch" && return 1; }
+    done
+}
+
+@test "corpus: the defects for the example in Python can be put into it" {
+    local patch
+    for patch in "$root"/mutants/python/*.patch; do
+        rm -rf corpus
+        mkdir -p corpus/example
+        cp "$root"/corpus/example/*.py corpus/example
+        patch -p1 -s -i "$patch" || { echo "${patch##*/} does not apply" && return 1; }
+        python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' corpus/example/addcow.py
+    done
+}
+
+# The implementation that scripts/corpus-strength makes misbehave is right where it is not told to, and wrong where it is.
+@test "corpus: an implementation that is wrong in one situation is found by the case that brings it about" {
+    local gate=${GATE:-$root/build/gcc/gate} wrong="$root/mutants/python/wrong.py" situation
+    run "$gate" --corpus "$root/corpus" --impl "exec:python3 '$wrong' --record '$PWD/recorded'" --case wr-03-tail
+    echo "$output"
+    [ "$status" -eq 0 ]
+    situation=$(sed -n 's/^wr-03-tail\t\(write .*\)/\1/p' recorded)
+    [ -n "$situation" ]
+    printf '{"wr-03-tail": "%s", "wr-03-head": "%s"}\n' "$situation" "$situation" >table
+    run "$gate" --corpus "$root/corpus" --impl "exec:python3 '$wrong' --table '$PWD/table'" --case wr-03-tail
+    [ "$status" -eq 1 ]
+    run "$gate" --corpus "$root/corpus" --impl "exec:python3 '$wrong' --table '$PWD/table'" --case wr-03-head
+    [ "$status" -eq 0 ]
+}
