@@ -3,8 +3,11 @@
  *
  * Operations that change contents are kept as fragments: a range that each of them covers whole or not at all, within
  * one sector. A fragment may have the content of any operation that had begun, unless another one that followed it
- * entirely was durable; and its content at the start unless any was. A resize is always alone, so it is judged by the
- * sizes and contents that the disk had one after the other.
+ * entirely was durable; and its content at the start unless any was. The disk counts as zero behind its end, so a
+ * resize writes zeros from the new size on, and sizes are judged in the same way.
+ *
+ * Where the operations of a trace with a resize follow one another, more is known: each sector must be, as a whole,
+ * what it was in one of the states that the disk went through.
  */
 #include "crash.h"
 
@@ -32,7 +35,7 @@ struct crash_judge {
     struct state start;
     struct sim *crashed;
     struct adapter *adapter; /* over `crashed` */
-    bool resizes;
+    bool in_states;          /* operations follow one another, a resize among them */
 };
 
 static bool changes_size(const struct trace *trace)
@@ -45,13 +48,18 @@ static bool changes_size(const struct trace *trace)
     return false;
 }
 
-const char *crash_problem(const struct trace *trace)
+static bool is_concurrent(const struct trace *trace)
 {
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
-        if (changes_size(trace) && trace_phase_is_concurrent(trace, begin, trace_phase_end(trace, begin))) {
-            return "a resize in a trace of several threads";
+        if (trace_phase_is_concurrent(trace, begin, trace_phase_end(trace, begin))) {
+            return true;
         }
     }
+    return false;
+}
+
+const char *crash_problem(const struct trace *trace)
+{
     for (uint32_t i = 0; i < trace->count; i++) {
         if (trace->operations[i].kind == TRACE_REOPEN) {
             return "reopen";
@@ -60,14 +68,16 @@ const char *crash_problem(const struct trace *trace)
     return NULL;
 }
 
-static struct state read_state(const struct sim *sim)
+/* The contents of the disk, with zeros behind them if it can grow. */
+static struct state read_state(const struct sim *sim, uint64_t capacity)
 {
     struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
         report_fatal("the disk of a crash judge: %s", problem);
     }
-    struct state state = {.bytes = report_allocate(disk.ref.size, 1), .size = disk.ref.size};
+    uint64_t room = disk.ref.size > capacity ? disk.ref.size : capacity;
+    struct state state = {.bytes = report_allocate(room, 1), .size = disk.ref.size};
     addcow_ref_read(&disk.ref, 0, disk.ref.size, state.bytes);
     sim_disk_close(&disk);
     return state;
@@ -80,11 +90,11 @@ struct crash_judge *crash_make(const struct trace *trace)
     assert(crash_problem(trace) == NULL);
     sim_disk_lay(sim, &trace->disk);
     judge->trace = trace;
-    judge->start = read_state(sim);
+    judge->start = read_state(sim, trace_capacity(trace));
     sim_free(sim);
     judge->crashed = sim_make();
     judge->adapter = sched_adapter_make_fast(sim_storage(judge->crashed));
-    judge->resizes = changes_size(trace);
+    judge->in_states = changes_size(trace) && !is_concurrent(trace);
     return judge;
 }
 
@@ -162,6 +172,9 @@ static bool is_durable(const struct crash_judge *judge, const struct crash_span 
 
 static bool covers(const struct trace_operation *operation, uint64_t begin, uint64_t end)
 {
+    if (operation->kind == TRACE_RESIZE) {
+        return operation->offset <= begin;
+    }
     return trace_kind_changes(operation->kind) && operation->offset <= begin &&
            end - operation->offset <= operation->length;
 }
@@ -192,14 +205,21 @@ static bool is_overwritten(const struct crash_judge *judge, const struct crash_s
     return false;
 }
 
+/* Whether an operation may have done something: one that failed and is refused, or is a resize, has not (RSZ-07). */
+static bool has_begun(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
+{
+    bool all_or_nothing = judge->trace->operations[index].kind == TRACE_RESIZE;
+    bool failed = spans[index].status != ADDCOW_OK && spans[index].end <= moment;
+    return spans[index].begin <= moment && spans[index].status != ADDCOW_RANGE && !(all_or_nothing && failed);
+}
+
 static bool is_allowed(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, uint64_t begin,
                        uint64_t end, const uint8_t *got)
 {
     uint8_t expected[SIM_SECTOR];
     for (uint32_t i = 0; i <= judge->trace->count; i++) {
         bool is_start = i == judge->trace->count;
-        if (!is_start && (!covers(&judge->trace->operations[i], begin, end) || spans[i].begin > moment ||
-                          spans[i].status == ADDCOW_RANGE)) {
+        if (!is_start && (!covers(&judge->trace->operations[i], begin, end) || !has_begun(judge, spans, i, moment))) {
             continue;
         }
         fill(judge, i, begin, end, expected);
@@ -218,7 +238,7 @@ static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
         uint64_t limit = operation->offset + operation->length;
-        if (trace_kind_changes(operation->kind)) {
+        if (trace_kind_changes(operation->kind) || operation->kind == TRACE_RESIZE) {
             end = operation->offset > begin && operation->offset < end ? operation->offset : end;
             end = limit > begin && limit < end ? limit : end;
         }
@@ -235,12 +255,34 @@ static void print_fragment(const struct crash_judge *judge, uint64_t begin, uint
     stamp_print_writers(out, begin, got, end - begin);
 }
 
+static bool is_possible_size(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+                             uint64_t size)
+{
+    for (uint32_t i = 0; i <= judge->trace->count; i++) {
+        const struct trace_operation *operation = &judge->trace->operations[i];
+        bool is_start = i == judge->trace->count;
+        bool gives = is_start ? size == judge->start.size
+                              : operation->kind == TRACE_RESIZE && operation->offset == size &&
+                                    has_begun(judge, spans, i, moment);
+        bool replaced = false;
+        for (uint32_t j = 0; gives && j < judge->trace->count; j++) {
+            replaced =
+                replaced || (judge->trace->operations[j].kind == TRACE_RESIZE &&
+                             (is_start || spans[i].returned < spans[j].invoked) && is_durable(judge, spans, j, moment));
+        }
+        if (gives && !replaced) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool judge_fragments(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
                             const struct state *got, FILE *out)
 {
-    if (got->size != judge->start.size) {
-        fprintf(out, "after a crash the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01)\n", got->size,
-                judge->start.size);
+    if (!is_possible_size(judge, spans, moment, got->size)) {
+        fprintf(out, "after a crash the disk has %" PRIu64 " bytes, which it had not since the last flush (DUR-11)\n",
+                got->size);
         return false;
     }
     for (uint64_t begin = 0, end; begin < got->size; begin = end) {
@@ -329,8 +371,8 @@ static bool judge_crashed(struct crash_judge *judge, const struct crash_span *sp
     if (!reopen(judge, got, out)) {
         return false;
     }
-    bool fine =
-        judge->resizes ? judge_states(judge, spans, moment, got, out) : judge_fragments(judge, spans, moment, got, out);
+    bool fine = judge->in_states ? judge_states(judge, spans, moment, got, out)
+                                 : judge_fragments(judge, spans, moment, got, out);
     if (!fine) {
         free(got->bytes);
     }
@@ -434,7 +476,7 @@ static bool judge_second(const struct crash_judge *judge, const struct state *st
     struct crash_span spans[8];
     struct sim *sim = judge->crashed;
     make_second_trace(&judge->trace->disk, start->size, &trace);
-    struct crash_judge again = {.trace = &trace, .start = *start, .resizes = true, .crashed = sim_make()};
+    struct crash_judge again = {.trace = &trace, .start = *start, .in_states = true, .crashed = sim_make()};
     again.adapter = sched_adapter_make_fast(sim_storage(again.crashed));
     sim_keep(sim);
     struct crash_counts inner = {0};

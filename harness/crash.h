@@ -4,7 +4,7 @@
  * The crashed files are opened with the production engine and with the reference engine; both must accept them and read
  * the same (DUR-11). Then, sector by sector: what a flush that returned has made durable is there, or something that
  * was written later; what was never written is as it was (DUR-01, DUR-02). The size is one that the disk had since
- * then.
+ * then (DUR-11).
  */
 #ifndef HARNESS_CRASH_H
 #define HARNESS_CRASH_H
@@ -26,10 +26,7 @@ struct crash_span {
 
 struct crash_judge;
 
-/*
- * Why crashes of a trace cannot be judged; null if they can: a resize is alone in its phase with one thread. Static
- * storage.
- */
+/* Why crashes of a trace cannot be judged; null if they can. Static storage. */
 const char *crash_problem(const struct trace *trace);
 
 /* Prepares for crashes of a trace without problem, which must live as long. The caller frees. */

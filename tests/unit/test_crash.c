@@ -269,6 +269,44 @@ static void the_judge_rejects_lost_writes(void **state)
     assert_false(accepts_loss(true, true));
 }
 
+/* A crash after a resize beside a write, and perhaps a flush, that has kept nothing of it. */
+static bool accepts_old_size(uint64_t size, bool flushed)
+{
+    static struct trace trace;
+    trace = (struct trace){.disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192}, .threads = 2};
+    trace_add(&trace, 0, TRACE_RESIZE, size, 0);
+    trace_add(&trace, 1, TRACE_READ, 0, 512);
+    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    struct crash_span spans[4];
+    memset(spans, 0xff, sizeof spans);
+    spans[0] = (struct crash_span){0, 0, 1, 3, ADDCOW_OK};
+    spans[1] = (struct crash_span){0, 0, 2, 4, ADDCOW_OK};
+    if (flushed) {
+        spans[2] = (struct crash_span){0, 0, 5, 6, ADDCOW_OK};
+    }
+    struct sim *sim = sim_make();
+    sim_disk_lay(sim, &trace.disk);
+    struct crash_judge *judge = crash_make(&trace);
+    struct choices choices = {0};
+    FILE *out = fopen("/dev/null", "w");
+    assert_non_null(out);
+    bool accepted = crash_judge(judge, sim, spans, 0, &choices, out);
+    fclose(out);
+    crash_free(judge);
+    sim_free(sim);
+    return accepted;
+}
+
+static void the_judge_rejects_a_lost_resize(void **state)
+{
+    (void)state;
+    assert_true(accepts_old_size(12288, false));
+    assert_true(accepts_old_size(4096, false));
+    assert_true(accepts_old_size(8192, true));
+    assert_false(accepts_old_size(12288, true));
+    assert_false(accepts_old_size(4096, true));
+}
+
 /* ---- The reduction ---- */
 
 /* Every content of a sector of the disk, at any crash of a sequence. */
@@ -466,6 +504,7 @@ int main(void)
         cmocka_unit_test(names_are_durable_after_a_rename),
         cmocka_unit_test(locks_exclude),
         cmocka_unit_test(the_judge_rejects_lost_writes),
+        cmocka_unit_test(the_judge_rejects_a_lost_resize),
         cmocka_unit_test(the_reduction_hides_no_content),
         cmocka_unit_test(every_crash_of_short_sequences),
         cmocka_unit_test(every_second_crash_of_short_sequences),
