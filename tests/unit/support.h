@@ -219,6 +219,7 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
     assert_int_equal(error.code, code);
     assert_string_equal(error.clause, clause);
     assert_true(strlen(error.message) > 0);
+    assert_null(strstr(error.message, "(null)"));
     assert_null(disk);
 }
 

@@ -272,6 +272,14 @@ static void test_huge_request(void **state)
         close_disk(disk);
         disk = open_disk("disk.add-cow");
     }
+    /* A small one before a cluster that is allocated, both far behind the first 32768. */
+    bool allocated;
+    uint64_t run;
+    assert_ok(addcow_zero(disk, 39500 * 4096, 4096, &reason));
+    assert_ok(addcow_zero(disk, 38600 * 4096, 2 * 4096, &reason));
+    assert_ok(addcow_map(disk, 38602 * 4096, size - 38602 * 4096, &allocated, &run, &reason));
+    assert_false(allocated);
+    assert_int_equal(run, (39500 - 38602) * 4096);
     close_disk(disk);
 }
 

@@ -474,6 +474,31 @@ static void test_unreadable_bitmap(void **state)
     free_rig(&rig);
 }
 
+/* ---- Closing ---- */
+
+static int fail_closing(struct probe *probe, const struct event *event)
+{
+    return event->kind == EVENT_CLOSE && event->file == *(const char *)probe->context ? -EIO : 0;
+}
+
+/* ERR-01 DUR-10: whichever file fails to close, that is reported, and the others are closed too. */
+static void test_close_failing(void **state)
+{
+    (void)state;
+    for (const char *file = "mib"; *file; file++) {
+        struct rig rig = make_rig(&usual);
+        struct addcow_error error = {0};
+        rig.probe->context = (void *)(uintptr_t)file;
+        rig.probe->decide = fail_closing;
+        assert_int_equal(addcow_close(rig.disk, &error), ADDCOW_IO);
+        assert_int_equal(error.code, ADDCOW_IO);
+        assert_int_equal(error.errnum, EIO);
+        for (const char *each = "mib"; *each; each++)
+            assert_int_equal(count_events(rig.probe, 0, EVENT_CLOSE, *each), 1);
+        free_rig(&rig);
+    }
+}
+
 /* ---- Opening ---- */
 
 /* ERR-03 ERR-06: whichever I/O of an opening fails, nothing is changed and nothing stays locked. */
@@ -513,13 +538,11 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flush_order),       TEST(test_bounds),
-        TEST(test_no_needless_calls), TEST(test_bitmap_bounds),
-        TEST(test_metadata_failures), TEST(test_image_sync_failure),
-        TEST(test_close_flushes),     TEST(test_close_failure),
-        TEST(test_short_transfers),   TEST(test_sectors_stay_whole),
-        TEST(test_vanished_bytes),    TEST(test_without_punch),
-        TEST(test_write_failing),     TEST(test_unreadable_bitmap),
+        TEST(test_flush_order),        TEST(test_close_failing),      TEST(test_bounds),
+        TEST(test_no_needless_calls),  TEST(test_bitmap_bounds),      TEST(test_metadata_failures),
+        TEST(test_image_sync_failure), TEST(test_close_flushes),      TEST(test_close_failure),
+        TEST(test_short_transfers),    TEST(test_sectors_stay_whole), TEST(test_vanished_bytes),
+        TEST(test_without_punch),      TEST(test_write_failing),      TEST(test_unreadable_bitmap),
         TEST(test_open_failing),
     };
     return cmocka_run_group_tests_name("fast, durability and failures", tests, NULL, NULL);

@@ -220,6 +220,69 @@ static void test_commit_one_cluster(void **state)
     }
 }
 
+/* CMT-02 LNK-07 LNK-10: the backing file was not looked at before the commit, and is the image, or the metadata file. */
+static void test_commit_into_itself(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"disk.raw", "disk.add-cow"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        make_disk("disk", &(struct disk_spec){.size = 5 * 4096,
+                                              .backing_name = "base.raw",
+                                              .backing_size = 5 * 4096,
+                                              .compatible = ADDCOW_ALL_ALLOCATED,
+                                              .allocated = 0x1F});
+        struct addcow *disk = open_disk("disk.add-cow");
+        assert_int_equal(unlink(in_directory("base.raw")), 0);
+        assert_int_equal(link(in_directory(names[i]), in_directory("base.raw")), 0);
+        assert_int_equal(addcow_commit(disk, NULL, NULL, &reason), ADDCOW_UNLINKABLE);
+        assert_string_equal(reason.clause, "LNK-07");
+        assert_run(disk, 0, 5, true);
+        close_disk(disk);
+        assert_int_equal(unlink(in_directory("base.raw")), 0);
+    }
+}
+
+static int fail_after_punching(struct probe *probe, const struct event *event)
+{
+    bool *punched = probe->context;
+    if (event->file == 'm' && event->kind == EVENT_PUNCH)
+        *punched = true;
+    return *punched && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
+}
+
+/* CMT-03 DUR-06: bits that a failed commit may have cleared in the file are written again, in all blocks. */
+static void test_commit_failing_in_blocks(void **state)
+{
+    (void)state;
+    static const uint64_t clusters[] = {5, BLOCK + 5};
+    make_sparse_disk(&(struct disk_spec){.size = 4096, .backing_name = "base.raw", .backing_size = 4096}, 40000);
+    assert_int_equal(truncate(in_directory("base.raw"), 40000 * 4096), 0);
+    struct probe *probe = make_probe();
+    bool punched = false;
+    uint8_t data[100], back[100];
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(addcow_zero(disk, clusters[i] * 4096, 4096, &reason));
+    assert_ok(addcow_flush(disk, &reason));
+    probe->context = &punched;
+    probe->decide = fail_after_punching;
+    assert_int_equal(addcow_commit(disk, NULL, NULL, &reason), ADDCOW_IO);
+    probe->decide = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        fill_pattern(data, 5, clusters[i] * 4096, sizeof data);
+        assert_ok(addcow_write(disk, clusters[i] * 4096, sizeof data, data, &reason));
+    }
+    close_disk(disk);
+    disk = open_disk("disk.add-cow");
+    for (size_t i = 0; i < 2; i++) {
+        fill_pattern(data, 5, clusters[i] * 4096, sizeof data);
+        assert_ok(addcow_read(disk, clusters[i] * 4096, sizeof back, back, &reason));
+        assert_memory_equal(back, data, sizeof data);
+    }
+    close_disk(disk);
+    free_probe(probe);
+}
+
 static const char *not_writable; /* the end of a path */
 
 static int open_restricted(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
@@ -290,6 +353,8 @@ int main(void)
         TEST(test_stream_long),
         TEST(test_stream_stored_zeros),
         TEST(test_commit_one_cluster),
+        TEST(test_commit_into_itself),
+        TEST(test_commit_failing_in_blocks),
         TEST(test_commit_into_read_only),
         TEST(test_commit_without_backing),
     };
