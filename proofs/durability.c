@@ -1,0 +1,470 @@
+/*
+ * A model of volatile storage, and the proof that flush keeps its promises on it. Nothing here is part of the library; only the prover
+ * reads it.
+ *
+ * Between two syncs of a file its stores may reach the disk in any order or not at all. So each thing is here twice or more: the image as the
+ * system shows it (`cache`) and as it is on the disk (`durable`), with a log of the stores that were not synced; and the bits in memory, in
+ * the metadata file, and on the disk. An adversary makes any store of the log durable, at any time, byte by byte, and any bit that was
+ * written: finer than the sectors of the spec, so that torn sectors (DUR-04) are among what it does.
+ *
+ * A byte's content is told by its version. NOTHING is what an image byte holds before it was filled; 0 is the content of the backing file; each
+ * write of a byte has a larger version than the one before it. A byte reads as its image byte if the bit of its cluster is 1, else as the
+ * backing file. `floor` is the oldest version that a crash may bring back: flush raises it. Everything comes down to `sound`: as long
+ * as it holds, a crash shows no byte as NOTHING and none older than its floor. Every step of a request, of flush and of the
+ * adversary keeps it, and flush runs with any number of the others between its own.
+ *
+ * What must fail to prove if the model can tell right from wrong, in flush: write_bits before sync_image; take_snapshot after sync_image; no
+ * sync_image; no sync_metadata; and in write_bits, bits_memory in the place of snapshot. proofs/mutants.txt tries them.
+ *
+ * The sizes are constants only because C wants some: no proof depends on them.
+ */
+#include <stdint.h>
+
+#define CLUSTER_SIZE 65536u
+#define CLUSTERS 0x100000u
+#define BYTES 0x1000000000u /* CLUSTER_SIZE * CLUSTERS */
+#define LOG_MAX 0x10000000u
+#define NOTHING (-1)
+
+static int64_t cache[BYTES];   /* versions of the image's bytes as the system shows them */
+static int64_t durable[BYTES]; /* on the disk */
+static int64_t floors[BYTES];  /* the oldest versions that a crash may bring back */
+static int64_t next[BYTES];    /* what the floors will be when the running flush returns */
+
+static uint64_t log_place[LOG_MAX]; /* the stores since the last sync of the image */
+static int64_t log_version[LOG_MAX];
+static uint64_t log_count;
+
+static uint8_t bits_memory[CLUSTERS];
+static uint8_t bits_file[CLUSTERS]; /* written, but perhaps not on the disk */
+static uint8_t bits_durable[CLUSTERS];
+static uint8_t snapshot[CLUSTERS]; /* what the running flush writes */
+
+static volatile uint64_t any; /* each read of it is a free choice of the adversary */
+
+/*@
+  // VRT-02: the version of a byte that a read returns
+  logic integer seen{L}(integer i) = bits_memory[i / CLUSTER_SIZE] != 0 ? cache[i] : 0;
+
+  predicate logged{L} = log_count <= LOG_MAX && (\forall integer j; 0 <= j < log_count ==> log_place[j] < BYTES);
+
+  // Bits go from memory to the file to the disk.
+  predicate ordered{L} = \forall integer k; 0 <= k < CLUSTERS ==>
+    (bits_durable[k] != 0 ==> bits_file[k] != 0) && (bits_file[k] != 0 ==> bits_memory[k] != 0);
+
+  // A byte whose bit may reach the disk is good there, and so is whatever may still replace it (DUR-03).
+  predicate covered{L} =
+    (\forall integer i; 0 <= i < BYTES && bits_file[i / CLUSTER_SIZE] != 0 ==> durable[i] >= floors[i]) &&
+    (\forall integer j; 0 <= j < log_count && bits_file[log_place[j] / CLUSTER_SIZE] != 0 ==>
+      log_version[j] >= floors[log_place[j]]);
+
+  // Where a crash brings back the backing file, nothing newer was promised; and what is shown is as new as was promised.
+  predicate promised{L} = \forall integer i; 0 <= i < BYTES ==> floors[i] >= 0 &&
+    (bits_durable[i / CLUSTER_SIZE] == 0 ==> floors[i] == 0) &&
+    (bits_memory[i / CLUSTER_SIZE] != 0 ==> cache[i] >= floors[i]);
+
+  predicate sound{L} = logged && ordered && covered && promised;
+
+  // What the running flush has taken: the bits, and the versions that it has to make durable.
+  predicate taken{L} =
+    (\forall integer i; 0 <= i < BYTES ==> next[i] >= floors[i] &&
+      (snapshot[i / CLUSTER_SIZE] != 0 ==> bits_memory[i / CLUSTER_SIZE] != 0 && cache[i] >= next[i]) &&
+      (snapshot[i / CLUSTER_SIZE] == 0 ==> next[i] == 0)) &&
+    (\forall integer k; 0 <= k < CLUSTERS && snapshot[k] != 0 ==> bits_memory[k] != 0) &&
+    (\forall integer k; 0 <= k < CLUSTERS && snapshot[k] == 0 ==> bits_file[k] == 0);
+
+  // The bytes below the taken bits are on the disk, and nothing older may replace them.
+  predicate secured{L} =
+    (\forall integer i; 0 <= i < BYTES && snapshot[i / CLUSTER_SIZE] != 0 ==> durable[i] >= next[i]) &&
+    (\forall integer j; 0 <= j < log_count && snapshot[log_place[j] / CLUSTER_SIZE] != 0 ==>
+      log_version[j] >= next[log_place[j]]);
+*/
+
+/* ---- The steps of a request ---- */
+
+/*@ requires i < BYTES && log_count < LOG_MAX;
+    terminates \true;
+    assigns cache[i], log_place[log_count], log_version[log_count], log_count;
+    ensures stored: cache[i] == version;
+    ensures logged: log_count == \old(log_count) + 1 && log_place[\old(log_count)] == i &&
+      log_version[\old(log_count)] == version;
+*/
+static void store_image(uint64_t i, int64_t version)
+{
+    cache[i] = version;
+    log_place[log_count] = i;
+    log_version[log_count] = version;
+    log_count++;
+}
+
+/* Copy-up and data, before the bit. */
+/*@ // DUR-03, as fill_cluster of the reference engine: invisible
+    requires sound;
+    requires i < BYTES && log_count < LOG_MAX;
+    requires hidden: bits_memory[i / CLUSTER_SIZE] == 0;
+    requires version >= 0;
+    terminates \true;
+    assigns cache[i], log_place[log_count], log_version[log_count], log_count;
+    ensures sound: sound;
+    ensures taken: \old(taken) ==> taken;
+    ensures secured: \old(taken && secured) ==> secured;
+    ensures filled: cache[i] == version;
+    ensures invisible: \forall integer b; 0 <= b < BYTES ==> seen(b) == \old(seen(b));
+*/
+static void fill(uint64_t i, int64_t version)
+{
+    store_image(i, version);
+}
+
+/* Data, where the bit is 1. */
+/*@ // DUR-02
+    requires sound;
+    requires i < BYTES && log_count < LOG_MAX;
+    requires allocated: bits_memory[i / CLUSTER_SIZE] != 0;
+    requires newer: version > cache[i];
+    terminates \true;
+    assigns cache[i], log_place[log_count], log_version[log_count], log_count;
+    ensures sound: sound;
+    ensures taken: \old(taken) ==> taken;
+    ensures secured: \old(taken && secured) ==> secured;
+    ensures newer: seen(i) == version && version > \old(seen(i));
+    ensures others: \forall integer b; 0 <= b < BYTES && b != i ==> seen(b) == \old(seen(b));
+*/
+static void overwrite(uint64_t i, int64_t version)
+{
+    store_image(i, version);
+}
+
+/* The bit, in memory. */
+/*@ // DUR-03, as bit_set of the reference engine: everything below it is filled
+    requires sound;
+    requires k < CLUSTERS;
+    requires filled: \forall integer i; 0 <= i < BYTES && i / CLUSTER_SIZE == k ==> cache[i] >= 0;
+    terminates \true;
+    assigns bits_memory[k];
+    ensures sound: sound;
+    ensures taken: \old(taken) ==> taken;
+    ensures secured: \old(taken && secured) ==> secured;
+    ensures set: bits_memory[k] != 0;
+    ensures newer: \forall integer b; 0 <= b < BYTES ==> seen(b) >= \old(seen(b));
+*/
+static void publish(uint64_t k)
+{
+    bits_memory[k] = 1;
+}
+
+/* ---- What the storage does unasked ---- */
+
+/*@ // DUR-02, DUR-03
+    requires sound;
+    requires j < log_count;
+    terminates \true;
+    assigns durable[log_place[j]];
+    ensures sound: sound;
+    ensures taken: \old(taken) ==> taken;
+    ensures secured: \old(taken && secured) ==> secured;
+*/
+static void persist_store(uint64_t j)
+{
+    durable[log_place[j]] = log_version[j];
+}
+
+/*@ // DUR-03, DUR-04
+    requires sound;
+    requires k < CLUSTERS;
+    requires written: bits_file[k] != 0;
+    terminates \true;
+    assigns bits_durable[k];
+    ensures sound: sound;
+    ensures taken: \old(taken) ==> taken;
+    ensures secured: \old(taken && secured) ==> secured;
+*/
+static void persist_bit(uint64_t k)
+{
+    bits_durable[k] = 1;
+}
+
+/* Whether every byte of a cluster is filled, so that its bit may be set. */
+/*@ requires k < CLUSTERS;
+    terminates \true;
+    assigns \nothing;
+    ensures answer: \result != 0 ==> \forall integer i; 0 <= i < BYTES && i / CLUSTER_SIZE == k ==> cache[i] >= 0;
+*/
+static int is_filled(uint64_t k)
+{
+    /*@ loop invariant k * CLUSTER_SIZE <= i <= k * CLUSTER_SIZE + CLUSTER_SIZE;
+        loop invariant \forall integer b; k * CLUSTER_SIZE <= b < i ==> cache[b] >= 0;
+        loop assigns i;
+        loop variant k * CLUSTER_SIZE + CLUSTER_SIZE - i;
+    */
+    for (uint64_t i = k * CLUSTER_SIZE; i < k * CLUSTER_SIZE + CLUSTER_SIZE; i++)
+        if (cache[i] < 0)
+            return 0;
+    return 1;
+}
+
+/* One step of somebody else, if it can be made. */
+/*@ requires sound && taken;
+    terminates \true;
+    assigns cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], log_place[0 .. LOG_MAX - 1], log_version[0 .. LOG_MAX - 1],
+      log_count, bits_memory[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: \old(secured) ==> secured;
+*/
+static void step(uint64_t what, uint64_t i, uint64_t k, int64_t version)
+{
+    if (what == 0 && i < BYTES && log_count < LOG_MAX && version >= 0 && bits_memory[i / CLUSTER_SIZE] == 0)
+        fill(i, version);
+    else if (what == 1 && i < BYTES && log_count < LOG_MAX && bits_memory[i / CLUSTER_SIZE] != 0 && version > cache[i])
+        overwrite(i, version);
+    else if (what == 2 && k < CLUSTERS && is_filled(k))
+        publish(k);
+    else if (what == 3 && i < log_count)
+        persist_store(i);
+    else if (what == 4 && k < CLUSTERS && bits_file[k] != 0)
+        persist_bit(k);
+}
+
+/* Any number of steps of requests and of the storage, while a flush runs. */
+/*@ requires sound && taken;
+    terminates \true;
+    assigns cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], log_place[0 .. LOG_MAX - 1], log_version[0 .. LOG_MAX - 1],
+      log_count, bits_memory[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: \old(secured) ==> secured;
+*/
+static void meanwhile(void)
+{
+    /*@ loop invariant sound && taken;
+        loop invariant \at(secured, Pre) ==> secured;
+        loop assigns left, cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], log_place[0 .. LOG_MAX - 1],
+          log_version[0 .. LOG_MAX - 1], log_count, bits_memory[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+        loop variant left;
+    */
+    for (uint64_t left = any; left > 0; left--)
+        step(any, any, any, (int64_t)(any / 2));
+}
+
+/* ---- The steps of a flush ---- */
+
+/* Takes the bits, and notes what the flush has to make durable: what is seen now (DUR-01). */
+/*@ // DUR-01
+    requires sound;
+    terminates \true;
+    assigns snapshot[0 .. CLUSTERS - 1], next[0 .. BYTES - 1];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures now: \forall integer i; 0 <= i < BYTES ==> next[i] == seen(i);
+    ensures bits: \forall integer k; 0 <= k < CLUSTERS ==> snapshot[k] == bits_memory[k];
+*/
+static void take_snapshot(void)
+{
+    /*@ loop invariant 0 <= k <= CLUSTERS;
+        loop invariant \forall integer c; 0 <= c < k ==> snapshot[c] == bits_memory[c];
+        loop assigns k, snapshot[0 .. CLUSTERS - 1];
+        loop variant CLUSTERS - k;
+    */
+    for (uint64_t k = 0; k < CLUSTERS; k++)
+        snapshot[k] = bits_memory[k];
+    /*@ loop invariant 0 <= i <= BYTES;
+        loop invariant \forall integer b; 0 <= b < i ==> next[b] == seen(b);
+        loop assigns i, next[0 .. BYTES - 1];
+        loop variant BYTES - i;
+    */
+    for (uint64_t i = 0; i < BYTES; i++)
+        next[i] = bits_memory[i / CLUSTER_SIZE] != 0 ? cache[i] : 0;
+}
+
+/*@ requires sound && taken;
+    terminates \true;
+    assigns durable[0 .. BYTES - 1], log_count;
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: secured; // DUR-03
+*/
+static void sync_image(void)
+{
+    /*@ loop invariant 0 <= i <= BYTES;
+        loop invariant \forall integer b; 0 <= b < i ==> durable[b] == cache[b];
+        loop assigns i, durable[0 .. BYTES - 1];
+        loop variant BYTES - i;
+    */
+    for (uint64_t i = 0; i < BYTES; i++)
+        durable[i] = cache[i];
+    log_count = 0;
+}
+
+/*@ // DUR-03
+    requires sound && taken;
+    requires secured: secured;
+    requires k < CLUSTERS;
+    requires chosen: snapshot[k] != 0;
+    terminates \true;
+    assigns bits_file[k];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: secured;
+    ensures written: bits_file[k] != 0;
+*/
+static void write_bit(uint64_t k)
+{
+    bits_file[k] = 1;
+}
+
+/* Writes the taken bits one by one: in whatever way they reach the disk, others may act between them. */
+/*@ // DUR-03, DUR-04
+    requires sound && taken;
+    requires secured: secured;
+    terminates \true;
+    assigns bits_file[0 .. CLUSTERS - 1], cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], log_place[0 .. LOG_MAX - 1],
+      log_version[0 .. LOG_MAX - 1], log_count, bits_memory[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: secured;
+    ensures written: \forall integer k; 0 <= k < CLUSTERS && snapshot[k] != 0 ==> bits_file[k] != 0;
+*/
+static void write_bits(void)
+{
+    /*@ loop invariant 0 <= k <= CLUSTERS;
+        loop invariant sound && taken && secured;
+        loop invariant \forall integer c; 0 <= c < k && snapshot[c] != 0 ==> bits_file[c] != 0;
+        loop assigns k, bits_file[0 .. CLUSTERS - 1], cache[0 .. BYTES - 1], durable[0 .. BYTES - 1],
+          log_place[0 .. LOG_MAX - 1], log_version[0 .. LOG_MAX - 1], log_count, bits_memory[0 .. CLUSTERS - 1],
+          bits_durable[0 .. CLUSTERS - 1];
+        loop variant CLUSTERS - k;
+    */
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        if (snapshot[k] != 0)
+            write_bit(k);
+        meanwhile();
+    }
+}
+
+/*@ requires sound && taken && secured;
+    terminates \true;
+    assigns bits_durable[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures taken: taken;
+    ensures secured: secured;
+    ensures synced: \forall integer k; 0 <= k < CLUSTERS ==> bits_durable[k] == bits_file[k];
+*/
+static void sync_metadata(void)
+{
+    /*@ loop invariant 0 <= k <= CLUSTERS;
+        loop invariant \forall integer c; 0 <= c < k ==> bits_durable[c] == bits_file[c];
+        loop invariant \forall integer c; k <= c < CLUSTERS ==> bits_durable[c] == \at(bits_durable[c], Pre);
+        loop assigns k, bits_durable[0 .. CLUSTERS - 1];
+        loop variant CLUSTERS - k;
+    */
+    for (uint64_t k = 0; k < CLUSTERS; k++)
+        bits_durable[k] = bits_file[k];
+}
+
+/* Flush may promise now what it was called for. */
+/*@ // DUR-01
+    requires sound && taken;
+    requires secured: secured;
+    requires bits: \forall integer k; 0 <= k < CLUSTERS && snapshot[k] != 0 ==> bits_durable[k] != 0;
+    terminates \true;
+    assigns floors[0 .. BYTES - 1];
+    ensures sound: sound;
+    ensures raised: \forall integer i; 0 <= i < BYTES ==> floors[i] == next[i];
+*/
+static void promise(void)
+{
+    /*@ loop invariant 0 <= i <= BYTES;
+        loop invariant \forall integer b; 0 <= b < i ==> floors[b] == next[b];
+        loop assigns i, floors[0 .. BYTES - 1];
+        loop variant BYTES - i;
+    */
+    for (uint64_t i = 0; i < BYTES; i++)
+        floors[i] = next[i];
+}
+
+/* ---- Flush and crash ---- */
+
+/*@ // DUR-01, DUR-03: what was seen when flush was called survives; every bit of then is durable
+    requires sound;
+    terminates \true;
+    assigns cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], floors[0 .. BYTES - 1], next[0 .. BYTES - 1],
+      log_place[0 .. LOG_MAX - 1], log_version[0 .. LOG_MAX - 1], log_count, bits_memory[0 .. CLUSTERS - 1],
+      bits_file[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1], snapshot[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures survives: \forall integer i; 0 <= i < BYTES ==> floors[i] == \old(seen(i));
+    ensures bits: \forall integer k; 0 <= k < CLUSTERS && \old(bits_memory[k]) != 0 ==> bits_durable[k] != 0;
+*/
+void flush(void)
+{
+    take_snapshot();
+    meanwhile();
+    sync_image();
+    meanwhile();
+    write_bits();
+    sync_metadata();
+    promise();
+}
+
+/* Only what is on the disk is left. */
+/*@ // DUR-02, DUR-03: no byte is shown that was not filled, and none older than what flush promised
+    requires sound;
+    terminates \true;
+    assigns cache[0 .. BYTES - 1], log_count, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures promised: \forall integer i; 0 <= i < BYTES ==> seen(i) >= floors[i];
+    ensures filled: \forall integer i; 0 <= i < BYTES ==> seen(i) >= 0;
+*/
+void crash(void)
+{
+    /*@ loop invariant 0 <= i <= BYTES;
+        loop invariant \forall integer b; 0 <= b < i ==> cache[b] == durable[b];
+        loop assigns i, cache[0 .. BYTES - 1];
+        loop variant BYTES - i;
+    */
+    for (uint64_t i = 0; i < BYTES; i++)
+        cache[i] = durable[i];
+    log_count = 0;
+    /*@ loop invariant 0 <= k <= CLUSTERS;
+        loop invariant \forall integer c; 0 <= c < k ==> bits_memory[c] == bits_durable[c] && bits_file[c] == bits_durable[c];
+        loop invariant \forall integer c; k <= c < CLUSTERS ==> bits_file[c] == \at(bits_file[c], Pre);
+        loop assigns k, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1];
+        loop variant CLUSTERS - k;
+    */
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        bits_memory[k] = bits_durable[k];
+        bits_file[k] = bits_durable[k];
+    }
+}
+
+/* A new disk: no bit, nothing filled, nothing promised. So `sound` can hold. */
+/*@ terminates \true;
+    assigns cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], floors[0 .. BYTES - 1], log_count,
+      bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+    ensures sound: sound;
+    ensures nothing: \forall integer i; 0 <= i < BYTES ==> cache[i] == NOTHING && durable[i] == NOTHING;
+*/
+void create(void)
+{
+    /*@ loop invariant 0 <= i <= BYTES;
+        loop invariant \forall integer b; 0 <= b < i ==> cache[b] == NOTHING && durable[b] == NOTHING && floors[b] == 0;
+        loop assigns i, cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], floors[0 .. BYTES - 1];
+        loop variant BYTES - i;
+    */
+    for (uint64_t i = 0; i < BYTES; i++) {
+        cache[i] = NOTHING;
+        durable[i] = NOTHING;
+        floors[i] = 0;
+    }
+    log_count = 0;
+    /*@ loop invariant 0 <= k <= CLUSTERS;
+        loop invariant \forall integer c; 0 <= c < k ==> bits_memory[c] == 0 && bits_file[c] == 0 && bits_durable[c] == 0;
+        loop assigns k, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
+        loop variant CLUSTERS - k;
+    */
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        bits_memory[k] = 0;
+        bits_file[k] = 0;
+        bits_durable[k] = 0;
+    }
+}
