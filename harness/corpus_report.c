@@ -280,19 +280,18 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
     return good;
 }
 
-/* Text as XML has it; control characters, which XML cannot hold, become question marks. */
+/* Text as XML has it; what XML cannot hold, control characters and bytes that are no UTF-8, becomes question marks. */
 static void print_xml(FILE *out, const char *text)
 {
+    json_t *readable = json_string(text); /* null if it is no UTF-8 */
     for (; *text; text++) {
-        if (*text == '<')
-            fputs("&lt;", out);
-        else if (*text == '&')
-            fputs("&amp;", out);
-        else if (*text == '"')
-            fputs("&quot;", out);
+        unsigned char c = (unsigned char)*text;
+        if (c == '<' || c == '>' || c == '&' || c == '"')
+            fputs(c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : "&quot;", out);
         else
-            fputc((unsigned char)*text < 0x20 && *text != '\n' && *text != '\t' ? '?' : *text, out);
+            fputc((c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && !readable) ? '?' : c, out);
     }
+    json_decref(readable);
 }
 
 /* The story of a case goes where CI systems show the output of a failed test, the shortest form of it where they show one line. */

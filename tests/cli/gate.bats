@@ -122,15 +122,143 @@ gate() {
     done
 }
 
+# corpus_error TEXT: the corpus in ./broken, made anew from five cases each time, must be refused with TEXT, and at once.
+corpus_error() {
+    run timeout 20 "$gate" --impl fast --corpus broken
+    echo "$output"
+    [ "$status" -eq 2 ] && [[ "$output" == *"$1"* ]]
+}
+
+small_corpus() {
+    rm -rf broken
+    mkdir -p broken/cases spec
+    cp "$root/spec/add-cow.md" spec/
+    cp "$root/corpus/corpus.json" broken/
+    cp "$root"/corpus/cases/rd-0* broken/cases/
+}
+
 @test "gate: a corpus that cannot be used ends with 2 and names file and place" {
     run "$gate" --impl fast --corpus nowhere
     [ "$status" -eq 2 ]
-    [[ "$output" == *"nowhere/corpus.json"* ]]
-    cp -r "$root/corpus" broken
+    [[ "$output" == *"nowhere/corpus.json: No such file"* ]]
+    small_corpus
     sed -i 's/"mode": "ro"/"mode": "ro", "colour": 1/' broken/cases/rd-01-mixed.json
+    corpus_error 'broken/cases/rd-01-mixed.json: $.steps[0]: unknown field "colour"'
+    small_corpus
+    truncate -s 300 broken/cases/rd-01-mixed.json
+    corpus_error "broken/cases/rd-01-mixed.json: line "
+    small_corpus
+    printf '\0\377\376' >broken/cases/a.json
+    corpus_error "broken/cases/a.json: line 1"
+    small_corpus
+    head -c 1000000 /dev/zero | tr '\0' '[' >broken/cases/a.json
+    corpus_error "broken/cases/a.json: line 1"
+    small_corpus
+    rm broken/corpus.json
+    corpus_error "broken/corpus.json: No such file"
+    small_corpus
+    rm -r broken/cases
+    corpus_error "broken/cases: No such file"
+    small_corpus
+    sed -i 's/"format": 1/"format": 2/' broken/corpus.json
+    corpus_error "the corpus has format 2, this program reads format 1"
+}
+
+@test "gate: what stands where a case should be and is no file is refused, not waited for" {
+    small_corpus
+    mkfifo broken/cases/a.json
+    corpus_error "broken/cases/a.json: Invalid argument"
+    small_corpus
+    ln -s /dev/zero broken/cases/a.json
+    corpus_error "broken/cases/a.json: Invalid argument"
+    small_corpus
+    ln -s nowhere broken/cases/a.json
+    corpus_error "broken/cases/a.json: No such file"
+    small_corpus
+    mkdir broken/cases/a.json
+    corpus_error "broken/cases/a.json: Is a directory"
+    small_corpus
+    truncate -s 1T broken/cases/a.json
+    corpus_error "broken/cases/a.json: File too large"
+    small_corpus
+    echo >broken/cases/README
+    corpus_error "broken/cases/README: only cases"
+}
+
+@test "gate: an empty corpus is no success" {
+    small_corpus
+    rm broken/cases/*
     run "$gate" --impl fast --corpus broken
+    [ "$status" -eq 4 ]
+    [[ "${lines[-1]}" == *"0 of 0 cases passed: incomplete" ]]
+}
+
+@test "gate: several cases at once are told in the order of one after the other" {
+    cp -r "$root/corpus" "$root/spec" .
+    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/rd-0*.json
+    local jobs
+    for jobs in 1 7; do
+        "$gate" --impl fast --corpus corpus --filter d-0 --tap --jobs $jobs >out.$jobs || [ $? -eq 1 ]
+    done
+    cmp out.1 out.7
+    [ "$(grep -c '^not ok' out.7)" -ge 1 ]
+    run gate --impl fast --jobs 0
     [ "$status" -eq 2 ]
-    [[ "$output" == *'broken/cases/rd-01-mixed.json: $.steps[0]: unknown field "colour"'* ]]
+}
+
+@test "gate: explain tells a case in plain words" {
+    run gate explain grid-kill-write-4k
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "grid-kill-write-4k: What a flush made durable survives"* ]]
+    [[ "$output" == *"DUR-01: When flush returns success"*"It needs: kill"*"disk.addcow: 8192 bytes, zeros (a hole) except"* ]]
+    [[ "$output" == *'at 0: the text "ACOW"'*"at 4: the 32-bit numbers 76 11 87 9 12"* ]]
+    [[ "$output" == *"2. write 4396 bytes from 700 on: must succeed; the data"*"4. the implementation's process is killed"* ]]
+    [[ "$output" == *"let the reference engine open disk.addcow for reading: must succeed"* ]]
+    [[ "$output" == *"must succeed and give"*"at 700: 4396 bytes of pattern 2"*"Run it: "*"--case grid-kill-write-4k" ]]
+    run gate explain hdr-05-double
+    [[ "$output" == *"must end with malformed, for HDR-05"* ]]
+    run gate explain no-such-case
+    [ "$status" -eq 4 ]
+    run gate explain
+    [ "$status" -eq 2 ]
+    # Whatever is in the corpus can be told.
+    local id
+    gate list | cut -d ' ' -f 1 | shuf -n 40 --random-source=<(yes) >ids
+    while read -r id; do
+        gate explain "$id" >told
+        [ "$(wc -l <told)" -gt 8 ]
+    done <ids
+}
+
+@test "gate: on a terminal it shows how far it is" {
+    run script -qec "'$gate' --corpus '$root/corpus' --impl fast --filter rd-0 --jobs 1" /dev/null
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *" of "*": rd-0"* ]]
+    run gate --impl fast --filter rd-0
+    [[ "$output" != *" of "*": rd-0"* ]]
+}
+
+@test "gate: output that cannot be written ends with 2" {
+    run bash -c "'$gate' --corpus '$root/corpus' --impl fast --filter rd-0 >/dev/full"
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"cannot write standard output"* ]]
+    run bash -c "set -o pipefail; '$gate' --corpus '$root/corpus' --impl fast --tap | head -n 1"
+    echo "$output"
+    [ "$status" -eq 2 ]
+}
+
+@test "gate: what a killed process left is judged by the reference engine, not by the implementation alone" {
+    cp -r "$root/corpus" "$root/spec" .
+    sed -i 's/"needs": \["kill"\]/"needs": ["kill", "cut"]/
+        s/\( *\){"op": "kill"},/&{"op": "cut", "path": "disk.addcow", "size": 4096},/
+        /"op": "file"/d' corpus/cases/grid-kill-write-4k.json
+    run "$gate" --impl fast --corpus corpus --case grid-kill-write-4k
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"step 6 of "*", open disk.addcow by the reference engine: expected ok, got malformed"* ]]
 }
 
 @test "gate: a case that witnesses a clause which does not exist ends with 2" {
@@ -152,7 +280,7 @@ gate() {
     [[ "$output" == *"step 2 of 2, read 2000+18000: byte 4096: expected "*", got "* ]]
     [[ "$output" == *"RD-01: Read returns virt(i)"* ]]
     [[ "$output" == *"Repeat: $gate --impl fast --corpus corpus --case rd-01-mixed"* ]]
-    [[ "$output" == *"broken clauses: 1"*"the shortest: rd-01-mixed"* ]]
+    [[ "$output" == *"broken clauses: 1"*"the shortest: rd-01-mixed"*" clauses: "*" kept, 1 broken, 0 not judged"* ]]
     [[ "${lines[-1]}" == *": does not conform" ]]
     run python3 - <<'PYTHON'
 import json, xml.etree.ElementTree as tree
@@ -161,9 +289,47 @@ assert report["exit"] == 1 and report["implementation"] == "fast"
 assert [b["clause"] for b in report["broken"]] == ["RD-01"] and report["broken"][0]["shortest"] == "rd-01-mixed"
 verdicts = {c["id"]: c["verdict"] for c in report["cases"]}
 assert verdicts == {"rd-01-mixed": "failed", "rd-01-mixed-no-backing": "passed"}, verdicts
-suite = tree.parse("out.xml").getroot()
-assert suite.get("tests") == "2" and suite.get("failures") == "1"
-assert len(suite.findall("testcase/failure")) == 1
+assert report["report"] == 1 and report["conclusion"] == "does not conform"
+assert [c["broken"] for c in report["clauses"] if c["clause"] == "RD-01"] == [1]
+# What Jenkins, GitLab and GitHub's readers of JUnit XML take: this nesting, these attributes, the numbers right.
+root = tree.parse("out.xml").getroot()
+assert root.tag == "testsuites" and not root.attrib
+[suite] = root
+assert suite.tag == "testsuite" and set(suite.attrib) == {"name", "tests", "failures", "errors", "skipped", "time"}
+assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["2", "1", "0", "0"]
+float(suite.get("time"))
+for case in suite:
+    assert case.tag == "testcase" and set(case.attrib) == {"classname", "name", "time"} and float(case.get("time")) >= 0
+[failure] = suite.findall("testcase/failure")
+assert set(failure.attrib) == {"message", "type"} and len(suite.findall("testcase/*")) == 1
+assert "RD-01: Read returns" in failure.text and "Repeat: " in failure.text and "expected" in failure.text
+PYTHON
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "gate: reports are valid whatever an adapter says, and skipped cases are not passed ones" {
+    cat >adapter <<'SCRIPT'
+read line
+echo '0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks='
+read line
+printf '1 error io HDR-05 +9\n]]>\001\377&<"\n'
+cat >/dev/null
+SCRIPT
+    run gate --impl "exec:sh ./adapter # $(printf '\377<&"')" --clause HDR-05 --json out.json --junit out.xml
+    echo "$output"
+    [ "$status" -eq 1 ]
+    run gate --impl "exec:sh ./adapter" --filter wr-0 --json skipped.json --junit skipped.xml
+    [ "$status" -eq 4 ]
+    run python3 - <<'PYTHON'
+import json, xml.etree.ElementTree as tree
+assert [c for c in json.load(open("out.json"))["cases"] if "]]>??&" in c["text"]]
+assert "]]>??&<" in "".join(tree.parse("out.xml").getroot().itertext())
+report = json.load(open("skipped.json"))
+assert {c["verdict"] for c in report["cases"]} == {"not applicable"} and report["exit"] == 4
+assert all(c["passed"] == 0 and c["not judged"] > 0 for c in report["clauses"])
+suite = tree.parse("skipped.xml").getroot()[0]
+assert suite.get("skipped") == suite.get("tests") == str(len(suite.findall("testcase/skipped")))
 PYTHON
     echo "$output"
     [ "$status" -eq 0 ]
@@ -244,6 +410,17 @@ images() {
     run "$realdisk" --impl fast .
     [ "$status" -eq 2 ]
     [[ "$output" == *"hardly differ"* ]]
+}
+
+@test "make gate: an adapter is judged by the corpus alone, and options reach it" {
+    IMPL="exec:python3 '$root/corpus/example/adapter.py'" B=$(dirname "$gate") run "$root/scripts/gate" --filter rd-01 --junit out.xml
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ -s out.xml ]
+    [[ "$output" != *"hunt"* ]]
+    [[ "${lines[-1]}" == "gate: exec:python3 '"*"': CONFORMS" ]]
+    IMPL="exec:exit 9" B=$(dirname "$gate") run "$root/scripts/gate"
+    [ "$status" -eq 3 ]
 }
 
 @test "make gate: an unknown IMPL or TIME ends with 2" {
