@@ -1,10 +1,10 @@
 /*
  * The disk in memory: sections 5 to 9 of spec/add-cow.md.
  *
- * Every change of the disk is a sequence of elementary steps, each of which is one of few kinds: bytes of the image that no one
- * can see (copy_up), bytes of the image that are the data (put_data), one bit (allocate), bytes of the backing file under
- * allocated clusters, or the size. The order of the steps is the one that makes a crash between any two of them harmless, and the
- * contract of each step says so: every byte of the disk is its old or its new value.
+ * Every change of the disk is a sequence of elementary steps, each of which is one of few kinds: bytes of the image that no
+ * one can see (copy_up), bytes of the image that are the data (put_data), one bit (allocate), bytes of the backing file
+ * under allocated clusters, or the size. The order of the steps is the one that makes a crash between any two of them
+ * harmless, and the contract of each step says so: every byte of the disk is its old or its new value.
  *
  * The code is shaped for proof: division and remainder instead of shifts, one cluster at a time, small functions.
  */
@@ -121,22 +121,23 @@ static void bit_put(uint8_t *bitmap, uint64_t k, int value)
 
 /* ---- Arithmetic of clusters ---- */
 
+/*
+ * What the provers need to know about division by the cluster size. Each lemma is proved from those above it. None makes
+ * a prover invent new numerators: with "(i - 1) / n == i / n" it would look at i - 2 next, and never end.
+ */
 /*@
   lemma div_in_cluster: \forall integer i, c, n; 0 < n && 0 <= c && c * n <= i < c * n + n ==> i / n == c;
-*/
-
-/*@ ghost
-  /@ requires 0 < cluster_size && cluster * cluster_size <= 0x8000000000000000;
-     terminates \true;
-     assigns \nothing;
-     ensures all: \forall integer i;
-       cluster * cluster_size <= i < cluster * cluster_size + cluster_size ==> i / cluster_size == cluster;
-  @/
-  static void bytes_of_cluster(uint64_t cluster, uint64_t cluster_size) { return; }
-*/
-
-/*@
+  lemma div_same: \forall integer i, p, n;
+    0 < n && 0 <= p && (p / n) * n <= i < (p / n) * n + n ==> i / n == p / n;
+  lemma next_quotient: \forall integer j, q, n;
+    0 < n && 0 <= q && q * n + n <= j < q * n + n + n ==> j / n == q + 1;
+  lemma clusters_are: \forall integer size, q, n;
+    0 < n && 0 <= q && q * n < size <= q * n + n ==> clusters(size, n) == q + 1;
+  lemma below_div: \forall integer k, x, n; 0 < n && 0 <= k && 0 <= x && k < x / n ==> k * n + n <= x;
+  lemma below_ceiling: \forall integer k, size, n;
+    0 < n && 0 <= size && 0 <= k && k < (size + n - 1) / n ==> k * n < size;
   lemma div_bounds: \forall integer i, n; 0 < n && 0 <= i ==> (i / n) * n <= i < (i / n) * n + n;
+  lemma last_cluster: \forall integer size, n; 0 < n && 0 < size ==> clusters(size, n) == (size - 1) / n + 1;
   lemma div_nonneg: \forall integer i, n; 0 < n && 0 <= i ==> 0 <= i / n <= i;
   lemma div_mono: \forall integer i, j, n; 0 < n && 0 <= i <= j ==> i / n <= j / n;
   lemma div_less: \forall integer i, c, n; 0 < n && 0 <= i && 0 <= c && i < c * n ==> i / n < c;
@@ -146,9 +147,25 @@ static void bit_put(uint8_t *bitmap, uint64_t k, int value)
     \forall integer a, b, n; 0 < n && 0 <= a <= b ==> 0 <= bitmap_bytes(a, n) <= bitmap_bytes(b, n);
   lemma clusters_mono: \forall integer a, b, n; 0 < n && 0 <= a <= b ==> 0 <= clusters(a, n) <= clusters(b, n);
   lemma clusters_cover: \forall integer i, size, n; 0 < n && 0 <= i < size ==> i / n < clusters(size, n);
-  lemma same_cluster: \forall integer i, n; 0 < n && 0 < i && i % n != 0 ==> (i - 1) / n == i / n;
+  lemma same_cluster: \forall integer i, j, n; 0 < n && 0 <= j && i == j + 1 && i % n != 0 ==> j / n == i / n;
   lemma cluster_begins:
     \forall integer k, size, n; 0 < n && 0 <= size && 0 <= k < clusters(size, n) ==> k * n < size;
+  lemma partial_cluster: \forall integer k, size, n; 0 < n && 0 <= size ==>
+    (size / n <= k < clusters(size, n) <==> size % n != 0 && k == size / n);
+*/
+
+/*@ ghost
+  /@ requires 0 < cluster_size && cluster * cluster_size <= 0x8000000000000000;
+     terminates \true;
+     assigns \nothing;
+     ensures all: \forall integer i;
+       cluster * cluster_size <= i < cluster * cluster_size + cluster_size ==> i / cluster_size == cluster;
+  @/
+  static void bytes_of_cluster(uint64_t cluster, uint64_t cluster_size)
+  {
+    /@ assert first: (cluster * cluster_size) / cluster_size == cluster; @/
+    return;
+  }
 */
 
 /* ---- The disk (section 5) ---- */
@@ -262,7 +279,6 @@ static uint64_t cluster_end(const struct addcow_ref *disk, uint64_t cluster)
 
 /* ---- Read (RD-01) ---- */
 
-/* Reads `count` bytes at `position`, all in one cluster; the byte i of the disk goes to buffer[i - base]. */
 /* Byte i of the disk, of a cluster whose status is known. */
 /*@ // VRT-02, VRT-03, VRT-04
     requires valid_disk(disk) && i < disk->size;
@@ -276,6 +292,7 @@ static uint8_t disk_byte(const struct addcow_ref *disk, int allocated, uint64_t 
     return allocated == 1 ? disk->image[i] : backing_byte(disk, i);
 }
 
+/* Reads `count` bytes at `position`, all in one cluster; the byte i of the disk goes to buffer[i - base]. */
 /*@ requires valid_disk(disk);
     requires 0 < count && position + count <= disk->size;
     requires one: \forall integer i; position <= i < position + count ==>
@@ -415,6 +432,7 @@ static void put_data(struct addcow_ref *disk, uint64_t position, uint64_t count,
       virt(disk, i) == \old(virt(disk, i));
     ensures here: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster ==>
       virt(disk, i) == disk->image[i];
+    ensures image: \forall integer i; 0 <= i < disk->capacity ==> disk->image[i] == \old(disk->image[i]);
 */
 static void allocate(struct addcow_ref *disk, uint64_t cluster)
 {
@@ -432,6 +450,8 @@ static void allocate(struct addcow_ref *disk, uint64_t cluster)
     assigns disk->image[start .. end - 1];
     ensures data: \forall integer i; position <= i < position + count ==>
       disk->image[i] == source{Pre}((uint8_t *)buffer, i - base);
+    ensures elsewhere: \forall integer i; 0 <= i < disk->capacity && !(start <= i < end) ==>
+      disk->image[i] == \old(disk->image[i]); // WR-05
     ensures head: \forall integer i; start <= i < position ==> disk->image[i] == backing_at(disk, i);
     ensures tail: \forall integer i; position + count <= i < end ==> disk->image[i] == backing_at(disk, i);
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
@@ -488,9 +508,16 @@ static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64
     //@ assert hidden_still: unallocated(disk, start, end);
     //@ assert head: \forall integer i; start <= i < position ==> virt(disk, i) == disk->image[i];
     //@ assert tail: \forall integer i; position + count <= i < end ==> virt(disk, i) == disk->image[i];
-    //@ assert outside: \forall integer i; 0 <= i < disk->size && !(start <= i < end) ==> i / disk->cluster_size != position / disk->cluster_size;
+    /*@ assert outside: \forall integer i; 0 <= i < disk->size && !(start <= i < end) ==>
+          i / disk->cluster_size != position / disk->cluster_size;
+    */
+    /*@ assert apart: \forall integer i; 0 <= i && i / disk->cluster_size != position / disk->cluster_size ==>
+          !(start <= i < end);
+    */
     //@ ghost Filled: ;
     allocate(disk, position / disk->cluster_size);
+    //@ assert kept: \forall integer i; start <= i < end ==> disk->image[i] == \at(disk->image[i], Filled);
+    //@ assert shown: \forall integer i; start <= i < end ==> virt(disk, i) == disk->image[i];
     //@ assert head_same: virt_same{Filled, Here}(disk, start, position);
     //@ assert tail_same: virt_same{Filled, Here}(disk, position + count, end);
     //@ assert before_same: virt_same{Filled, Here}(disk, 0, start);
@@ -594,6 +621,9 @@ static void write_range(struct addcow_ref *disk, uint64_t offset, uint64_t lengt
     */
     while (done < length) {
         uint64_t count = part_length(offset + done, length - done, disk->cluster_size);
+        /*@ assert byte: 0 <= ((offset + done) / disk->cluster_size) / 8 <
+              bitmap_bytes(disk->capacity, disk->cluster_size);
+        */
         write_part(disk, offset + done, count, buffer, offset);
         done += count;
     }
@@ -636,27 +666,17 @@ enum addcow_class addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, u
 */
 static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint64_t end)
 {
-    uint64_t cluster = offset / disk->cluster_size;
-    int status = is_allocated(disk, cluster);
-    uint64_t position = cluster_start(offset, disk->cluster_size) + disk->cluster_size;
-    cluster++;
-    /*@ loop invariant place: cluster * disk->cluster_size == position && 0 <= cluster && offset < position;
-        loop invariant quotient: position / disk->cluster_size == cluster;
-        loop invariant bound: position < end + disk->cluster_size;
-        loop invariant status: \forall integer i; offset <= i < position && i < end ==>
+    int status = is_allocated(disk, offset / disk->cluster_size);
+    uint64_t done = part_length(offset, end - offset, disk->cluster_size);
+    /*@ loop invariant 0 < done <= end - offset;
+        loop invariant status: \forall integer i; offset <= i < offset + done ==>
           (status == 1 <==> allocated(disk, i / disk->cluster_size));
-        loop assigns cluster, position;
-        loop variant end + disk->cluster_size - position;
+        loop assigns done;
+        loop variant end - offset - done;
     */
-    while (position < end && is_allocated(disk, cluster) == status) {
-        //@ ghost bytes_of_cluster(cluster, disk->cluster_size);
-        //@ assert in: \forall integer i; position <= i < position + disk->cluster_size ==> i / disk->cluster_size == cluster;
-        cluster++;
-        position += disk->cluster_size;
-        //@ assert next: cluster * disk->cluster_size == position;
-        //@ ghost bytes_of_cluster(cluster, disk->cluster_size);
-    }
-    return lesser(position, end) - offset;
+    while (done < end - offset && is_allocated(disk, (offset + done) / disk->cluster_size) == status)
+        done += part_length(offset + done, end - offset - done, disk->cluster_size);
+    return done;
 }
 
 enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
@@ -732,6 +752,23 @@ static int grows_over_backing(const struct addcow_ref *disk)
            !is_allocated(disk, disk->size / disk->cluster_size);
 }
 
+/* Allocates that cluster, so that the backing file stays hidden. */
+/*@ // RSZ-03, RSZ-04
+    requires valid_disk(disk) && disk->size < disk->capacity;
+    terminates \true;
+    assigns disk->image[0 .. disk->size - 1],
+      disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
+    ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures bits: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
+      (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 &&
+        disk->size < disk->backing_size && disk->size / disk->cluster_size <= k));
+*/
+static void allocate_boundary(struct addcow_ref *disk)
+{
+    if (grows_over_backing(disk))
+        allocate_cluster(disk, disk->size - 1);
+}
+
 /* How many clusters of the grown disk may not show the backing file, or all of them under "all allocated". */
 /*@ // RSZ-03
     requires valid_disk(disk) && new_size <= disk->capacity;
@@ -745,7 +782,7 @@ static uint64_t covered_clusters(const struct addcow_ref *disk, uint64_t new_siz
     return first_past(disk, disk->all_allocated ? new_size : lesser(new_size, disk->backing_size));
 }
 
-/* Bits [first, bits) become 1 below `covered`, else 0; the clusters are past the end of the disk, so that nobody sees it. */
+/* Bits [first, bits) become 1 below `covered`, else 0; the clusters are past the end of the disk, so nobody sees it. */
 /*@ // BMP-05
     requires valid_disk(disk) && clusters(disk->size, disk->cluster_size) <= first <= bits <= bits_of(disk);
     terminates \true;
@@ -801,11 +838,22 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
 */
 static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
 {
-    if (grows_over_backing(disk))
-        allocate_cluster(disk, disk->size - 1);
-    //@ assert boundary: disk->size % disk->cluster_size != 0 ==> allocated(disk, disk->size / disk->cluster_size) || disk->backing_size <= disk->size;
-    //@ assert invisible: virt_same{Pre, Here}(disk, 0, disk->size);
+    allocate_boundary(disk);
     put_new_bits(disk, first_past(disk, disk->size), bit_count(disk, new_size), covered_clusters(disk, new_size));
+    /*@ assert kept: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
+          (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
+    */
+    /*@ assert added: \forall integer k; clusters(disk->size, disk->cluster_size) <= k &&
+          k < clusters(new_size, disk->cluster_size) ==>
+          (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
+    */
+    /*@ assert shown: \forall integer i; disk->size <= i < new_size ==>
+          0 <= i / disk->cluster_size < clusters(new_size, disk->cluster_size);
+    */
+    /*@ assert met: \forall integer i; disk->size <= i < new_size && i < disk->backing_size ==>
+          meets(disk->size, \min(new_size, disk->backing_size) - disk->size, disk->cluster_size,
+            i / disk->cluster_size);
+    */
 }
 
 /* The disk has its new size only when all that it will show is in place. */
@@ -862,7 +910,7 @@ enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 
 /* ---- Stream (section 9) ---- */
 
-/* Makes one cluster's bit 1. Under "all allocated" the image is the disk already, and only the bit is missing (VRT-05). */
+/* Makes one cluster's bit 1. Under "all allocated" the image is the disk already; only the bit is missing (VRT-05). */
 /*@ // STR-01, STR-03
     requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
     terminates \true;
@@ -958,7 +1006,9 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
     //@ assert inside: \forall integer i; start <= i < end ==> i / disk->cluster_size == cluster;
     //@ assert last: (end - 1) / disk->cluster_size == cluster;
     //@ assert reached: end <= disk->backing_size;
-    //@ assert others: \forall integer i; 0 <= i < disk->size && !allocated(disk, i / disk->cluster_size) ==> !(start <= i < end);
+    /*@ assert others: \forall integer i; 0 <= i < disk->size && !allocated(disk, i / disk->cluster_size) ==>
+          !(start <= i < end);
+    */
     //@ assert within: \forall integer i; start <= i < end ==> i < disk->backing_size;
     /*@ loop invariant start <= i <= end;
         loop invariant copied: \forall integer j; start <= j < i ==> disk->backing[j] == disk->image[j];
@@ -967,6 +1017,25 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
     */
     for (uint64_t i = start; i < end; i++)
         disk->backing[i] = disk->image[i];
+}
+
+/* Copies a cluster if it is allocated; what stood in the backing file of other allocated clusters still does. */
+/*@ // CMT-01
+    requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size) && backing_reaches(disk);
+    terminates \true;
+    assigns disk->backing[0 .. disk->backing_size - 1];
+    ensures copied: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster &&
+      allocated(disk, cluster) ==> disk->backing[i] == disk->image[i];
+    ensures others: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size != cluster &&
+      allocated(disk, i / disk->cluster_size) && \old(disk->backing[i] == disk->image[i]) ==>
+      disk->backing[i] == disk->image[i];
+    ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
+    ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+*/
+static void commit_if_allocated(struct addcow_ref *disk, uint64_t cluster)
+{
+    if (is_allocated(disk, cluster))
+        commit_cluster(disk, cluster);
 }
 
 /* Copies every allocated cluster. After it, what is allocated stands in the backing file too. */
@@ -982,6 +1051,7 @@ static void commit_clusters(struct addcow_ref *disk)
     uint64_t clusters = first_past(disk, disk->size);
     /*@ loop invariant 0 <= k <= clusters;
         loop invariant valid: valid_disk(disk);
+        loop invariant reached: backing_reaches(disk);
         loop invariant copied: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size < k &&
           allocated(disk, i / disk->cluster_size) ==> disk->backing[i] == disk->image[i];
         loop invariant invisible: virt_same{Pre, Here}(disk, 0, disk->size);
@@ -989,8 +1059,7 @@ static void commit_clusters(struct addcow_ref *disk)
         loop variant clusters - k;
     */
     for (uint64_t k = 0; k < clusters; k++)
-        if (is_allocated(disk, k))
-            commit_cluster(disk, k);
+        commit_if_allocated(disk, k);
 }
 
 /* Clears all bits. Invisible when all that is allocated stands in the backing file: each byte cleared leaves it so. */
@@ -1016,6 +1085,21 @@ static void clear_bits(struct addcow_ref *disk)
         disk->bitmap[i] = 0;
 }
 
+/* Makes the bits count again. Invisible: what had no bit is read from the backing file, which is the same by now. */
+/*@ // CMT-01, CMT-03
+    requires valid_disk(disk) && \valid(disk) && committed(disk) && backing_reaches(disk);
+    terminates \true;
+    assigns disk->all_allocated;
+    ensures flag: disk->all_allocated == 0;
+    ensures committed: committed(disk);
+    ensures reached: backing_reaches(disk);
+    ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
+*/
+static void clear_flag(struct addcow_ref *disk)
+{
+    disk->all_allocated = 0;
+}
+
 /* Nothing is cleared before everything is copied. */
 enum addcow_class addcow_ref_commit(struct addcow_ref *disk)
 {
@@ -1024,7 +1108,7 @@ enum addcow_class addcow_ref_commit(struct addcow_ref *disk)
     if (!backing_reaches(disk))
         return ADDCOW_RANGE;
     commit_clusters(disk);
-    disk->all_allocated = 0;
+    clear_flag(disk);
     clear_bits(disk);
     return ADDCOW_OK;
 }
