@@ -35,7 +35,7 @@ class Recording:
     """Which situations each case brings about."""
 
     def __init__(self, path, clauses):
-        self.clauses = clauses
+        self.clauses = {case: set(names) for case, names in clauses.items()}
         self.cases = collections.defaultdict(set)  # of a situation
         self.situations = collections.defaultdict(dict)  # of a case, in their order
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -157,7 +157,7 @@ def describe_header(path, clause):
     if clause == "HDR-02":
         return f"{head[:8].hex()}"
     describe = describe_r20 if head[:4] == b"ACOW" else describe_r9
-    return f"{describe(head, length, clause)}; also {', '.join(others[:1])}"
+    return f"{describe(head, length, clause)}; also {', '.join(others) or 'nothing'}"
 
 
 # ---- Names and files ----
