@@ -253,7 +253,7 @@ uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size);
     ensures BMP_03: // BMP-03
       \result == ADDCOW_RULE_BITMAP_LENGTH ==> lnk_03(header) && lnk_04(header) &&
       image_length <= ADDCOW_SIZE_MAX && !bmp_03(header, file_length, image_length);
-    ensures codes: \result == ADDCOW_RULE_NONE || \result >= ADDCOW_RULE_BITMAP_LENGTH;
+    ensures codes: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BITMAP_LENGTH <= \result < ADDCOW_RULE_COUNT;
 */
 enum addcow_rule addcow_check_open(const struct addcow_header *header, const uint8_t *backing_name,
                                    const uint8_t *image_name, uint64_t file_length, uint64_t image_length);
