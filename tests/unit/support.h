@@ -220,6 +220,7 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
     assert_string_equal(error.clause, clause);
     assert_true(strlen(error.message) > 0);
     assert_null(strstr(error.message, "(null)"));
+    assert_true(error.errnum != 0 || strstr(error.message, "Success") == NULL);
     assert_null(disk);
 }
 

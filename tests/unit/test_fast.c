@@ -15,6 +15,52 @@ static const struct disk_spec long_backing = {
 
 /* ---- Contents ---- */
 
+static struct addcow *asked_twice; /* the disk, when another request is to come in between */
+
+/* While a block of the bitmap is read for one request, another one needs it too and is faster. */
+static ssize_t read_for_another(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
+{
+    struct addcow *disk = asked_twice;
+    bool allocated;
+    uint64_t run;
+    asked_twice = NULL;
+    if (disk)
+        assert_ok(addcow_map(disk, 4096, 1, &allocated, &run, &reason));
+    return probe_pread(file, buffer, size, offset);
+}
+
+static int open_for_another(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                            struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    int result = probe_open(storage, path, mode, file);
+    if (result == 0) {
+        ops = *(*file)->ops;
+        ops.pread = read_for_another;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+/* BMP-01 CON-07: the slower one of two requests that load a block drops its own, and what the faster one has set since stays. */
+static void test_block_loaded_twice(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    struct model model = make_model(&usual);
+    struct probe *probe = make_probe();
+    probe->storage.ops = &(const struct addcow_storage_ops){.open = open_for_another};
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    asked_twice = disk;
+    write_both(disk, &model, 3 * 4096 + 5, 100, 4);
+    assert_null(asked_twice);
+    compare(disk, &model);
+    close_disk(disk);
+    compare_reopened("disk.add-cow", &model);
+    free_probe(probe);
+    free_model(&model);
+}
+
 /* VRT-01 VRT-02 VRT-03 RD-01 BMP-01 BMP-02 BMP-05: also with stale bits behind the last cluster. */
 static void test_reads_virt(void **state)
 {
@@ -476,6 +522,19 @@ static void test_chain_length(void **state)
     assert_int_equal(byte, pattern(SEED_BACKING, 100));
     close_disk(disk);
     refuse_open("d17.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNSUPPORTED, "LNK-09");
+    /* The same when the backing file is not used until a commit. */
+    for (int i = 16; i <= 17; i++) {
+        char below[32];
+        snprintf(below, sizeof below, "d%d.add-cow", i - 1);
+        make_disk("disk", &(struct disk_spec){.size = 4096,
+                                              .backing_name = below,
+                                              .backing_format = "add-cow",
+                                              .compatible = ADDCOW_ALL_ALLOCATED,
+                                              .allocated = 1});
+        disk = open_disk("disk.add-cow");
+        assert_int_equal(addcow_commit(disk, NULL, NULL, &reason), i == 16 ? ADDCOW_OK : ADDCOW_UNSUPPORTED);
+        close_disk(disk);
+    }
 }
 
 /* LNK-07: chains that meet themselves, directly and over two levels, however they are opened. */
@@ -725,6 +784,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_reads_virt),
         TEST(test_all_allocated),
+        TEST(test_block_loaded_twice),
         TEST(test_write_shapes),
         TEST(test_layouts_and_cluster_sizes),
         TEST(test_zero_and_discard),

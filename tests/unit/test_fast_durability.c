@@ -474,6 +474,41 @@ static void test_unreadable_bitmap(void **state)
     free_rig(&rig);
 }
 
+/* A storage that writes nothing and does not say why. */
+static ssize_t write_nothing(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset)
+{
+    (void)file, (void)buffer, (void)size, (void)offset;
+    return 0;
+}
+
+static int open_idle(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                     struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    int result = probe_open(storage, path, mode, file);
+    if (result == 0) {
+        ops = *(*file)->ops;
+        ops.pwrite = write_nothing;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+/* ERR-04 ERR-05 */
+static void test_writing_nothing(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    struct probe *probe = make_probe();
+    probe->storage.ops = &(const struct addcow_storage_ops){.open = open_idle};
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    struct addcow_error error = {0};
+    assert_int_equal(addcow_write(disk, 4096, 5, "write", &error), ADDCOW_IO);
+    assert_int_equal(error.errnum, EIO);
+    close_disk(disk);
+    free_probe(probe);
+}
+
 /* ---- Closing ---- */
 
 static int fail_closing(struct probe *probe, const struct event *event)
@@ -506,8 +541,10 @@ static void test_open_failing(void **state)
 {
     (void)state;
     make_disk("low", &usual);
-    make_disk("disk",
-              &(struct disk_spec){.size = 8 * 4096, .backing_name = "low.add-cow", .backing_format = "add-cow"});
+    make_disk("disk", &(struct disk_spec){.cluster_bits = 16, /* a header that is not read at once */
+                                          .size = 8 * 4096,
+                                          .backing_name = "low.add-cow",
+                                          .backing_format = "add-cow"});
     for (size_t n = 0;; n++) {
         struct probe *probe = make_probe();
         struct countdown countdown = {.left = n, .errnum = EIO};
@@ -538,11 +575,14 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flush_order),        TEST(test_close_failing),      TEST(test_bounds),
-        TEST(test_no_needless_calls),  TEST(test_bitmap_bounds),      TEST(test_metadata_failures),
-        TEST(test_image_sync_failure), TEST(test_close_flushes),      TEST(test_close_failure),
-        TEST(test_short_transfers),    TEST(test_sectors_stay_whole), TEST(test_vanished_bytes),
-        TEST(test_without_punch),      TEST(test_write_failing),      TEST(test_unreadable_bitmap),
+        TEST(test_flush_order),       TEST(test_close_failing),
+        TEST(test_writing_nothing),   TEST(test_bounds),
+        TEST(test_no_needless_calls), TEST(test_bitmap_bounds),
+        TEST(test_metadata_failures), TEST(test_image_sync_failure),
+        TEST(test_close_flushes),     TEST(test_close_failure),
+        TEST(test_short_transfers),   TEST(test_sectors_stay_whole),
+        TEST(test_vanished_bytes),    TEST(test_without_punch),
+        TEST(test_write_failing),     TEST(test_unreadable_bitmap),
         TEST(test_open_failing),
     };
     return cmocka_run_group_tests_name("fast, durability and failures", tests, NULL, NULL);

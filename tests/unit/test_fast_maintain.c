@@ -113,17 +113,19 @@ static void test_resize_bitmap(void **state)
 static void test_shrink_clears_bits(void **state)
 {
     (void)state;
-    struct disk_spec spec = {.size = 64 * 4096, .allocated = UINT64_MAX};
-    static const uint64_t counts[] = {63, 13, 8, 1, 0};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    static const uint64_t old_counts[] = {64, 57};
+    static const uint64_t counts[] = {63, 56, 13, 8, 1, 0};
+    for (size_t i = 0; i < 12; i++) {
+        struct disk_spec spec = {.size = old_counts[i % 2] * 4096, .allocated = UINT64_MAX >> (i % 2 ? 7 : 0)};
+        uint64_t count = counts[i / 2] < old_counts[i % 2] ? counts[i / 2] : 49;
         make_disk("disk", &spec);
         struct addcow *disk = open_disk("disk.add-cow");
-        assert_ok(addcow_resize(disk, counts[i] * 4096, &reason));
+        assert_ok(addcow_resize(disk, count * 4096, &reason));
         close_disk(disk);
         assert_int_equal(file_length("disk.add-cow"), 8192);
         uint8_t *file = load_file("disk.add-cow");
         for (uint64_t k = 0; k < 64; k++)
-            assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, k < counts[i]);
+            assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, k < count);
         free(file);
     }
 }
@@ -268,7 +270,8 @@ static void test_resize_order(void **state)
 struct countdown {
     size_t left; /* calls that still succeed */
     int errnum;
-    bool once; /* one call fails, instead of all from then on */
+    bool once;     /* one call fails, instead of all from then on */
+    bool no_holes; /* nothing can be punched: that is no failure */
     bool failed;
 };
 
@@ -277,6 +280,8 @@ static int fail_later(struct probe *probe, const struct event *event)
     struct countdown *countdown = probe->context;
     if (event->kind == EVENT_CLOSE && !countdown->once)
         return 0;
+    if (event->kind == EVENT_PUNCH && countdown->no_holes)
+        return -EOPNOTSUPP;
     if (countdown->left > 0) {
         countdown->left--;
         return 0;
@@ -302,14 +307,15 @@ static enum addcow_class shrink(struct addcow *disk)
  * Runs the operation with the n-th I/O failing, alone or with all that follow, for every n. Each time the disk must read and map as before or as after, in the
  * handle and when it is opened again; and when nothing fails any more, the operation can be run again, unless the image was lost.
  */
-static void fail_at_each(const struct disk_spec *spec, operation *run, const struct model *after, bool once)
+static void fail_at_each(const struct disk_spec *spec, operation *run, const struct model *after, bool once,
+                         bool no_holes)
 {
     for (size_t n = 0;; n++) {
         make_disk("disk", spec);
         struct model before = make_model(spec);
         struct probe *probe = make_probe();
         struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
-        struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO, .once = once};
+        struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO, .once = once, .no_holes = no_holes};
         probe->context = &countdown;
         probe->decide = fail_later;
         enum addcow_class code = run(disk);
@@ -338,8 +344,9 @@ static void fail_at_each(const struct disk_spec *spec, operation *run, const str
 
 static void fail_everywhere(const struct disk_spec *spec, operation *run, const struct model *after)
 {
-    fail_at_each(spec, run, after, false);
-    fail_at_each(spec, run, after, true);
+    fail_at_each(spec, run, after, false, false);
+    fail_at_each(spec, run, after, true, false);
+    fail_at_each(spec, run, after, true, true);
 }
 
 /* RSZ-07 ERR-03: whatever fails. */

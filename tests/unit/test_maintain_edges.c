@@ -2,6 +2,7 @@
  * The production engine: resize, stream and commit at the edges: where the bitmap's bytes, words and blocks end, where files have no padding
  * and no holes, and where a file below cannot be written.
  */
+#include "faults.h"
 #include "support.h"
 
 #define BLOCK ((uint64_t)32768) /* clusters whose bits share 4 KiB of the bitmap */
@@ -340,6 +341,166 @@ static void test_commit_without_backing(void **state)
     free_model(&model);
 }
 
+/* CMT-01: a disk without clusters. */
+static void test_commit_nothing(void **state)
+{
+    (void)state;
+    make_disk("disk", &(struct disk_spec){.size = 0, .backing_name = "base.raw", .backing_size = 4096});
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    close_disk(disk);
+}
+
+/* ---- Holes ---- */
+
+enum telling { TELL_TRUTH, TELL_NOTHING, TELL_NONSENSE };
+
+static enum telling telling;
+static size_t told;
+
+/* What the storage says of holes: where the file's data begins, a failure that leaves rubbish, or an offset behind. */
+static int tell_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
+{
+    struct addcow_file *inner = ((struct probe_file *)file)->inner;
+    told++;
+    if (telling == TELL_TRUTH)
+        return inner->ops->next_data(inner, offset, data);
+    *data = telling == TELL_NOTHING ? UINT64_MAX : 0;
+    return telling == TELL_NOTHING ? -EOPNOTSUPP : 0;
+}
+
+static int open_telling(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                        struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    int result = probe_open(storage, path, mode, file);
+    if (result == 0) {
+        ops = *(*file)->ops;
+        ops.next_data = tell_next_data;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+/* STR-01: a hole of the backing file is not read, if the storage knows of it; and a storage that knows nothing is not believed. */
+static void test_stream_holes(void **state)
+{
+    (void)state;
+    for (telling = TELL_TRUTH; telling <= TELL_NONSENSE; telling++) {
+        struct disk_spec spec = {
+            .size = 64 * 65536, .cluster_bits = 16, .backing_name = "base.raw", .backing_size = 4096};
+        make_disk("disk", &spec);
+        assert_int_equal(truncate(in_directory("base.raw"), (off_t)spec.size), 0);
+        uint8_t data[65536];
+        fill_pattern(data, 8, 0, sizeof data);
+        patch_file("base.raw", 40 * 65536, data, sizeof data);
+        struct probe *probe = make_probe();
+        probe->storage.ops = &(const struct addcow_storage_ops){.open = open_telling};
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        told = 0;
+        assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+        assert_true(told > 0);
+        size_t read = count_events(probe, 0, EVENT_READ, 'b');
+        assert_true(telling == TELL_TRUTH ? read <= 6 : read >= 16);
+        uint8_t back[65536];
+        assert_ok(addcow_read(disk, 40 * 65536, sizeof back, back, &reason));
+        assert_memory_equal(back, data, sizeof back);
+        assert_ok(addcow_read(disk, 39 * 65536, sizeof back, back, &reason));
+        assert_true(back[0] == 0 && memcmp(back, back + 1, sizeof back - 1) == 0);
+        close_disk(disk);
+        free_probe(probe);
+    }
+}
+
+/* ---- Every call ---- */
+
+typedef enum addcow_class action(struct addcow *disk, struct addcow_error *error);
+
+static enum addcow_class act_grow(struct addcow *disk, struct addcow_error *error)
+{
+    return addcow_resize(disk, 40000 * 4096, error);
+}
+
+static enum addcow_class act_commit(struct addcow *disk, struct addcow_error *error)
+{
+    return addcow_commit(disk, NULL, NULL, error);
+}
+
+static enum addcow_class act_stream(struct addcow *disk, struct addcow_error *error)
+{
+    return addcow_stream(disk, NULL, NULL, error);
+}
+
+static enum addcow_class act_write_and_flush(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_write(disk, 3 * 4096 + 5, 5, "write", error);
+    return code == ADDCOW_OK ? addcow_flush(disk, error) : code;
+}
+
+static enum addcow_class act_close(struct addcow *disk, struct addcow_error *error)
+{
+    (void)disk;
+    (void)error;
+    return ADDCOW_OK;
+}
+
+static void assert_told(enum addcow_class code, const struct addcow_error *error)
+{
+    assert_int_equal(code, ADDCOW_IO);
+    assert_int_equal(error->code, ADDCOW_IO);
+    assert_int_equal(error->errnum, EIO);
+    assert_non_null(strstr(error->message, strerror(EIO)));
+}
+
+/* Runs an action, then closes, with call number n of the storage failing. False if there are not so many. */
+static bool fail_call(const struct disk_spec *spec, action *run, uint64_t n)
+{
+    make_disk("low", &(struct disk_spec){
+                         .size = 5 * 4096 + 9, .backing_name = "base.raw", .backing_size = 7 * 4096, .allocated = 6});
+    make_disk("disk", spec);
+    struct faults faults = make_faults(0, EIO, false);
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &faults.storage);
+    struct addcow_error error = {0};
+    faults.calls = 0;
+    faults.fail_at = n;
+    enum addcow_class code = run(disk, &error);
+    bool reached = faults.calls >= n;
+    /* A metadata file below that cannot be opened for writing is opened for reading, and not committed into. */
+    bool unwritable = code == ADDCOW_READONLY && run == act_commit && spec->compatible == ADDCOW_ALL_ALLOCATED;
+    if (reached && !unwritable)
+        assert_told(code, &error);
+    else
+        assert_int_equal(code, unwritable ? ADDCOW_READONLY : ADDCOW_OK);
+    faults.fail_at = reached ? 0 : n;
+    error = (struct addcow_error){0};
+    code = addcow_close(disk, &error);
+    if (faults.calls >= n && !reached)
+        assert_told(code, &error);
+    close_disk(open_disk("disk.add-cow"));
+    return faults.calls >= n;
+}
+
+/* ERR-01 ERR-03: whichever call fails, that is reported with its reason; and nothing stays locked. */
+static void test_every_call_reported(void **state)
+{
+    (void)state;
+    static action *const actions[] = {act_grow, act_commit, act_stream, act_write_and_flush, act_close};
+    static const uint64_t flags[] = {0, ADDCOW_ALL_ALLOCATED};
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        for (size_t j = 0; j < 2; j++) {
+            const struct disk_spec spec = {.size = 5 * 4096 + 9,
+                                           .backing_name = "low.add-cow",
+                                           .backing_format = "add-cow",
+                                           .compatible = flags[j],
+                                           .allocated = j ? 0x3F : 4};
+            uint64_t n = 1;
+            while (fail_call(&spec, actions[i], n))
+                n++;
+            assert_true(n > 1);
+        }
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -357,6 +518,9 @@ int main(void)
         TEST(test_commit_failing_in_blocks),
         TEST(test_commit_into_read_only),
         TEST(test_commit_without_backing),
+        TEST(test_commit_nothing),
+        TEST(test_stream_holes),
+        TEST(test_every_call_reported),
     };
     return cmocka_run_group_tests_name("maintenance, edges", tests, NULL, NULL);
 }
