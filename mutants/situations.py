@@ -1,8 +1,8 @@
 """Wrong implementations that are wrong in one situation: mutants/python/wrong.py is told which.
 
-Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that the case witnesses, the implementation that
-misbehaves there and nowhere else is one that only this case can catch. So the case is needed if it does catch it. Whether two cases meet in a
-situation comes from a recording of all cases with the right implementation: in every other situation the wrong one is the right one.
+Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that the case witnesses, the
+implementation that misbehaves there and nowhere else is one that only this case can catch. So the case is needed if it does catch it. Whether two
+cases meet in a situation comes from a recording of all cases with the right implementation: in every other situation the wrong one is the right one.
 """
 
 import collections

@@ -14,6 +14,11 @@ table() {
     awk -v head="| $1 |" 'index($0, head) == 1 { inside = 1; next } !/^\|/ { inside = 0 } inside && !/^\| ---/' "$root/corpus/README.md"
 }
 
+# The names in a column of the table of mistakes.
+names() {
+    cut -d '|' -f "$1" mistakes | tr -d ' `' | tr , '\n'
+}
+
 @test "corpus: every clause has a case, or a reason why it cannot have one" {
     sed -n 's/^\*\*\([A-Z0-9]*-[0-9][0-9]\)\*\* .*/\1/p' "$root/spec/add-cow.md" | sort >clauses
     grep -h '"clauses":' "$root"/corpus/cases/*.json | grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort -u >witnessed
@@ -27,10 +32,10 @@ table() {
     table mistake >mistakes
     [ "$(wc -l <mistakes)" -ge 40 ]
     local id patch
-    for id in $(cut -d '|' -f 3 mistakes | grep -o '`[^`]*`' | tr -d '`'); do
+    for id in $(names 3); do
         [ -e "$root/corpus/cases/$id.json" ] || { echo "no case $id" && return 1; }
     done
-    for patch in $(cut -d '|' -f 4 mistakes | grep -o '`[^`]*`' | tr -d '`'); do
+    for patch in $(names 4); do
         [ -e "$root/mutants/${patch#fast/}.patch" ] || { echo "no patch $patch" && return 1; }
     done
 }
