@@ -44,16 +44,16 @@ HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
 
 # Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
 JUDGES = {
-    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
+    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_storage_posix"], ["tests/test_fast_maintain"],
                       ["tests/test_maintain_edges"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
-    "create": (PLAIN, [["tests/test_check"], ["tests/test_create"]]),
+    "create": (PLAIN, [["tests/test_links"], ["tests/test_check"], ["tests/test_create"]]),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
     "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
+    "memory": (ADDRESS, [["tests/test_storage_posix"], ["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
                          ["tests/test_maintain_edges"], ["tests/test_fast"], HUNT + ["3"]]),
     "races": (THREAD, [["tests/test_fast_threads"], HUNT + ["8"]]),
 }
@@ -61,11 +61,11 @@ JUDGES = {
 # Files that only creating and checking reach, and what judges those.
 OUTSIDE = {"create.c", "check.c", "links.c"}
 JUDGES_OUTSIDE = {
-    "create": (PLAIN, [["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
+    "create": (PLAIN, [["tests/test_links"], ["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
     "crash": (PLAIN, [EXPLORE + ["1", "--judge", "crash"]]),
     "corpus": JUDGES["corpus"],
     "scopes": (PLAIN, [["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
+    "memory": (ADDRESS, [["tests/test_links"], ["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
 }
 
 

@@ -1,0 +1,195 @@
+/*
+ * The storage of POSIX files by itself: what its table promises (addcow_storage.h), also when the operating system says no. A descriptor that was
+ * closed behind its back is how every call can be made to fail.
+ */
+#include "support.h"
+
+static struct addcow_file *open_file(const char *name, enum addcow_open_mode mode)
+{
+    struct addcow_file *file = NULL;
+    struct addcow_storage *storage = addcow_posix_storage();
+    assert_int_equal(storage->ops->open(storage, in_directory(name), mode, &file), 0);
+    assert_non_null(file);
+    return file;
+}
+
+/* The lowest descriptor that is free: the one that the next file gets. */
+static int next_descriptor(void)
+{
+    int descriptor = dup(0);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    return descriptor;
+}
+
+static void test_success(void **state)
+{
+    (void)state;
+    char buffer[8] = {0};
+    uint64_t number;
+    struct addcow_identity identity, other;
+    int descriptor = next_descriptor();
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_CREATE);
+    const struct addcow_file_ops *ops = file->ops;
+    assert_int_equal(fcntl(descriptor, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    assert_int_equal(ops->pwrite(file, "12345678", 8, 100), 8);
+    assert_int_equal(ops->pread(file, buffer, 8, 100), 8);
+    assert_memory_equal(buffer, "12345678", 8);
+    assert_int_equal(ops->pread(file, buffer, 8, 105), 3);
+    assert_int_equal(ops->pread(file, buffer, 8, 108), 0);
+    assert_int_equal(ops->sync(file), 0);
+    assert_int_equal(ops->length(file, &number), 0);
+    assert_int_equal(number, 108);
+    assert_int_equal(ops->truncate(file, 3 << 20), 0);
+    assert_int_equal(file_length("file"), 3 << 20);
+    assert_int_equal(ops->punch(file, 102, 3), 0);
+    assert_int_equal(ops->pread(file, buffer, 8, 100), 8);
+    assert_memory_equal(buffer, ((const char[8]){'1', '2', 0, 0, 0, '6', '7', '8'}), 8);
+    assert_int_equal(ops->lock(file, 1), 0);
+    assert_int_equal(ops->identity(file, &identity), 0);
+    struct addcow_file *again = open_file("file", ADDCOW_FILE_READWRITE);
+    assert_int_equal(ops->identity(again, &other), 0);
+    assert_true(identity.device == other.device && identity.inode == other.inode);
+    assert_int_equal(ops->lock(again, 0), -EAGAIN);
+    assert_int_equal(ops->close(file), 0);
+    assert_int_equal(ops->lock(again, 0), 0);
+    assert_int_equal(ops->close(again), 0);
+}
+
+static void test_next_data(void **state)
+{
+    (void)state;
+    uint64_t data;
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_CREATE);
+    const struct addcow_file_ops *ops = file->ops;
+    assert_int_equal(ops->truncate(file, 4 << 20), 0);
+    assert_int_equal(ops->pwrite(file, "x", 1, 2 << 20), 1);
+    assert_int_equal(ops->next_data(file, 0, &data), 0);
+    assert_true(data <= 2 << 20);
+    assert_int_equal(ops->next_data(file, 2 << 20, &data), 0);
+    assert_int_equal(data, 2 << 20);
+    assert_int_equal(ops->next_data(file, 3 << 20, &data), 0); /* only a hole is left */
+    assert_true(data == 3 << 20 || data == 4 << 20);
+    assert_int_equal(ops->next_data(file, 4 << 20, &data), 0); /* nothing is left */
+    assert_int_equal(data, 4 << 20);
+    assert_int_equal(ops->close(file), 0);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    char buffer[8] = {0};
+    uint64_t number;
+    struct addcow_identity identity;
+    int descriptor = next_descriptor();
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_CREATE);
+    const struct addcow_file_ops *ops = file->ops;
+    assert_int_equal(close(descriptor), 0);
+    assert_int_equal(ops->pwrite(file, buffer, 8, 0), -EBADF);
+    assert_int_equal(ops->pread(file, buffer, 8, 0), -EBADF);
+    assert_int_equal(ops->sync(file), -EBADF);
+    assert_int_equal(ops->length(file, &number), -EBADF);
+    assert_int_equal(ops->truncate(file, 5), -EBADF);
+    assert_int_equal(ops->punch(file, 0, 5), -EBADF);
+    assert_int_equal(ops->next_data(file, 0, &number), -EBADF);
+    assert_int_equal(ops->lock(file, 1), -EBADF);
+    assert_int_equal(ops->identity(file, &identity), -EBADF);
+    assert_int_equal(ops->close(file), -EBADF);
+}
+
+static int try_open(const char *name, enum addcow_open_mode mode)
+{
+    struct addcow_file *file;
+    struct addcow_storage *storage = addcow_posix_storage();
+    return storage->ops->open(storage, in_directory(name), mode, &file);
+}
+
+/* LNK-06: what is no regular file is not opened, and does not make the caller wait; no descriptor stays open, not even number 0. */
+static void test_opening(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(in_directory("fifo"), 0600), 0);
+    store_file("file", (const uint8_t *)"x", 1);
+    int saved = dup(0);
+    close(0);
+    int results[] = {
+        try_open("missing", ADDCOW_FILE_READ),   try_open("missing", ADDCOW_FILE_READWRITE),
+        try_open("file", ADDCOW_FILE_CREATE),    try_open("fifo", ADDCOW_FILE_READ),
+        try_open("fifo", ADDCOW_FILE_READWRITE), try_open(".", ADDCOW_FILE_READ),
+        try_open("file/x", ADDCOW_FILE_READ),
+    };
+    int first = fcntl(0, F_GETFD), reason_first = errno;
+    dup2(saved, 0);
+    close(saved);
+    static const int expected[] = {-ENOENT, -ENOENT, -EEXIST, -EINVAL, -EINVAL, -EINVAL, -ENOTDIR};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        assert_int_equal(results[i], expected[i]);
+    assert_true(first < 0 && reason_first == EBADF);
+}
+
+static void test_modes(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_READ);
+    assert_int_equal(file->ops->pwrite(file, "y", 1, 0), -EBADF);
+    assert_int_equal(file->ops->truncate(file, 0), -EINVAL);
+    assert_int_equal(file->ops->close(file), 0);
+    file = open_file("file", ADDCOW_FILE_READWRITE);
+    assert_int_equal(file->ops->pwrite(file, "y", 1, 0), 1);
+    assert_int_equal(file->ops->close(file), 0);
+}
+
+/* CRE-01: with and without replacing. */
+static void test_names(void **state)
+{
+    (void)state;
+    struct addcow_storage *storage = addcow_posix_storage();
+    const struct addcow_storage_ops *ops = storage->ops;
+    char from[PATH_SIZE], to[PATH_SIZE];
+    snprintf(from, sizeof from, "%s", in_directory("from"));
+    snprintf(to, sizeof to, "%s", in_directory("to"));
+    assert_int_equal(ops->remove(storage, from), -ENOENT);
+    assert_int_equal(ops->rename(storage, from, to, 0), -ENOENT);
+    assert_int_equal(ops->rename(storage, from, to, 1), -ENOENT);
+    store_file("from", (const uint8_t *)"1", 1);
+    assert_int_equal(ops->rename(storage, from, to, 0), 0);
+    assert_int_equal(access(from, F_OK), -1);
+    store_file("from", (const uint8_t *)"22", 2);
+    assert_int_equal(ops->rename(storage, from, to, 0), -EEXIST);
+    assert_int_equal(file_length("to"), 1);
+    assert_int_equal(ops->rename(storage, from, to, 1), 0);
+    assert_int_equal(access(from, F_OK), -1);
+    assert_int_equal(file_length("to"), 2);
+    assert_int_equal(ops->remove(storage, to), 0);
+    assert_int_equal(access(to, F_OK), -1);
+}
+
+/* Names without a directory, and in the root directory. */
+static void test_short_names(void **state)
+{
+    (void)state;
+    struct addcow_storage *storage = addcow_posix_storage();
+    char before[PATH_SIZE];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(in_directory(".")), 0);
+    store_file("from", (const uint8_t *)"1", 1);
+    int descriptor = next_descriptor();
+    int result = storage->ops->rename(storage, "from", "to", 1);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(result, 0);
+    assert_int_equal(file_length("to"), 1);
+    assert_int_equal(next_descriptor(), descriptor);
+    assert_int_equal(storage->ops->rename(storage, "/no-such-file", "/no-such-name", 1), -ENOENT);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_success), TEST(test_next_data), TEST(test_failures),    TEST(test_opening),
+        TEST(test_modes),   TEST(test_names),     TEST(test_short_names),
+    };
+    return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
+}
