@@ -35,6 +35,7 @@ struct crash_judge {
     struct state start;
     struct sim *crashed;
     struct adapter *adapter; /* over `crashed` */
+    uint64_t guilty;         /* the first byte of the fragment that was found wrong, or UINT64_MAX */
     bool in_states;          /* operations follow one another, a resize among them */
 };
 
@@ -246,12 +247,12 @@ static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t
     return end;
 }
 
-static void print_fragment(const struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
+static void blame(struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
 {
     fprintf(out,
             "after a crash bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither durable nor written later (%s)\n",
             begin, end, "DUR-01, DUR-02");
-    (void)judge;
+    judge->guilty = begin;
     stamp_print_writers(out, begin, got, end - begin);
 }
 
@@ -277,7 +278,7 @@ static bool is_possible_size(const struct crash_judge *judge, const struct crash
     return false;
 }
 
-static bool judge_fragments(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+static bool judge_fragments(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
                             const struct state *got, FILE *out)
 {
     if (!is_possible_size(judge, spans, moment, got->size)) {
@@ -288,7 +289,7 @@ static bool judge_fragments(const struct crash_judge *judge, const struct crash_
     for (uint64_t begin = 0, end; begin < got->size; begin = end) {
         end = fragment_end(judge->trace, begin, got->size);
         if (!is_allowed(judge, spans, moment, begin, end, got->bytes + begin)) {
-            print_fragment(judge, begin, end, got->bytes + begin, out);
+            blame(judge, begin, end, got->bytes + begin, out);
             return false;
         }
     }
@@ -324,7 +325,7 @@ static void compare_state(const struct state *state, const struct state *got, bo
     }
 }
 
-static bool judge_states(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+static bool judge_states(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
                          const struct state *got, FILE *out)
 {
     uint64_t capacity = trace_capacity(judge->trace);
@@ -354,7 +355,7 @@ static bool judge_states(const struct crash_judge *judge, const struct crash_spa
         fine = sectors[begin / SIM_SECTOR];
         if (!fine) {
             uint64_t left = got->size - begin;
-            print_fragment(judge, begin, begin + (left < SIM_SECTOR ? left : SIM_SECTOR), got->bytes + begin, out);
+            blame(judge, begin, begin + (left < SIM_SECTOR ? left : SIM_SECTOR), got->bytes + begin, out);
         }
     }
     free(sectors);
@@ -389,6 +390,7 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
                  struct choices *choices, FILE *out)
 {
     struct state got;
+    judge->guilty = UINT64_MAX;
     crash(judge, from, moment, choices);
     bool fine = judge_crashed(judge, spans, moment, &got, out);
     if (fine) {
@@ -397,6 +399,11 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
         fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
     }
     return fine;
+}
+
+uint64_t crash_guilty(const struct crash_judge *judge)
+{
+    return judge->guilty;
 }
 
 /* ---- Every crash of a sequence ---- */

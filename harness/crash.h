@@ -41,6 +41,9 @@ void crash_free(struct crash_judge *judge);
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out);
 
+/* The first byte of the disk that the last crash was judged wrong for; UINT64_MAX if it is none in particular. */
+uint64_t crash_guilty(const struct crash_judge *judge);
+
 /* ---- Every crash of a sequence of operations ---- */
 
 /* Does one operation that changes the disk, or a flush, as operation `index`; reads and maps do nothing. */

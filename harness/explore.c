@@ -36,6 +36,7 @@ struct explore {
     struct sched_run scheduled;
     uint64_t answers;         /* of the last run, and their order, as a hash */
     uint64_t fingerprint;     /* that of its steps too */
+    uint64_t guilty;          /* a byte of the disk, or UINT64_MAX */
     uint64_t horizon;         /* crashes are judged up to this moment: before what follows a fault */
     struct crash_span *spans; /* of the operations, on the storage's clock */
 };
@@ -178,7 +179,8 @@ static bool run_concurrent(struct explore *explore, struct sched_strategy *strat
         threads[t] = (struct sched_thread){work, &workers[t]};
     }
     struct sched_options options = {.step_limit = explore->options.step_limit,
-                                    .fingerprint = explore->options.self_check};
+                                    .fingerprint = explore->options.self_check,
+                                    .coverage = explore->options.coverage};
     return sched_run(strategy, threads, count, &options, &explore->scheduled);
 }
 
@@ -498,12 +500,29 @@ static void count_behaviour(const struct explore *explore, struct explore_counts
     }
 }
 
+/* Notes what a run that failed is guilty of. */
+static void find_guilty(struct explore *explore, const struct explore_counts *counts)
+{
+    explore->guilty = counts->history.found_guilty ? counts->history.guilty
+                      : explore->crashes != NULL   ? crash_guilty(explore->crashes)
+                                                   : UINT64_MAX;
+}
+
+uint64_t explore_guilty(const struct explore *explore)
+{
+    return explore->guilty;
+}
+
 enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
                                 FILE *out)
 {
     enum explore_answer answer = run_once(explore, strategy, counts, out);
     if (answer == EXPLORE_OK && explore->options.self_check && !repeats(explore, counts, out)) {
         answer = EXPLORE_FAILED;
+    }
+    explore->guilty = UINT64_MAX;
+    if (answer == EXPLORE_FAILED) {
+        find_guilty(explore, counts);
     }
     if (answer != EXPLORE_OVER) {
         counts->schedules++;

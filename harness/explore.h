@@ -35,13 +35,14 @@ struct explore_counts {
 #define EXPLORE_BEHAVIOURS ((uint64_t)1 << 24) /* told apart by a hash of so many values */
 
 struct explore_options {
-    bool self_check;     /* run everything twice, and demand the same */
-    bool crash;          /* judge some crashes of every run too (crash.h) */
-    bool refuse_punch;   /* zeros are written */
-    bool whole_requests; /* transfers are one step each, instead of one a sector */
-    uint64_t step_limit; /* 0: as sched.h */
-    uint64_t seed;       /* of the crashes */
-    struct inject fault; /* injected while the operations of the trace are done; at == 0: none */
+    bool self_check;                 /* run everything twice, and demand the same */
+    bool crash;                      /* judge some crashes of every run too (crash.h) */
+    bool refuse_punch;               /* zeros are written */
+    bool whole_requests;             /* transfers are one step each, instead of one a sector */
+    uint64_t step_limit;             /* 0: as sched.h */
+    uint64_t seed;                   /* of the crashes */
+    struct sched_coverage *coverage; /* to be added to; may be null */
+    struct inject fault;             /* injected while the operations of the trace are done; at == 0: none */
 };
 
 struct explore;
@@ -65,6 +66,9 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 
 /* The schedule of the last run. */
 const struct sched_schedule *explore_schedule(const struct explore *explore);
+
+/* A byte of the disk that the last run was found guilty of; UINT64_MAX if it is none in particular. */
+uint64_t explore_guilty(const struct explore *explore);
 
 /* The storage, for those who watch a run. */
 const struct sim *explore_storage(const struct explore *explore);

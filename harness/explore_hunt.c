@@ -3,6 +3,9 @@
  *
  * Trace number i has the seed --seed + i; the strategy's choices follow from the same seed, so a hunt can be repeated
  * exactly. What fails is made small, written into a file together with its schedule, and told as a timeline.
+ *
+ * All this happens in a child process. An engine that dies takes the child with it; then the parent makes the workload
+ * small, with a child for every trial.
  */
 #include "explore_hunt.h"
 
@@ -12,42 +15,20 @@
 #include "files.h"
 #include "minimise.h"
 #include "report.h"
+#include "trial.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SCHEDULE_COMMENT "# schedule "
+#define SEED_COMMENT "# seed "
+#define FAULT_COMMENT "# fault "
 #define SCHEDULES 50u /* of a workload */
 #define SCHEDULES_EXHAUSTIVE 400u
 #define STATES 2000u       /* of a crash */
 #define STATES_SECOND 100u /* with second crashes from each */
-
-enum judge { JUDGE_SCHEDULE, JUDGE_CRASH, JUDGE_FAULT, JUDGES };
-
-static const char *const judge_names[JUDGES] = {"schedule", "crash", "fault"};
-
-struct hunt {
-    const char *strategy; /* random, pct, exhaustive, or all */
-    uint32_t judges;      /* a bit each */
-    uint64_t seed;
-    double seconds;
-    uint64_t traces;    /* 0: as many as the time allows */
-    uint64_t schedules; /* of each trace; 0: as the strategy likes */
-    uint32_t threads;   /* 0: any number */
-    uint32_t operations;
-    uint32_t preemptions;
-    bool self_check;
-    bool brief; /* a failure is told, but not made small */
-    const char *replay;
-    const char *program;
-};
 
 struct totals {
     uint64_t traces;
@@ -55,176 +36,44 @@ struct totals {
     struct crash_counts crash;
     struct fault_counts fault;
     uint64_t exhausted; /* traces of which every schedule was run */
+    struct sched_coverage *coverage;
     struct timespec start;
 };
 
-static const char usage[] =
-    "Usage: hunt --strategy S | --judge J [OPTION]...\n"
-    "Runs small random workloads on the production engine under a deterministic scheduler, on simulated storage.\n"
-    "\n"
-    "  --strategy S      who runs next: random, pct, exhaustive, or all in turns (default)\n"
-    "  --judge J         schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of the\n"
-    "                    storage, one thread; or all (default)\n"
-    "  --seed N          of the first workload; the next has N + 1 (default: a random one)\n"
-    "  --time SECONDS    how long (default 60, or no limit with --traces)\n"
-    "  --traces N        how many workloads\n"
-    "  --schedules N     of each workload (default 50; exhaustive: without limit, or 400 of all)\n"
-    "  --threads N       1..16 (default: 2 to 4)\n"
-    "  --ops N           operations of each thread (default: 1 to 3)\n"
-    "  --preemptions N   bound of the exhaustive strategy (default 2)\n"
-    "  --brief           do not make a failing workload small\n"
-    "  --self-check      run every schedule twice, and demand the same\n"
-    "  --replay FILE     run the workload in FILE with the schedule in its line '" SCHEDULE_COMMENT
-    "...'\n"
-    "\n"
-    "Exit status: as without --strategy and --judge; see 'hunt --help'.\n";
-
-bool explore_hunt_is_asked(int count, char **words)
-{
-    for (int i = 1; i < count; i++) {
-        if (strncmp(words[i], "--strategy", 10) == 0 || strncmp(words[i], "--judge", 7) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- Options ---- */
-
-_Noreturn static void wrong_usage(const char *option, const char *word)
-{
-    fprintf(stderr, "hunt: --%s: '%s' makes no sense\n%s", option, word, usage);
-    exit(REPORT_USAGE);
-}
-
-static uint64_t number(const char *option, const char *word, uint64_t least, uint64_t greatest)
-{
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(word, &end, 10);
-    if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0 || value < least || value > greatest) {
-        wrong_usage(option, word);
-    }
-    return value;
-}
-
-static uint32_t judges(const char *word)
-{
-    if (strcmp(word, "all") == 0) {
-        return (1u << JUDGES) - 1;
-    }
-    for (uint32_t i = 0; i < JUDGES; i++) {
-        if (strcmp(word, judge_names[i]) == 0) {
-            return 1u << i;
-        }
-    }
-    wrong_usage("judge", word);
-}
-
-static const char *strategy_name(const char *word)
-{
-    static const char *const names[] = {"random", "pct", "exhaustive", "all"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(word, names[i]) == 0) {
-            return names[i];
-        }
-    }
-    wrong_usage("strategy", word);
-}
-
-static void set_option(struct hunt *hunt, int option, const char *word)
-{
-    switch (option) {
-    case 's':
-        hunt->strategy = strategy_name(word);
-        break;
-    case 'j':
-        hunt->judges = judges(word);
-        break;
-    case 'e':
-        hunt->seed = number("seed", word, 0, UINT64_MAX / 2);
-        break;
-    case 't':
-        hunt->seconds = (double)number("time", word, 1, 1000000000);
-        break;
-    case 'n':
-        hunt->traces = number("traces", word, 1, UINT64_MAX);
-        break;
-    case 'c':
-        hunt->schedules = number("schedules", word, 1, UINT64_MAX);
-        break;
-    case 'r':
-        hunt->threads = (uint32_t)number("threads", word, 1, TRACE_THREADS_MAX);
-        break;
-    case 'o':
-        hunt->operations = (uint32_t)number("ops", word, 1, 100);
-        break;
-    case 'p':
-        hunt->preemptions = (uint32_t)number("preemptions", word, 0, SCHED_UNBOUNDED);
-        break;
-    case 'k':
-        hunt->self_check = true;
-        break;
-    case 'b':
-        hunt->brief = true;
-        break;
-    case 'f':
-        hunt->replay = word;
-        break;
-    default:
-        fputs(usage, option == 'h' ? stdout : stderr);
-        exit(option == 'h' ? REPORT_CONFORMS : REPORT_USAGE);
-    }
-}
-
-static void parse_options(int count, char **words, struct hunt *hunt)
-{
-    static const struct option known[] = {
-        {"strategy", required_argument, NULL, 's'}, {"judge", required_argument, NULL, 'j'},
-        {"seed", required_argument, NULL, 'e'},     {"time", required_argument, NULL, 't'},
-        {"traces", required_argument, NULL, 'n'},   {"schedules", required_argument, NULL, 'c'},
-        {"threads", required_argument, NULL, 'r'},  {"ops", required_argument, NULL, 'o'},
-        {"self-check", no_argument, NULL, 'k'},     {"preemptions", required_argument, NULL, 'p'},
-        {"replay", required_argument, NULL, 'f'},   {"help", no_argument, NULL, 'h'},
-        {"brief", no_argument, NULL, 'b'},          {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
-        set_option(hunt, option, optarg);
-    }
-    if (optind < count) {
-        wrong_usage("strategy", words[optind]);
-    }
-    if (hunt->seconds == 0 && hunt->traces == 0) {
-        hunt->seconds = 60;
-    }
-}
+/* What is handed to the child. */
+struct hunting {
+    const struct hunt_options *options;
+    struct trial *trial;
+    uint64_t seed;             /* of one workload, */
+    const struct trace *trace; /* which may have been made smaller */
+    const struct sched_schedule *schedule;
+};
 
 /* ---- Workloads ---- */
 
-static enum judge judge_of(const struct hunt *hunt, uint64_t seed)
+static enum hunt_judge judge_of(const struct hunt_options *hunt, uint64_t seed)
 {
     uint32_t n = (uint32_t)(seed % (uint32_t)__builtin_popcount(hunt->judges));
     uint32_t rest = hunt->judges;
     while (n-- > 0) {
         rest &= rest - 1;
     }
-    return (enum judge)__builtin_ctz(rest);
+    return (enum hunt_judge)__builtin_ctz(rest);
 }
 
 /* Whether all crashes of a workload of one thread are judged, instead of some of many schedules. */
-static bool is_crash_sequence(const struct hunt *hunt, uint64_t seed)
+static bool is_crash_sequence(const struct hunt_options *hunt, uint64_t seed)
 {
-    return judge_of(hunt, seed) == JUDGE_CRASH && random_hash(seed) % 2 == 0;
+    return judge_of(hunt, seed) == HUNT_CRASH && random_hash(seed) % 2 == 0;
 }
 
 /* Whether every call that a workload of one thread makes fails, instead of one, during many schedules. */
-static bool is_fault_sequence(const struct hunt *hunt, uint64_t seed)
+static bool is_fault_sequence(const struct hunt_options *hunt, uint64_t seed)
 {
-    return judge_of(hunt, seed) == JUDGE_FAULT && random_hash(seed) % 2 == 0;
+    return judge_of(hunt, seed) == HUNT_FAULT && random_hash(seed) % 2 == 0;
 }
 
-static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace)
+static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct trace *trace)
 {
     struct random random = {random_hash(seed)};
     bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
@@ -236,7 +85,7 @@ static void make_trace(const struct hunt *hunt, uint64_t seed, struct trace *tra
                       : alone                       ? threads * operations
                                                     : operations,
         .whole_disk = alone || random_once_in(&random, 3),
-        .flushes = !alone && judge_of(hunt, seed) != JUDGE_SCHEDULE && random_once_in(&random, 3),
+        .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
     };
     explore_generate(seed, &options, trace);
 }
@@ -268,30 +117,36 @@ static struct inject fault_of(uint64_t seed)
     return fault;
 }
 
-static struct explore_options options_of(const struct hunt *hunt, uint64_t seed)
+static bool refuses_punch(uint64_t seed)
+{
+    return random_hash(seed) % 3 == 0;
+}
+
+/* What a seed decides, beside the judge, for a workload that is explored. */
+static struct explore_options options_of(const struct hunt_options *hunt, uint64_t seed)
 {
     return (struct explore_options){
         .self_check = hunt->self_check,
-        .crash = judge_of(hunt, seed) == JUDGE_CRASH,
-        .refuse_punch = random_hash(seed) % 3 == 0,
+        .crash = judge_of(hunt, seed) == HUNT_CRASH,
+        .refuse_punch = refuses_punch(seed),
         .seed = seed,
-        .fault = judge_of(hunt, seed) == JUDGE_FAULT ? fault_of(seed) : (struct inject){0},
+        .fault = judge_of(hunt, seed) == HUNT_FAULT ? fault_of(seed) : (struct inject){0},
     };
 }
 
 /* The strategy for a seed: the one that was asked for, or one of all. */
-static const char *strategy_of(const struct hunt *hunt, uint64_t seed)
+static const char *strategy_of(const struct hunt_options *hunt, uint64_t seed)
 {
     static const char *const turns[] = {"random", "pct", "exhaustive", "random"};
     return strcmp(hunt->strategy, "all") == 0 ? turns[random_hash(~seed) % 4] : hunt->strategy;
 }
 
-static bool is_exhaustive(const struct hunt *hunt, uint64_t seed)
+static bool is_exhaustive(const struct hunt_options *hunt, uint64_t seed)
 {
     return strcmp(strategy_of(hunt, seed), "exhaustive") == 0;
 }
 
-static uint64_t schedules_of(const struct hunt *hunt, uint64_t seed)
+static uint64_t schedules_of(const struct hunt_options *hunt, uint64_t seed)
 {
     if (hunt->schedules != 0) {
         return hunt->schedules;
@@ -300,7 +155,7 @@ static uint64_t schedules_of(const struct hunt *hunt, uint64_t seed)
     return !is_exhaustive(hunt, seed) ? SCHEDULES : all ? SCHEDULES_EXHAUSTIVE : UINT64_MAX;
 }
 
-static struct sched_strategy *make_strategy(const struct hunt *hunt, uint64_t seed)
+static struct sched_strategy *make_strategy(const struct hunt_options *hunt, uint64_t seed)
 {
     if (is_exhaustive(hunt, seed)) {
         return sched_make_exhaustive(hunt->preemptions, true);
@@ -311,6 +166,18 @@ static struct sched_strategy *make_strategy(const struct hunt *hunt, uint64_t se
     return sched_make_random(seed);
 }
 
+static bool is_alone(const struct hunt_options *hunt, uint64_t seed)
+{
+    return is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
+}
+
+/* How the crashes of a sequence are judged. */
+static struct crash_options crash_options_of(uint64_t seed)
+{
+    bool second = random_hash(seed ^ 3) % 16 == 0;
+    return (struct crash_options){.second = second, .states = second ? STATES_SECOND : STATES};
+}
+
 static double seconds_since(const struct timespec *start)
 {
     struct timespec now;
@@ -318,24 +185,21 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static bool is_late(const struct hunt *hunt, const struct totals *totals)
+static bool is_late(const struct hunt_options *hunt, const struct totals *totals)
 {
-    return hunt->seconds > 0 && seconds_since(&totals->start) >= hunt->seconds;
+    return hunt->seconds > 0 && seconds_since(&totals->start) >= (double)hunt->seconds;
 }
 
 /* ---- Telling ---- */
 
-static uint64_t current_seed; /* for the signal handler */
-
-/* An engine that dies says at least where. */
-static void die(int signal_number)
+static uint64_t crashes_in(const struct totals *totals)
 {
-    printf("\nthe engine ends with signal %d (%s), in the workload of --seed %" PRIu64 ", schedule ", signal_number,
-           strsignal(signal_number), current_seed);
-    sched_print_current(stdout);
-    puts("");
-    fflush(stdout);
-    _exit(REPORT_CRASHED);
+    return totals->explore.crash_states + totals->crash.states + totals->crash.second_states;
+}
+
+static uint64_t faults_in(const struct totals *totals)
+{
+    return totals->fault.runs + totals->explore.faults;
 }
 
 static void print_totals(const struct totals *totals, unsigned failures)
@@ -344,16 +208,28 @@ static void print_totals(const struct totals *totals, unsigned failures)
     printf("hunt: %" PRIu64 " workloads, %" PRIu64 " schedules (%.0f a second), %" PRIu64 " steps, %" PRIu64
            " crashes, %" PRIu64 " faults, %u failures\n",
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
-           totals->explore.steps, totals->explore.crash_states + totals->crash.states + totals->crash.second_states,
-           totals->fault.runs + totals->explore.faults, failures);
-    printf("%" PRIu64 " different behaviours\n", totals->explore.behaviours);
+           totals->explore.steps, crashes_in(totals), faults_in(totals), failures);
+    printf("%" PRIu64 " different behaviours; switches at %" PRIu64 " points of the code, between %" PRIu64
+           " pairs of them\n",
+           totals->explore.behaviours, totals->coverage->points, totals->coverage->pairs);
     if (totals->exhausted > 0) {
         printf("of %" PRIu64 " workloads all schedules within the bound were run\n", totals->exhausted);
     }
 }
 
+static void show_progress(const struct totals *totals, uint64_t *last_new)
+{
+    uint64_t behaviours = totals->explore.behaviours;
+    report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64
+                    " faults; %" PRIu64 " points, %" PRIu64 " pairs, %" PRIu64 " behaviours (+%" PRIu64 ")",
+                    seconds_since(&totals->start), totals->traces, totals->explore.schedules, crashes_in(totals),
+                    faults_in(totals), totals->coverage->points, totals->coverage->pairs, behaviours,
+                    behaviours - *last_new);
+    *last_new = behaviours;
+}
+
 /* Writes a failing workload, with its schedule if it has one, into a file. */
-static void write_failure(const struct hunt *hunt, uint64_t seed, const struct trace *trace,
+static void write_failure(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
                           const struct sched_schedule *schedule)
 {
     char name[64];
@@ -362,52 +238,70 @@ static void write_failure(const struct hunt *hunt, uint64_t seed, const struct t
     if (out == NULL) {
         return;
     }
+    fprintf(out, SEED_COMMENT "%" PRIu64 "\n", seed);
     if (schedule != NULL) {
+        struct inject fault = options_of(hunt, seed).fault;
+        if (fault.at != 0) {
+            fputs(FAULT_COMMENT, out);
+            inject_print_text(&fault, out);
+            fputs("\n", out);
+        }
         fputs(SCHEDULE_COMMENT, out);
         sched_schedule_print(out, schedule);
         fputs("\n", out);
     }
     trace_print(out, trace);
     fclose(out);
-    const char *judge = judge_names[judge_of(hunt, seed)];
-    printf("Run it again with: %s --judge %s --seed %" PRIu64 " --replay %s\n", hunt->program, judge, seed, name);
+    printf("Run it again with: %s --judge %s --replay %s\n", hunt->program, hunt_judge_name(judge_of(hunt, seed)),
+           name);
     printf("Keep it with: cp %s corpus/regressions/\n", name);
 }
 
-static void tell_failure(const struct hunt *hunt, uint64_t seed, struct trace *trace,
-                         const struct sched_schedule *failing, const char *story)
+/* A workload that was made small, with a schedule. The timeline may end with the engine. */
+static void tell_small(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
+                       const struct minimise_result *result)
 {
     struct explore_options options = options_of(hunt, seed);
-    struct sched_schedule schedule;
+    puts("made small:\n");
+    trace_print(stdout, trace);
+    fputs("\nschedule ", stdout);
+    sched_schedule_print(stdout, &result->schedule);
+    puts("\n");
+    write_failure(hunt, seed, trace, &result->schedule);
+    puts("");
+    minimise_print_timeline(trace, &options, &result->schedule, result->guilty, stdout);
+}
+
+static void tell_failure(const struct hunt_options *hunt, uint64_t seed, struct trace *trace,
+                         const struct explore *explore, const char *story)
+{
+    struct explore_options options = options_of(hunt, seed);
+    struct minimise_result result;
     printf("%s\n", story);
     if (hunt->brief) {
         return;
     }
-    bool smaller = minimise(trace, &options, &schedule);
-    if (!smaller) {
+    if (!minimise(trace, &options, &result)) {
+        const struct sched_schedule *failing = explore_schedule(explore);
         for (uint32_t i = 0; i < failing->count; i++) {
-            sched_schedule_append(&schedule, failing->segments[i].thread, failing->segments[i].steps);
+            sched_schedule_append(&result.schedule, failing->segments[i].thread, failing->segments[i].steps);
         }
+        result.guilty = explore_guilty(explore);
     }
-    puts("made small:\n");
-    trace_print(stdout, trace);
-    fputs("\nschedule ", stdout);
-    sched_schedule_print(stdout, &schedule);
-    puts("\n");
-    minimise_print_timeline(trace, &options, &schedule, stdout);
-    write_failure(hunt, seed, trace, &schedule);
-    sched_schedule_free(&schedule);
+    tell_small(hunt, seed, trace, &result);
+    sched_schedule_free(&result.schedule);
 }
 
-/* ---- Hunting ---- */
+/* ---- Hunting: in the child ---- */
 
 /* Explores one workload. */
-static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
     char *story = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&story, &length);
     struct explore_options options = options_of(hunt, seed);
+    options.coverage = totals->coverage;
     struct explore *explore = explore_make(trace, &options);
     struct sched_strategy *strategy = make_strategy(hunt, seed);
     enum explore_answer answer = EXPLORE_OK;
@@ -422,7 +316,7 @@ static bool explore_trace(const struct hunt *hunt, uint64_t seed, struct trace *
     fclose(out);
     if (answer == EXPLORE_FAILED) {
         report_progress(NULL);
-        tell_failure(hunt, seed, trace, explore_schedule(explore), story);
+        tell_failure(hunt, seed, trace, explore, story);
     }
     free(story);
     if (is_exhaustive(hunt, seed)) {
@@ -447,139 +341,208 @@ static bool judge_creation(struct totals *totals)
     return conforms;
 }
 
-static FILE *open_nowhere(void)
+/* Judges a workload of one thread, by every fault or every crash. */
+static bool judge_sequence(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
+                           struct totals *totals, FILE *out)
 {
+    struct crash_options options = crash_options_of(seed);
+    return is_fault_sequence(hunt, seed)
+               ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
+               : crash_problem(trace) != NULL || crash_sequence(trace, &options, &totals->crash, out);
+}
+
+static bool fails_alone(const struct trace *trace, void *context)
+{
+    const struct hunting *hunting = context;
+    struct totals totals = {0};
     FILE *nowhere = fopen("/dev/null", "w");
     if (nowhere == NULL) {
         report_fatal("cannot open /dev/null");
     }
-    return nowhere;
-}
-
-static bool fails_by_fault(const struct trace *trace)
-{
-    struct fault_counts counts = {0};
-    FILE *nowhere = open_nowhere();
-    bool conforms = fault_problem(trace) != NULL || fault_trace(trace, &counts, nowhere);
+    bool conforms = judge_sequence(hunting->options, hunting->seed, trace, &totals, nowhere);
     fclose(nowhere);
     return !conforms;
 }
 
-/* Of the workload in progress. */
-static struct crash_options crash_options;
-
-static bool fails_by_crash(const struct trace *trace)
+/* One that fails is made small and told again. */
+static bool judge_alone(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
-    struct crash_counts counts = {0};
-    FILE *nowhere = open_nowhere();
-    bool conforms = crash_problem(trace) != NULL || crash_sequence(trace, &crash_options, &counts, nowhere);
-    fclose(nowhere);
-    return !conforms;
-}
-
-/* Judges a workload of one thread, by every fault or every crash; one that fails is made small and told again. */
-static bool judge_alone(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
-{
-    bool fault = judge_of(hunt, seed) == JUDGE_FAULT;
-    crash_options.second = random_hash(seed ^ 3) % 16 == 0;
-    crash_options.states = crash_options.second ? STATES_SECOND : STATES;
-    bool conforms = fault ? fault_trace(trace, &totals->fault, stdout)
-                          : crash_sequence(trace, &crash_options, &totals->crash, stdout);
-    if (!conforms && !hunt->brief && minimise_alone(trace, fault ? fails_by_fault : fails_by_crash)) {
+    struct hunting hunting = {.options = hunt, .seed = seed};
+    bool conforms = judge_sequence(hunt, seed, trace, totals, stdout);
+    if (!conforms && !hunt->brief && minimise_while(trace, fails_alone, &hunting)) {
         puts("\nmade small:\n");
-        if (fault) {
-            fault_trace(trace, &totals->fault, stdout);
-        } else {
-            crash_sequence(trace, &crash_options, &totals->crash, stdout);
-            trace_print(stdout, trace);
+        judge_sequence(hunt, seed, trace, totals, stdout);
+        if (!is_fault_sequence(hunt, seed)) {
+            trace_print(stdout, trace); /* the judge of faults has done so */
         }
         write_failure(hunt, seed, trace, NULL);
     }
     return conforms;
 }
 
-static bool judge_workload(const struct hunt *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+static bool judge_workload(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
-    current_seed = seed;
     make_trace(hunt, seed, trace);
     totals->traces++;
-    bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
-    bool conforms = alone ? judge_alone(hunt, seed, trace, totals) : explore_trace(hunt, seed, trace, totals);
+    bool conforms =
+        is_alone(hunt, seed) ? judge_alone(hunt, seed, trace, totals) : explore_trace(hunt, seed, trace, totals);
     if (!conforms) {
-        printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, judge_names[judge_of(hunt, seed)]);
+        printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, hunt_judge_name(judge_of(hunt, seed)));
     }
     return conforms;
 }
 
-/* Loads a workload and its schedule. */
-static void load_replay(const struct hunt *hunt, struct trace *trace, struct sched_schedule *schedule)
+static int hunt(void *context)
 {
-    char line[65536];
-    char error[256];
-    bool found = false;
-    FILE *in = fopen(hunt->replay, "r");
-    if (in == NULL) {
-        wrong_usage("replay", hunt->replay);
+    static struct trace trace;
+    static struct sched_coverage coverage;
+    const struct hunting *hunting = context;
+    const struct hunt_options *options = hunting->options;
+    struct totals totals = {.coverage = &coverage};
+    uint64_t last_new = 0;
+    clock_gettime(CLOCK_MONOTONIC, &totals.start);
+    totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
+    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_creation(&totals);
+    for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
+        hunting->trial->seed = options->seed + i;
+        conforms = judge_workload(options, options->seed + i, &trace, &totals);
+        show_progress(&totals, &last_new);
     }
-    while (!found && fgets(line, sizeof line, in) != NULL) {
+    report_progress(NULL);
+    print_totals(&totals, !conforms);
+    free(totals.explore.seen);
+    return conforms ? totals.traces > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE : REPORT_DIFFERS;
+}
+
+/* ---- An engine that dies: in the parent ---- */
+
+/* In a child: looks for a schedule with which the engine dies, or goes through a sequence. */
+static int try_to_die(void *context)
+{
+    const struct hunting *hunting = context;
+    struct explore_options options = options_of(hunting->options, hunting->seed);
+    struct minimise_result result = {.guilty = UINT64_MAX};
+    struct totals totals = {0};
+    if (is_alone(hunting->options, hunting->seed)) {
+        judge_sequence(hunting->options, hunting->seed, hunting->trace, &totals, stdout);
+    } else {
+        minimise_fails(hunting->trace, &options, &result);
+    }
+    return REPORT_CONFORMS;
+}
+
+static bool dies(const struct trace *trace, void *context)
+{
+    struct hunting hunting = *(struct hunting *)context;
+    hunting.trace = trace;
+    return trial_run(hunting.trial, try_to_die, &hunting) == REPORT_CRASHED;
+}
+
+/* In a child: the last thing that the engine does. */
+static int show_death(void *context)
+{
+    const struct hunting *hunting = context;
+    struct minimise_result result = {.schedule = *hunting->schedule, .guilty = UINT64_MAX};
+    if (is_alone(hunting->options, hunting->seed)) {
+        trace_print(stdout, hunting->trace);
+        write_failure(hunting->options, hunting->seed, hunting->trace, NULL);
+        return try_to_die(context);
+    }
+    tell_small(hunting->options, hunting->seed, hunting->trace, &result);
+    return REPORT_CONFORMS;
+}
+
+static void tell_death(const struct hunt_options *options, uint64_t seed)
+{
+    static struct trace trace;
+    struct sched_schedule schedule = {0};
+    struct hunting hunting = {.options = options, .trial = trial_make(true), .seed = seed, .schedule = &schedule};
+    make_trace(options, seed, &trace);
+    printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed,
+           hunt_judge_name(judge_of(options, seed)));
+    if (!options->brief && minimise_while(&trace, dies, &hunting) && dies(&trace, &hunting)) {
+        sched_schedule_parse(hunting.trial->schedule, &schedule);
+        hunting.trace = &trace;
+        hunting.trial->silent = false;
+        trial_run(hunting.trial, show_death, &hunting);
+    }
+    trial_free(hunting.trial);
+    sched_schedule_free(&schedule);
+}
+
+/* ---- Replay ---- */
+
+/* What the comments of a workload's file say. */
+static void parse_comment(const char *line, struct explore_options *options, struct sched_schedule *schedule)
+{
+    if (strncmp(line, SCHEDULE_COMMENT, strlen(SCHEDULE_COMMENT)) == 0) {
+        sched_schedule_free(schedule);
+        sched_schedule_parse(line + strlen(SCHEDULE_COMMENT), schedule);
+    } else if (strncmp(line, SEED_COMMENT, strlen(SEED_COMMENT)) == 0) {
+        options->seed = strtoull(line + strlen(SEED_COMMENT), NULL, 10);
+    } else if (strncmp(line, FAULT_COMMENT, strlen(FAULT_COMMENT)) == 0 &&
+               !inject_parse(line + strlen(FAULT_COMMENT), &options->fault)) {
+        hunt_options_refuse("--replay: '%s' is no fault", line);
+    }
+}
+
+/* Loads a workload with its schedule, and what else was the case when it failed. */
+static void load_replay(const char *path, struct trace *trace, struct explore_options *options,
+                        struct sched_schedule *schedule)
+{
+    char line[TRIAL_SCHEDULE_BYTES + 64];
+    char error[256];
+    FILE *in = fopen(path, "r");
+    if (in == NULL) {
+        hunt_options_refuse("--replay: %s cannot be read", path);
+    }
+    while (fgets(line, sizeof line, in) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        found = strncmp(line, SCHEDULE_COMMENT, strlen(SCHEDULE_COMMENT)) == 0 &&
-                sched_schedule_parse(line + strlen(SCHEDULE_COMMENT), schedule);
+        parse_comment(line, options, schedule);
     }
     rewind(in);
-    if (!trace_parse(in, trace, error, sizeof error) || explore_problem(trace) != NULL) {
-        wrong_usage("replay", hunt->replay);
+    if (!trace_parse(in, trace, error, sizeof error)) {
+        hunt_options_refuse("--replay: %s: %s", path, error);
     }
     fclose(in);
+    if (explore_problem(trace) != NULL) {
+        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace));
+    }
 }
 
 /* A workload with a schedule is explored; one of one thread goes through every crash and every fault. */
-static int replay(const struct hunt *hunt, struct trace *trace)
+static int replay(void *context)
 {
+    static struct trace trace;
+    const struct hunt_options *hunt = ((const struct hunting *)context)->options;
     struct sched_schedule schedule = {0};
-    struct explore_options options = options_of(hunt, hunt->seed);
+    struct explore_options options = {.self_check = hunt->self_check, .crash = true, .seed = hunt->seed};
     struct crash_counts crashes = {0};
     struct crash_options crash = {.states = STATES};
     struct fault_counts faults = {0};
-    load_replay(hunt, trace, &schedule);
-    bool conforms = minimise_print_timeline(trace, &options, &schedule, stdout) == EXPLORE_OK;
-    if (trace->threads == 1 && fault_problem(trace) == NULL) {
-        conforms = fault_trace(trace, &faults, stdout) && conforms;
-        conforms = crash_sequence(trace, &crash, &crashes, stdout) && conforms;
+    load_replay(hunt->replay, &trace, &options, &schedule);
+    options.refuse_punch = refuses_punch(options.seed);
+    bool conforms = minimise_print_timeline(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
+    if (trace.threads == 1 && fault_problem(&trace) == NULL) {
+        conforms = fault_trace(&trace, &faults, stdout) && conforms;
+        conforms = crash_sequence(&trace, &crash, &crashes, stdout) && conforms;
     }
     sched_schedule_free(&schedule);
     printf("hunt: the replay %s\n", conforms ? "conforms" : "fails");
     return conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
 }
 
-int explore_hunt(int count, char **words)
+int explore_hunt(const struct hunt_options *options)
 {
-    static struct trace trace;
-    struct hunt hunt = {.strategy = "all", .judges = judges("all"), .preemptions = 2, .program = words[0]};
-    struct totals totals = {0};
-    if (getrandom(&hunt.seed, 4, 0) != 4) {
-        hunt.seed = (uint64_t)time(NULL);
+    if (options->bench) {
+        return explore_bench(options);
     }
-    parse_options(count, words, &hunt);
-    signal(SIGABRT, die);
-    signal(SIGSEGV, die);
-    if (hunt.replay != NULL) {
-        return replay(&hunt, &trace);
+    struct hunting hunting = {.options = options, .trial = trial_make(false)};
+    int answer = trial_run(hunting.trial, options->replay != NULL ? replay : hunt, &hunting);
+    if (answer == REPORT_CRASHED && options->replay == NULL) {
+        tell_death(options, hunting.trial->seed);
+        puts("hunt: 1 failures");
     }
-    clock_gettime(CLOCK_MONOTONIC, &totals.start);
-    totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
-    bool conforms = (hunt.judges >> JUDGE_CRASH & 1) == 0 || judge_creation(&totals);
-    for (uint64_t i = 0; conforms && (hunt.traces == 0 || i < hunt.traces) && !is_late(&hunt, &totals); i++) {
-        conforms = judge_workload(&hunt, hunt.seed + i, &trace, &totals);
-        report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " behaviours, %" PRIu64
-                        " crashes, %" PRIu64 " faults",
-                        seconds_since(&totals.start), totals.traces, totals.explore.schedules,
-                        totals.explore.behaviours,
-                        totals.explore.crash_states + totals.crash.states + totals.crash.second_states,
-                        totals.fault.runs + totals.explore.faults);
-    }
-    report_progress(NULL);
-    print_totals(&totals, !conforms);
-    free(totals.explore.seen);
-    return conforms ? totals.traces > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE : REPORT_DIFFERS;
+    trial_free(hunting.trial);
+    return answer;
 }

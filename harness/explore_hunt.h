@@ -1,15 +1,15 @@
 /*
- * The hunt under the deterministic scheduler: `hunt --strategy ... --judge ...`.
+ * The hunt under the deterministic scheduler.
  */
 #ifndef HARNESS_EXPLORE_HUNT_H
 #define HARNESS_EXPLORE_HUNT_H
 
-#include <stdbool.h>
+#include "hunt_options.h"
 
-/* Whether the command line asks for it: one of its words is --strategy or --judge. */
-bool explore_hunt_is_asked(int count, char **words);
+/* Does it. Returns the exit status of the process. */
+int explore_hunt(const struct hunt_options *options);
 
-/* The whole program; returns its exit status (enum report_exit). */
-int explore_hunt(int count, char **words);
+/* Measures how many schedules a second there are (--bench). Returns the exit status of the process. */
+int explore_bench(const struct hunt_options *options);
 
 #endif

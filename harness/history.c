@@ -662,6 +662,8 @@ static bool judge_cell(struct history *history, struct cell *cell, struct histor
     switch (register_check(0, cell->operations, cell->count, &result)) {
     case REGISTER_IMPOSSIBLE:
         print_cell(history, cell, result.guilty);
+        counts->guilty = cell->begin;
+        counts->found_guilty = true;
         return false;
     case REGISTER_UNDECIDED:
         counts->undecided++;

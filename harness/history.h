@@ -19,6 +19,8 @@
 struct history_counts {
     uint64_t registers; /* sectors, or parts of them, that were judged */
     uint64_t undecided; /* of these, given up */
+    uint64_t guilty;    /* where the register begins, in bytes, of which no order explains the contents; */
+    bool found_guilty;  /* if there was one */
 };
 
 /* Why a concurrent phase [begin, end) cannot be judged; null if it can. Static storage. */

@@ -10,45 +10,27 @@
 #include "explore_hunt.h"
 #include "files.h"
 #include "generate.h"
+#include "hunt_options.h"
 #include "judge.h"
 #include "random.h"
 #include "report.h"
 #include "storage_sector.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PATH_BYTES 4096u
-#define DEFAULT_SECONDS 60u
 #define DEFAULT_THREADS 4u
 #define DEFAULT_OPERATIONS 120u
-#define DEFAULT_REPEAT 200u
-#define HANG_SECONDS 30u /* one trace takes milliseconds */
 #define WATCH_NANOSECONDS 20000000
-
-struct options {
-    const char *program;
-    const char *implementation;
-    const char *replay;    /* a trace in text form, or null */
-    const char *directory; /* where files are made */
-    uint64_t seed;
-    uint64_t traces;  /* 0: as many as the time allows */
-    uint64_t seconds; /* 0: no limit */
-    uint64_t hang_seconds;
-    bool keep;
-    struct generate_options generate;
-};
 
 /* What the child tells the parent. In shared memory. */
 struct progress {
@@ -60,172 +42,47 @@ struct progress {
     struct run_watch watch;
 };
 
-static const char usage[] =
-    "Usage: hunt [OPTION]...\n"
-    "Runs random concurrent workloads on an add-cow implementation, and compares it with the reference engine, byte "
-    "for byte.\n"
-    "\n"
-    "  --impl NAME         the implementation: fast, ref or exec:COMMAND (default fast)\n"
-    "  --time SECONDS      how long (default 60, or no limit with --traces)\n"
-    "  --traces N          how many workloads\n"
-    "  --seed N            of the first workload; the next has N + 1 (default: a random one)\n"
-    "  --threads N         1..16 (default 4)\n"
-    "  --ops N             operations of a workload, 1..4096 (default 120)\n"
-    "  --cluster-bits N    12..21 (default: all)\n"
-    "  --layout L          r20 or r9 (default: both)\n"
-    "  --replay FILE       run the workload in FILE, again and again until it fails (default 200 times)\n"
-    "  --dir DIR           make the disks in a new directory in DIR (default TMPDIR, /dev/shm or /tmp)\n"
-    "  --keep              leave the disk of a failed workload there\n"
-    "  --hang SECONDS      how long a workload may take (default 30)\n"
-    "  --strategy, --judge hunt on simulated storage under the deterministic scheduler instead: see 'hunt --judge "
-    "all --help'\n"
-    "  --help              show this\n"
-    "\n"
-    "Exit status: 0 all workloads conform; 1 one does not; 2 wrong usage; 3 the implementation crashed or hung;\n"
-    "4 nothing was run.\n";
-
-/* ---- Options ---- */
-
-_Noreturn __attribute__((format(printf, 1, 2))) static void wrong_usage(const char *format, ...)
-{
-    va_list arguments;
-    fputs("hunt: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputs("\nTry 'hunt --help'.\n", stderr);
-    exit(REPORT_USAGE);
-}
-
-static uint64_t number(const char *option, const char *word, uint64_t least, uint64_t greatest)
-{
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(word, &end, 10);
-    if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0 || value < least || value > greatest) {
-        wrong_usage("--%s: '%s' is not a number in %" PRIu64 "..%" PRIu64, option, word, least, greatest);
-    }
-    return value;
-}
-
-static uint32_t layout(const char *word)
-{
-    if (strcmp(word, "r20") != 0 && strcmp(word, "r9") != 0) {
-        wrong_usage("--layout: '%s' is neither r20 nor r9", word);
-    }
-    return strcmp(word, "r9") == 0 ? ADDCOW_R9 : ADDCOW_R20;
-}
-
-static void set_option(struct options *options, int option, const char *word)
-{
-    switch (option) {
-    case 'i':
-        options->implementation = word;
-        break;
-    case 't':
-        options->seconds = number("time", word, 1, 1000000000);
-        break;
-    case 'n':
-        options->traces = number("traces", word, 1, UINT64_MAX);
-        break;
-    case 's':
-        options->seed = number("seed", word, 0, UINT64_MAX);
-        break;
-    case 'j':
-        options->generate.threads = (uint32_t)number("threads", word, 1, TRACE_THREADS_MAX);
-        break;
-    case 'o':
-        options->generate.operations = (uint32_t)number("ops", word, 1, TRACE_OPERATIONS_MAX);
-        break;
-    case 'c':
-        options->generate.cluster_bits = (uint32_t)number("cluster-bits", word, 12, 21);
-        break;
-    case 'l':
-        options->generate.layout = layout(word);
-        break;
-    case 'r':
-        options->replay = word;
-        break;
-    case 'd':
-        options->directory = word;
-        break;
-    case 'k':
-        options->keep = true;
-        break;
-    case 'g':
-        options->hang_seconds = number("hang", word, 1, 1000000);
-        break;
-    case 'h':
-        fputs(usage, stdout);
-        exit(REPORT_CONFORMS);
-    default:
-        wrong_usage("wrong option");
-    }
-}
-
-static void parse_options(int count, char **words, struct options *options)
-{
-    static const struct option known[] = {
-        {"impl", required_argument, NULL, 'i'},    {"time", required_argument, NULL, 't'},
-        {"traces", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 'j'}, {"ops", required_argument, NULL, 'o'},
-        {"layout", required_argument, NULL, 'l'},  {"cluster-bits", required_argument, NULL, 'c'},
-        {"replay", required_argument, NULL, 'r'},  {"dir", required_argument, NULL, 'd'},
-        {"keep", no_argument, NULL, 'k'},          {"hang", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(count, words, "", known, NULL)) != -1) {
-        if (option == '?') {
-            exit(REPORT_USAGE); /* getopt has said why */
-        }
-        set_option(options, option, optarg);
-    }
-    if (optind < count) {
-        wrong_usage("unexpected argument '%s'", words[optind]);
-    }
-    if (options->generate.layout == ADDCOW_R9 && options->generate.cluster_bits != 0 &&
-        options->generate.cluster_bits != 16) {
-        wrong_usage("layout r9 has cluster bits 16 only");
-    }
-    if (options->replay != NULL && options->traces == 0) {
-        options->traces = DEFAULT_REPEAT;
-    }
-    if (options->seconds == 0 && options->traces == 0) {
-        options->seconds = DEFAULT_SECONDS;
-    }
-}
-
 /* ---- Workloads: the child ---- */
 
-static void load_replay(const struct options *options, struct trace *trace)
+static void load_replay(const struct hunt_options *options, struct trace *trace)
 {
     char error[256];
     FILE *in = fopen(options->replay, "r");
     if (in == NULL) {
-        wrong_usage("%s: %s", options->replay, strerror(errno));
+        hunt_options_refuse("%s: %s", options->replay, strerror(errno));
     }
     bool parsed = trace_parse(in, trace, error, sizeof error);
     fclose(in);
     if (!parsed) {
-        wrong_usage("%s: %s", options->replay, error);
+        hunt_options_refuse("%s: %s", options->replay, error);
     }
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
         const char *problem = history_problem(trace, begin, end);
         if (trace_phase_is_concurrent(trace, begin, end) && problem != NULL) {
-            wrong_usage("%s: operations %" PRIu32 "..%" PRIu32 ": %s cannot be judged", options->replay, begin, end - 1,
-                        problem);
+            hunt_options_refuse("%s: operations %" PRIu32 "..%" PRIu32 ": %s cannot be judged", options->replay, begin,
+                                end - 1, problem);
         }
     }
 }
 
-static void make_trace(const struct options *options, uint64_t seed, struct trace *trace)
+static struct generate_options generate_options(const struct hunt_options *options)
+{
+    return (struct generate_options){
+        .threads = options->threads != 0 ? options->threads : DEFAULT_THREADS,
+        .operations = options->operations != 0 ? options->operations : DEFAULT_OPERATIONS,
+        .cluster_bits = options->cluster_bits,
+        .layout = options->layout,
+    };
+}
+
+static void make_trace(const struct hunt_options *options, const struct generate_options *generate, uint64_t seed,
+                       struct trace *trace)
 {
     if (options->replay != NULL) {
         load_replay(options, trace);
     } else {
-        generate_trace(seed, &options->generate, trace);
+        generate_trace(seed, generate, trace);
     }
 }
 
@@ -269,7 +126,8 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const c
 }
 
 /* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */
-static void respect_abilities(struct options *options, struct adapter *adapter)
+static void respect_abilities(const struct hunt_options *options, struct adapter *adapter,
+                              struct generate_options *generate)
 {
     const struct protocol_abilities *abilities = adapter_exec_abilities(adapter);
     if (abilities == NULL) {
@@ -284,34 +142,32 @@ static void respect_abilities(struct options *options, struct adapter *adapter)
     if (abilities->granularity != 1 || !abilities->r20) {
         report_fatal("%s: a hunt needs layout r20 and granularity 1", options->implementation);
     }
-    if (!abilities->r9 && options->generate.layout == 0) {
-        options->generate.layout = ADDCOW_R20;
+    if (!abilities->r9 && generate->layout == 0) {
+        generate->layout = ADDCOW_R20;
     }
-    options->generate.raw_backing = (abilities->lacks >> PROTOCOL_CHAIN & 1) != 0;
+    generate->raw_backing = (abilities->lacks >> PROTOCOL_CHAIN & 1) != 0;
 }
 
-static int hunt(const struct options *given, const char *directory, struct progress *progress)
+static int hunt(const struct hunt_options *options, const char *directory, struct progress *progress)
 {
     static struct trace trace;
-    struct options options = *given;
-    struct storage_sector_options hostility = storage_options(options.seed);
+    struct storage_sector_options hostility = storage_options(options->seed);
     struct addcow_storage *storage = storage_sector_make(&hostility);
-    struct adapter *adapter = adapter_make(options.implementation, storage);
+    struct adapter *adapter = adapter_make(options->implementation, storage);
     if (adapter == NULL) {
-        wrong_usage("--impl: '%s' is none of: %s", options.implementation, adapter_names());
+        hunt_options_refuse("--impl: '%s' is none of: %s", options->implementation, adapter_names());
     }
-    respect_abilities(&options, adapter);
-    time_t deadline = time(NULL) + (time_t)options.seconds;
+    respect_abilities(options, adapter, &progress->generate);
+    time_t deadline = time(NULL) + (time_t)options->seconds;
     int verdict = REPORT_CONFORMS;
-    for (uint64_t i = 0; verdict == REPORT_CONFORMS && (options.traces == 0 || i < options.traces); i++) {
-        if (options.seconds != 0 && time(NULL) >= deadline) {
+    for (uint64_t i = 0; verdict == REPORT_CONFORMS && (options->traces == 0 || i < options->traces); i++) {
+        if (options->seconds != 0 && time(NULL) >= deadline) {
             break;
         }
-        progress->seed = options.seed + i;
+        progress->seed = options->seed + i;
         hostility = storage_options(progress->seed);
         storage_sector_set(storage, &hostility);
-        make_trace(&options, progress->seed, &trace);
-        progress->generate = options.generate;
+        make_trace(options, &progress->generate, progress->seed, &trace);
         verdict = run_trace(&trace, adapter, directory, progress);
         progress->finished += verdict == REPORT_CONFORMS;
     }
@@ -323,11 +179,11 @@ static int hunt(const struct options *given, const char *directory, struct progr
 /* ---- The parent ---- */
 
 /* Says how the failed workload can be run again. */
-static void print_replay(const struct options *options, const struct progress *progress, const char *directory)
+static void print_replay(const struct hunt_options *options, const struct progress *progress, const char *directory)
 {
     static struct trace trace;
     char name[64];
-    make_trace(options, progress->seed, &trace);
+    make_trace(options, &progress->generate, progress->seed, &trace);
     if (options->replay == NULL) {
         snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
         FILE *out = fopen(name, "w");
@@ -345,12 +201,12 @@ static void print_replay(const struct options *options, const struct progress *p
         printf(" --replay %s", options->replay);
     } else {
         printf(" --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32, progress->seed,
-               options->generate.threads, options->generate.operations);
-        if (options->generate.cluster_bits != 0) {
-            printf(" --cluster-bits %" PRIu32, options->generate.cluster_bits);
+               progress->generate.threads, progress->generate.operations);
+        if (progress->generate.cluster_bits != 0) {
+            printf(" --cluster-bits %" PRIu32, progress->generate.cluster_bits);
         }
-        if (options->generate.layout != 0) {
-            printf(" --layout r%" PRIu32, options->generate.layout);
+        if (progress->generate.layout != 0) {
+            printf(" --layout r%" PRIu32, progress->generate.layout);
         }
     }
     putchar('\n');
@@ -360,10 +216,10 @@ static void print_replay(const struct options *options, const struct progress *p
 }
 
 /* Names the operations that were in progress when the child died or was stopped. */
-static void print_in_progress(const struct options *options, const struct progress *progress)
+static void print_in_progress(const struct hunt_options *options, const struct progress *progress)
 {
     static struct trace trace;
-    make_trace(options, progress->seed, &trace);
+    make_trace(options, &progress->generate, progress->seed, &trace);
     for (uint32_t thread = 0; thread < trace.threads; thread++) {
         uint32_t operation = progress->watch.doing[thread];
         if (operation != 0 && operation <= trace.count) {
@@ -382,7 +238,7 @@ static double seconds_since(const struct timespec *start)
 }
 
 /* Waits for the child. Returns its status as waitpid gives it, or -1 after stopping it because it hung. */
-static int watch_child(const struct options *options, pid_t child, const struct progress *progress)
+static int watch_child(const struct hunt_options *options, pid_t child, const struct progress *progress)
 {
     struct timespec start;
     struct timespec last_change;
@@ -409,7 +265,7 @@ static int watch_child(const struct options *options, pid_t child, const struct 
     return status;
 }
 
-static enum report_exit judge_child(const struct options *options, const struct progress *progress, int status)
+static enum report_exit judge_child(const struct hunt_options *options, const struct progress *progress, int status)
 {
     if (status == -1) {
         printf("the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)\n", options->hang_seconds);
@@ -434,7 +290,7 @@ static enum report_exit judge_child(const struct options *options, const struct 
     return progress->finished > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
 
-static void print_summary(const struct options *options, const struct progress *progress, enum report_exit verdict)
+static void print_summary(const struct hunt_options *options, const struct progress *progress, enum report_exit verdict)
 {
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     printf("hunt: %s: %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared, %u failures",
@@ -452,30 +308,26 @@ static void print_summary(const struct options *options, const struct progress *
 
 int main(int count, char **words)
 {
-    if (explore_hunt_is_asked(count, words)) {
-        return explore_hunt(count, words);
+    struct hunt_options options;
+    hunt_options_parse(count, words, &options);
+    if (options.scheduled) {
+        return explore_hunt(&options);
     }
-    struct options options = {
-        .program = words[0],
-        .implementation = "fast",
-        .directory = report_fast_directory(),
-        .hang_seconds = HANG_SECONDS,
-        .generate = {.threads = DEFAULT_THREADS, .operations = DEFAULT_OPERATIONS},
-    };
-    if (getrandom(&options.seed, 4, 0) != 4) {
-        options.seed = (uint64_t)time(NULL);
-    }
-    parse_options(count, words, &options);
     static struct trace trace;
-    make_trace(&options, options.seed, &trace); /* a replay that cannot be used is said at once */
+    struct generate_options generate = generate_options(&options);
+    make_trace(&options, &generate, options.seed, &trace); /* a replay that cannot be used is said at once */
     char directory[PATH_BYTES];
     snprintf(directory, sizeof directory, "%s/addcow-hunt.XXXXXX", options.directory);
     if (mkdtemp(directory) == NULL) {
-        wrong_usage("--dir: %s: %s", directory, strerror(errno));
+        hunt_options_refuse("--dir: %s: %s", directory, strerror(errno));
     }
     struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (progress == MAP_FAILED) {
+        report_fatal("no memory");
+    }
+    progress->generate = generate;
     fflush(NULL);
-    pid_t child = progress == MAP_FAILED ? -1 : fork();
+    pid_t child = fork();
     if (child < 0) {
         report_fatal("cannot start a process: %s", strerror(errno));
     }
@@ -483,9 +335,6 @@ int main(int count, char **words)
         exit(hunt(&options, directory, progress));
     }
     int status = watch_child(&options, child, progress);
-    if (progress->generate.threads != 0) {
-        options.generate = progress->generate;
-    }
     enum report_exit verdict = judge_child(&options, progress, status);
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     if (failed) {

@@ -6,6 +6,7 @@
  */
 #include "minimise.h"
 
+#include "addcow_ref.h"
 #include "files.h"
 #include "report.h"
 #include "stamp.h"
@@ -19,8 +20,18 @@
 
 /* ---- Does it fail? ---- */
 
+static void take_result(const struct explore *explore, struct minimise_result *result)
+{
+    const struct sched_schedule *failing = explore_schedule(explore);
+    result->schedule.count = 0;
+    for (uint32_t i = 0; i < failing->count; i++) {
+        sched_schedule_append(&result->schedule, failing->segments[i].thread, failing->segments[i].steps);
+    }
+    result->guilty = explore_guilty(explore);
+}
+
 static bool fails_with(const struct trace *trace, const struct explore_options *options,
-                       struct sched_strategy *strategy, uint32_t most, struct sched_schedule *schedule)
+                       struct sched_strategy *strategy, uint32_t most, struct minimise_result *result)
 {
     struct explore_counts counts = {0};
     struct explore *explore = explore_make(trace, options);
@@ -33,42 +44,36 @@ static bool fails_with(const struct trace *trace, const struct explore_options *
         answer = explore_run(explore, strategy, &counts, nowhere);
     }
     if (answer == EXPLORE_FAILED) {
-        const struct sched_schedule *failing = explore_schedule(explore);
-        schedule->count = 0;
-        for (uint32_t i = 0; i < failing->count; i++) {
-            sched_schedule_append(schedule, failing->segments[i].thread, failing->segments[i].steps);
-        }
+        take_result(explore, result);
     }
     fclose(nowhere);
     explore_free(explore);
     return answer == EXPLORE_FAILED;
 }
 
-/* What is to go on failing: some schedule, which is noted; or a trace of one thread, as `alone` says. */
-struct goal {
-    const struct explore_options *options;
-    struct sched_schedule *schedule;
-    bool (*alone)(const struct trace *trace);
-};
-
-static bool fails(const struct trace *trace, const struct goal *goal)
+bool minimise_fails(const struct trace *trace, const struct explore_options *options, struct minimise_result *result)
 {
-    if (trace_problem(trace) != NULL) {
-        return false;
-    }
-    if (goal->alone != NULL) {
-        return goal->alone(trace);
-    }
     if (explore_problem(trace) != NULL) {
         return false;
     }
     struct sched_strategy *random = sched_make_random(1);
     struct sched_strategy *pct = sched_make_pct(1, 3);
-    bool failing = fails_with(trace, goal->options, random, SCHEDULES, goal->schedule) ||
-                   fails_with(trace, goal->options, pct, SCHEDULES, goal->schedule);
+    bool failing =
+        fails_with(trace, options, random, SCHEDULES, result) || fails_with(trace, options, pct, SCHEDULES, result);
     free(random);
     free(pct);
     return failing;
+}
+
+/* What is to go on failing. */
+struct goal {
+    bool (*still_fails)(const struct trace *trace, void *context);
+    void *context;
+};
+
+static bool fails(const struct trace *trace, const struct goal *goal)
+{
+    return trace_problem(trace) == NULL && goal->still_fails(trace, goal->context);
 }
 
 /* ---- Smaller traces ---- */
@@ -139,6 +144,13 @@ static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct
     if (memcmp(&smaller->disk, &trace->disk, sizeof trace->disk) != 0) {
         shrunk = keep(trace, smaller, goal);
     }
+    *smaller = *trace;
+    smaller->disk.chain = 0;
+    smaller->disk.layout = ADDCOW_R20;
+    smaller->disk.cluster_bits = ADDCOW_CLUSTER_BITS_MIN;
+    if (memcmp(&smaller->disk, &trace->disk, sizeof trace->disk) != 0) {
+        shrunk = keep(trace, smaller, goal) || shrunk;
+    }
     if (trace->disk.size > 4096) {
         *smaller = *trace;
         smaller->disk.size = (trace->disk.size - 1) / 4096 * 4096;
@@ -159,9 +171,9 @@ static void shrink(struct trace *trace, const struct goal *goal)
     free(smaller);
 }
 
-bool minimise_alone(struct trace *trace, bool (*still_fails)(const struct trace *trace))
+bool minimise_while(struct trace *trace, bool (*still_fails)(const struct trace *trace, void *context), void *context)
 {
-    struct goal goal = {.alone = still_fails};
+    struct goal goal = {still_fails, context};
     bool failing = fails(trace, &goal);
     if (failing) {
         shrink(trace, &goal);
@@ -169,23 +181,33 @@ bool minimise_alone(struct trace *trace, bool (*still_fails)(const struct trace 
     return failing;
 }
 
-bool minimise(struct trace *trace, const struct explore_options *options, struct sched_schedule *schedule)
+struct exploring {
+    const struct explore_options *options;
+    struct minimise_result *result;
+};
+
+static bool still_fails(const struct trace *trace, void *context)
 {
-    struct goal goal = {.options = options, .schedule = schedule};
-    *schedule = (struct sched_schedule){0};
-    if (!fails(trace, &goal)) {
+    struct exploring *exploring = context;
+    return minimise_fails(trace, exploring->options, exploring->result);
+}
+
+bool minimise(struct trace *trace, const struct explore_options *options, struct minimise_result *result)
+{
+    struct exploring exploring = {options, result};
+    *result = (struct minimise_result){.guilty = UINT64_MAX};
+    if (!minimise_while(trace, still_fails, &exploring)) {
         return false;
     }
-    shrink(trace, &goal);
-    struct sched_schedule fewer = {0};
+    struct minimise_result fewer = {.guilty = UINT64_MAX};
     struct sched_strategy *exhaustive = sched_make_exhaustive(4, true);
     if (trace->threads > 1 && fails_with(trace, options, exhaustive, SCHEDULES_BOUNDED, &fewer)) {
-        struct sched_schedule replaced = *schedule;
-        *schedule = fewer;
+        struct minimise_result replaced = *result;
+        *result = fewer;
         fewer = replaced;
     }
     sched_destroy_exhaustive(exhaustive);
-    sched_schedule_free(&fewer);
+    sched_schedule_free(&fewer.schedule);
     return true;
 }
 
@@ -197,25 +219,22 @@ struct teller {
     struct sched_strategy *inner;
     const struct sim *sim;
     FILE *out;
-    uint64_t left; /* steps until the inner one is asked again */
+    uint64_t guilty; /* a byte of the disk, or UINT64_MAX */
+    uint64_t left;   /* steps until the inner one is asked again */
     uint32_t chosen;
+    uint32_t threads;
 };
 
 static bool teller_begin(struct sched_strategy *strategy, uint32_t threads)
 {
     struct teller *teller = (struct teller *)strategy;
+    teller->threads = threads;
     fputs("   step", teller->out);
     for (uint32_t i = 0; i < threads; i++) {
         fprintf(teller->out, "  thread %-22" PRIu32, i);
     }
     fputs("\n", teller->out);
     return teller->inner->ops->begin(teller->inner, threads);
-}
-
-static void teller_end(struct sched_strategy *strategy, uint64_t steps)
-{
-    struct teller *teller = (struct teller *)strategy;
-    teller->inner->ops->end(teller->inner, steps);
 }
 
 /* The step in words; false if it is not worth a row. */
@@ -238,6 +257,31 @@ static bool describe(const struct teller *teller, const struct sched_access *acc
     return true;
 }
 
+/* The sector of the image that a row tells about; UINT64_MAX if it is none. */
+static uint64_t told_sector(const struct teller *teller, const struct sched_access *access)
+{
+    const char *name = sim_name_of(teller->sim, access->object);
+    bool is_image = name != NULL && strcmp(name, FILES_IMAGE) == 0 && access->last != UINT64_MAX;
+    return teller->guilty != UINT64_MAX ? teller->guilty / SIM_SECTOR : is_image ? access->first : UINT64_MAX;
+}
+
+static void tell_sector(const struct teller *teller, uint64_t sector)
+{
+    uint64_t length;
+    const uint8_t *image = sim_bytes(teller->sim, FILES_IMAGE, &length);
+    uint64_t at = teller->guilty != UINT64_MAX ? teller->guilty / 8 * 8 : sector * SIM_SECTOR;
+    struct stamp stamp;
+    uint64_t offset;
+    fprintf(teller->out, "| %s %" PRIu64 ": ", FILES_IMAGE, sector);
+    if (at + 8 > length) {
+        fputs("behind its end", teller->out);
+    } else if (stamp_identify(image + at, &stamp, &offset)) {
+        stamp_print(teller->out, stamp);
+    } else {
+        fputs("other bytes", teller->out);
+    }
+}
+
 static void tell(const struct teller *teller, const struct sched_choice *choice)
 {
     char text[64];
@@ -247,22 +291,23 @@ static void tell(const struct teller *teller, const struct sched_choice *choice)
     }
     fprintf(teller->out, "%7" PRIu64, choice->step);
     fprintf(teller->out, "%*s  %-29s", (int)(31 * teller->chosen), "", text);
-    uint64_t length;
-    const uint8_t *image = sim_bytes(teller->sim, FILES_IMAGE, &length);
-    struct stamp stamp;
-    uint64_t offset;
-    const char *name = sim_name_of(teller->sim, access->object);
-    bool is_image = name != NULL && strcmp(name, FILES_IMAGE) == 0 && access->last != UINT64_MAX;
-    if (is_image && access->first * SIM_SECTOR + 8 <= length) {
-        fprintf(teller->out, "%*s| sector %" PRIu64 " holds ", (int)(31 * (choice->threads - 1 - teller->chosen)), "",
-                access->first);
-        if (stamp_identify(image + access->first * SIM_SECTOR, &stamp, &offset)) {
-            stamp_print(teller->out, stamp);
-        } else {
-            fputs("other bytes", teller->out);
-        }
+    uint64_t sector = told_sector(teller, access);
+    if (sector != UINT64_MAX) {
+        fprintf(teller->out, "%*s", (int)(31 * (choice->threads - 1 - teller->chosen)), "");
+        tell_sector(teller, sector);
     }
     fputs("\n", teller->out);
+}
+
+static void teller_end(struct sched_strategy *strategy, uint64_t steps)
+{
+    struct teller *teller = (struct teller *)strategy;
+    teller->inner->ops->end(teller->inner, steps);
+    if (teller->guilty != UINT64_MAX) {
+        fprintf(teller->out, "%7s%*s", "end", (int)(31 * teller->threads), "");
+        tell_sector(teller, teller->guilty / SIM_SECTOR);
+        fputs("\n", teller->out);
+    }
 }
 
 static uint32_t teller_choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
@@ -279,13 +324,16 @@ static uint32_t teller_choose(struct sched_strategy *strategy, const struct sche
 }
 
 enum explore_answer minimise_print_timeline(const struct trace *trace, const struct explore_options *options,
-                                            const struct sched_schedule *schedule, FILE *out)
+                                            const struct sched_schedule *schedule, uint64_t guilty, FILE *out)
 {
     static const struct sched_strategy_ops ops = {teller_begin, teller_choose, teller_end};
     struct explore_counts counts = {0};
     struct explore *explore = explore_make(trace, options);
-    struct teller teller = {
-        .strategy = {&ops}, .inner = sched_make_replay(schedule), .sim = explore_storage(explore), .out = out};
+    struct teller teller = {.strategy = {&ops},
+                            .inner = sched_make_replay(schedule),
+                            .sim = explore_storage(explore),
+                            .out = out,
+                            .guilty = guilty};
     enum explore_answer answer = explore_run(explore, &teller.strategy, &counts, out);
     free(teller.inner);
     explore_free(explore);

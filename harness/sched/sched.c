@@ -45,6 +45,7 @@ static struct {
     struct sched_strategy *strategy;
     struct sched_run *run;
     bool fingerprint;
+    struct sched_coverage *coverage;
 } scheduler;
 
 /* Numbers from both ends, so that few threads reach the first and the last of whatever is chosen by them. */
@@ -136,6 +137,28 @@ static void grant(uint32_t next)
     sched_budget = (int64_t)scheduler.granted - 1;
 }
 
+static uint64_t is_new(struct sched_coverage *coverage, uint64_t hash)
+{
+    uint8_t *byte = &coverage->seen[hash % SCHED_COVERAGE / 8];
+    uint8_t bit = (uint8_t)(1u << hash % 8);
+    bool seen = (*byte & bit) != 0;
+    *byte |= bit;
+    return !seen;
+}
+
+static uint64_t point_hash(const struct sched_access *access)
+{
+    return random_hash((uint64_t)(uintptr_t)access->place << 4 ^ access->kind);
+}
+
+/* Notes a switch between the points before which two threads are. */
+static void cover(const struct thread *left, const struct thread *next)
+{
+    uint64_t from = point_hash(&left->pending);
+    scheduler.coverage->points += is_new(scheduler.coverage, from);
+    scheduler.coverage->pairs += is_new(scheduler.coverage, random_hash(from * 3 + point_hash(&next->pending)));
+}
+
 /*
  * Called by the running thread before its pending step, or when it is finished. Returns when that step is to be done.
  */
@@ -163,11 +186,17 @@ static void decide(void)
     grant(next);
     if (next != self) {
         scheduler.run->preemptions += can_go_on;
+        if (scheduler.coverage != NULL) {
+            cover(&scheduler.threads[self], &scheduler.threads[next]);
+        }
         switch_to(next);
     }
 }
 
 /* ---- Points ---- */
+
+/* Where the caller of a point was called: these functions are called from the code that is inline in the engine. */
+#define PLACE __builtin_return_address(0)
 
 static struct thread *current_thread(void)
 {
@@ -182,13 +211,13 @@ static void point(struct sched_access access)
 
 void sched_atomic_point(const void *object, int is_write)
 {
-    point((struct sched_access){.kind = is_write ? SCHED_WRITE : SCHED_READ, .object = object});
+    point((struct sched_access){.kind = is_write ? SCHED_WRITE : SCHED_READ, .object = object, .place = PLACE});
 }
 
 void sched_file_point(const void *object, enum sched_kind kind, uint64_t first, uint64_t last)
 {
     if (sched_budget-- == 0) {
-        point((struct sched_access){.kind = kind, .object = object, .first = first, .last = last});
+        point((struct sched_access){.kind = kind, .object = object, .first = first, .last = last, .place = PLACE});
     }
 }
 
@@ -229,7 +258,7 @@ void sched_lock(sync_mutex *mutex)
     if (sched_budget-- == 0 || mutex->owner != 0) {
         struct thread *thread = current_thread();
         thread->mutex = mutex;
-        point((struct sched_access){.kind = SCHED_LOCK, .object = mutex});
+        point((struct sched_access){.kind = SCHED_LOCK, .object = mutex, .place = PLACE});
         thread->mutex = NULL;
     }
     assert(mutex->owner == 0);
@@ -255,7 +284,7 @@ void sched_unlock(sync_mutex *mutex)
         return;
     }
     if (sched_budget-- == 0) {
-        point((struct sched_access){.kind = SCHED_UNLOCK, .object = mutex});
+        point((struct sched_access){.kind = SCHED_UNLOCK, .object = mutex, .place = PLACE});
     }
     release(mutex);
 }
@@ -267,7 +296,7 @@ void sched_wait(sync_cond *condition, sync_mutex *mutex)
         abort();
     }
     if (sched_budget-- == 0) {
-        point((struct sched_access){.kind = SCHED_WAIT, .object = condition, .second = mutex});
+        point((struct sched_access){.kind = SCHED_WAIT, .object = condition, .second = mutex, .place = PLACE});
     }
     struct thread *thread = current_thread();
     release(mutex);
@@ -275,7 +304,7 @@ void sched_wait(sync_cond *condition, sync_mutex *mutex)
     thread->condition = condition;
     condition->waiters++;
     sched_budget--;
-    point((struct sched_access){.kind = SCHED_LOCK, .object = mutex});
+    point((struct sched_access){.kind = SCHED_LOCK, .object = mutex, .place = PLACE});
     thread->mutex = NULL;
     assert(mutex->owner == 0);
     mutex->owner = scheduler.current + 1;
@@ -287,7 +316,7 @@ void sched_broadcast(sync_cond *condition)
         return;
     }
     if (sched_budget-- == 0) {
-        point((struct sched_access){.kind = SCHED_BROADCAST, .object = condition});
+        point((struct sched_access){.kind = SCHED_BROADCAST, .object = condition, .place = PLACE});
     }
     for (uint32_t i = 0; i < scheduler.count; i++) {
         if (scheduler.threads[i].condition == condition) {
@@ -347,6 +376,7 @@ bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threa
     scheduler.run = run;
     scheduler.limit = options->step_limit != 0 ? options->step_limit : STEPS_DEFAULT;
     scheduler.fingerprint = options->fingerprint;
+    scheduler.coverage = options->coverage;
     uint32_t first = ask_strategy(enabled_threads());
     grant(first);
     scheduler.current = first;
@@ -362,6 +392,7 @@ void sched_print_current(FILE *out)
 {
     if (scheduler.running) {
         account();
+        sched_schedule_append(&scheduler.run->schedule, scheduler.current, 1); /* the step in progress */
         sched_schedule_print(out, &scheduler.run->schedule);
     }
 }

@@ -43,6 +43,7 @@ struct sched_access {
     const void *second;
     uint64_t first; /* of a file: sectors first..last; else 0 */
     uint64_t last;
+    const void *place; /* in the code, of the engine or of the simulated storage; null for start and end */
 };
 
 /* Whether the order of the two matters: one cannot simply be done before the other instead of after it. */
@@ -145,9 +146,21 @@ struct sched_run {
     struct sched_schedule schedule;
 };
 
+/*
+ * What runs have covered: the points in the code at which one thread was left for another, and the pairs of the point
+ * where one was left and the point where the other went on.
+ */
+#define SCHED_COVERAGE ((uint64_t)1 << 20) /* told apart by a hash of so many values */
+struct sched_coverage {
+    uint64_t points;
+    uint64_t pairs;
+    uint8_t seen[SCHED_COVERAGE / 8];
+};
+
 struct sched_options {
     uint64_t step_limit; /* 0: a million */
     bool fingerprint;
+    struct sched_coverage *coverage; /* to be added to; may be null */
 };
 
 /*

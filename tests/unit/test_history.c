@@ -157,6 +157,68 @@ static void test_lost_update(void **state)
     assert_false(judged());
 }
 
+/*
+ * ERR-02: a write that failed, of which each sector was written or not. A later one fails too and does nothing, or
+ * succeeds and covers it.
+ */
+static bool accepts_failure(bool first, bool second, bool stays, uint32_t failures)
+{
+    begin();
+    uint32_t a = add(0, TRACE_WRITE, 0, 2 * SECTOR);
+    uint32_t b = add(1, TRACE_WRITE, first ? 0 : SECTOR, first && second ? 2 * SECTOR : SECTOR);
+    uint32_t c = add(2, TRACE_WRITE, 8 * SECTOR, SECTOR);
+    start();
+    done(c, 2, 3);
+    if (first || second) {
+        uint8_t bytes[2 * SECTOR];
+        uint64_t begins = first ? 0 : SECTOR;
+        stamp_fill((struct stamp){STAMP_WRITE, a}, begins, bytes, sizeof bytes);
+        adapter->ops->write(adapter, begins, first && second ? 2 * SECTOR : SECTOR, bytes, NULL);
+    }
+    claimed(a, 1, 10);
+    run.records[a].status = ADDCOW_IO;
+    claimed(b, 20, 21);
+    if (!stays) {
+        done(b, 20, 21); /* really done: then nothing of the failed one is left where it was */
+    } else {
+        run.records[b].status = ADDCOW_IO;
+    }
+    run.failures = failures;
+    return judged();
+}
+
+static void test_failed_writes(void **state)
+{
+    (void)state;
+    const uint32_t io = 1u << ADDCOW_IO;
+    for (int n = 0; n < 4; n++) {
+        assert_true(accepts_failure((n & 1) != 0, (n & 2) != 0, true, io));
+        assert_false(accepts_failure((n & 1) != 0, (n & 2) != 0, true, 0));
+        assert_false(accepts_failure((n & 1) != 0, (n & 2) != 0, true, 1u << ADDCOW_NOSPACE));
+    }
+    assert_true(accepts_failure(true, true, false, io));
+}
+
+/* What a failed write did not do it must not do afterwards, nor elsewhere. */
+static void test_failed_write_that_touches_more(void **state)
+{
+    (void)state;
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        uint8_t bytes[SECTOR];
+        begin();
+        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
+        uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+        start();
+        claimed(a, 1, 2);
+        run.records[a].status = ADDCOW_IO;
+        done(b, 3, 4);
+        stamp_fill((struct stamp){STAMP_WRITE, a}, (uint64_t)elsewhere * SECTOR, bytes, sizeof bytes);
+        adapter->ops->write(adapter, (uint64_t)elsewhere * SECTOR, SECTOR, bytes, NULL);
+        run.failures = 1u << ADDCOW_IO;
+        assert_false(judged());
+    }
+}
+
 static void test_stale_read(void **state)
 {
     (void)state;
@@ -561,6 +623,8 @@ int main(void)
         cmocka_unit_test(test_order_in_real_time_counts),
         cmocka_unit_test(test_sectors_of_one_request_are_independent),
         cmocka_unit_test(test_lost_update),
+        cmocka_unit_test(test_failed_writes),
+        cmocka_unit_test(test_failed_write_that_touches_more),
         cmocka_unit_test(test_stale_read),
         cmocka_unit_test(test_garbage_of_the_image),
         cmocka_unit_test(test_torn_sector),

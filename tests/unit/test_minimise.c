@@ -1,0 +1,290 @@
+/*
+ * What tells of failures: faults, trials in child processes, making small, timelines, and what runs have covered.
+ */
+#include "crash.h"
+#include "explore.h"
+#include "files.h"
+#include "inject.h"
+#include "minimise.h"
+#include "report.h"
+#include "trial.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- Faults ---- */
+
+/* How many of ten syncs of the image fail. */
+static uint32_t failing_syncs(struct inject *inject)
+{
+    uint32_t failed = 0;
+    for (int i = 0; i < 10; i++) {
+        size_t size = 0;
+        assert_int_equal(inject_hook(inject, SIM_SYNC, FILES_METADATA, &size), 0);
+        int answer = inject_hook(inject, SIM_SYNC, FILES_IMAGE, &size);
+        assert_true(answer == 0 || answer == -EIO);
+        failed += answer != 0;
+    }
+    return failed;
+}
+
+static void a_plan_fails_the_call_that_it_says(void **state)
+{
+    (void)state;
+    struct inject once, on, parsed;
+    assert_true(inject_parse("EIO 3 sync disk.raw once", &once));
+    assert_true(inject_parse("EIO 3 sync disk.raw on", &on));
+    assert_int_equal(failing_syncs(&once), 1);
+    assert_int_equal(failing_syncs(&on), 8);
+    assert_true(once.image_lost && inject_was_hit(&once));
+    assert_true(inject_explains(&once, ADDCOW_IO) && !inject_explains(&once, ADDCOW_NOSPACE));
+    char text[80] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    inject_print_text(&on, out);
+    fclose(out);
+    assert_string_equal(text, "EIO 3 sync disk.raw on");
+    static const char *const wrong[] = {"", "EIO", "EIO 0 sync disk.raw on", "EBAD 1 sync disk.raw on",
+                                        "EIO 1 sink disk.raw on"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(inject_parse(wrong[i], &parsed));
+    }
+}
+
+static void short_transfers_cut_no_sector(void **state)
+{
+    (void)state;
+    static uint8_t bytes[8 * SIM_SECTOR];
+    struct sim *sim = sim_make();
+    sim_put(sim, "f", bytes, sizeof bytes);
+    sim_keep(sim);
+    struct addcow_file *file;
+    assert_int_equal(sim_storage(sim)->ops->open(sim_storage(sim), "f", ADDCOW_FILE_READWRITE, &file), 0);
+    struct inject inject;
+    assert_true(inject_parse("short 1 pwrite f on", &inject));
+    inject.sim = sim;
+    sim_set_hook(sim, inject_hook, &inject);
+    for (uint64_t offset = 0; offset < 2 * SIM_SECTOR; offset += 100) {
+        for (size_t size = 1; size < 5 * SIM_SECTOR; size += 97) {
+            ssize_t count = file->ops->pwrite(file, bytes, size, offset);
+            uint64_t end = offset + (uint64_t)count;
+            assert_true(count > 0 && (size_t)count <= size);
+            assert_true(end % SIM_SECTOR == 0 || end == offset + size);
+        }
+    }
+    sim_set_hook(sim, NULL, NULL);
+    file->ops->close(file);
+    sim_free(sim);
+}
+
+/* ---- Trials ---- */
+
+static int answer(void *context)
+{
+    return *(int *)context;
+}
+
+static int die(void *context)
+{
+    (void)context;
+    abort();
+}
+
+static void die_in_thread(void *context)
+{
+    (void)context;
+    abort();
+}
+
+static void rest(void *context)
+{
+    (void)context;
+}
+
+static int die_in_run(void *context)
+{
+    struct sched_thread threads[] = {{rest, NULL}, {die_in_thread, NULL}};
+    struct sched_options options = {0};
+    struct sched_run run = {0};
+    (void)context;
+    sched_run(sched_make_random(1), threads, 2, &options, &run);
+    return 0;
+}
+
+static void a_trial_outlives_the_engine(void **state)
+{
+    (void)state;
+    struct trial *trial = trial_make(true);
+    for (int code = REPORT_CONFORMS; code <= REPORT_INCOMPLETE; code++) {
+        assert_int_equal(trial_run(trial, answer, &code), code);
+    }
+    assert_int_equal(trial_run(trial, die, NULL), REPORT_CRASHED);
+    assert_string_equal(trial->schedule, "");
+    assert_int_equal(trial_run(trial, die_in_run, NULL), REPORT_CRASHED);
+    struct sched_schedule schedule;
+    assert_true(sched_schedule_parse(trial->schedule, &schedule));
+    assert_int_equal(schedule.segments[schedule.count - 1].thread, 1);
+    sched_schedule_free(&schedule);
+    trial_free(trial);
+}
+
+/* ---- Making small ---- */
+
+/* A failure that needs a write of the sector at 20480, and a flush of another thread. */
+static bool needs_two(const struct trace *trace, void *context)
+{
+    bool writes = false;
+    bool flushes = false;
+    ++*(uint32_t *)context;
+    for (uint32_t i = 0; i < trace->count; i++) {
+        const struct trace_operation *operation = &trace->operations[i];
+        writes = writes || (operation->kind == TRACE_WRITE && operation->offset <= 20480 && operation->thread == 0 &&
+                            operation->offset + operation->length >= 20480 + SIM_SECTOR);
+        flushes = flushes || (operation->kind == TRACE_FLUSH && operation->thread != 0);
+    }
+    return writes && flushes;
+}
+
+static void what_fails_is_made_small(void **state)
+{
+    (void)state;
+    static struct trace trace;
+    uint32_t tried = 0;
+    trace = (struct trace){.disk = {.layout = ADDCOW_R20,
+                                    .cluster_bits = 16,
+                                    .size = 100000,
+                                    .has_backing = true,
+                                    .backing_size = 100000,
+                                    .chain = 2,
+                                    .allocation = TRACE_SOME_ALLOCATED,
+                                    .unknown_compatible = true,
+                                    .seed = 7},
+                           .threads = 4};
+    for (uint32_t i = 0; i < 8; i++) {
+        trace_add(&trace, i % 4, i % 3 == 0 ? TRACE_READ : TRACE_ZERO, 0, 4096);
+    }
+    trace_add(&trace, 0, TRACE_WRITE, 20480, 8192);
+    trace_add(&trace, 3, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 2, TRACE_STREAM, 0, 0);
+    assert_true(minimise_while(&trace, needs_two, &tried));
+    assert_int_equal(trace.count, 2);
+    assert_int_equal(trace.threads, 2);
+    assert_int_equal(trace.operations[0].length, SIM_SECTOR);
+    assert_int_equal(trace.disk.size, 4096);
+    assert_int_equal(trace.disk.chain, 0);
+    assert_int_equal(trace.disk.cluster_bits, 12);
+    assert_int_equal(trace.disk.seed, 0);
+    assert_true(tried > 10);
+    trace.count = 1;
+    assert_false(minimise_while(&trace, needs_two, &tried));
+}
+
+/* ---- Timelines, coverage ---- */
+
+static struct trace two_writes;
+
+static void make_two_writes(void)
+{
+    two_writes = (struct trace){
+        .disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192, .has_backing = true, .backing_size = 8192},
+        .threads = 2};
+    trace_add(&two_writes, 0, TRACE_WRITE, 0, 512);
+    trace_add(&two_writes, 1, TRACE_WRITE, 1024, 512);
+}
+
+static void a_timeline_has_a_row_a_step(void **state)
+{
+    (void)state;
+    struct explore_options options = {0};
+    struct sched_schedule schedule;
+    char *text = NULL;
+    size_t length;
+    uint32_t rows = 0, columns[2] = {0, 0}, guilty = 0, written = 0;
+    make_two_writes();
+    assert_true(sched_schedule_parse("0x20,1x5", &schedule));
+    FILE *out = open_memstream(&text, &length);
+    assert_int_equal(minimise_print_timeline(&two_writes, &options, &schedule, 1030, out), EXPLORE_OK);
+    fclose(out);
+    strtok(text, "\n");
+    for (const char *row; (row = strtok(NULL, "\n")) != NULL; rows++) {
+        columns[strncmp(row + 7, "                               ", 31) == 0] += strncmp(row, "   end", 6) != 0;
+        guilty += strstr(row, "| disk.raw 2: ") != NULL;
+        written += strstr(row, "| disk.raw 2: operation 1") != NULL;
+    }
+    assert_true(columns[0] > 5 && columns[1] > 5);
+    assert_int_equal(guilty, rows);
+    assert_true(written > 0 && written < rows);
+    sched_schedule_free(&schedule);
+    free(text);
+}
+
+static void coverage_grows_to_an_end(void **state)
+{
+    (void)state;
+    static struct sched_coverage coverage;
+    struct explore_counts counts = {0};
+    struct explore_options options = {.coverage = &coverage};
+    uint64_t pairs[3];
+    make_two_writes();
+    for (int i = 0; i < 3; i++) {
+        struct explore *explore = explore_make(&two_writes, &options);
+        struct sched_strategy *strategy = sched_make_random(i == 2 ? 1 : 0);
+        for (int k = 0; k < 50; k++) {
+            assert_int_equal(explore_run(explore, strategy, &counts, stdout), EXPLORE_OK);
+        }
+        free(strategy);
+        explore_free(explore);
+        pairs[i] = coverage.pairs;
+    }
+    assert_true(coverage.points > 10 && pairs[0] > coverage.points);
+    assert_int_equal(pairs[0], pairs[1]); /* the same schedules again */
+    assert_true(pairs[2] > pairs[1]);
+}
+
+/* ERR-03, DUR-06, DUR-07: flushes and writes beside each other, and each sync and bitmap write fails in turn. */
+static void faults_beside_other_requests(void **state)
+{
+    (void)state;
+    static const char *const plans[] = {
+        "EIO 1 sync disk.raw once",      "EIO 2 sync disk.raw once",        "EIO 1 sync disk.add-cow once",
+        "EIO 2 sync disk.add-cow once",  "EIO 1 sync disk.add-cow on",      "ENOSPC 1 pwrite disk.add-cow once",
+        "ENOSPC 2 pwrite disk.raw once", "EIO 1 pread base.raw once",       "EINTR 1 sync disk.add-cow once",
+        "short 1 pwrite disk.raw on",    "ENOSPC 1 pwrite disk.add-cow on", "EIO 2 pwrite disk.raw on"};
+    struct explore_counts counts = {0};
+    make_two_writes();
+    two_writes.threads = 3;
+    trace_add(&two_writes, 0, TRACE_FLUSH, 0, 0);
+    trace_add(&two_writes, 1, TRACE_FLUSH, 0, 0);
+    trace_add(&two_writes, 2, TRACE_FLUSH, 0, 0);
+    trace_add(&two_writes, 2, TRACE_READ, 0, 4096);
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        struct explore_options options = {.seed = i};
+        assert_true(inject_parse(plans[i], &options.fault));
+        struct explore *explore = explore_make(&two_writes, &options);
+        struct sched_strategy *strategy = i % 2 == 0 ? sched_make_random(i) : sched_make_pct(i, 3);
+        for (int k = 0; k < 60; k++) {
+            assert_int_equal(explore_run(explore, strategy, &counts, stdout), EXPLORE_OK);
+        }
+        free(strategy);
+        explore_free(explore);
+    }
+    print_message("# %" PRIu64 " schedules, the call failed in %" PRIu64 ", %" PRIu64 " crashes\n", counts.schedules,
+                  counts.faults, counts.crash_states);
+    assert_true(counts.faults > counts.schedules / 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_fails_the_call_that_it_says), cmocka_unit_test(short_transfers_cut_no_sector),
+        cmocka_unit_test(a_trial_outlives_the_engine),        cmocka_unit_test(what_fails_is_made_small),
+        cmocka_unit_test(a_timeline_has_a_row_a_step),        cmocka_unit_test(coverage_grows_to_an_end),
+        cmocka_unit_test(faults_beside_other_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
