@@ -442,19 +442,22 @@ class Misbehaving(adapter.Adapter):
             disk.dirty.clear()
         if operation not in ("read", "map", "size"):
             self.situation.history.append(operation)
+        allocated = [k for k in range(disk.clusters()) if disk.bit(k)] if here and operation == "commit" else []
         try:
             result = do(*arguments)
         except addcow.Error:
             if here:
                 return [bytes(int(arguments[1]))] if operation == "read" else [0, 0] if operation == "map" else []
             raise
-        return self.spoil(operation, disk, arguments, result) if here else result
+        return self.spoil(operation, disk, arguments, result, allocated) if here else result
 
-    def spoil(self, operation, disk, arguments, result):
-        """Makes a request that went well go wrong, a little."""
+    def spoil(self, operation, disk, arguments, result, allocated):
+        """Makes a request that went well go wrong, a little. `allocated`: the clusters that a commit copied."""
         if operation == "read":
             data = result[0]
-            return [data[:-1] + bytes([data[-1] ^ 1])] if data else [b""]
+            if not data:
+                raise addcow.Error("range", "-", "wrong on purpose")
+            return [data[:-1] + bytes([data[-1] ^ 1])]
         if operation == "map":
             return [result[0], result[1] - 1] if result[1] else [1, 1]
         if operation == "size":
@@ -466,7 +469,7 @@ class Misbehaving(adapter.Adapter):
         elif operation == "stream":
             flip(disk.image, 0, 1) if disk.size else disk.write_compatible(0)
         elif operation == "commit":
-            flip(disk.metadata, disk.header.size, 1)
+            spoil_commit(disk, allocated)
         return result
 
     @staticmethod
@@ -484,13 +487,20 @@ def flip(fd, offset, length):
 
 
 def spoil_resize(disk):
-    """The bit of the last cluster is wrong, or the length where there is none."""
-    k = disk.clusters() - 1
-    if k < 0 or disk.all_allocated():
-        os.ftruncate(disk.image, disk.size + 1)
-    else:
-        disk.set_bit(k, not disk.bit(k))
+    """The image is a byte too long, and the bit of the last cluster is wrong."""
+    os.ftruncate(disk.image, disk.size + 1)
+    if disk.clusters():
+        disk.set_bit(disk.clusters() - 1, not disk.bit(disk.clusters() - 1))
         disk.write_bitmap()
+
+
+def spoil_commit(disk, allocated):
+    """A byte that was copied is wrong, or the bitmap if there was none."""
+    if allocated and isinstance(disk.backing, addcow.RawFile):
+        with open(disk.resolve(disk.header.backing), "r+b") as file:
+            flip(file.fileno(), allocated[0] * disk.header.cluster, 1)
+    else:
+        flip(disk.metadata, disk.header.size, 1)
 
 
 def main():
