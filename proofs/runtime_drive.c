@@ -142,7 +142,7 @@ static void make_named(struct named *named)
 {
     struct addcow_header *header = &named->header;
     uint32_t layout = below(2) ? ADDCOW_R20 : ADDCOW_R9;
-    uint32_t bits = layout == ADDCOW_R9 ? 16 : below(200) == 0 ? 12 + (uint32_t)below(10) : 12;
+    uint32_t bits = layout == ADDCOW_R9 ? 16 : below(200) == 0 ? 12 + (uint32_t)below(10) : below(8) == 0 ? 13 : 12;
     uint32_t backing = below(5) ? 1 + (uint32_t)below(20) : layout == ADDCOW_R9 ? (uint32_t)below(NAME_ROOM) : 0;
     uint32_t image = below(8) ? 1 + (uint32_t)below(20) : below(2) ? backing : (uint32_t)below(NAME_ROOM);
     *header =
@@ -173,6 +173,7 @@ static void disturb(struct named *named)
     struct addcow_header *header = &named->header;
     uint32_t *const fields[] = {&header->layout, &header->cluster_bits, &header->header_size, &header->backing_offset,
                                 &header->image_offset};
+    static const uint32_t edges[] = {0, 1, 12, 75, 76, 77, 1035, 1036, 4095, 4096, 4097, 8192};
     uint32_t small = (uint32_t)below(30);
     switch (below(8)) {
     case 0:
@@ -196,7 +197,9 @@ static void disturb(struct named *named)
             named->image[below(header->image_size)] = (uint8_t)(below(2) ? ':' : 0);
         break;
     default:
-        *fields[below(5)] = below(3) == 0 ? UINT32_MAX - small : below(2) == 0 ? small : 4096 - small;
+        *fields[below(5)] = below(4) == 0   ? UINT32_MAX - small
+                            : below(4) == 0 ? small
+                                            : edges[below(sizeof edges / sizeof *edges)];
         break;
     }
 }
@@ -248,8 +251,8 @@ static void header(void)
     for (uint64_t count = below(3); count > 0; count--)
         disturb(&named);
     uint64_t length = named.header.header_size <= ROOM ? named.header.header_size : 4096;
-    if (below(20) == 0)
-        length = below(2) ? below(4200) : length + below(9);
+    if (below(12) == 0)
+        length = below(2) ? below(length + 1) : length + below(9);
     uint8_t *file = obtain(length);
     addcow_encode(&named.header, named.backing, named.image, file, length);
     damage(file, length);
