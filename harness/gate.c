@@ -212,7 +212,17 @@ static int await_interruption(sigset_t *before)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, before);
-    return signalfd(-1, &signals, SFD_CLOEXEC);
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Forgets the signals that have done their work, and lets the next ones end the process. */
+static void stop_awaiting(int interruption, const sigset_t *before)
+{
+    struct signalfd_siginfo signal;
+    while (read(interruption, &signal, sizeof signal) == (ssize_t)sizeof signal) {
+    }
+    close(interruption);
+    sigprocmask(SIG_SETMASK, before, NULL);
 }
 
 /* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
@@ -243,8 +253,7 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
     } else {
         fprintf(stderr, "gate: no temporary directory %s: %s\n", wanted, strerror(errno));
     }
-    close(interruption);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    stop_awaiting(interruption, &before);
     return made;
 }
 

@@ -211,8 +211,12 @@ bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_o
     const char *name = protocol_operation_name(operation);
     bool wants_data = operation == PROTOCOL_READ;
     if (wants_data != answer->has_data || (wants_data && answer->data_length != data_length)) {
-        return refuse(why, why_size, "%s of %" PRIu64 " bytes was answered with %" PRIu64 " bytes of data", name,
-                      data_length, answer->data_length);
+        char range[40] = "";
+        if (wants_data) {
+            snprintf(range, sizeof range, " of %" PRIu64 " bytes", data_length);
+        }
+        return refuse(why, why_size, "%s%s was answered with %" PRIu64 " bytes of data", name, range,
+                      answer->data_length);
     }
     unsigned wanted = operation == PROTOCOL_SIZE ? 1 : operation == PROTOCOL_MAP ? 2 : 0;
     if (answer->count != wanted) {

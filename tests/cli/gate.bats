@@ -22,6 +22,21 @@ gate() {
     "$gate" --corpus "$root/corpus" "$@"
 }
 
+# corpus_error TEXT: the corpus in ./broken, made anew from five cases each time, must be refused with TEXT, and at once.
+corpus_error() {
+    run timeout 20 "$gate" --impl fast --corpus broken
+    echo "$output"
+    [ "$status" -eq 2 ] && [[ "$output" == *"$1"* ]]
+}
+
+small_corpus() {
+    rm -rf broken
+    mkdir -p broken/cases spec
+    cp "$root/spec/add-cow.md" spec/
+    cp "$root/corpus/corpus.json" broken/
+    cp "$root"/corpus/cases/rd-0* broken/cases/
+}
+
 @test "gate: the production engine conforms" {
     run gate --impl fast
     echo "$output"
@@ -113,28 +128,15 @@ gate() {
 
 @test "gate: wrong usage ends with 2" {
     local arguments
-    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" "--impl fast --timeout x"; do
+    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" "--impl fast --timeout x" \
+        "--impl fast --jobs 0" "--impl fast --jobs 257" "--impl fast --level guru" "--impl fast --case" "nonsense" "list extra" "list --applicable" \
+        "explain" "explain one two" "serve" "serve nonsense"; do
         # shellcheck disable=SC2086 # a list of words
         run gate $arguments
         echo "'$arguments': $status $output"
         [ "$status" -eq 2 ]
         [ -n "$output" ]
     done
-}
-
-# corpus_error TEXT: the corpus in ./broken, made anew from five cases each time, must be refused with TEXT, and at once.
-corpus_error() {
-    run timeout 20 "$gate" --impl fast --corpus broken
-    echo "$output"
-    [ "$status" -eq 2 ] && [[ "$output" == *"$1"* ]]
-}
-
-small_corpus() {
-    rm -rf broken
-    mkdir -p broken/cases spec
-    cp "$root/spec/add-cow.md" spec/
-    cp "$root/corpus/corpus.json" broken/
-    cp "$root"/corpus/cases/rd-0* broken/cases/
 }
 
 @test "gate: a corpus that cannot be used ends with 2 and names file and place" {

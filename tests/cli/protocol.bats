@@ -20,9 +20,18 @@ teardown() {
     rmdir "$TMPDIR" && [ -z "$(find_strays)" ]
 }
 
+# After a death by SIGKILL it takes the others a moment.
+wait_for_no_strays() {
+    SECONDS=0
+    while [ -n "$(find_strays)" ]; do
+        [ "$SECONDS" -lt 10 ] || return 1
+    done
+}
+
 find_strays() {
+    local process name
     for process in /proc/[0-9]*; do
-        if [ "$(readlink "$process/cwd")" = "$BATS_TEST_TMPDIR" ] && grep -qa stray "$process/cmdline"; then
+        if [ "$(readlink "$process/cwd")" = "$BATS_TEST_TMPDIR" ] && IFS= read -rd '' name <"$process/cmdline" && [[ "$name" == stray* ]]; then
             echo "$process"
         fi
     done 2>/dev/null
@@ -104,6 +113,83 @@ verdict() {
     [[ "${lines[-1]}" == *"crashed or hung" ]]
 }
 
+# The tag that an open has, of which the path is read, and what is answered to it.
+@test "protocol: an adapter that lies about tags, lengths or anything else breaks the protocol" {
+    local open="$hello read -r tag rest; head -c \"\${rest##*+}\" >/dev/null;"
+    verdict 3 "broke the protocol: an answer has the tag 1, which is not in flight" "$open echo \$tag ok; echo \$tag ok; sleep 1000"
+    verdict 3 "broke the protocol: an answer has the tag 0, which is not in flight" "$open echo 0 ok; sleep 1000"
+    verdict 3 "broke the protocol" "$open echo -1 ok; sleep 1000"
+    verdict 3 "broke the protocol" "$open echo 18446744073709551617 ok; sleep 1000"
+    verdict 3 "broke the protocol: open was answered with 5 bytes of data" "$open echo \$tag ok +5; sleep 1000"
+    verdict 3 "broke the protocol" "$open echo \$tag ok 5; sleep 1000"
+    verdict 3 "broke the protocol" "$open echo \$tag fine; sleep 1000"
+    verdict 3 "broke the protocol: " "$open printf '%s error io - +2000\\n' \$tag; sleep 1000"
+    verdict 3 "broke the protocol: " "$open printf '\\377\\376\\000\\n'; sleep 1000"
+    # Behind the open come the size that the gate asks for by itself, and the read.
+    local read="$open echo \$tag ok; read -r tag rest; echo \$tag ok 20000; read -r tag rest;"
+    verdict 3 "broke the protocol: read of 18000 bytes was answered with 17999 bytes" "$read echo \$tag ok +17999; sleep 1000"
+    verdict 3 "broke the protocol: " "$read echo \$tag ok +1099511627776; cat /dev/zero"
+    verdict 3 "broke the protocol: read of 18000 bytes was answered with 0 bytes" "$read echo \$tag ok; sleep 1000"
+    verdict 3 "the adapter ended: it exited with status 0" "$read echo \$tag ok +18000; head -c 17999 /dev/zero"
+    verdict 3 "the adapter hung" "$read echo \$tag ok +18000; head -c 17999 /dev/zero; exec sleep 1000" --timeout 1
+    verdict 3 "the adapter hung: it did not answer read" "$read while :; do printf '%s' 1; sleep 0.1; done" --timeout 1
+}
+
+# What an adapter prints without end is not kept: a terabyte would not fit, nor do these in what the gate may have.
+@test "protocol: no flood fills the memory" {
+    [[ "$gate" != */build/*-*/gate ]] || return 0 # a sanitizer needs more address space than this leaves
+    ulimit -v 2000000
+    verdict 3 "broke the protocol" "$hello cat /dev/zero"
+    verdict 3 "broke the protocol" "cat /dev/zero"
+    verdict 3 "broke the protocol" "$hello while :; do echo 3 ok; done"
+    verdict 3 "hung" "$hello cat /dev/zero >&2" --timeout 2
+    verdict 3 "hung" "cat /dev/zero >&2" --timeout 2
+}
+
+# begin: a gate in the background, whose adapter does not answer and has started others, one of which has left its process group. $! is the gate.
+begin() {
+    "$gate" --corpus "$root/corpus" --jobs 2 --filter rd-0 --impl "exec:$hello
+        bash -c 'exec -a stray sleep 1000' & setsid bash -c 'trap \"\" TERM INT HUP; exec -a stray2 sleep 1000' & sleep 1000" >out 2>&1 &
+    SECONDS=0
+    while [ "$(find_strays | wc -l)" -lt 4 ]; do
+        [ "$SECONDS" -lt 20 ] || return 1
+    done
+}
+
+@test "protocol: a gate that is told to end leaves no file and no process" {
+    local signal status
+    for signal in INT TERM HUP; do
+        begin
+        kill -$signal $!
+        SECONDS=0
+        status=0
+        wait $! || status=$?
+        echo "$signal: $status"; cat out
+        [ "$status" -eq 4 ]
+        [ "$SECONDS" -lt 15 ]
+        [ -z "$(find_strays)" ]
+        [ -z "$(ls "$TMPDIR")" ]
+        [[ "$(tail -n 1 out)" == *" not run: incomplete" ]]
+    done
+}
+
+@test "protocol: a gate that is killed leaves no process" {
+    begin
+    kill -KILL $!
+    wait $! || true
+    wait_for_no_strays
+    rm -r "$TMPDIR"/add-cow-gate.*
+}
+
+@test "protocol: a gate whose case takes too long leaves no file and no process" {
+    run gate "$hello touch started; bash -c 'trap \"\" TERM; exec -a stray sleep 1000' & while :; do touch more; sleep 0.01; done" --filter rd-0 \
+        --timeout 1 --jobs 3
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [ -z "$(find_strays)" ]
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
 @test "protocol: an adapter that answers everything with ok does not conform" {
     # The tag, the operation and the rest; behind an open comes its path, which has no end of line.
     # shellcheck disable=SC2016 # for the adapter to expand
@@ -118,8 +204,9 @@ verdict() {
 @test "protocol: what an adapter starts in the background is killed with it" {
     run gate "$hello bash -c 'exec -a stray sleep 1000' & read line; exit 1" --case rd-01-mixed
     [ "$status" -eq 3 ]
-    run gate "bash -c '(exec -a stray sleep 1000) & exec python3 \"$root/corpus/example/adapter.py\"'" --case rd-01-mixed
+    [ -z "$(find_strays)" ]
+    run gate "bash -c '(exec -a stray sleep 1000) & exec setsid python3 \"$root/corpus/example/adapter.py\"'" --case rd-01-mixed
     echo "$output"
     [ "$status" -eq 0 ]
-    sleep 0.2
+    [ -z "$(find_strays)" ]
 }
