@@ -46,7 +46,7 @@ HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
 JUDGES = {
     "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_storage_posix"], ["tests/test_fast_maintain"],
                       ["tests/test_maintain_edges"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
-    "create": (PLAIN, [["tests/test_links"], ["tests/test_check"], ["tests/test_create"]]),
+    "create": (PLAIN, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_check"], ["tests/test_create"]]),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
@@ -61,11 +61,13 @@ JUDGES = {
 # Files that only creating and checking reach, and what judges those.
 OUTSIDE = {"create.c", "check.c", "links.c"}
 JUDGES_OUTSIDE = {
-    "create": (PLAIN, [["tests/test_links"], ["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
+    "create": (PLAIN, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_memory"], ["tests/test_check"],
+                       ["tests/test_create"]]),
     "crash": (PLAIN, [EXPLORE + ["1", "--judge", "crash"]]),
     "corpus": JUDGES["corpus"],
     "scopes": (PLAIN, [["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_links"], ["tests/test_memory"], ["tests/test_check"], ["tests/test_create"]]),
+    "memory": (ADDRESS, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_memory"], ["tests/test_check"],
+                         ["tests/test_create"]]),
 }
 
 

@@ -449,6 +449,7 @@ static void assert_told(enum addcow_class code, const struct addcow_error *error
     assert_int_equal(code, ADDCOW_IO);
     assert_int_equal(error->code, ADDCOW_IO);
     assert_int_equal(error->errnum, EIO);
+    assert_string_not_equal(error->clause, "ERR-05");
     assert_non_null(strstr(error->message, strerror(EIO)));
 }
 

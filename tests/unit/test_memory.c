@@ -5,6 +5,7 @@
  * on a fresh disk with its first, second, third... allocation failing, alone or with all that follow, until the failing one would be behind the last. It may do without; else
  * it fails with ENOMEM, the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
  */
+#include "addcow_disk.h"
 #include "support.h"
 
 static bool armed;
@@ -338,6 +339,9 @@ static void test_files(void **state)
             if (code != ADDCOW_OK) {
                 assert_true(calls >= fail_at);
                 assert_out_of_memory(code, &error);
+            } else if (calls >= fail_at) {
+                /* A disk below that cannot be opened for writing is opened for reading. */
+                assert_true(actions[i] == do_open || actions[i] == do_replace);
             }
             assert_int_equal(open_descriptors(), descriptors);
             assert_ok(actions[i](&reason));
@@ -346,10 +350,33 @@ static void test_files(void **state)
     }
 }
 
+/* ---- Buffers ---- */
+
+/* More at a time than are kept for reuse. */
+static void test_buffers(void **state)
+{
+    (void)state;
+    make_disk("disk", &spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    for (int again = 0; again < 2; again++) {
+        uint8_t *buffers[20];
+        for (int i = 0; i < 20; i++) {
+            buffers[i] = addcow_buffer_get(disk);
+            assert_non_null(buffers[i]);
+            memset(buffers[i], i, CLUSTER);
+        }
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(buffers[i][CLUSTER - 1], i);
+            addcow_buffer_put(disk, buffers[i]);
+        }
+    }
+    close_disk(disk);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files)};
+    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files), TEST(test_buffers)};
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
