@@ -136,6 +136,9 @@ static void make_workload(uint32_t number)
     input.parts[FUZZ_CHOICES].count = sizeof choices;
     input.parts[FUZZ_TRACE].count = trace_encode(&trace, encoded);
     store("fuzz_schedule", name, &input);
+    store("fuzz_crash", name, &input);
+    choices[0] %= 40; /* about so many calls are made */
+    store("fuzz_fault", name, &input);
 }
 
 int main(int count, char **arguments)

@@ -20,6 +20,14 @@ replays() {
     [[ "$output" =~ ^replayed:\ [1-9][0-9]*\ inputs$ ]]
 }
 
+@test "fuzz_crash replays its seeds and regressions" {
+    replays fuzz_crash
+}
+
+@test "fuzz_fault replays its seeds and regressions" {
+    replays fuzz_fault
+}
+
 @test "fuzz_header replays its seeds and regressions" {
     replays fuzz_header
 }
