@@ -148,7 +148,7 @@ static void make_named(struct named *named)
     *header =
         (struct addcow_header){.layout = layout, .cluster_bits = bits, .backing_size = backing, .image_size = image};
     header->header_size = layout == ADDCOW_R9 ? 4096 : (uint32_t)addcow_cluster_size(bits);
-    header->backing_offset = layout == ADDCOW_R9 ? 12 : backing ? 76 + (uint32_t)below(30) : 0;
+    header->backing_offset = layout == ADDCOW_R9 ? 12 : backing ? 75 + (uint32_t)below(30) : 0;
     header->image_offset = layout == ADDCOW_R9 ? 1036 : backing ? header->backing_offset + backing : 76;
     if (backing || layout == ADDCOW_R9)
         memcpy(header->backing_format, below(3) || layout == ADDCOW_R9 ? "raw\0\0\0\0" : "add-cow", 7);
