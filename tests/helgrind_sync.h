@@ -1,8 +1,8 @@
 /*
- * Stands in for fast/addcow_sync.h where helgrind looks on (-include): the same locks and atomics, and for each atomic the word to helgrind, which
- * does not know C11 atomics, of what it orders.
+ * Stands in for fast/addcow_sync.h where helgrind or drd looks on (-include): the same locks and atomics, and for each atomic the word to them, who
+ * do not know C11 atomics, of what it orders. Both understand the same words.
  *
- * A release happens before the acquire that reads it; an operation that is both does both. What helgrind then reports is a real
+ * A release happens before the acquire that reads it; an operation that is both does both. What they then report is a real
  * race: an access that neither a lock nor an atomic orders.
  */
 #ifndef ADDCOW_SYNC_H
