@@ -1,6 +1,6 @@
 /*
  * The files below a disk that is being created or checked, and is not opened for it: which of them count, that none of them is also a file of
- * the disk itself, and how many there may be (LNK-07, LNK-09, LNK-10).
+ * the disk itself, and how many there may be (LNK-07, LNK-09, LNK-10); and the limits of what a creation accepts.
  */
 #include "support.h"
 
@@ -132,10 +132,136 @@ static void test_depth(void **state)
     assert_string_equal(findings.clause, "LNK-09");
 }
 
+/* LNK-02 LNK-03: what the header says is judged before any file that it names is looked for. */
+static void test_names_come_first(void **state)
+{
+    (void)state;
+    make_disk("disk", &(struct disk_spec){.size = SIZE, .image_name = "nbd:x"});
+    assert_int_equal(unlink(in_directory("nbd:x")), 0);
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, addcow_rule_class(ADDCOW_RULE_NAME_PROTOCOL),
+                addcow_rule_clause(ADDCOW_RULE_NAME_PROTOCOL));
+    make_disk("disk", &(struct disk_spec){.size = SIZE});
+    patch_file("disk.add-cow", 60, "vhd", 3);
+    assert_int_equal(unlink(in_directory("disk.raw")), 0);
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNSUPPORTED, "LNK-03");
+}
+
+/* ---- Other things that a creation judges ---- */
+
+/* "./././NAME" of exactly so many bytes. */
+static const char *long_name(const char *name, size_t size)
+{
+    static char result[2][8192];
+    static int next;
+    char *text = result[next ^= 1];
+    size_t rest = size - strlen(name);
+    text[0] = '\0';
+    if (rest % 2 == 1) {
+        strcat(text, ".//");
+        rest -= 3;
+    }
+    for (; rest > 0; rest -= 2)
+        strcat(text, "./");
+    return strcat(text, name);
+}
+
+static enum addcow_class create_named(enum addcow_layout layout, size_t backing_size, size_t image_size)
+{
+    const struct addcow_create_options options = {.layout = layout,
+                                                  .cluster_bits = layout == ADDCOW_R9 ? 16 : 12,
+                                                  .image_name = long_name("image.raw", image_size),
+                                                  .backing_name = long_name("base.raw", backing_size),
+                                                  .backing_format = "raw",
+                                                  .hide_image_data = true};
+    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, &reason);
+    if (code == ADDCOW_OK) {
+        close_disk(open_disk("new.add-cow"));
+        assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+    } else {
+        assert_string_equal(reason.clause, "CRE-05");
+    }
+    return code;
+}
+
+/* CRE-05: names that just fit, and names that just do not. */
+static void test_name_sizes(void **state)
+{
+    (void)state;
+    const size_t room = ADDCOW_HEADER_MIN - ADDCOW_NAMES_OFFSET;
+    store_pattern("base.raw", 1, SIZE);
+    store_pattern("image.raw", 2, SIZE);
+    assert_int_equal(create_named(ADDCOW_R9, ADDCOW_R9_NAME_SIZE - 1, ADDCOW_R9_NAME_SIZE - 1), ADDCOW_OK);
+    assert_int_equal(create_named(ADDCOW_R9, ADDCOW_R9_NAME_SIZE, 20), ADDCOW_RANGE);
+    assert_int_equal(create_named(ADDCOW_R9, 20, ADDCOW_R9_NAME_SIZE), ADDCOW_RANGE);
+    assert_int_equal(create_named(ADDCOW_R20, 20, room - 20), ADDCOW_OK);
+    assert_int_equal(create_named(ADDCOW_R20, room - 20, 20), ADDCOW_OK);
+    assert_int_equal(create_named(ADDCOW_R20, 20, room - 19), ADDCOW_RANGE);
+    assert_int_equal(create_named(ADDCOW_R20, room - 19, 20), ADDCOW_RANGE);
+    assert_int_equal(create_named(ADDCOW_R20, room + 1, 20), ADDCOW_RANGE);
+}
+
+/* LNK-04: in both layouts, also when there is none. */
+static void test_backing_format(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {NULL, "", "qcow2"};
+    store_pattern("base.raw", 1, SIZE);
+    store_pattern("image.raw", 2, SIZE);
+    for (size_t i = 0; i < 6; i++) {
+        const struct addcow_create_options options = {.layout = i % 2 ? ADDCOW_R9 : ADDCOW_R20,
+                                                      .cluster_bits = 16,
+                                                      .image_name = "image.raw",
+                                                      .backing_name = "base.raw",
+                                                      .backing_format = formats[i / 2],
+                                                      .hide_image_data = true};
+        assert_int_equal(addcow_create(in_directory("new.add-cow"), &options, NULL, &reason), ADDCOW_UNSUPPORTED);
+        assert_string_equal(reason.clause, "LNK-04");
+    }
+}
+
+/* CRE-02: an image that stores zeros hides nothing, one with a single other byte far behind them does. */
+static void test_stored_zeros(void **state)
+{
+    (void)state;
+    const uint64_t size = (5 << 20) + 7;
+    uint8_t *bytes = allocate_bytes(size);
+    store_pattern("base.raw", 1, SIZE);
+    store_file("image.raw", bytes, size);
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "image.raw",
+                                                  .backing_name = "base.raw",
+                                                  .backing_format = "raw"};
+    assert_ok(addcow_create(in_directory("new.add-cow"), &options, NULL, &reason));
+    assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+    bytes[size - 1] = 1;
+    store_file("image.raw", bytes, size);
+    assert_int_equal(addcow_create(in_directory("new.add-cow"), &options, NULL, &reason), ADDCOW_RANGE);
+    assert_string_equal(reason.clause, "CRE-02");
+    free(bytes);
+}
+
+/* CRE-03 VRT-05: more set bits than are written at once. */
+static void test_huge_bitmap(void **state)
+{
+    (void)state;
+    const uint64_t clusters = ((uint64_t)9 << 20) + 3;
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "image.raw",
+                                                  .make_image = true,
+                                                  .image_size = clusters * 4096};
+    assert_ok(addcow_create(in_directory("new.add-cow"), &options, NULL, &reason));
+    assert_int_equal(file_length("new.add-cow"), 4096 + ((clusters + 7) / 8 + 4095) / 4096 * 4096);
+    assert_int_equal(check("new.add-cow").count, 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_create), TEST(test_check), TEST(test_depth)};
+    const struct CMUnitTest tests[] = {TEST(test_create),           TEST(test_check),      TEST(test_depth),
+                                       TEST(test_names_come_first), TEST(test_name_sizes), TEST(test_backing_format),
+                                       TEST(test_stored_zeros),     TEST(test_huge_bitmap)};
     return cmocka_run_group_tests_name("links", tests, NULL, NULL);
 }

@@ -51,6 +51,28 @@ static void test_block_ends(void **state)
     }
 }
 
+/* RSZ-05: the new end is in the second block, and each block is written where it belongs. */
+static void test_shrink_second_block(void **state)
+{
+    (void)state;
+    make_sparse_disk(&(struct disk_spec){.size = 4096}, 40000);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_zero(disk, 3 * 4096, 4096, &reason));
+    assert_ok(addcow_zero(disk, (BLOCK + 2) * 4096, 4096, &reason));
+    assert_ok(addcow_zero(disk, 39000 * 4096, 4096, &reason));
+    assert_ok(addcow_resize(disk, (BLOCK + 5) * 4096, &reason));
+    for (int again = 0; again < 2; again++) {
+        assert_run(disk, 0, 3, false);
+        assert_run(disk, 3, 4, true);
+        assert_run(disk, 4, BLOCK + 2, false);
+        assert_run(disk, BLOCK + 2, BLOCK + 3, true);
+        assert_run(disk, BLOCK + 3, BLOCK + 5, false);
+        close_disk(disk);
+        disk = open_disk("disk.add-cow");
+    }
+    close_disk(disk);
+}
+
 /* RSZ-03: a backing file that ends where the disk ends shows nowhere in the new part. */
 static void test_backing_ends_with_disk(void **state)
 {
@@ -508,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_block_ends),
+        TEST(test_shrink_second_block),
         TEST(test_backing_ends_with_disk),
         TEST(test_grow_from_nothing),
         TEST(test_no_padding_no_punching),

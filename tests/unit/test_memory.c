@@ -227,8 +227,12 @@ static enum addcow_class do_open(struct addcow_error *error)
     struct addcow *disk = NULL;
     enum addcow_class code = addcow_open(in_directory("top.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, error);
     armed = false;
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
+        uint8_t byte;
+        assert_ok(addcow_read(disk, CLUSTER, 1, &byte, &reason));
+        assert_int_equal(byte, pattern(SEED_IMAGE, CLUSTER));
         close_disk(disk);
+    }
     return code;
 }
 
@@ -278,6 +282,23 @@ static enum addcow_class do_create(struct addcow_error *error)
     return code;
 }
 
+/* Over an image that is there, and must hold nothing. */
+static enum addcow_class do_cover(struct addcow_error *error)
+{
+    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "empty.raw",
+                                                  .backing_name = "base.raw",
+                                                  .backing_format = "raw"};
+    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
+    armed = false;
+    if (code == ADDCOW_OK)
+        assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+    assert_false(exists("new.add-cow"));
+    assert_true(exists("empty.raw"));
+    return code;
+}
+
 /* Over an image that is there, in place of a metadata file that is there, without a backing file. */
 static enum addcow_class do_replace(struct addcow_error *error)
 {
@@ -320,12 +341,13 @@ static enum addcow_class do_check(struct addcow_error *error)
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_map_chain, do_create, do_replace,
-                                                                         do_check};
+    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open,  do_map_chain, do_create,
+                                                                         do_cover, do_replace,   do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top",
               &(struct disk_spec){.size = spec.size, .backing_name = "disk.add-cow", .backing_format = "add-cow"});
+    store_file("empty.raw", (const uint8_t[CLUSTER]){0}, CLUSTER);
     unsigned descriptors = open_descriptors();
     all_that_follow = false;
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
