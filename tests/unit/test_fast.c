@@ -329,6 +329,43 @@ static void test_huge_request(void **state)
     close_disk(disk);
 }
 
+/* HDR-01 HR9-01 VRT-01: what the handle says of the disk. */
+static void test_info(void **state)
+{
+    (void)state;
+    const struct disk_spec specs[] = {
+        {.size = 99, .backing_name = "base.raw", .backing_size = 5000, .cluster_bits = 14, .compatible = 0x100},
+        {.layout = ADDCOW_R9, .size = 98, .backing_name = "base.raw", .backing_size = 5001},
+        {.size = 97, .compatible = ADDCOW_ALL_ALLOCATED, .allocated = 1},
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        struct addcow_info info;
+        make_disk("disk", &specs[i]);
+        struct addcow *disk = open_disk_on("disk.add-cow", i == 0 ? ADDCOW_OPEN_READONLY : ADDCOW_OPEN_READWRITE, NULL);
+        addcow_get_info(disk, &info);
+        assert_int_equal(info.layout, i == 1 ? ADDCOW_R9 : ADDCOW_R20);
+        assert_int_equal(info.virtual_size, specs[i].size);
+        assert_int_equal(info.cluster_size, 1 << spec_bits(&specs[i]));
+        assert_int_equal(info.all_allocated, i == 2);
+        assert_int_equal(info.read_only, i == 0);
+        assert_int_equal(info.features, 0);
+        assert_int_equal(info.compatible_features, specs[i].compatible);
+        assert_string_equal(info.image_name, "disk.raw");
+        assert_string_equal(info.image_path, in_directory("disk.raw"));
+        assert_string_equal(info.image_format, "raw");
+        assert_int_equal(info.backing_length, specs[i].backing_size);
+        assert_int_equal(info.chain_depth, 0);
+        if (i < 2) {
+            assert_string_equal(info.backing_name, "base.raw");
+            assert_string_equal(info.backing_path, in_directory("base.raw"));
+            assert_string_equal(info.backing_format, "raw");
+        } else {
+            assert_true(!info.backing_name && !info.backing_path && !info.backing_format);
+        }
+        close_disk(disk);
+    }
+}
+
 /* ---- Requests ---- */
 
 static void assert_out_of_range(enum addcow_class code, const struct addcow_error *error, uint64_t offset,
@@ -790,6 +827,7 @@ int main(void)
         TEST(test_zero_and_discard),
         TEST(test_random_requests),
         TEST(test_huge_disk),
+        TEST(test_info),
         TEST(test_runs_over_words),
         TEST(test_huge_request),
         TEST(test_ranges),

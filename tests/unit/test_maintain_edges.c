@@ -70,6 +70,13 @@ static void test_shrink_second_block(void **state)
         close_disk(disk);
         disk = open_disk("disk.add-cow");
     }
+    /* Growing keeps what is set in blocks that are not written yet. */
+    assert_ok(addcow_zero(disk, 4 * 4096, 4096, &reason));
+    assert_ok(addcow_zero(disk, (BLOCK + 3) * 4096, 4096, &reason));
+    assert_ok(addcow_resize(disk, 5 * BLOCK * 4096, &reason));
+    assert_run(disk, 3, 5, true);
+    assert_run(disk, BLOCK + 2, BLOCK + 4, true);
+    assert_run(disk, BLOCK + 4, 5 * BLOCK, false);
     close_disk(disk);
 }
 
@@ -363,10 +370,14 @@ static void test_commit_without_backing(void **state)
     free_model(&model);
 }
 
-/* CMT-01: a disk without clusters. */
+/* CMT-01 CMT-02: a disk without clusters, and one without allocated ones over an empty backing file. */
 static void test_commit_nothing(void **state)
 {
     (void)state;
+    make_disk("disk", &(struct disk_spec){.size = 4096, .backing_name = "base.raw"});
+    struct addcow *unused = open_disk("disk.add-cow");
+    assert_ok(addcow_commit(unused, NULL, NULL, &reason));
+    close_disk(unused);
     make_disk("disk", &(struct disk_spec){.size = 0, .backing_name = "base.raw", .backing_size = 4096});
     struct addcow *disk = open_disk("disk.add-cow");
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));
