@@ -12,11 +12,15 @@ struct afl_mutator {
     size_t room;
 };
 
+#pragma GCC visibility push(default)
+
 /* The interface of AFL++, whose own state is not looked at. */
 void *afl_custom_init(void *afl, unsigned seed);
 size_t afl_custom_fuzz(void *data, uint8_t *buffer, size_t size, uint8_t **out, uint8_t *other, size_t other_size,
                        size_t max_size);
 void afl_custom_deinit(void *data);
+
+#pragma GCC visibility pop
 
 void *afl_custom_init(void *afl, unsigned seed)
 {
