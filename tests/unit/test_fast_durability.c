@@ -154,6 +154,21 @@ static void test_bitmap_bounds(void **state)
     free(bytes);
 }
 
+/* REQ-03 DUR-10: a disk that was opened read-only has nothing to flush, and changes nothing. */
+static void test_read_only_flush(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READONLY, &probe->storage);
+    probe->count = 0;
+    assert_ok(addcow_flush(disk, &reason));
+    close_disk(disk);
+    for (size_t i = 0; i < probe->count; i++)
+        assert_int_equal(probe->events[i].kind, EVENT_CLOSE);
+    free_probe(probe);
+}
+
 /* ---- Failing syncs ---- */
 
 /* What fails: all syncs of the file named by `context`. */
@@ -577,14 +592,23 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flush_order),       TEST(test_close_failing),
-        TEST(test_writing_nothing),   TEST(test_bounds),
-        TEST(test_no_needless_calls), TEST(test_bitmap_bounds),
-        TEST(test_metadata_failures), TEST(test_image_sync_failure),
-        TEST(test_close_flushes),     TEST(test_close_failure),
-        TEST(test_short_transfers),   TEST(test_sectors_stay_whole),
-        TEST(test_vanished_bytes),    TEST(test_without_punch),
-        TEST(test_write_failing),     TEST(test_unreadable_bitmap),
+        TEST(test_flush_order),
+        TEST(test_read_only_flush),
+        TEST(test_close_failing),
+        TEST(test_writing_nothing),
+        TEST(test_bounds),
+        TEST(test_no_needless_calls),
+        TEST(test_bitmap_bounds),
+        TEST(test_metadata_failures),
+        TEST(test_image_sync_failure),
+        TEST(test_close_flushes),
+        TEST(test_close_failure),
+        TEST(test_short_transfers),
+        TEST(test_sectors_stay_whole),
+        TEST(test_vanished_bytes),
+        TEST(test_without_punch),
+        TEST(test_write_failing),
+        TEST(test_unreadable_bitmap),
         TEST(test_open_failing),
     };
     return cmocka_run_group_tests_name("fast, durability and failures", tests, NULL, NULL);
