@@ -228,6 +228,27 @@ static void test_stream_stored_zeros(void **state)
     free_model(&model);
 }
 
+/* STR-01: what the image holds behind a hole, where the backing file has ended, does not become part of the disk. */
+static void test_stream_over_partial_hole(void **state)
+{
+    (void)state;
+    const uint64_t size = 12 * 65536;
+    uint8_t junk[65536], back[65536];
+    memset(junk, 0xA5, sizeof junk);
+    make_disk("disk",
+              &(struct disk_spec){.size = size, .cluster_bits = 16, .backing_name = "base.raw", .backing_size = 4096});
+    assert_int_equal(truncate(in_directory("disk.raw"), 0), 0);
+    assert_int_equal(truncate(in_directory("disk.raw"), (off_t)size), 0);
+    patch_file("disk.raw", 9 * 65536, junk, sizeof junk);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    for (uint64_t k = 1; k < 12; k++) {
+        assert_ok(addcow_read(disk, k * 65536, sizeof back, back, &reason));
+        assert_true(back[0] == 0 && memcmp(back, back + 1, sizeof back - 1) == 0);
+    }
+    close_disk(disk);
+}
+
 /* ---- Commit ---- */
 
 /* CMT-01: the only allocated cluster is the first one, or the last one, whose bit is alone in its byte. */
@@ -548,6 +569,7 @@ int main(void)
         TEST(test_grow_unreadable),
         TEST(test_stream_long),
         TEST(test_stream_stored_zeros),
+        TEST(test_stream_over_partial_hole),
         TEST(test_commit_one_cluster),
         TEST(test_commit_into_itself),
         TEST(test_commit_failing_in_blocks),
