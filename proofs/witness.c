@@ -114,8 +114,8 @@ void make_r9(struct addcow_header *header, uint8_t *names)
     ensures backing_size: header->backing_size == backing_size(out);
     ensures image_offset: header->image_offset == image_offset(out);
     ensures image_size: header->image_size == image_size(out);
-    ensures features: header->features == le64(out + 24);
-    ensures compatible: header->compatible_features == le64(out + 32);
+    ensures features: header->features == le64(out, 24);
+    ensures compatible: header->compatible_features == le64(out, 32);
     ensures backing_format: \forall integer k; 0 <= k < 16 ==> header->backing_format[k] == out[44 + k];
     ensures image_format: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == out[60 + k];
     ensures backing_name: \forall integer k; 0 <= k < header->backing_size ==>
@@ -170,8 +170,8 @@ static enum addcow_rule stored_r9(const struct addcow_header *header, const uint
     ensures backing_size: header->backing_size == \old(backing_size((uint8_t *)file));
     ensures image_offset: header->image_offset == \old(image_offset((uint8_t *)file));
     ensures image_size: header->image_size == \old(image_size((uint8_t *)file));
-    ensures features: header->features == \old(le64((uint8_t *)file + 24));
-    ensures compatible: header->compatible_features == \old(le64((uint8_t *)file + 32));
+    ensures features: header->features == \old(le64((uint8_t *)file, 24));
+    ensures compatible: header->compatible_features == \old(le64((uint8_t *)file, 32));
     ensures backing_format: \forall integer k; 0 <= k < 16 ==> header->backing_format[k] == file[44 + k];
     ensures image_format: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == file[60 + k];
 */
