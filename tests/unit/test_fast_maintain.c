@@ -412,6 +412,10 @@ static void test_stream_failing(void **state)
     struct model after = streamed(&spec);
     fail_everywhere(&spec, stream, &after);
     free_model(&after);
+    spec = spec_with_backing(0); /* only zeros */
+    after = streamed(&spec);
+    fail_everywhere(&spec, stream, &after);
+    free_model(&after);
 }
 
 static enum addcow_class commit(struct addcow *disk)
