@@ -144,12 +144,14 @@ static void make_named(struct named *named)
     uint32_t layout = below(2) ? ADDCOW_R20 : ADDCOW_R9;
     uint32_t bits = layout == ADDCOW_R9 ? 16 : below(200) == 0 ? 12 + (uint32_t)below(10) : below(8) == 0 ? 13 : 12;
     uint32_t backing = below(5) ? 1 + (uint32_t)below(20) : layout == ADDCOW_R9 ? (uint32_t)below(NAME_ROOM) : 0;
-    uint32_t image = below(8) ? 1 + (uint32_t)below(20) : below(2) ? backing : (uint32_t)below(NAME_ROOM);
+    uint32_t image = below(4) ? 1 + (uint32_t)below(20) : below(2) ? backing : (uint32_t)below(NAME_ROOM);
     *header =
         (struct addcow_header){.layout = layout, .cluster_bits = bits, .backing_size = backing, .image_size = image};
     header->header_size = layout == ADDCOW_R9 ? 4096 : (uint32_t)addcow_cluster_size(bits);
     header->backing_offset = layout == ADDCOW_R9 ? 12 : backing ? 75 + (uint32_t)below(30) : 0;
     header->image_offset = layout == ADDCOW_R9 ? 1036 : backing ? header->backing_offset + backing : 76;
+    if (layout == ADDCOW_R20 && below(8) == 0)
+        header->image_offset -= below(2) ? 1 : -1u;
     if (backing || layout == ADDCOW_R9)
         memcpy(header->backing_format, below(3) || layout == ADDCOW_R9 ? "raw\0\0\0\0" : "add-cow", 7);
     memcpy(header->image_format, "raw", 3);
@@ -159,6 +161,8 @@ static void make_named(struct named *named)
     named->image = obtain(image);
     if (backing == image && below(2))
         memcpy(named->image, named->backing, image);
+    if (image > 300 && below(2))
+        named->image[image - 1] ^= 1;
 }
 
 static void drop_named(struct named *named)
@@ -173,11 +177,11 @@ static void disturb(struct named *named)
     struct addcow_header *header = &named->header;
     uint32_t *const fields[] = {&header->layout, &header->cluster_bits, &header->header_size, &header->backing_offset,
                                 &header->image_offset};
-    static const uint32_t edges[] = {0, 1, 12, 75, 76, 77, 1035, 1036, 4095, 4096, 4097, 8192};
+    static const uint32_t edges[] = {0, 1, 11, 12, 21, 22, 75, 76, 77, 1035, 1036, 4095, 4096, 4097, 8192};
     uint32_t small = (uint32_t)below(30);
-    switch (below(8)) {
+    switch (below(11)) {
     case 0:
-        header->features = below(2);
+        header->features = below(2) << below(64);
         break;
     case 1:
         header->compatible_features = below(9);
@@ -273,7 +277,7 @@ int main(int argc, char **argv)
     struct addcow_ref disk;
     make_disk(&disk);
     for (uint64_t i = 0; i < operations; i++) {
-        if (i % 8 == 7)
+        if (i % 4 == 3)
             header();
         else if (below(3))
             request(&disk);
