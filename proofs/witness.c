@@ -99,6 +99,15 @@ void make_r9(struct addcow_header *header, uint8_t *names)
   logic integer raw_at(integer k) = k == 0 ? 'r' : k == 1 ? 'a' : k == 2 ? 'w' : 0;
 */
 
+/*@ requires text_raw((uint8_t *)format);
+    terminates \true;
+    assigns \nothing;
+    ensures cells: \forall integer k; 0 <= k < 16 ==> format[k] == raw_at(k);
+*/
+static void raw_cells(const uint8_t *format)
+{
+}
+
 /*@ // HDR-22, of r20
     requires \valid_read(header) && \valid(out + (0 .. capacity - 1)) && capacity >= 4096;
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
@@ -150,9 +159,28 @@ static enum addcow_rule stored_r20(const struct addcow_header *header, const uin
 static enum addcow_rule stored_r9(const struct addcow_header *header, const uint8_t *backing_name,
                                   const uint8_t *image_name, uint8_t *out, uint64_t capacity)
 {
+    raw_cells(header->backing_format);
+    raw_cells(header->image_format);
     //@ assert backing_raw: \forall integer k; 0 <= k < 16 ==> header->backing_format[k] == raw_at(k);
     //@ assert image_raw: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == raw_at(k);
-    return addcow_encode(header, backing_name, image_name, out, capacity);
+    enum addcow_rule rule = addcow_encode(header, backing_name, image_name, out, capacity);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)header->backing_format, 16);
+    //@ assert image_kept: equal{Pre, Here}((uint8_t *)header->image_format, 16);
+    return rule;
+}
+
+/*@ // What is needed of decode's contract
+    requires capacity >= 4096 && \valid_read(file + (0 .. capacity - 1)) && readable(file, capacity);
+    requires \valid(header) && \separated(header, file + (0 .. capacity - 1));
+    terminates \true;
+    assigns *header;
+    ensures accepted: valid_header{Pre}(file, capacity) ==> \result == ADDCOW_RULE_NONE;
+    ensures same: equal{Pre, Post}((uint8_t *)file, capacity);
+    ensures fields: \result == ADDCOW_RULE_NONE ==> decodes_to{Pre, Post}(file, header);
+*/
+static enum addcow_rule load(const uint8_t *file, uint64_t capacity, struct addcow_header *header)
+{
+    return addcow_decode(file, capacity, header);
 }
 
 /*@ // HDR-20, of r20
@@ -172,12 +200,12 @@ static enum addcow_rule stored_r9(const struct addcow_header *header, const uint
     ensures image_size: header->image_size == \old(image_size((uint8_t *)file));
     ensures features: header->features == \old(le64((uint8_t *)file, 24));
     ensures compatible: header->compatible_features == \old(le64((uint8_t *)file, 32));
-    ensures backing_format: \forall integer k; 0 <= k < 16 ==> header->backing_format[k] == file[44 + k];
-    ensures image_format: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == file[60 + k];
+    ensures backing_format: \forall integer k; 0 <= k < 16 ==> header->backing_format[k] == \old(file[44 + k]);
+    ensures image_format: \forall integer k; 0 <= k < 16 ==> header->image_format[k] == \old(file[60 + k]);
 */
 static enum addcow_rule loaded_r20(const uint8_t *file, uint64_t capacity, struct addcow_header *header)
 {
-    return addcow_decode(file, capacity, header);
+    return load(file, capacity, header);
 }
 
 /*@ // HDR-20, of r9
@@ -202,7 +230,8 @@ static enum addcow_rule loaded_r20(const uint8_t *file, uint64_t capacity, struc
 */
 static enum addcow_rule loaded_r9(const uint8_t *file, uint64_t capacity, struct addcow_header *header)
 {
-    enum addcow_rule rule = addcow_decode(file, capacity, header);
+    enum addcow_rule rule = load(file, capacity, header);
+    //@ assert fields: fields_r9{Pre, Here}((uint8_t *)file, header);
     //@ assert backing_raw: text_raw((uint8_t *)header->backing_format);
     //@ assert image_raw: text_raw((uint8_t *)header->image_format);
     return rule;
@@ -244,8 +273,10 @@ static enum addcow_rule round_trip_r20(const struct addcow_header *header, const
     enum addcow_rule rule = loaded_r20(out, capacity, again);
     //@ assert backing_kept: \forall integer k; 0 <= k < backing_size ==> out[backing + k] == \at(backing_name[k], Pre);
     //@ assert image_kept: \forall integer k; 0 <= k < image_size ==> out[image + k] == \at(image_name[k], Pre);
-    //@ assert backing_place: header->backing_offset == backing && header->backing_size == backing_size;
-    //@ assert image_place: header->image_offset == image && header->image_size == image_size;
+    //@ assert backing_place: header->backing_offset == backing;
+    //@ assert backing_length: header->backing_size == backing_size;
+    //@ assert image_place: header->image_offset == image;
+    //@ assert image_length: header->image_size == image_size;
     return rule;
 }
 
@@ -287,8 +318,10 @@ static enum addcow_rule round_trip_r9(const struct addcow_header *header, const 
     //@ assert image_kept: \forall integer k; 0 <= k < image_size ==> out[image + k] == \at(image_name[k], Pre);
     //@ assert backing_end: again->backing_size == backing_size;
     //@ assert image_end: again->image_size == image_size;
-    //@ assert backing_place: header->backing_offset == backing && header->backing_size == backing_size;
-    //@ assert image_place: header->image_offset == image && header->image_size == image_size;
+    //@ assert backing_place: header->backing_offset == backing;
+    //@ assert backing_length: header->backing_size == backing_size;
+    //@ assert image_place: header->image_offset == image;
+    //@ assert image_length: header->image_size == image_size;
     return rule;
 }
 
