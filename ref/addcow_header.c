@@ -1222,17 +1222,7 @@ static void load_r9(const uint8_t *file, struct addcow_header *header)
     header->features = 0;
     header->compatible_features = 0;
     store_raw(header->backing_format);
-    //@ assert rest: \forall integer k; 3 <= k < 16 ==> header->backing_format[k] == 0;
-    //@ ghost Raw: ;
     store_raw(header->image_format);
-    /*@ assert kept: \forall integer k; 0 <= k < 16 ==>
-          header->backing_format[k] == \at(header->backing_format[k], Raw);
-    */
-    /*@ assert raw_still: header->backing_format[0] == 'r' && header->backing_format[1] == 'a' &&
-          header->backing_format[2] == 'w';
-    */
-    //@ assert rest_still: \forall integer k; 3 <= k < 16 ==> header->backing_format[k] == 0;
-    //@ assert raw: text_raw((uint8_t *)header->backing_format);
 }
 
 enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header)
@@ -1363,13 +1353,7 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
 }
 
 /*@
-  // What numbers and texts say depends on their bytes alone.
-  lemma fields_kept{L1, L2}: \forall uint8_t *b; equal{L1, L2}(b, 76) ==>
-    le32{L1}(b, 0) == le32{L2}(b, 0) && backing_offset{L1}(b) == backing_offset{L2}(b) &&
-    backing_size{L1}(b) == backing_size{L2}(b) && image_offset{L1}(b) == image_offset{L2}(b) &&
-    image_size{L1}(b) == image_size{L2}(b) && cluster_bits{L1}(b) == cluster_bits{L2}(b) &&
-    header_size{L1}(b) == header_size{L2}(b) && le64{L1}(b, 24) == le64{L2}(b, 24) &&
-    le64{L1}(b, 32) == le64{L2}(b, 32);
+  // What texts say depends on their bytes alone.
   lemma text_kept{L1, L2}: \forall uint8_t *p, integer n;
     equal{L1, L2}(p, n) ==> no_nul{L1}(p, n) ==> no_nul{L2}(p, n);
   lemma end_kept{L1, L2}: \forall uint8_t *p, integer n, k;
@@ -1491,19 +1475,30 @@ static enum addcow_rule encode_content(const struct addcow_header *header, const
 {
     store_names(header, backing_name, image_name, out);
     //@ assert fields: equal{Pre, Here}(out, 76);
-    //@ assert known: size_known(out);
-    //@ assert numbers: numbers_stored{Here, Here}(out, header);
-    //@ assert formats: formats_match{Here, Here}(out, header);
     //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
     //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
     //@ assert backing_format_kept: equal{Pre, Here}((uint8_t *)header->backing_format, 16);
     //@ assert image_format_kept: equal{Pre, Here}((uint8_t *)header->image_format, 16);
-    //@ assert contents: contents(header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
     /*@ assert differ: header->backing_size == header->image_size ==>
           (equal{Pre}((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size) <==>
             equal((uint8_t *)backing_name, (uint8_t *)image_name, header->image_size)); */
     /*@ assert encodable: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
           content_encodable{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name); */
+    //@ assert magic: le32(out, 0) == \at(le32(out, 0), Pre);
+    //@ assert backing_offset: backing_offset(out) == \at(backing_offset(out), Pre);
+    //@ assert backing_size: backing_size(out) == \at(backing_size(out), Pre);
+    //@ assert image_offset: image_offset(out) == \at(image_offset(out), Pre);
+    //@ assert image_size: image_size(out) == \at(image_size(out), Pre);
+    //@ assert cluster_bits: cluster_bits(out) == \at(cluster_bits(out), Pre);
+    //@ assert header_size: header_size(out) == \at(header_size(out), Pre);
+    //@ assert features_low: le32(out, 24) == \at(le32(out, 24), Pre);
+    //@ assert features_high: le32(out, 28) == \at(le32(out, 28), Pre);
+    //@ assert compatible_low: le32(out, 32) == \at(le32(out, 32), Pre);
+    //@ assert compatible_high: le32(out, 36) == \at(le32(out, 36), Pre);
+    //@ assert known: size_known(out);
+    //@ assert numbers: numbers_stored{Here, Here}(out, header);
+    //@ assert formats: formats_match{Here, Here}(out, header);
+    //@ assert contents: contents(header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
     /*@ ghost
       names_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
       formats_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
