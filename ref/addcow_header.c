@@ -1222,7 +1222,17 @@ static void load_r9(const uint8_t *file, struct addcow_header *header)
     header->features = 0;
     header->compatible_features = 0;
     store_raw(header->backing_format);
+    //@ assert rest: \forall integer k; 3 <= k < 16 ==> header->backing_format[k] == 0;
+    //@ ghost Raw: ;
     store_raw(header->image_format);
+    /*@ assert kept: \forall integer k; 0 <= k < 16 ==>
+          header->backing_format[k] == \at(header->backing_format[k], Raw);
+    */
+    /*@ assert raw_still: header->backing_format[0] == 'r' && header->backing_format[1] == 'a' &&
+          header->backing_format[2] == 'w';
+    */
+    //@ assert rest_still: \forall integer k; 3 <= k < 16 ==> header->backing_format[k] == 0;
+    //@ assert raw: text_raw((uint8_t *)header->backing_format);
 }
 
 enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header)
