@@ -483,13 +483,13 @@ enum addcow_class commit(struct addcow_ref *disk, uint64_t k, uint64_t at)
 }
 
 /*@ requires valid_disk(disk) && \valid(disk) && (disk->has_backing == 0 || !backing_reaches(disk));
-    requires at < disk->backing_size && k < bits_of(disk);
+    requires k < bits_of(disk);
     terminates \true;
     assigns disk->all_allocated, disk->backing[0 .. disk->backing_size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures alone: disk->has_backing == 0 ==> \result == ADDCOW_UNSUPPORTED;
     ensures short_backing: disk->has_backing != 0 ==> \result == ADDCOW_RANGE;
-    ensures backing: disk->backing[at] == \old(disk->backing[at]);
+    ensures backing: at < disk->backing_size ==> disk->backing[at] == \old(disk->backing[at]);
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
     ensures all: disk->all_allocated == \old(disk->all_allocated);
 */
