@@ -1,0 +1,132 @@
+#!/usr/bin/env bats
+# proofs/prove must fail for each reason that it exists for. Each test breaks a small proved tree in one way.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return
+    mkdir -p proofs ref scripts
+    cp "$BATS_TEST_DIRNAME/prove" proofs/
+    cp "$BATS_TEST_DIRNAME/../scripts/need" scripts/
+    echo ref/small.c >proofs/sources.txt
+    cat >ref/small.c <<'END'
+/*@ requires bytes: \valid(p + (0 .. n - 1));
+    terminates \true;
+    assigns p[0 .. n - 1];
+    ensures zero: \forall integer k; 0 <= k < n ==> p[k] == 0;
+*/
+static void clear(unsigned char *p, unsigned n)
+{
+    /*@ loop invariant place: 0 <= i <= n;
+        loop invariant zero: \forall integer k; 0 <= k < i ==> p[k] == 0;
+        loop assigns i, p[0 .. n - 1];
+        loop variant n - i;
+    */
+    for (unsigned i = 0; i < n; i++)
+        p[i] = 0;
+}
+
+/*@ requires bytes: \valid(p + (0 .. 9));
+    terminates \true;
+    assigns p[0 .. 9];
+    ensures zero: p[9] == 0;
+*/
+void clear_ten(unsigned char *p)
+{
+    clear(p, 10);
+}
+END
+    proofs/prove --update
+}
+
+setup() {
+    cp -R "$BATS_FILE_TMPDIR/proofs" "$BATS_FILE_TMPDIR/ref" "$BATS_FILE_TMPDIR/scripts" "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
+}
+
+# The run fails, and says so with the words given.
+fails_with() {
+    run proofs/prove --timeout 2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$1"* ]]
+}
+
+@test "prove: passes when everything is proved, from the cache and without it" {
+    run proofs/prove
+    [ "$status" -eq 0 ]
+    [[ "$output" =~ goals:\ [0-9]+\ proved,\ 0\ unproved$ ]]
+    run proofs/prove --cold
+    [ "$status" -eq 0 ]
+    [[ "$output" =~ goals:\ [0-9]+\ proved,\ 0\ unproved$ ]]
+}
+
+@test "prove: fails on a goal that is not proved" {
+    sed -i 's/p\[i\] = 0/p[i] = 1/' ref/small.c
+    fails_with "clear_loop_invariant_zero_preserved is not proved"
+    [[ "$output" =~ goals:\ [0-9]+\ proved,\ [1-9][0-9]*\ unproved$ ]]
+}
+
+@test "prove: fails on a function without a contract" {
+    printf '\nint two(void)\n{\n    return 2;\n}\n' >>ref/small.c
+    fails_with 'two has no contract with `assigns`'
+}
+
+@test "prove: fails on a contract that does not say that the function ends" {
+    sed -i '0,/terminates/{/terminates/d}' ref/small.c
+    fails_with 'clear has no contract with `terminates \true;`'
+}
+
+@test "prove: fails on a loop without a variant" {
+    sed -i '/loop variant/d' ref/small.c
+    fails_with "ref/small.c:12: loop without variant"
+}
+
+@test "prove: fails when a function has fewer goals than the report says" {
+    sed -i '/ensures zero: p\[9\]/d' ref/small.c
+    fails_with "clear_ten: "
+    [[ "$output" == *"in proofs/report.json"* ]]
+    [[ "$output" == *" 0 unproved" ]]
+}
+
+@test "prove: fails when a source is not proved any more" {
+    printf 'int nothing;\n/*@ terminates \\true; assigns \\nothing; */\nvoid idle(void)\n{\n}\n' >ref/other.c
+    echo ref/other.c >proofs/sources.txt
+    fails_with "ref/small.c: clear: 0 goals"
+}
+
+@test "prove: fails on an axiom and on an admitted clause" {
+    printf '/*@ axiomatic a { axiom wrong: \\false; } */\n' >>ref/small.c
+    fails_with "ref/small.c: axiom: not allowed"
+    cp "$BATS_FILE_TMPDIR/ref/small.c" ref/small.c
+    sed -i 's/ensures zero: p.9. == 0;/&\n    admit ensures eight: p[8] == 0;/' ref/small.c
+    fails_with "ref/small.c: admit: not allowed"
+}
+
+@test "prove: fails on a contract of a function that is not proved" {
+    printf '/*@ terminates \\true; assigns \\nothing; ensures \\result == 3; */\nint three(void);\n' >>ref/small.c
+    fails_with "three is declared, but not defined in any proved source"
+}
+
+@test "prove: fails on preconditions that contradict each other" {
+    sed -i 's/requires bytes: .valid(p + (0 .. 9));/&\n    requires p[0] < 1 \&\& p[0] > 1;/' ref/small.c
+    fails_with "clear_ten_wp_smoke_default_requires: smoke test failed"
+    [[ "$output" == *" 0 unproved" ]]
+}
+
+@test "prove: fails on code that never runs" {
+    sed -i 's/    clear(p, 10);/    unsigned char q = p[0];\n    if (q > 255)\n        q = 0;\n    clear(p, 10);/' ref/small.c
+    fails_with "smoke test failed"
+    [[ "$output" == *" 0 unproved" ]]
+}
+
+@test "prove: a smoke test without an answer in the cache is run" {
+    sed -i 's/requires bytes: .valid(p + (0 .. 9));/&\n    requires p[0] * p[0] * p[0] == 3 * p[1] * p[1] \&\& p[0] < 2 \&\& p[0] > 0;/' ref/small.c
+    fails_with "clear_ten_wp_smoke_default_requires: smoke test failed"
+}
+
+@test "prove: reports what Frama-C cannot read" {
+    echo 'int broken(' >>ref/small.c
+    run proofs/prove
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"frama-c failed on ref/small.c"* ]]
+}
