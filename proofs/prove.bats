@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # proofs/prove must fail for each reason that it exists for. Each test breaks a small proved tree in one way.
 
+# shellcheck disable=SC2016 # back quotes and dollars are text here
 bats_require_minimum_version 1.5.0
 
 setup_file() {
