@@ -1,0 +1,89 @@
+"""What the tests of the proof share: runs of WP that are stopped at the first lost goal, each in a copy of the sources, several at a time."""
+
+import concurrent.futures
+import importlib.machinery
+import importlib.util
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+PROOFS = Path(__file__).resolve().parent
+ROOT = PROOFS.parent
+
+loader = importlib.machinery.SourceFileLoader("prove", str(PROOFS / "prove"))
+prove = importlib.util.module_from_spec(importlib.util.spec_from_loader("prove", loader))
+loader.exec_module(prove)
+
+FUNCTION = re.compile(r"^(?:[a-z_][\w ]*[ *])(\w+)\([^;{]*\)\n\{\n(.*?)^\}", re.M | re.S)
+RESULT = re.compile(r"^\[wp\] \[(?P<by>[^\]]*)\] Goal typed_(?P<name>\S+)(?P<rest>.*)")
+
+
+class Proof:
+    """One run of WP on some functions of a file; goals come one by one, and the run can be stopped between two."""
+
+    def __init__(self, directory, file, functions, limit):
+        command = ["frama-c", f"-cpp-extra-args=-I{directory / 'ref'}", "-warn-unsigned-overflow", "-wp", "-wp-rte",
+                   "-wp-prover", "z3,cvc4", "-wp-timeout", str(limit), "-wp-par", "2", "-wp-cache", "update",
+                   "-wp-session", str(directory / "session"), "-wp-fct", ",".join(functions), str(directory / file)]
+        environment = {**os.environ, "PWD": str(directory), "TMPDIR": str(directory / "tmp")}
+        self.child = subprocess.Popen(command, cwd=directory, env=environment, text=True, start_new_session=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.complete, self.output = False, []
+
+    def goals(self):
+        """(goal, seconds of the prover, or None if it is not proved)."""
+        for line in self.child.stdout:
+            self.output.append(line)
+            self.complete = self.complete or "Proved goals" in line
+            match = RESULT.match(line)
+            if match:
+                times = [float(n) / (1000 if unit == "ms" else 1) for n, unit in prove.SECONDS.findall(match.group("rest"))]
+                yield match.group("name"), max(times, default=0.0) if ": Valid" in line else None
+
+    def stop(self):
+        """The whole group: Frama-C leaves its provers running."""
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.stdout.close()
+        self.child.wait()
+
+    def first_lost(self, counts=lambda goal: True):
+        """The first goal that counts and is not proved; None if there is none; raises ValueError if WP gives no answer."""
+        try:
+            for goal, seconds in self.goals():
+                if seconds is None and counts(goal):
+                    return goal
+        finally:
+            self.stop()
+        if not self.complete:
+            raise ValueError("".join(self.output)[-2000:])
+        return None
+
+
+def read_reasons(file):
+    """`NAME reason` lines of a list in proofs/."""
+    lines = (PROOFS / file).read_text(encoding="utf-8").split("\n")
+    return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
+
+
+def in_copies(mutants, work, jobs):
+    """work(directory, mutants of one function) in a copy of the sources and with the committed answers, for every function."""
+
+    def one(group):
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch)
+            shutil.copytree(ROOT / "ref", directory / "ref")
+            shutil.copytree(PROOFS, directory / "proofs", ignore=shutil.ignore_patterns("__pycache__"))
+            (directory / "tmp").mkdir()
+            prove.unpack_cache(directory / "session")
+            return work(directory, group)
+
+    by_function = lambda mutant: mutant.function
+    groups = [list(group) for _, group in itertools.groupby(sorted(mutants, key=by_function), by_function)]
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, sorted(groups, key=len, reverse=True)))
