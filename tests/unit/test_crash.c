@@ -446,8 +446,7 @@ static void every_crash_of_short_sequences(void **state)
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
         print_message("# disk %zu, alphabet:\n", i);
         crash_print_alphabet(&scope_disks[i], stdout);
-        uint32_t length = i == SCOPE_R9 ? 2 : 3;
-        judge_scope(i, scope_is_small() ? length - 1 : length, false);
+        judge_scope(i, !scope_is_small() ? 3 : i == SCOPE_R9 ? 1 : 2, false);
     }
 }
 
@@ -455,7 +454,7 @@ static void every_second_crash_of_short_sequences(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
-        judge_scope(i, scope_is_small() || i == SCOPE_R9 ? 1 : 2, true);
+        judge_scope(i, scope_is_small() ? 1 : 2, true);
     }
 }
 
