@@ -2,8 +2,7 @@
  * The contents of a concurrent phase (CON-02).
  *
  * The disk is cut at sectors, at the ends of requests and at its sizes, so that each request covers a register whole or
- * not at all. What does not exist counts as zero, so a shrink writes zeros, and so does a growth, which wipes what a
- * request might be supposed to have written between. A commit reads every register into the backing file; where a later
+ * not at all. A growth writes zeros into registers that it brings. A commit reads every register into the backing file; where a later
  * one has not read it again, the backing file still shows what it was. The content at rest is read by nobody after
  * everything.
  */
@@ -113,8 +112,7 @@ static void cell_add_exclusive(const struct history *history, struct cell *cell,
 {
     const struct exclusive *exclusive = &history->exclusives[index];
     uint64_t moment = exclusive->moment;
-    bool exists = cell->end <= exclusive->new_size;
-    if (!exclusive->is_commit && exists != (cell->end <= exclusive->old_size)) {
+    if (cell->end <= exclusive->new_size && cell->end > exclusive->old_size) {
         cell_add(cell, exclusive->operation, index + 1, true, zeros, moment, moment + 1);
     } else if (shows_commit(history, index, cell)) {
         cell_add(cell, exclusive->operation, index + 1, false, history->committed + cell->begin, moment, moment + 1);

@@ -677,11 +677,11 @@ static void test_commit_beside_a_growth(void **state)
     assert_false(commit_and_growth_judged(false, 1, 25, false)); /* refused for what came later */
 }
 
-/* Two commits beside writes: the backing file shows what the last one read. */
+/* Nothing is allocated after the last commit but what was written after it. */
 static void test_two_commits_beside_writes(void **state)
 {
     (void)state; /* CMT-01, CON-09 */
-    for (int wrong = 0; wrong < 3; wrong++) {
+    for (int wrong = 0; wrong < 2; wrong++) {
         begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
         uint32_t a = add(0, TRACE_COMMIT, 0, 0);
         uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
@@ -695,15 +695,76 @@ static void test_two_commits_beside_writes(void **state)
             done(b, 2, 12);
             done(c, 11, 20);
         }
-        if (wrong == 2) {
-            char file[320];
-            snprintf(file, sizeof file, "%s/%s", directory, FILES_BASE);
-            FILE *base = fopen(file, "r+");
-            assert_non_null(base);
-            fputc('x', base); /* the commit has not left there what it read */
-            fclose(base);
-        }
         assert_int_equal(judged(), wrong == 0);
+    }
+}
+
+/* What a commit read stands in the backing file, though a write to the whole cluster hides it from the disk. */
+static void test_commits_leave_what_they_read(void **state)
+{
+    (void)state; /* CMT-01 */
+    for (int commits = 1; commits <= 2; commits++) {
+        for (int wrong = 0; wrong < 2; wrong++) {
+            begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+            uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+            uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+            uint32_t c = add(0, TRACE_COMMIT, 0, 0);
+            uint32_t d = add(1, TRACE_WRITE, 0, CLUSTER);
+            trace.count = commits == 1 ? b + 1 : d + 1;
+            if (commits == 1) {
+                trace.operations[b].length = CLUSTER;
+            }
+            start();
+            done(a, 1, 2);
+            done(b, 3, 4);
+            if (commits == 2) {
+                done(c, 5, 6);
+                done(d, 7, 8);
+            }
+            if (wrong != 0) {
+                char file[320];
+                snprintf(file, sizeof file, "%s/%s", directory, FILES_BASE);
+                FILE *base = fopen(file, "r+");
+                assert_non_null(base);
+                fputc('x', base);
+                fclose(base);
+            }
+            assert_int_equal(judged(), !wrong);
+        }
+    }
+}
+
+/* A stream that ended before has allocated what is in the way of a commit. */
+static void test_commit_after_a_stream(void **state)
+{
+    (void)state; /* CMT-02 */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_STREAM, 0, 0);
+        uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+        start();
+        done(b, 3, 4);
+        if (wrong == 0) {
+            done(a, 1, 5);
+        } else {
+            claimed(a, 1, 2);
+        }
+        assert_int_equal(judged(), !wrong);
+    }
+}
+
+/* Neither before nor after a commit was anything allocated. */
+static void test_map_beside_a_commit_of_nothing(void **state)
+{
+    (void)state; /* CON-10 */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+        uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
+        start();
+        done(a, 1, 10);
+        done(b, 2, 9)->allocated = wrong != 0;
+        assert_int_equal(judged(), !wrong);
     }
 }
 
@@ -842,6 +903,9 @@ int main(void)
         cmocka_unit_test(test_what_a_shrink_cuts_stays_cut),
         cmocka_unit_test(test_commit_beside_a_growth),
         cmocka_unit_test(test_two_commits_beside_writes),
+        cmocka_unit_test(test_commits_leave_what_they_read),
+        cmocka_unit_test(test_commit_after_a_stream),
+        cmocka_unit_test(test_map_beside_a_commit_of_nothing),
         cmocka_unit_test(test_maps_beside_a_commit_and_a_shrink),
         cmocka_unit_test(test_flag_after_a_commit_and_a_stream),
         cmocka_unit_test(test_what_cannot_be_judged_is_made_sequential),
