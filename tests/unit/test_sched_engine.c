@@ -55,7 +55,7 @@ static bool explore(struct sched_strategy *strategy, const struct explore_option
 static void explore_all(const char *name, uint32_t preemptions)
 {
     struct explore_counts counts = {0};
-    struct explore_options options = {.whole_requests = true};
+    struct explore_options options = {.whole_requests = true, .refuse_punch = true};
     struct sched_strategy *strategy = sched_make_exhaustive(preemptions, true);
     bool over = explore(strategy, &options, scope_is_small() ? SCHEDULES_SMALL : SCHEDULES_MAX, &counts);
     struct sched_exhaustive_counts exhaustive = sched_exhaustive_counts(strategy);
@@ -151,6 +151,38 @@ static void a_commit_beside_requests(void **state)
     explore_all("a commit beside requests", 1);
 }
 
+/* CON-09: whole-disk operations beside each other, and a write where the disk shrinks and grows. */
+static void whole_disk_operations_beside_each_other(void **state)
+{
+    (void)state;
+    begin_trace(3, 8192, 12288);
+    trace_add(&trace, 0, TRACE_RESIZE, 5000, 0);
+    trace_add(&trace, 1, TRACE_RESIZE, 10000, 0);
+    trace_add(&trace, 2, TRACE_WRITE, 7680, 512);
+    explore_all("two resizes beside a write", 1);
+    begin_trace(3, 8192, 8192);
+    trace_add(&trace, 0, TRACE_RESIZE, 12288, 0);
+    trace_add(&trace, 1, TRACE_COMMIT, 0, 0);
+    trace_add(&trace, 2, TRACE_WRITE, 512, 512);
+    explore_all("a resize and a commit beside a write", 1);
+    begin_trace(2, 8192, 8192);
+    trace_add(&trace, 0, TRACE_COMMIT, 0, 0);
+    trace_add(&trace, 1, TRACE_WRITE, 512, 512);
+    trace_add(&trace, 1, TRACE_COMMIT, 0, 0);
+    explore_all("two commits", 1);
+}
+
+/* CON-02: zeros that are more than the engine writes at once, from the middle of a sector on. */
+static void zeros_cut_no_sector(void **state)
+{
+    (void)state;
+    begin_trace(2, 73728, 73728);
+    trace.disk.allocation = TRACE_EVERY_ALLOCATED;
+    trace_add(&trace, 0, TRACE_ZERO, 100, 70000);
+    trace_add(&trace, 1, TRACE_WRITE, 65536, 512);
+    explore_all("many zeros beside a write", SCHED_UNBOUNDED);
+}
+
 /* DUR-05: joined flushes. */
 static void flushes_beside_a_write(void **state)
 {
@@ -216,6 +248,8 @@ int main(void)
         cmocka_unit_test(a_map_beside_a_write),
         cmocka_unit_test(a_stream_beside_a_write),
         cmocka_unit_test(a_commit_beside_requests),
+        cmocka_unit_test(whole_disk_operations_beside_each_other),
+        cmocka_unit_test(zeros_cut_no_sector),
         cmocka_unit_test(flushes_beside_a_write),
         cmocka_unit_test(random_traces),
         cmocka_unit_test(runs_repeat_exactly),
