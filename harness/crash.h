@@ -26,10 +26,7 @@ struct crash_span {
 
 struct crash_judge;
 
-/* Why crashes of a trace cannot be judged; null if they can. Static storage. */
-const char *crash_problem(const struct trace *trace);
-
-/* Prepares for crashes of a trace without problem, which must live as long. The caller frees. */
+/* Prepares for crashes of a trace, which must live as long. The caller frees. */
 struct crash_judge *crash_make(const struct trace *trace);
 void crash_free(struct crash_judge *judge);
 
@@ -41,12 +38,18 @@ void crash_free(struct crash_judge *judge);
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out);
 
+/* Whether an operation, if it succeeds, makes durable what was done before it (DUR-01, DUR-10). */
+bool crash_is_flush(const struct trace_operation *operation);
+
 /* The first byte of the disk that the last crash was judged wrong for; UINT64_MAX if it is none in particular. */
 uint64_t crash_guilty(const struct crash_judge *judge);
 
 /* ---- Every crash of a sequence of operations ---- */
 
-/* Does one operation that changes the disk, or a flush, as operation `index`; reads and maps do nothing. */
+/*
+ * Does one operation that changes the disk, or a flush, or closes and opens it, as operation `index`; reads and maps do
+ * nothing.
+ */
 enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                 struct addcow_error *error);
 

@@ -36,6 +36,7 @@ static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operat
     list[count++] = (struct trace_operation){TRACE_RESIZE, 0, disk->size + cluster + 1000, 0};
     list[count++] = (struct trace_operation){TRACE_RESIZE, 0, cluster + 1500, 0};
     list[count++] = (struct trace_operation){TRACE_STREAM, 0, 0, 0};
+    list[count++] = (struct trace_operation){TRACE_REOPEN, 0, 0, 0};
     if (disk->has_backing) {
         list[count++] = (struct trace_operation){TRACE_COMMIT, 0, 0, 0};
     }

@@ -87,6 +87,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
         .whole_disk = alone || random_once_in(&random, 3),
         .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
     };
+    options.reopens = judge_of(hunt, seed) != HUNT_FAULT && random_once_in(&random, 4);
     explore_generate(seed, &options, trace);
 }
 
@@ -346,9 +347,8 @@ static bool judge_sequence(const struct hunt_options *hunt, uint64_t seed, const
                            struct totals *totals, FILE *out)
 {
     struct crash_options options = crash_options_of(seed);
-    return is_fault_sequence(hunt, seed)
-               ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
-               : crash_problem(trace) != NULL || crash_sequence(trace, &options, &totals->crash, out);
+    return is_fault_sequence(hunt, seed) ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
+                                         : crash_sequence(trace, &options, &totals->crash, out);
 }
 
 static bool fails_alone(const struct trace *trace, void *context)
@@ -505,8 +505,8 @@ static void load_replay(const char *path, struct trace *trace, struct explore_op
         hunt_options_refuse("--replay: %s: %s", path, error);
     }
     fclose(in);
-    if (explore_problem(trace) != NULL) {
-        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace));
+    if (explore_problem(trace, options) != NULL) {
+        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace, options));
     }
 }
 
@@ -523,8 +523,10 @@ static int replay(void *context)
     load_replay(hunt->replay, &trace, &options, &schedule);
     options.refuse_punch = refuses_punch(options.seed);
     bool conforms = minimise_print_timeline(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
-    if (trace.threads == 1 && fault_problem(&trace) == NULL) {
+    if (fault_problem(&trace) == NULL) {
         conforms = fault_trace(&trace, &faults, stdout) && conforms;
+    }
+    if (trace.threads == 1) {
         conforms = crash_sequence(&trace, &crash, &crashes, stdout) && conforms;
     }
     sched_schedule_free(&schedule);

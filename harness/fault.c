@@ -52,9 +52,12 @@ struct judge {
 
 const char *fault_problem(const struct trace *trace)
 {
-    return trace->threads > 1              ? "several threads"
-           : trace->count > OPERATIONS_MAX ? "a long trace"
-                                           : crash_problem(trace);
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == TRACE_REOPEN) {
+            return "a reopen that may fail";
+        }
+    }
+    return trace->threads > 1 ? "several threads" : trace->count > OPERATIONS_MAX ? "a long trace" : NULL;
 }
 
 /* ---- Fragments ---- */
