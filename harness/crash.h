@@ -83,8 +83,8 @@ bool crash_sequence(const struct trace *trace, const struct crash_options *optio
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
 
 /*
- * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer. A
- * sequence with a request outside of the disk is left out: it has no operation.
+ * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer.
+ * After a shrink, some requests are outside of the disk, and refused.
  */
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 

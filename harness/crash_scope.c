@@ -54,21 +54,6 @@ void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
     }
 }
 
-/* Whether every request of the sequence lies within the disk as it is by then: the refused ones do nothing. */
-static bool is_within(const struct trace *trace)
-{
-    uint64_t size = trace->disk.size;
-    for (uint32_t i = 0; i < trace->count; i++) {
-        const struct trace_operation *operation = &trace->operations[i];
-        if (operation->kind == TRACE_RESIZE) {
-            size = operation->offset;
-        } else if (operation->offset + operation->length > size) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
 {
     struct trace_operation alphabet[ALPHABET_MAX];
@@ -76,9 +61,6 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
     *trace = (struct trace){.disk = *disk, .threads = 1};
     for (uint32_t i = 0; i < length; i++, number /= letters) {
         trace->operations[trace->count++] = alphabet[number % letters];
-    }
-    if (!is_within(trace)) {
-        trace->count = 0;
     }
     return number == 0;
 }
@@ -89,7 +71,7 @@ bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, st
     struct crash_options options = {.second = second};
     for (uint32_t n = 1; n <= length; n++) {
         for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
-            if (trace.count > 0 && !crash_sequence(&trace, &options, counts, out)) {
+            if (!crash_sequence(&trace, &options, counts, out)) {
                 trace_print(out, &trace);
                 return false;
             }
