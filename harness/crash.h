@@ -91,10 +91,36 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
 /* Prints the alphabet for a disk, one operation a line, behind "# ". */
 void crash_print_alphabet(const struct trace_disk *disk, FILE *out);
 
+/* ---- What else writes files ---- */
+
+struct crash_creation {
+    enum addcow_layout layout;
+    bool has_backing;
+    bool make_image;
+    bool replace; /* a disk of the same layout */
+};
+
 /*
- * The same for creating a disk: after a crash it is not there, or complete, and its image is as it was or complete
- * (CRE-01, CRE-04).
+ * Creates a disk and judges crashes, at every moment: after each the disk is not there, or complete, and its image is
+ * as it was or complete (CRE-01, CRE-04); one that is replaced is as it was, or the new one.
  */
-bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_counts *counts, FILE *out);
+bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out);
+
+/* The same for all ways to create a disk. */
+bool crash_every_creation(struct crash_counts *counts, FILE *out);
+
+/* What is wrong with a bitmap; added to one another. */
+enum crash_damage {
+    CRASH_STRAY_BITS = 1,  /* bits past the last cluster are set (BMP-05) */
+    CRASH_SHORT_FILE = 2,  /* the padding is missing, which r9 does not have (BMP-04) */
+    CRASH_CLEAR_BITS = 4,  /* bits are clear although all is allocated (VRT-05) */
+    CRASH_PADDING_USED = 8 /* bits in the last sector of the padding, or behind what is needed in r9 */
+};
+
+/*
+ * Damages a disk, repairs it and judges crashes, at every moment: after each, both engines open the disk and read what
+ * they read before, and a second repair finishes and leaves nothing broken (CHK-02).
+ */
+bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out);
 
 #endif

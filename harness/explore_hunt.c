@@ -332,10 +332,7 @@ static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct
 /* Every crash of every way to create a disk. */
 static bool judge_creation(struct totals *totals)
 {
-    bool conforms = true;
-    for (int i = 0; i < 6 && conforms; i++) {
-        conforms = crash_create((i & 1) != 0, (i & 2) != 0, (i & 4) != 0, &totals->crash, stdout);
-    }
+    bool conforms = crash_every_creation(&totals->crash, stdout);
     if (!conforms) {
         puts("creating a disk fails (judge: crash)");
     }
