@@ -233,13 +233,15 @@ static void locks_exclude(void **state)
 
 /* ---- The judge rejects ---- */
 
-/* A crash after a write and a flush, or only one of them, that has not kept what was written. */
-static bool accepts_loss(bool flushed, bool returned)
+/*
+ * A crash after a write and a flush, or a close and an open, or only one of them, that has not kept what was written.
+ */
+static bool accepts_loss(enum trace_kind flush, bool flushed, bool returned)
 {
     static struct trace trace;
     trace = (struct trace){.disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192}, .threads = 1};
     trace_add(&trace, 0, TRACE_WRITE, 0, 512);
-    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 0, flush, 0, 0);
     struct crash_span spans[3];
     memset(spans, 0xff, sizeof spans);
     spans[0] = (struct crash_span){0, 0, 1, 2, ADDCOW_OK};
@@ -264,9 +266,13 @@ static bool accepts_loss(bool flushed, bool returned)
 static void the_judge_rejects_lost_writes(void **state)
 {
     (void)state;
-    assert_true(accepts_loss(false, false));
-    assert_true(accepts_loss(true, false));
-    assert_false(accepts_loss(true, true));
+    static const enum trace_kind flushes[] = {TRACE_FLUSH, TRACE_REOPEN};
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(accepts_loss(flushes[i], false, false));
+        assert_true(accepts_loss(flushes[i], true, false));
+        assert_false(accepts_loss(flushes[i], true, true));
+    }
+    assert_true(accepts_loss(TRACE_STREAM, true, true));
 }
 
 /* A crash after a resize beside a write, and perhaps a flush, that has kept nothing of it. */
