@@ -123,4 +123,7 @@ enum crash_damage {
  */
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out);
 
+/* The same for all damages that are possible, of disks in both layouts whose bitmap has a byte in use, or several. */
+bool crash_every_repair(struct crash_counts *counts, FILE *out);
+
 #endif

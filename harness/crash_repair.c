@@ -184,3 +184,38 @@ bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_c
     sim_free(sim);
     return fine;
 }
+
+/* Every damage that this disk can have. */
+static bool repair_all_damages(const struct trace_disk *disk, struct crash_counts *counts, FILE *out)
+{
+    unsigned possible = CRASH_STRAY_BITS | CRASH_PADDING_USED | (disk->layout == ADDCOW_R9 ? 0 : CRASH_SHORT_FILE) |
+                        (disk->allocation == TRACE_ALL_ALLOCATED ? CRASH_CLEAR_BITS : 0);
+    const unsigned contradiction = CRASH_PADDING_USED | CRASH_SHORT_FILE;
+    for (unsigned damage = 1; damage <= possible; damage++) {
+        if ((damage & ~possible) == 0 && (damage & contradiction) != contradiction &&
+            !crash_repair(disk, damage, counts, out)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool crash_every_repair(struct crash_counts *counts, FILE *out)
+{
+    static const struct trace_disk disks[] = {
+        {.layout = ADDCOW_R20, .cluster_bits = 12, .allocation = TRACE_SOME_ALLOCATED},
+        {.layout = ADDCOW_R20, .cluster_bits = 12, .allocation = TRACE_ALL_ALLOCATED},
+        {.layout = ADDCOW_R9, .cluster_bits = 16, .allocation = TRACE_SOME_ALLOCATED},
+    };
+    static const uint64_t clusters[] = {3, 20};
+    bool fine = true;
+    for (size_t i = 0; fine && i < 2 * sizeof disks / sizeof disks[0]; i++) {
+        struct trace_disk disk = disks[i / 2];
+        disk.size = clusters[i % 2] * addcow_cluster_size(disk.cluster_bits) - 100;
+        disk.has_backing = true;
+        disk.backing_size = 9000;
+        disk.seed = 4;
+        fine = repair_all_damages(&disk, counts, out);
+    }
+    return fine;
+}

@@ -329,14 +329,15 @@ static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct
     return answer != EXPLORE_FAILED;
 }
 
-/* Every crash of every way to create a disk. */
-static bool judge_creation(struct totals *totals)
+/* Every crash of every way to create a disk, and of repairs. */
+static bool judge_files_written(struct totals *totals)
 {
-    bool conforms = crash_every_creation(&totals->crash, stdout);
-    if (!conforms) {
-        puts("creating a disk fails (judge: crash)");
+    bool created = crash_every_creation(&totals->crash, stdout);
+    bool repaired = created && crash_every_repair(&totals->crash, stdout);
+    if (!repaired) {
+        printf("%s a disk fails (judge: crash)\n", created ? "repairing" : "creating");
     }
-    return conforms;
+    return repaired;
 }
 
 /* Judges a workload of one thread, by every fault or every crash. */
@@ -399,7 +400,7 @@ static int hunt(void *context)
     uint64_t last_new = 0;
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
     totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
-    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_creation(&totals);
+    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_files_written(&totals);
     for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
         hunting->trial->seed = options->seed + i;
         conforms = judge_workload(options, options->seed + i, &trace, &totals);
