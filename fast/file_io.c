@@ -206,16 +206,20 @@ enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer
     return ADDCOW_OK;
 }
 
+/* Each write ends with a sector: one that is cut in two could be written by another request in between (CON-02). */
 static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                      struct addcow_error *error)
 {
     static const uint8_t zeros[1 << 16];
-    for (uint64_t done = 0; done < size;) {
-        uint64_t part = size - done < sizeof zeros ? size - done : sizeof zeros;
-        enum addcow_class code = addcow_io_write(io, zeros, part, offset + done, error);
+    uint64_t end = offset + size;
+    for (uint64_t position = offset; position < end;) {
+        uint64_t part = sizeof zeros - position % ADDCOW_SECTOR;
+        if (part > end - position)
+            part = end - position;
+        enum addcow_class code = addcow_io_write(io, zeros, part, position, error);
         if (code != ADDCOW_OK)
             return code;
-        done += part;
+        position += part;
     }
     return ADDCOW_OK;
 }

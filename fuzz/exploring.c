@@ -30,7 +30,7 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
         return;
     }
     make_explorable(&trace);
-    if (explore_problem(&trace)) {
+    if (explore_problem(&trace, options)) {
         return;
     }
     struct fuzz_part choices = input->parts[FUZZ_CHOICES];

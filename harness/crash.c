@@ -49,6 +49,11 @@ static bool changes_size(const struct trace *trace)
     return false;
 }
 
+bool crash_is_flush(const struct trace_operation *operation)
+{
+    return operation->kind == TRACE_FLUSH || operation->kind == TRACE_REOPEN;
+}
+
 static bool is_concurrent(const struct trace *trace)
 {
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
@@ -57,16 +62,6 @@ static bool is_concurrent(const struct trace *trace)
         }
     }
     return false;
-}
-
-const char *crash_problem(const struct trace *trace)
-{
-    for (uint32_t i = 0; i < trace->count; i++) {
-        if (trace->operations[i].kind == TRACE_REOPEN) {
-            return "reopen";
-        }
-    }
-    return NULL;
 }
 
 /* The contents of the disk, with zeros behind them if it can grow. */
@@ -88,7 +83,6 @@ struct crash_judge *crash_make(const struct trace *trace)
 {
     struct crash_judge *judge = report_allocate(1, sizeof *judge);
     struct sim *sim = sim_make();
-    assert(crash_problem(trace) == NULL);
     sim_disk_lay(sim, &trace->disk);
     judge->trace = trace;
     judge->start = read_state(sim, trace_capacity(trace));
@@ -157,14 +151,13 @@ static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
 /* ---- What may be there ---- */
 
 /*
- * Whether the change number `index` was durable at the crash: a flush followed it, or the close did, and has returned.
+ * Whether the change number `index` was durable at the crash: a flush followed it, or a close, and has returned.
  */
 static bool is_durable(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
 {
     for (uint32_t i = 0; i <= judge->trace->count; i++) {
-        bool is_flush = i == judge->trace->count || judge->trace->operations[i].kind == TRACE_FLUSH;
-        if (is_flush && spans[i].end <= moment && spans[i].status == ADDCOW_OK &&
-            spans[index].returned < spans[i].invoked) {
+        if ((i == judge->trace->count || crash_is_flush(&judge->trace->operations[i])) && spans[i].end <= moment &&
+            spans[i].status == ADDCOW_OK && spans[index].returned < spans[i].invoked) {
             return spans[index].status == ADDCOW_OK;
         }
     }
@@ -425,6 +418,13 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
 }
 
+static enum addcow_class reopen_disk(struct adapter *adapter, struct addcow_error *error)
+{
+    enum addcow_class closed = adapter->ops->close(adapter, error);
+    enum addcow_class opened = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+    return closed != ADDCOW_OK ? closed : opened;
+}
+
 enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                 struct addcow_error *error)
 {
@@ -450,6 +450,8 @@ enum addcow_class crash_perform(struct adapter *adapter, const struct trace_oper
         return ops->stream(adapter, error);
     case TRACE_COMMIT:
         return ops->commit(adapter, error);
+    case TRACE_REOPEN:
+        return reopen_disk(adapter, error);
     default:
         return ADDCOW_OK;
     }

@@ -26,10 +26,7 @@ struct crash_span {
 
 struct crash_judge;
 
-/* Why crashes of a trace cannot be judged; null if they can. Static storage. */
-const char *crash_problem(const struct trace *trace);
-
-/* Prepares for crashes of a trace without problem, which must live as long. The caller frees. */
+/* Prepares for crashes of a trace, which must live as long. The caller frees. */
 struct crash_judge *crash_make(const struct trace *trace);
 void crash_free(struct crash_judge *judge);
 
@@ -41,12 +38,18 @@ void crash_free(struct crash_judge *judge);
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out);
 
+/* Whether an operation, if it succeeds, makes durable what was done before it (DUR-01, DUR-10). */
+bool crash_is_flush(const struct trace_operation *operation);
+
 /* The first byte of the disk that the last crash was judged wrong for; UINT64_MAX if it is none in particular. */
 uint64_t crash_guilty(const struct crash_judge *judge);
 
 /* ---- Every crash of a sequence of operations ---- */
 
-/* Does one operation that changes the disk, or a flush, as operation `index`; reads and maps do nothing. */
+/*
+ * Does one operation that changes the disk, or a flush, or closes and opens it, as operation `index`; reads and maps do
+ * nothing.
+ */
 enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                 struct addcow_error *error);
 
@@ -80,18 +83,47 @@ bool crash_sequence(const struct trace *trace, const struct crash_options *optio
 bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
 
 /*
- * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer. A
- * sequence with a request outside of the disk is left out: it has no operation.
+ * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer.
+ * After a shrink, some requests are outside of the disk, and refused.
  */
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 
 /* Prints the alphabet for a disk, one operation a line, behind "# ". */
 void crash_print_alphabet(const struct trace_disk *disk, FILE *out);
 
+/* ---- What else writes files ---- */
+
+struct crash_creation {
+    enum addcow_layout layout;
+    bool has_backing;
+    bool make_image;
+    bool replace; /* a disk of the same layout */
+};
+
 /*
- * The same for creating a disk: after a crash it is not there, or complete, and its image is as it was or complete
- * (CRE-01, CRE-04).
+ * Creates a disk and judges crashes, at every moment: after each the disk is not there, or complete, and its image is
+ * as it was or complete (CRE-01, CRE-04); one that is replaced is as it was, or the new one.
  */
-bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_counts *counts, FILE *out);
+bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out);
+
+/* The same for all ways to create a disk. */
+bool crash_every_creation(struct crash_counts *counts, FILE *out);
+
+/* What is wrong with a bitmap; added to one another. */
+enum crash_damage {
+    CRASH_STRAY_BITS = 1,  /* bits past the last cluster are set (BMP-05) */
+    CRASH_SHORT_FILE = 2,  /* the padding is missing, which r9 does not have (BMP-04) */
+    CRASH_CLEAR_BITS = 4,  /* bits are clear although all is allocated (VRT-05) */
+    CRASH_PADDING_USED = 8 /* bits in the last sector of the padding, or behind what is needed in r9 */
+};
+
+/*
+ * Damages a disk, repairs it and judges crashes, at every moment: after each, both engines open the disk and read what
+ * they read before, and a second repair finishes and leaves nothing broken (CHK-02).
+ */
+bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out);
+
+/* The same for all damages that are possible, of disks in both layouts whose bitmap has a byte in use, or several. */
+bool crash_every_repair(struct crash_counts *counts, FILE *out);
 
 #endif

@@ -36,6 +36,7 @@ static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operat
     list[count++] = (struct trace_operation){TRACE_RESIZE, 0, disk->size + cluster + 1000, 0};
     list[count++] = (struct trace_operation){TRACE_RESIZE, 0, cluster + 1500, 0};
     list[count++] = (struct trace_operation){TRACE_STREAM, 0, 0, 0};
+    list[count++] = (struct trace_operation){TRACE_REOPEN, 0, 0, 0};
     if (disk->has_backing) {
         list[count++] = (struct trace_operation){TRACE_COMMIT, 0, 0, 0};
     }
@@ -53,21 +54,6 @@ void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
     }
 }
 
-/* Whether every request of the sequence lies within the disk as it is by then: the refused ones do nothing. */
-static bool is_within(const struct trace *trace)
-{
-    uint64_t size = trace->disk.size;
-    for (uint32_t i = 0; i < trace->count; i++) {
-        const struct trace_operation *operation = &trace->operations[i];
-        if (operation->kind == TRACE_RESIZE) {
-            size = operation->offset;
-        } else if (operation->offset + operation->length > size) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
 {
     struct trace_operation alphabet[ALPHABET_MAX];
@@ -75,9 +61,6 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
     *trace = (struct trace){.disk = *disk, .threads = 1};
     for (uint32_t i = 0; i < length; i++, number /= letters) {
         trace->operations[trace->count++] = alphabet[number % letters];
-    }
-    if (!is_within(trace)) {
-        trace->count = 0;
     }
     return number == 0;
 }
@@ -88,7 +71,7 @@ bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, st
     struct crash_options options = {.second = second};
     for (uint32_t n = 1; n <= length; n++) {
         for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
-            if (trace.count > 0 && !crash_sequence(&trace, &options, counts, out)) {
+            if (!crash_sequence(&trace, &options, counts, out)) {
                 trace_print(out, &trace);
                 return false;
             }
@@ -110,8 +93,8 @@ struct creation {
 
 static void prepare(struct sim *sim, struct creation *creation)
 {
-    struct trace_disk disk = {.layout = ADDCOW_R20,
-                              .cluster_bits = 12,
+    struct trace_disk disk = {.layout = (uint32_t)creation->options.layout,
+                              .cluster_bits = creation->options.cluster_bits,
                               .size = SIZE,
                               .has_backing = true,
                               .backing_size = SIZE,
@@ -166,31 +149,28 @@ static bool judge_created(const struct creation *creation, struct sim *crashed, 
     return is_new || (!complete && is_old);
 }
 
-bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_counts *counts, FILE *out)
+/* Creates the disk. Layout r9 cannot be without a backing file, and must leave everything alone then (CRE-03). */
+static bool create(struct sim *sim, const struct creation *creation, FILE *out)
 {
-    struct creation creation = {.replace = replace,
-                                .options = {.layout = ADDCOW_R20,
-                                            .cluster_bits = 12,
-                                            .image_name = FILES_IMAGE,
-                                            .backing_name = has_backing ? FILES_BASE : NULL,
-                                            .backing_format = has_backing ? "raw" : NULL,
-                                            .replace = replace,
-                                            .hide_image_data = true,
-                                            .make_image = make_image,
-                                            .image_size = SIZE}};
     struct addcow_error error;
-    struct sim *sim = sim_make();
-    struct sim *crashed = sim_make();
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
+    bool possible = creation->options.layout == ADDCOW_R20 || creation->options.backing_name != NULL;
+    enum addcow_class code = adapter->ops->create(adapter, FILES_METADATA, &creation->options, &error);
+    bool fine = possible ? code == ADDCOW_OK : code == ADDCOW_UNSUPPORTED && sim_moment(sim) == 0;
+    if (!fine) {
+        fprintf(out, "create gives %s: %s\n", addcow_class_name(code), code == ADDCOW_OK ? "" : error.message);
+    }
+    adapter->ops->destroy(adapter);
+    return fine;
+}
+
+static bool judge_creation(const struct creation *creation, const struct sim *sim, struct crash_counts *counts,
+                           FILE *out)
+{
     static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
     struct sim_crash_options options = {.uniform = data_files};
-    prepare(sim, &creation);
-    enum addcow_class code = adapter->ops->create(adapter, FILES_METADATA, &creation.options, &error);
-    if (code != ADDCOW_OK) {
-        fprintf(out, "create gives %s: %s\n", addcow_class_name(code), error.message);
-    }
-    bool fine = code == ADDCOW_OK;
-    counts->sequences++;
+    struct sim *crashed = sim_make();
+    bool fine = true;
     for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
         struct choices choices = {0};
         counts->moments++;
@@ -198,11 +178,47 @@ bool crash_create(bool has_backing, bool make_image, bool replace, struct crash_
             choices.count = 0;
             sim_crash(sim, moment, &options, &choices, crashed);
             counts->states++;
-            fine = judge_created(&creation, crashed, moment == sim_moment(sim), out);
+            fine = judge_created(creation, crashed, moment == sim_moment(sim), out);
         } while (fine && choices_next(&choices));
     }
-    adapter->ops->destroy(adapter);
     sim_free(crashed);
+    return fine;
+}
+
+bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)
+{
+    struct creation creation = {.replace = how->replace,
+                                .options = {.layout = how->layout,
+                                            .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
+                                            .image_name = FILES_IMAGE,
+                                            .backing_name = how->has_backing ? FILES_BASE : NULL,
+                                            .backing_format = how->has_backing ? "raw" : NULL,
+                                            .replace = how->replace,
+                                            .hide_image_data = true,
+                                            .make_image = how->make_image,
+                                            .image_size = SIZE}};
+    struct sim *sim = sim_make();
+    prepare(sim, &creation);
+    counts->sequences++;
+    bool fine = create(sim, &creation, out);
+    if (fine && sim_moment(sim) > 0) {
+        fine = judge_creation(&creation, sim, counts, out);
+    }
     sim_free(sim);
+    return fine;
+}
+
+bool crash_every_creation(struct crash_counts *counts, FILE *out)
+{
+    static const enum addcow_layout layouts[] = {ADDCOW_R20, ADDCOW_R9};
+    bool fine = true;
+    for (unsigned i = 0; fine && i < 16; i++) {
+        struct crash_creation how = {.layout = layouts[i / 8],
+                                     .has_backing = i % 2 != 0,
+                                     .make_image = i / 2 % 2 != 0,
+                                     .replace = i / 4 % 2 != 0};
+        /* The old disk would lack the image that is to be made. */
+        fine = (how.make_image && how.replace) || crash_create(&how, counts, out);
+    }
     return fine;
 }

@@ -60,7 +60,7 @@ static bool has_kind(const struct trace *trace, enum trace_kind kind)
     return false;
 }
 
-const char *explore_problem(const struct trace *trace)
+const char *explore_problem(const struct trace *trace, const struct explore_options *options)
 {
     uint32_t concurrent = 0;
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
@@ -70,8 +70,8 @@ const char *explore_problem(const struct trace *trace)
             return history_problem(trace, begin, end);
         }
     }
-    if (has_kind(trace, TRACE_REOPEN)) {
-        return "reopen";
+    if (has_kind(trace, TRACE_REOPEN) && options->fault.at != 0) {
+        return "a reopen that may fail";
     }
     return concurrent > 1 ? "a second phase of several threads" : NULL;
 }
@@ -79,7 +79,7 @@ const char *explore_problem(const struct trace *trace)
 struct explore *explore_make(const struct trace *trace, const struct explore_options *options)
 {
     struct explore *explore = report_allocate(1, sizeof *explore);
-    assert(explore_problem(trace) == NULL);
+    assert(explore_problem(trace, options) == NULL);
     explore->trace = trace;
     explore->options = *options;
     explore->sim = sim_make();
@@ -93,7 +93,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     if (options->fault.at != 0) {
         explore->crashed = sim_make();
     }
-    if ((options->crash || options->fault.at != 0) && crash_problem(trace) == NULL) {
+    if (options->crash || options->fault.at != 0) {
         explore->crashes = crash_make(trace);
     }
     if (has_kind(trace, TRACE_COMMIT)) {
@@ -417,7 +417,7 @@ static bool judge_crashes(struct explore *explore, struct explore_counts *counts
     }
     bool fine = true;
     for (uint32_t i = 0; fine && i < explore->trace->count; i++) {
-        if (explore->trace->operations[i].kind == TRACE_FLUSH && explore->spans[i].status == ADDCOW_OK) {
+        if (crash_is_flush(&explore->trace->operations[i]) && explore->spans[i].status == ADDCOW_OK) {
             struct choices nothing_unsynced = {0};
             counts->crash_states++;
             fine = crash_judge(explore->crashes, explore->sim, explore->spans, explore->spans[i].end, &nothing_unsynced,
@@ -602,6 +602,9 @@ static void generate_range(struct random *random, const struct trace_disk *disk,
 
 static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
 {
+    if (options->reopens && options->threads == 1 && random_once_in(random, 6)) {
+        return TRACE_REOPEN;
+    }
     if (options->whole_disk && random_once_in(random, 4)) {
         static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
         return whole[random_below(random, 4)];
@@ -617,24 +620,55 @@ static enum trace_kind generate_kind(struct random *random, const struct explore
     return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
 }
 
+static void generate_operation(struct random *random, const struct explore_generate_options *options, uint32_t thread,
+                               struct trace *trace)
+{
+    enum trace_kind kind = generate_kind(random, options);
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    generate_range(random, &trace->disk, &offset, &length);
+    if (kind == TRACE_RESIZE) {
+        uint64_t more = random_below(random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
+        offset = random_between(random, 1, trace->disk.size + more);
+    }
+    trace_add(trace, thread, kind, trace_kind_has_offset(kind) ? offset : 0, trace_kind_has_length(kind) ? length : 0);
+}
+
+/* A phase of one thread, in which the disk is opened again. */
+static void generate_reopen(struct random *random, const struct explore_generate_options *options, bool first,
+                            struct trace *trace)
+{
+    if (!first) {
+        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
+    } else if (random_once_in(random, 2)) {
+        generate_operation(random, options, 0, trace);
+    }
+    trace_add(trace, 0, TRACE_REOPEN, 0, 0);
+    if (first) {
+        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
+    } else if (random_once_in(random, 2)) {
+        generate_operation(random, options, 0, trace);
+    }
+}
+
 void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace)
 {
+    const struct explore_options plain = {0};
     struct random random = {random_hash(seed)};
     do {
         trace->threads = options->threads;
         trace->count = 0;
         generate_disk(&random, options->threads == 1, &trace->disk);
-        for (uint32_t i = 0; i < options->operations * options->threads; i++) {
-            enum trace_kind kind = generate_kind(&random, options);
-            uint64_t offset = 0;
-            uint64_t length = 0;
-            generate_range(&random, &trace->disk, &offset, &length);
-            if (kind == TRACE_RESIZE) {
-                uint64_t more = random_below(&random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
-                offset = random_between(&random, 1, trace->disk.size + more);
-            }
-            trace_add(trace, i % options->threads, kind, trace_kind_has_offset(kind) ? offset : 0,
-                      trace_kind_has_length(kind) ? length : 0);
+        bool reopens = options->reopens && options->threads > 1;
+        bool first = reopens && random_once_in(&random, 2);
+        if (first) {
+            generate_reopen(&random, options, true, trace);
         }
-    } while (trace_problem(trace) != NULL || explore_problem(trace) != NULL);
+        for (uint32_t i = 0; i < options->operations * options->threads; i++) {
+            generate_operation(&random, options, i % options->threads, trace);
+        }
+        if (reopens && (!first || random_once_in(&random, 2))) {
+            generate_reopen(&random, options, false, trace);
+        }
+    } while (trace_problem(trace) != NULL || explore_problem(trace, &plain) != NULL);
 }

@@ -47,8 +47,8 @@ struct explore_options {
 
 struct explore;
 
-/* Why a trace cannot be explored; null if it can. Static storage. */
-const char *explore_problem(const struct trace *trace);
+/* Why a trace cannot be explored so; null if it can. Static storage. */
+const char *explore_problem(const struct trace *trace, const struct explore_options *options);
 
 /* Prepares for a trace without problem, which must live as long. The caller frees. */
 struct explore *explore_make(const struct trace *trace, const struct explore_options *options);
@@ -78,6 +78,7 @@ struct explore_generate_options {
     uint32_t operations; /* of each thread */
     bool whole_disk;     /* resize, stream and commit too */
     bool flushes;        /* many of them, and little else but writes */
+    bool reopens;        /* the disk is closed and opened again, before or after what several threads do */
 };
 
 /* Makes a small trace that can be explored, from a seed. */

@@ -87,6 +87,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
         .whole_disk = alone || random_once_in(&random, 3),
         .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
     };
+    options.reopens = judge_of(hunt, seed) != HUNT_FAULT && random_once_in(&random, 4);
     explore_generate(seed, &options, trace);
 }
 
@@ -328,17 +329,15 @@ static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct
     return answer != EXPLORE_FAILED;
 }
 
-/* Every crash of every way to create a disk. */
-static bool judge_creation(struct totals *totals)
+/* Every crash of every way to create a disk, and of repairs. */
+static bool judge_files_written(struct totals *totals)
 {
-    bool conforms = true;
-    for (int i = 0; i < 6 && conforms; i++) {
-        conforms = crash_create((i & 1) != 0, (i & 2) != 0, (i & 4) != 0, &totals->crash, stdout);
+    bool created = crash_every_creation(&totals->crash, stdout);
+    bool repaired = created && crash_every_repair(&totals->crash, stdout);
+    if (!repaired) {
+        printf("%s a disk fails (judge: crash)\n", created ? "repairing" : "creating");
     }
-    if (!conforms) {
-        puts("creating a disk fails (judge: crash)");
-    }
-    return conforms;
+    return repaired;
 }
 
 /* Judges a workload of one thread, by every fault or every crash. */
@@ -346,9 +345,8 @@ static bool judge_sequence(const struct hunt_options *hunt, uint64_t seed, const
                            struct totals *totals, FILE *out)
 {
     struct crash_options options = crash_options_of(seed);
-    return is_fault_sequence(hunt, seed)
-               ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
-               : crash_problem(trace) != NULL || crash_sequence(trace, &options, &totals->crash, out);
+    return is_fault_sequence(hunt, seed) ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
+                                         : crash_sequence(trace, &options, &totals->crash, out);
 }
 
 static bool fails_alone(const struct trace *trace, void *context)
@@ -402,7 +400,7 @@ static int hunt(void *context)
     uint64_t last_new = 0;
     clock_gettime(CLOCK_MONOTONIC, &totals.start);
     totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
-    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_creation(&totals);
+    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_files_written(&totals);
     for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
         hunting->trial->seed = options->seed + i;
         conforms = judge_workload(options, options->seed + i, &trace, &totals);
@@ -505,8 +503,8 @@ static void load_replay(const char *path, struct trace *trace, struct explore_op
         hunt_options_refuse("--replay: %s: %s", path, error);
     }
     fclose(in);
-    if (explore_problem(trace) != NULL) {
-        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace));
+    if (explore_problem(trace, options) != NULL) {
+        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace, options));
     }
 }
 
@@ -523,8 +521,10 @@ static int replay(void *context)
     load_replay(hunt->replay, &trace, &options, &schedule);
     options.refuse_punch = refuses_punch(options.seed);
     bool conforms = minimise_print_timeline(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
-    if (trace.threads == 1 && fault_problem(&trace) == NULL) {
+    if (fault_problem(&trace) == NULL) {
         conforms = fault_trace(&trace, &faults, stdout) && conforms;
+    }
+    if (trace.threads == 1) {
         conforms = crash_sequence(&trace, &crash, &crashes, stdout) && conforms;
     }
     sched_schedule_free(&schedule);

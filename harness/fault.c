@@ -52,9 +52,12 @@ struct judge {
 
 const char *fault_problem(const struct trace *trace)
 {
-    return trace->threads > 1              ? "several threads"
-           : trace->count > OPERATIONS_MAX ? "a long trace"
-                                           : crash_problem(trace);
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == TRACE_REOPEN) {
+            return "a reopen that may fail";
+        }
+    }
+    return trace->threads > 1 ? "several threads" : trace->count > OPERATIONS_MAX ? "a long trace" : NULL;
 }
 
 /* ---- Fragments ---- */
@@ -273,7 +276,9 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class 
     if (judge->fault.at == 0) {
         *usual = code;
     }
-    book(judge, index, code == ADDCOW_OK);
+    if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
+        book(judge, index, code == ADDCOW_OK);
+    }
     judge->astray = judge->astray || (operation->kind == TRACE_RESIZE && code != *usual);
     /* Whether a commit is refused depends on what is allocated. */
     bool depends = operation->kind == TRACE_COMMIT && judge->differs;

@@ -301,8 +301,13 @@ static void add_crowded_phase(struct generator *generator, uint32_t operations)
     generator->own_sectors = once_in(generator, 3);
     choose_hot(generator);
     uint32_t background_at = (uint32_t)below(generator, operations + 1);
+    /* Several resizes and commits are only judged in short phases. */
+    uint32_t more = operations <= HISTORY_OPERATIONS_MAX / 2 && once_in(generator, 2) ? 2 : 0;
     for (uint32_t i = 0; i < operations; i++) {
         uint32_t thread = (uint32_t)below(generator, threads);
+        if (more > 0 && once_in(generator, 4)) {
+            more -= add_background(generator, thread);
+        }
         if (i == background_at && add_background(generator, thread)) {
             if (once_in(generator, 4)) {
                 trace_add(generator->trace, (thread + 1) % threads, TRACE_STREAM, 0, 0);

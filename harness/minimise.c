@@ -53,7 +53,7 @@ static bool fails_with(const struct trace *trace, const struct explore_options *
 
 bool minimise_fails(const struct trace *trace, const struct explore_options *options, struct minimise_result *result)
 {
-    if (explore_problem(trace) != NULL) {
+    if (explore_problem(trace, options) != NULL) {
         return false;
     }
     struct sched_strategy *random = sched_make_random(1);

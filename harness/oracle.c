@@ -55,6 +55,25 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
     }
 }
 
+static void *copy_of(const void *bytes, uint64_t length)
+{
+    void *copy = report_allocate(length, 1);
+    if (length > 0) {
+        memcpy(copy, bytes, length);
+    }
+    return copy;
+}
+
+void oracle_copy(const struct oracle *from, struct oracle *to)
+{
+    const struct addcow_ref *disk = &from->disk;
+    *to = *from;
+    to->disk.image = copy_of(disk->image, disk->capacity);
+    to->disk.bitmap = copy_of(disk->bitmap, addcow_bitmap_bytes(disk->capacity, disk->cluster_size));
+    to->disk.backing = copy_of(disk->backing, disk->backing_size);
+    to->touched = copy_of(from->touched, clusters_in(from, disk->capacity));
+}
+
 void oracle_free(struct oracle *oracle)
 {
     free(oracle->disk.image);

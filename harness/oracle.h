@@ -23,6 +23,9 @@ struct oracle {
 void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle *oracle);
 void oracle_free(struct oracle *oracle);
 
+/* Makes *to the same as *from. The caller calls oracle_free for it too. */
+void oracle_copy(const struct oracle *from, struct oracle *to);
+
 /* As the functions of addcow_ref.h. Changing a disk in any other way than through these is a mistake. */
 enum addcow_class oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer);
 enum addcow_class oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length);

@@ -20,7 +20,7 @@
 #define REGISTER_STATES_MAX 4096u
 
 struct register_operation {
-    uint64_t invoked;  /* moments; no two in a history are the same, */
+    uint64_t invoked;  /* moments; no invocation is at the same one as a response, */
     uint64_t returned; /* and invoked < returned */
     uint32_t value;    /* written or read: equal numbers for equal contents */
     bool is_write;

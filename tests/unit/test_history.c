@@ -576,6 +576,252 @@ static void test_growth_must_read_as_zeros(void **state)
     assert_false(judged());
 }
 
+/* ---- Several resizes and commits ---- */
+
+static void test_two_resizes_in_either_order(void **state)
+{
+    (void)state; /* CON-09, RSZ-01 */
+    for (int order = 0; order < 4; order++) {
+        begin();
+        uint32_t a = add(0, TRACE_RESIZE, 3 * CLUSTER, 0);
+        uint32_t b = add(1, TRACE_RESIZE, 7 * CLUSTER, 0);
+        start();
+        done(order % 2 == 0 ? a : b, 1, 10);
+        done(order % 2 == 0 ? b : a, order < 2 ? 2 : 11, order < 2 ? 9 : 12);
+        if (order >= 2) { /* in real time it was the other way round */
+            struct run_record saved = run.records[a];
+            run.records[a] = run.records[b];
+            run.records[b] = saved;
+        }
+        assert_int_equal(judged(), order < 2);
+    }
+}
+
+/* A shrink, a growth, and a write to what the shrink cuts; it may be said to have succeeded though it was refused. */
+static bool cut_write_judged(const uint64_t moments[6], bool write_first, bool write_between, bool claims)
+{
+    begin();
+    uint32_t a = add(0, TRACE_RESIZE, 3 * CLUSTER, 0);
+    uint32_t b = add(1, TRACE_RESIZE, 6 * CLUSTER, 0);
+    uint32_t c = add(2, TRACE_WRITE, 4 * CLUSTER, SECTOR);
+    start();
+    if (write_first) {
+        done(c, moments[4], moments[5]);
+    }
+    done(a, moments[0], moments[1]);
+    if (write_between) {
+        done(c, moments[4], moments[5]); /* refused */
+    }
+    done(b, moments[2], moments[3]);
+    if (!write_first && !write_between) {
+        done(c, moments[4], moments[5]);
+    }
+    if (claims) {
+        run.records[c].status = ADDCOW_OK;
+    }
+    return judged();
+}
+
+static void test_what_a_shrink_cuts_stays_cut(void **state)
+{
+    (void)state; /* RSZ-06, CON-09 */
+    static const uint64_t all[] = {1, 6, 2, 7, 3, 8};
+    static const uint64_t before[] = {3, 7, 4, 8, 1, 2};
+    static const uint64_t between[] = {1, 2, 5, 6, 3, 4};
+    static const uint64_t after[] = {1, 4, 2, 5, 6, 7};
+    assert_true(cut_write_judged(all, true, false, false));
+    assert_true(cut_write_judged(all, false, true, false));
+    assert_true(cut_write_judged(all, false, true, true)); /* it was before the shrink */
+    assert_true(cut_write_judged(all, false, false, false));
+    assert_true(cut_write_judged(before, true, false, false));
+    assert_false(cut_write_judged(before, false, false, false)); /* written before, and came back */
+    assert_true(cut_write_judged(between, false, true, false));
+    assert_false(cut_write_judged(between, false, true, true)); /* there was nothing to write to */
+    assert_true(cut_write_judged(after, false, false, false));
+    assert_false(cut_write_judged(after, true, false, false)); /* written afterwards, and lost */
+    assert_false(cut_write_judged(after, false, true, false)); /* refused when it had grown again */
+}
+
+/* A commit and a growth beside a write into the new area, which the commit, if it came later, must refuse. */
+static bool commit_and_growth_judged(bool commit_first, uint64_t commit_invoked, uint64_t growth_invoked, bool falsify)
+{
+    begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+    uint32_t b = add(1, TRACE_RESIZE, 7 * CLUSTER, 0);
+    uint32_t c = add(1, TRACE_WRITE, 6 * CLUSTER, SECTOR);
+    start();
+    if (commit_first) {
+        done(a, commit_invoked, 20);
+    }
+    done(b, growth_invoked, growth_invoked + 1);
+    done(c, growth_invoked + 2, growth_invoked + 3);
+    if (!commit_first) {
+        done(a, commit_invoked, 20);
+    }
+    if (falsify) {
+        run.records[a].status = run.records[a].status == ADDCOW_OK ? ADDCOW_RANGE : ADDCOW_OK;
+    }
+    return judged();
+}
+
+static void test_commit_beside_a_growth(void **state)
+{
+    (void)state; /* CMT-02, CON-09 */
+    assert_true(commit_and_growth_judged(true, 1, 5, false));
+    assert_true(commit_and_growth_judged(false, 1, 5, false)); /* refused */
+    assert_false(commit_and_growth_judged(true, 1, 5, true));  /* said to be refused, but all is committed */
+    assert_false(commit_and_growth_judged(false, 1, 5, true));
+    assert_true(commit_and_growth_judged(false, 15, 5, false));
+    assert_false(commit_and_growth_judged(true, 15, 5, false)); /* it came after the write, so it must be refused */
+    assert_true(commit_and_growth_judged(true, 1, 25, false));
+    assert_false(commit_and_growth_judged(false, 1, 25, false)); /* refused for what came later */
+}
+
+/* Nothing is allocated after the last commit but what was written after it. */
+static void test_two_commits_beside_writes(void **state)
+{
+    (void)state; /* CMT-01, CON-09 */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+        uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+        uint32_t c = add(0, TRACE_COMMIT, 0, 0);
+        start();
+        done(a, 1, 10);
+        if (wrong == 1) {
+            done(c, 11, 20);
+            done(b, 2, 9); /* said to be before the second commit, but its cluster is allocated after it */
+        } else {
+            done(b, 2, 12);
+            done(c, 11, 20);
+        }
+        assert_int_equal(judged(), wrong == 0);
+    }
+}
+
+/* What a commit read stands in the backing file, though a write to the whole cluster hides it from the disk. */
+static void test_commits_leave_what_they_read(void **state)
+{
+    (void)state; /* CMT-01 */
+    for (int commits = 1; commits <= 2; commits++) {
+        for (int wrong = 0; wrong < 2; wrong++) {
+            begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+            uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+            uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+            uint32_t c = add(0, TRACE_COMMIT, 0, 0);
+            uint32_t d = add(1, TRACE_WRITE, 0, CLUSTER);
+            trace.count = commits == 1 ? b + 1 : d + 1;
+            if (commits == 1) {
+                trace.operations[b].length = CLUSTER;
+            }
+            start();
+            done(a, 1, 2);
+            done(b, 3, 4);
+            if (commits == 2) {
+                done(c, 5, 6);
+                done(d, 7, 8);
+            }
+            if (wrong != 0) {
+                char file[320];
+                snprintf(file, sizeof file, "%s/%s", directory, FILES_BASE);
+                FILE *base = fopen(file, "r+");
+                assert_non_null(base);
+                fputc('x', base);
+                fclose(base);
+            }
+            assert_int_equal(judged(), !wrong);
+        }
+    }
+}
+
+/* A stream that ended before has allocated what is in the way of a commit. */
+static void test_commit_after_a_stream(void **state)
+{
+    (void)state; /* CMT-02 */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_STREAM, 0, 0);
+        uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+        start();
+        done(b, 3, 4);
+        if (wrong == 0) {
+            done(a, 1, 5);
+        } else {
+            claimed(a, 1, 2);
+        }
+        assert_int_equal(judged(), !wrong);
+    }
+}
+
+/* Neither before nor after a commit was anything allocated. */
+static void test_map_beside_a_commit_of_nothing(void **state)
+{
+    (void)state; /* CON-10 */
+    for (int wrong = 0; wrong < 2; wrong++) {
+        begin();
+        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+        uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
+        start();
+        done(a, 1, 10);
+        done(b, 2, 9)->allocated = wrong != 0;
+        assert_int_equal(judged(), !wrong);
+    }
+}
+
+/* A map beside a commit and a shrink: said to take from 5 to 6, the commit from 1 to `committed`. */
+static bool map_beside_judged(uint64_t committed, bool allocated)
+{
+    begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+    uint32_t b = add(1, TRACE_RESIZE, 3 * CLUSTER, 0);
+    uint32_t c = add(2, TRACE_MAP, 0, 3 * CLUSTER);
+    start();
+    done(a, 1, committed);
+    done(b, 2, 9);
+    struct run_record *map = done(c, 5, 6);
+    map->allocated = allocated;
+    return judged();
+}
+
+static void test_maps_beside_a_commit_and_a_shrink(void **state)
+{
+    (void)state; /* CON-10 */
+    assert_true(map_beside_judged(10, true));
+    assert_true(map_beside_judged(10, false));
+    assert_true(map_beside_judged(3, false));
+    assert_false(map_beside_judged(3, true)); /* nothing is allocated after a commit */
+}
+
+/* Allocates every cluster, and changes nothing else. */
+static void touch_all_clusters(void)
+{
+    for (uint64_t at = 0; at < trace.disk.size; at += CLUSTER) {
+        uint8_t byte;
+        assert_int_equal(adapter->ops->read(adapter, at, 1, &byte, NULL), ADDCOW_OK);
+        assert_int_equal(adapter->ops->write(adapter, at, 1, &byte, NULL), ADDCOW_OK);
+    }
+}
+
+/* A stream that ended last has set "all allocated"; it is not enough that everything is. */
+static void test_flag_after_a_commit_and_a_stream(void **state)
+{
+    (void)state; /* STR-02 */
+    for (int wrong = 0; wrong < 3; wrong++) {
+        begin_disk(6 * CLUSTER, TRACE_SOME_ALLOCATED);
+        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+        uint32_t b = add(1, TRACE_STREAM, 0, 0);
+        start();
+        done(a, 1, 5);
+        if (wrong == 0) {
+            done(b, 6, 7);
+        } else {
+            claimed(b, wrong == 1 ? 6 : 4, 7); /* if they overlap, the flag may have been set and cleared before */
+            touch_all_clusters();
+        }
+        assert_int_equal(judged(), wrong != 1);
+    }
+}
+
 /* ---- What is not judged ---- */
 
 static const char *problem_of(enum trace_kind first, enum trace_kind second)
@@ -583,7 +829,7 @@ static const char *problem_of(enum trace_kind first, enum trace_kind second)
     trace = (struct trace){.threads = 2};
     trace_add(&trace, 0, first, 0, 0);
     trace_add(&trace, 1, second, 0, 0);
-    return history_problem(&trace, 0, 2);
+    return history_problem(&trace, 0, trace.count);
 }
 
 static void test_what_cannot_be_judged_is_made_sequential(void **state)
@@ -592,10 +838,20 @@ static void test_what_cannot_be_judged_is_made_sequential(void **state)
     assert_null(problem_of(TRACE_STREAM, TRACE_FLUSH));
     assert_null(problem_of(TRACE_STREAM, TRACE_RESIZE));
     assert_null(problem_of(TRACE_STREAM, TRACE_COMMIT));
-    assert_non_null(problem_of(TRACE_RESIZE, TRACE_COMMIT));
-    assert_non_null(problem_of(TRACE_REOPEN, TRACE_FLUSH));
+    assert_null(problem_of(TRACE_RESIZE, TRACE_COMMIT));
+    for (uint32_t i = 0; i < 2; i++) {
+        trace_add(&trace, 0, TRACE_RESIZE, i, 0);
+    }
+    assert_non_null(history_problem(&trace, 0, trace.count));
     history_make_judgeable(&trace);
-    assert_false(trace_phase_is_concurrent(&trace, 0, 2));
+    assert_false(trace_phase_is_concurrent(&trace, 0, trace.count));
+    assert_null(history_problem(&trace, 0, trace.count));
+    problem_of(TRACE_RESIZE, TRACE_COMMIT);
+    for (uint32_t i = 0; i < HISTORY_OPERATIONS_MAX; i++) {
+        trace_add(&trace, 0, TRACE_READ, 0, 0);
+    }
+    assert_non_null(history_problem(&trace, 0, trace.count));
+    assert_non_null(problem_of(TRACE_REOPEN, TRACE_FLUSH));
 }
 
 static int make_directory(void **state)
@@ -643,6 +899,15 @@ int main(void)
         cmocka_unit_test(test_resize_beside_writes),
         cmocka_unit_test(test_resize_seen_in_two_orders),
         cmocka_unit_test(test_growth_must_read_as_zeros),
+        cmocka_unit_test(test_two_resizes_in_either_order),
+        cmocka_unit_test(test_what_a_shrink_cuts_stays_cut),
+        cmocka_unit_test(test_commit_beside_a_growth),
+        cmocka_unit_test(test_two_commits_beside_writes),
+        cmocka_unit_test(test_commits_leave_what_they_read),
+        cmocka_unit_test(test_commit_after_a_stream),
+        cmocka_unit_test(test_map_beside_a_commit_of_nothing),
+        cmocka_unit_test(test_maps_beside_a_commit_and_a_shrink),
+        cmocka_unit_test(test_flag_after_a_commit_and_a_stream),
         cmocka_unit_test(test_what_cannot_be_judged_is_made_sequential),
     };
     return cmocka_run_group_tests_name("history", tests, make_directory, remove_directory);

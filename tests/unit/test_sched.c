@@ -5,24 +5,22 @@
 #include "sched/sched.h"
 
 #include "random.h"
+#include "scope.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 static const struct sched_options plain = {0};
 
-/*
- * Whether a test that has made `done` of many rounds should go on: for some seconds, as sanitizers make switching slow.
- */
-static bool goes_on(time_t start, int done)
+/* How many programs a test makes. */
+static int programs(void)
 {
-    return done < 5 || (done < 100 && time(NULL) < start + 3);
+    return scope_is_small() ? 5 : 100;
 }
 
 /* ---- A program of random steps on a few variables ---- */
@@ -172,11 +170,10 @@ static void reductions_find_every_outcome(void **state)
 {
     (void)state;
     struct random random = {1};
-    time_t start = time(NULL);
     static struct program program;
     static struct outcomes all, reduced, bounded;
     uint64_t schedules = 0, reduced_schedules = 0, most = 0;
-    for (int i = 0; goes_on(start, i); i++) {
+    for (int i = 0; i < programs(); i++) {
         make_program(&random, &program);
         struct sched_exhaustive_counts counts = explore(sched_make_exhaustive(SCHED_UNBOUNDED, false), &program, &all);
         assert_true(counts.complete);
@@ -201,10 +198,9 @@ static void bounded_reduction_finds_what_the_bound_allows(void **state)
 {
     (void)state;
     struct random random = {2};
-    time_t start = time(NULL);
     static struct program program;
     static struct outcomes all, reduced;
-    for (int i = 0; goes_on(start, i); i++) {
+    for (int i = 0; i < programs(); i++) {
         make_program(&random, &program);
         for (uint32_t bound = 0; bound < 3; bound++) {
             explore(sched_make_exhaustive(bound, false), &program, &all);
