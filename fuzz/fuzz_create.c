@@ -5,9 +5,9 @@
  * fails afterwards.
  */
 #include "addcow_fast.h"
+#include "failing.h"
 #include "files.h"
 #include "fuzz.h"
-#include "inject.h"
 #include "report.h"
 #include "sim_disk.h"
 
@@ -24,7 +24,8 @@ struct wanted {
     struct addcow_create_options options;
     bool without_metadata; /* the disk that was there loses this file */
     bool without_image;
-    struct inject fault;
+    bool fails;
+    struct failing failing;
     struct random random; /* of the crashes */
     char long_names[NAMES_LONG][LONG_NAME_BYTES + 1];
 };
@@ -76,10 +77,9 @@ static void choose(struct fuzz_part choices, struct wanted *wanted)
     options->backing_name = choose_name(wanted, 1, take(&choices, 1));
     options->backing_format = formats[take(&choices, 1) % 4];
     options->image_size = choose_size(take(&choices, 2));
-    wanted->fault.at = take(&choices, 1);
-    uint64_t kind = take(&choices, 1);
-    wanted->fault.kind = (enum inject_kind)(kind % INJECT_KINDS);
-    wanted->fault.persistent = !inject_is_harmless(&wanted->fault) && kind / INJECT_KINDS % 2 == 1;
+    wanted->fails = flags & 64;
+    uint8_t plan[FAILING_BYTES] = {(uint8_t)take(&choices, 1), (uint8_t)take(&choices, 1)};
+    wanted->failing = failing_choose(plan);
     wanted->random.state = take(&choices, 4);
 }
 
@@ -244,11 +244,12 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
 }
 
 /* A single fault in what makes files; one that hits what is cleaned up after another failure may leave something. */
-static bool must_leave_nothing(const struct inject *fault)
+static bool must_leave_nothing(const struct wanted *wanted)
 {
+    const struct inject *fault = &wanted->failing.inject;
     bool making = fault->call == SIM_TRUNCATE || fault->call == SIM_PWRITE || fault->call == SIM_SYNC ||
                   fault->call == SIM_RENAME;
-    return !inject_was_hit(fault) || (making && !fault->persistent);
+    return !wanted->fails || !inject_was_hit(fault) || (making && !fault->persistent);
 }
 
 static void judge_refusal(const struct sim *sim, const struct wanted *wanted, const struct before *before)
@@ -256,7 +257,7 @@ static void judge_refusal(const struct sim *sim, const struct wanted *wanted, co
     for (uint32_t i = 0; i < before->count; i++) {
         fuzz_demand(is_as_before(sim, before, i), "a create that fails changes no file (CRE-01, CRE-04)");
     }
-    fuzz_demand(!must_leave_nothing(&wanted->fault) || files_in(sim) == before->count,
+    fuzz_demand(!must_leave_nothing(wanted) || files_in(sim) == before->count,
                 "a create that fails leaves no file behind (CRE-04)");
 }
 
@@ -265,8 +266,9 @@ static void create(struct sim *sim, struct wanted *wanted)
     struct before before;
     struct addcow_error error = {.code = ADDCOW_OK};
     note(sim, &before);
-    inject_begin(&wanted->fault);
-    sim_set_hook(sim, inject_hook, &wanted->fault);
+    if (wanted->fails) {
+        failing_begin(&wanted->failing, sim);
+    }
     enum addcow_class code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), &error);
     sim_set_hook(sim, NULL, NULL);
     fuzz_demand(sim_open_files(sim) == 0, "create leaves no file open");
@@ -287,7 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!fuzz_trace(&input, &bounds, &trace)) {
         return 0;
     }
-    struct wanted wanted = {.fault.at = 0};
+    struct wanted wanted = {.fails = false};
     choose(input.parts[FUZZ_CHOICES], &wanted);
     if (!is_affordable(&wanted)) {
         return 0;

@@ -2,14 +2,14 @@
  * A whole hostile metadata file, with an image and a backing file of any length: it is opened, checked, and used by both engines, which must agree.
  *
  * The trace of the input gives the lengths of the two files and the requests. What the disk is at the start is what the reference engine makes of the
- * bytes. Some fields of the trace's disk say more: whether it is opened read-only (unknown_compatible), and whether stream and commit are stopped
- * when they report progress (seed). A reopen stands for somebody else who cuts the image. Two choices, if there are any, name a call of the storage
+ * bytes. Some fields of the trace's disk say more: whether it is opened read-only (unknown_compatible), and by its seed whether stream and
+ * commit are stopped when they report progress, and whether the storage punches holes. A reopen stands for somebody else who cuts the image. Two choices, if there are any, name a call of the storage
  * that fails: then all is done once more, and must neither break the disk nor leave anything open.
  */
+#include "failing.h"
 #include "hostile.h"
 
 #include "files.h"
-#include "inject.h"
 #include "report.h"
 #include "sim_disk.h"
 #include "stamp.h"
@@ -18,8 +18,8 @@
 #include <string.h>
 
 #define REQUEST_MAX (1u << 20)
-#define GROWTH_MAX (3u << 20)
-#define PLAN_BYTES 2u
+#define GROWTH_MAX (64u << 10)
+#define BYTES_MAX (160u << 10)
 
 /* The disk twice: an engine with the files open, and the reference engine with copies of them. */
 struct pair {
@@ -33,6 +33,8 @@ struct pair {
     bool stopped; /* so which clusters are allocated is not known any more */
     bool cut;     /* the image, by somebody else */
 };
+
+static uint8_t buffers[2][REQUEST_MAX];
 
 static uint8_t *copy_of(const uint8_t *bytes, uint64_t length, uint64_t room)
 {
@@ -297,8 +299,8 @@ static void use(const struct hostile *hostile, const struct trace *trace)
         return;
     }
     make_ref(hostile, &pair.ref);
-    pair.got = report_allocate(REQUEST_MAX, 1);
-    pair.expected = report_allocate(REQUEST_MAX, 1);
+    pair.got = buffers[0];
+    pair.expected = buffers[1];
     judge_locks(&pair);
     judge_requests(&pair, trace);
     fuzz_demand(addcow_close(pair.fast, NULL) == ADDCOW_OK, "it closes");
@@ -307,13 +309,11 @@ static void use(const struct hostile *hostile, const struct trace *trace)
         compare_files(hostile, &pair.ref);
     }
     free_ref(&pair.ref);
-    free(pair.got);
-    free(pair.expected);
 }
 
 /* ---- A call of the storage fails ---- */
 
-static void perform(struct addcow *fast, const struct trace *trace, uint8_t *bytes, const struct inject *fault)
+static void perform(struct addcow *fast, const struct trace *trace, uint8_t *bytes, const struct failing *failing)
 {
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
@@ -321,7 +321,7 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
         uint64_t length = operation->length;
         enum addcow_class code = ADDCOW_OK;
         if ((trace_kind_has_length(operation->kind) && length > REQUEST_MAX) ||
-            (operation->kind == TRACE_RESIZE && offset > GROWTH_MAX)) {
+            (operation->kind == TRACE_RESIZE && offset > TRACE_SIZE_MAX)) {
             continue;
         }
         if (operation->kind == TRACE_READ) {
@@ -333,45 +333,37 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
         }
         bool refused = code == ADDCOW_RANGE || code == ADDCOW_UNSUPPORTED || code == ADDCOW_READONLY ||
                        code == ADDCOW_UNLINKABLE; /* the backing file, which is not opened with "all allocated" */
-        fuzz_demand(code == ADDCOW_OK || refused || inject_explains(fault, code),
+        fuzz_demand(code == ADDCOW_OK || refused || failing_explains(failing, code),
                     "a request fails by the fault or not at all (ERR-05)");
     }
 }
 
 static void ignore(void *context, const struct addcow_finding *finding);
 
-static void disturb(const struct hostile *hostile, const struct trace *trace, struct inject *fault)
+static void disturb(const struct hostile *hostile, const struct trace *trace, struct failing *failing)
 {
     struct addcow *fast = NULL;
     struct addcow_check_result result;
-    uint8_t *bytes = report_allocate(REQUEST_MAX, 1);
-    inject_begin(fault);
-    sim_set_hook(hostile->sim, inject_hook, fault);
+    failing_begin(failing, hostile->sim);
     enum addcow_class code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
     fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(fault), "an open that fails has a reason");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !inject_is_harmless(fault), "interruptions are borne (ERR-04)");
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(&failing->inject),
+                "an open that fails has a reason");
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !inject_is_harmless(&failing->inject),
+                "interruptions are borne (ERR-04)");
     if (code == ADDCOW_OK) {
-        perform(fast, trace, bytes, fault);
+        perform(fast, trace, buffers[0], failing);
         addcow_close(fast, NULL);
     }
     fuzz_demand(sim_open_files(hostile->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
     code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, NULL);
-    fuzz_demand(code == ADDCOW_OK || inject_explains(fault, code), "a check fails by the fault or not at all");
+    fuzz_demand(code == ADDCOW_OK || failing_explains(failing, code), "a check fails by the fault or not at all");
     fuzz_demand(sim_open_files(hostile->sim) == 0, "a check leaves nothing open");
     sim_set_hook(hostile->sim, NULL, NULL);
     struct addcow *again = hostile_open(hostile, ADDCOW_OPEN_READWRITE);
     if (again) {
         addcow_close(again, NULL);
     }
-    free(bytes);
-}
-
-static struct inject choose_fault(const struct fuzz_part *choices)
-{
-    struct inject fault = {.at = 1 + choices->bytes[0], .kind = (enum inject_kind)(choices->bytes[1] % INJECT_KINDS)};
-    fault.persistent = !inject_is_harmless(&fault) && choices->bytes[1] / INJECT_KINDS % 2 == 1;
-    return fault;
 }
 
 /* ---- Checking ---- */
@@ -401,8 +393,12 @@ static void check(const struct hostile *hostile)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct fuzz_bounds bounds = {
-        .threads = 1, .operations = 16, .cluster_bits = ADDCOW_CLUSTER_BITS_MAX, .clusters = 1, .reopen = true};
+    static const struct fuzz_bounds bounds = {.threads = 1,
+                                              .operations = 16,
+                                              .cluster_bits = ADDCOW_CLUSTER_BITS_MAX,
+                                              .clusters = 1,
+                                              .bytes = BYTES_MAX,
+                                              .reopen = true};
     static struct trace trace;
     struct hostile hostile;
     struct fuzz_input input = fuzz_split(data, size);
@@ -410,11 +406,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     hostile_make(&input.parts[FUZZ_FILE], trace.disk.size, trace.disk.backing_size, &hostile);
+    sim_set_punch_refused(hostile.sim, trace.disk.seed % 4 == 2);
     use(&hostile, &trace);
-    if (input.parts[FUZZ_CHOICES].count >= PLAN_BYTES) {
-        struct inject fault = choose_fault(&input.parts[FUZZ_CHOICES]);
+    if (input.parts[FUZZ_CHOICES].count >= FAILING_BYTES) {
+        struct failing failing = failing_choose(input.parts[FUZZ_CHOICES].bytes);
         sim_restore(hostile.sim);
-        disturb(&hostile, &trace, &fault);
+        disturb(&hostile, &trace, &failing);
     }
     sim_restore(hostile.sim);
     check(&hostile);

@@ -236,12 +236,11 @@ static void make_hostile(uint32_t number)
     static const uint8_t missing[] = {0, 0, 0, 0, 0, HOSTILE_NO_IMAGE, HOSTILE_NO_BACKING};
     static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};
     struct random random = {number};
-    struct generate_options options = {.threads = 1, .operations = 10};
+    struct generate_options options = {
+        .threads = 1, .operations = 10, .cluster_bits = 12, .layout = ADDCOW_R20, .raw_backing = true};
     char name[32];
     generate_trace(number, &options, &trace);
     struct trace_disk *disk = &trace.disk;
-    disk->cluster_bits = 12;
-    disk->layout = ADDCOW_R20;
     disk->unknown_compatible = number % 8 == 7;
     struct addcow_header header = files_header(disk);
     const char *backing = disk->has_backing ? backing_names[number % 4] : "";
@@ -279,9 +278,15 @@ static void make_creation(uint32_t number)
     for (size_t i = 0; i < sizeof choices; i++) {
         choices[i] = (uint8_t)random_next(&random);
     }
-    choices[1] = number % 4 == 0 ? choices[1] : number % 4 == 1 ? 20 : 0; /* mostly clusters that are allowed */
-    choices[4] = (uint8_t)(choices[4] % (number % 8 == 0 ? 4 : 2));       /* and formats */
-    choices[7] = number % 2 == 0 ? 0 : choices[7] % 48;                   /* every other time a fault */
+    /* Mostly what can be made: other names, formats and sizes of clusters are refused early. */
+    bool any = number % 4 == 0;
+    bool below = random_once_in(&random, 2);
+    choices[0] = (uint8_t)(choices[0] & (number % 8 < 4 ? ~1 : ~0)); /* layout r20 */
+    choices[1] = any ? choices[1] : choices[0] & 1 ? 0 : 20;         /* clusters of 4 KiB, or 64 KiB in r9 */
+    choices[2] = any ? choices[2] : choices[0] & 2 ? 4 : 0;          /* an image that is new or there */
+    choices[3] = any ? choices[3] : below ? (uint8_t)random_between(&random, 1, 2) : 9;
+    choices[4] = any ? choices[4] : choices[3] == 2;
+    choices[7] %= 48;
     struct fuzz_input input = {
         .parts = {[FUZZ_CHOICES] = {choices, sizeof choices}, [FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)}}};
     snprintf(name, sizeof name, "creation-%u", number);

@@ -14,6 +14,7 @@ from pathlib import Path
 from campaign import builds, engines, inputs
 
 REPLAY_SECONDS = 20
+SYMBOLS = {"ASAN_OPTIONS": "abort_on_error=1:symbolize=1:detect_leaks=0", "ASAN_SYMBOLIZER_PATH": "/usr/bin/llvm-symbolizer-19"}
 # What a report begins with that says what is wrong, the most telling first.
 TELLING = (
     r"SUMMARY: (\w+Sanitizer: .*)",
@@ -35,16 +36,22 @@ def kind_of(text):
     return "ends without a word"
 
 
+def told(text):
+    """What people want to read of it: not what an engine says of itself, nor where it caught an abort that the text before explains."""
+    lines = re.sub(r"==\d+==\s*ERROR: libFuzzer: deadly signal.*", "", text, flags=re.S).split("\n")
+    return "\n".join(line for line in lines if not re.match(r"INFO: |Running: |.*: Running \d+ inputs|.*Reading \d+ bytes|Warning: ", line))
+
+
 class Judge:
     """What a build of the target says about an input."""
 
     def __init__(self, target, engine):
         self.engine, self.program = engine, builds.build(engine, [target]) / target
 
-    def report(self, path):
+    def report(self, path, more=None):
         """The kind of the failure, or None, and all that was said."""
         try:
-            done = subprocess.run([self.program, path], env=builds.environment(), capture_output=True, text=True, errors="replace",
+            done = subprocess.run([self.program, path], env=builds.environment() | (more or {}), capture_output=True, text=True, errors="replace",
                                   timeout=REPLAY_SECONDS, check=False)  # fmt: skip
         except subprocess.TimeoutExpired:
             return "hangs", f"it still runs after {REPLAY_SECONDS} s\n"
@@ -135,7 +142,7 @@ def tell(target, kind, judge, paths):
     place.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(kind.encode()).hexdigest()[:12]
     small = shrink(judge, target, min(paths, key=lambda path: path.stat().st_size), place / name)
-    story = judge.report(small)[1]
+    story = told(judge.report(small, SYMBOLS)[1])
     text = f"{kind}\nbuild: {judge.engine}; {small.stat().st_size} bytes, the smallest of {len(paths)} such inputs\n\n{story}"
     small.with_suffix(".txt").write_text(text, encoding="utf-8")
     print(f"\n{len(paths)} inputs: {kind}\n  {small}, {small.stat().st_size} bytes\n{story[-3000:]}")
