@@ -24,6 +24,7 @@ struct wanted {
     struct addcow_create_options options;
     bool without_metadata; /* the disk that was there loses this file */
     bool without_image;
+    bool other_metadata; /* instead there is a file that is no add-cow file */
     bool fails;
     struct failing failing;
     struct random random; /* of the crashes */
@@ -72,6 +73,7 @@ static void choose(struct fuzz_part choices, struct wanted *wanted)
     options->hide_image_data = flags & 8;
     wanted->without_image = flags & 16;
     wanted->without_metadata = flags & 32;
+    wanted->other_metadata = flags & 128;
     options->cluster_bits = (uint32_t)(ADDCOW_CLUSTER_BITS_DEFAULT + take(&choices, 1)) % 24;
     options->image_name = choose_name(wanted, 0, take(&choices, 1));
     options->backing_name = choose_name(wanted, 1, take(&choices, 1));
@@ -265,14 +267,16 @@ static void create(struct sim *sim, struct wanted *wanted)
 {
     struct before before;
     struct addcow_error error = {.code = ADDCOW_OK};
+    bool asks = wanted->random.state % 4 != 0; /* for the reason */
     note(sim, &before);
     if (wanted->fails) {
         failing_begin(&wanted->failing, sim);
     }
-    enum addcow_class code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), &error);
+    enum addcow_class code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
     sim_set_hook(sim, NULL, NULL);
     fuzz_demand(sim_open_files(sim) == 0, "create leaves no file open");
-    fuzz_demand(code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0'), "a failure says why (ERR-01)");
+    fuzz_demand(!asks || (code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0')),
+                "a failure says why (ERR-01)");
     if (code == ADDCOW_OK) {
         judge_success(sim, wanted, &before);
     } else {
@@ -302,6 +306,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (wanted.without_image) {
         storage->ops->remove(storage, FILES_IMAGE);
+    }
+    if (wanted.other_metadata) {
+        static const uint8_t zeros[ADDCOW_HEADER_MIN];
+        sim_put(sim, FILES_METADATA, zeros, wanted.options.image_size % 2 ? sizeof zeros : 512);
     }
     sim_keep(sim);
     create(sim, &wanted);

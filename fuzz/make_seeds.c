@@ -227,39 +227,49 @@ static void make_formats(void)
 
 /* ---- Workloads ---- */
 
+/* The header of a disk, whose backing file may be the metadata file itself; returns how many bytes of it are not zero. */
+static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_t *bytes)
+{
+    static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};
+    struct addcow_header header = files_header(disk);
+    if (disk->layout == ADDCOW_R9) {
+        files_encode_header(disk, &header, bytes);
+        return ADDCOW_R9_IMAGE_OFFSET + header.image_size;
+    }
+    const char *backing = disk->has_backing ? backing_names[number % 4] : "";
+    header.compatible_features = number % 5 == 0;
+    header.backing_size = (uint32_t)strlen(backing);
+    header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
+    addcow_encode(&header, (const uint8_t *)backing, (const uint8_t *)FILES_IMAGE, bytes, ADDCOW_HEADER_MIN);
+    return header.image_offset + header.image_size;
+}
+
 /* A metadata file that is good, or names itself, or whose files are missing, and requests of all kinds. */
 static void make_hostile(uint32_t number)
 {
     static struct trace trace;
     static uint8_t encoded[TRACE_BINARY_MAX];
-    static uint8_t section[HOSTILE_LENGTH_BYTES + ADDCOW_HEADER_MIN + 64];
+    static uint8_t section[HOSTILE_LENGTH_BYTES + ADDCOW_HEADER_MIN + 1];
     static const uint8_t missing[] = {0, 0, 0, 0, 0, HOSTILE_NO_IMAGE, HOSTILE_NO_BACKING};
-    static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};
     struct random random = {number};
-    struct generate_options options = {
-        .threads = 1, .operations = 10, .cluster_bits = 12, .layout = ADDCOW_R20, .raw_backing = true};
+    bool r9 = number % 6 == 5;
+    struct generate_options options = {.threads = 1,
+                                       .operations = 10,
+                                       .cluster_bits = r9 ? ADDCOW_CLUSTER_BITS_DEFAULT : ADDCOW_CLUSTER_BITS_MIN,
+                                       .layout = r9 ? ADDCOW_R9 : ADDCOW_R20,
+                                       .raw_backing = true};
     char name[32];
     generate_trace(number, &options, &trace);
-    struct trace_disk *disk = &trace.disk;
-    disk->unknown_compatible = number % 8 == 7;
-    struct addcow_header header = files_header(disk);
-    const char *backing = disk->has_backing ? backing_names[number % 4] : "";
     memset(section, 0, sizeof section);
-    memset(header.backing_format, 0, ADDCOW_FORMAT_SIZE);
-    memcpy(header.backing_format, "raw", disk->has_backing ? 3 : 0);
-    header.compatible_features = number % 5 == 0;
-    header.backing_size = (uint32_t)strlen(backing);
-    header.backing_offset = disk->has_backing ? ADDCOW_NAMES_OFFSET : 0;
-    header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
-    addcow_encode(&header, (const uint8_t *)backing, (const uint8_t *)FILES_IMAGE, section + HOSTILE_LENGTH_BYTES,
-                  ADDCOW_HEADER_MIN);
+    size_t count = HOSTILE_LENGTH_BYTES + make_header(&trace.disk, number, section + HOSTILE_LENGTH_BYTES);
     section[1] = 8 * ADDCOW_HEADER_MIN >> 8;
     section[2] = missing[random_below(&random, sizeof missing)];
-    section[sizeof section - 64] = (uint8_t)random_next(&random);
+    section[sizeof section - 1] = (uint8_t)random_next(&random); /* the first bits */
+    trace.disk.unknown_compatible = !r9 && number % 8 == 7;      /* then it is opened read-only */
     uint8_t choices[] = {(uint8_t)random_below(&random, 60), (uint8_t)random_next(&random)};
     struct fuzz_input input = {.parts = {[FUZZ_CHOICES] = {choices, number % 3 == 0 ? 0 : sizeof choices},
                                          [FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)},
-                                         [FUZZ_FILE] = {section, number % 4 == 0 ? sizeof section : 128}}};
+                                         [FUZZ_FILE] = {section, number % 4 == 0 ? sizeof section : count}}};
     snprintf(name, sizeof name, "hostile-%u", number);
     store("fuzz_image", name, &input);
 }
@@ -281,9 +291,9 @@ static void make_creation(uint32_t number)
     /* Mostly what can be made: other names, formats and sizes of clusters are refused early. */
     bool any = number % 4 == 0;
     bool below = random_once_in(&random, 2);
-    choices[0] = (uint8_t)(choices[0] & (number % 8 < 4 ? ~1 : ~0)); /* layout r20 */
-    choices[1] = any ? choices[1] : choices[0] & 1 ? 0 : 20;         /* clusters of 4 KiB, or 64 KiB in r9 */
-    choices[2] = any ? choices[2] : choices[0] & 2 ? 4 : 0;          /* an image that is new or there */
+    choices[0] = (uint8_t)(choices[0] & (number % 8 < 4 ? ~129 : ~0)); /* layout r20, and a disk that was there */
+    choices[1] = any ? choices[1] : choices[0] & 1 ? 0 : 20;           /* clusters of 4 KiB, or 64 KiB in r9 */
+    choices[2] = any ? choices[2] : choices[0] & 2 ? 4 : 0;            /* an image that is new or there */
     choices[3] = any ? choices[3] : below ? (uint8_t)random_between(&random, 1, 2) : 9;
     choices[4] = any ? choices[4] : choices[3] == 2;
     choices[7] %= 48;
