@@ -825,10 +825,10 @@ static bool replay(struct history *history)
         return wrong_status(history, history->commit, "range (CMT-02)");
     }
     replay_fragments(history, true);
-    if (stream_is_last(history)) {
+    if (stream_is_last(history) && !history->commit_failed) {
         oracle_stream(oracle);
     } else if (history->stream != NONE) {
-        oracle_touch_all(oracle); /* what the stream allocated, the commit has made unallocated again */
+        oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
     }
     if (history->new_size < history->old_size) {
         oracle_resize(oracle, history->new_size);

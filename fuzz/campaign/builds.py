@@ -100,10 +100,10 @@ def renew(out, known, settings):
 def build(engine, chosen):
     """Builds the targets for an engine; returns where they are. Jobs that begin at once wait for one another."""
     need(*PACKAGES[engine.split("-")[0]])
-    out = WORK / engine
+    out = WORK / "builds" / engine
     out.mkdir(parents=True, exist_ok=True)
     command = ["make", "-s", "-C", SOURCE, f"-j{processors()}", f"B={out}", *SETTINGS[engine], *(f"{out}/{goal}" for goal in goals(engine, chosen))]
-    with open(WORK / f"{engine}.lock", "a+", encoding="utf-8") as lock:
+    with open(WORK / "builds" / f"{engine}.lock", "a+", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         renew(out, lock, SETTINGS[engine])
         done = subprocess.run(command, env=environment(**ENVIRONMENT.get(engine, {})), capture_output=True, text=True, check=False)

@@ -113,12 +113,13 @@ class Afl(Run):
         return self.start(["afl-fuzz", *words, *more, "--", self.program], self.environment())
 
     def gather(self, seeds):
-        """AFL++ takes one directory of seeds."""
+        """AFL++ takes one directory of seeds. They are not copied anew while another instance uses them."""
         place = self.out / ".seeds"
         place.mkdir(exist_ok=True)
         for source in seeds:
             for path in source.iterdir():
-                shutil.copy(path, place)
+                if not (place / path.name).exists():
+                    shutil.copy(path, place)
         return place
 
     def environment(self):

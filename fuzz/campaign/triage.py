@@ -20,8 +20,7 @@ TELLING = (
     r"SUMMARY: (\w+Sanitizer: .*)",
     r"runtime error: (.*)",
     r"(Assertion .*)",
-    r"((?:explore|judge|crash|fault|history): .*)",
-    r"^((?!fuzz: |/|trace|#|=|INFO|\s*\d+ )\S.*\([A-Z][A-Z0-9]{2}-\d\d.*\).*)",
+    r"^\s*(\S.*\([A-Z][A-Z0-9]{2}-\d\d.*\).*)",
     r"fuzz: (not so: .*)",
     r"ERROR: (.*)",
 )
