@@ -234,6 +234,12 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
         fuzz_demand(is_as_before(sim, before, i) || strcmp(before->names[i], FILES_METADATA) == 0,
                     "create changes no file that was there (CRE-01)");
     }
+    uint64_t length = 0;
+    const uint8_t *image = sim_bytes(sim, wanted->options.image_name, &length);
+    bool hides = wanted->options.backing_name && !wanted->options.make_image && !wanted->options.hide_image_data;
+    for (uint64_t i = 0; hides && i < length; i++) {
+        fuzz_demand(image[i] == 0, "an image that holds data is not hidden (CRE-02)");
+    }
     struct content content = expect(sim, &wanted->options);
     fuzz_demand(reads_as(sim, &content), "what was created reads as the backing file or the image (CRE-02, CRE-03)");
     judge_crashes(sim, &wanted->random, before, &content);

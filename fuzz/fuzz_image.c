@@ -31,7 +31,8 @@ struct pair {
     bool read_only;
     bool stops;   /* stream and commit */
     bool stopped; /* so which clusters are allocated is not known any more */
-    bool cut;     /* the image, by somebody else */
+    bool streamed;
+    bool cut; /* the image, by somebody else */
 };
 
 static uint8_t buffers[2][REQUEST_MAX];
@@ -148,6 +149,7 @@ static void judge_stream(struct pair *pair)
 {
     enum addcow_class code = addcow_stream(pair->fast, stop, pair, NULL);
     if (code == ADDCOW_OK) {
+        pair->streamed = true;
         addcow_ref_stream(&pair->ref, pair->hostile->header.layout == ADDCOW_R20);
     }
     judge_whole(pair, code, ADDCOW_OK);
@@ -276,12 +278,25 @@ static void judge_locks(const struct pair *pair)
     }
 }
 
-static void compare_files(const struct hostile *hostile, const struct addcow_ref *ref)
+/* A reader that knows nothing of "all allocated" must read the same (VRT-05). */
+static bool has_every_bit(const struct addcow_ref *ref)
+{
+    uint64_t clusters = addcow_cluster_count(ref->size, ref->cluster_size);
+    for (uint64_t k = 0; k < clusters; k++) {
+        if (!(ref->bitmap[k / 8] & 1u << k % 8)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void compare_files(const struct hostile *hostile, const struct addcow_ref *ref, bool streamed)
 {
     struct sim_disk disk;
     char problem[256];
     fuzz_demand(sim_disk_open(hostile->sim, &disk, problem, sizeof problem), problem);
     fuzz_demand(disk.ref.size == ref->size, "the size is kept");
+    fuzz_demand(!streamed || !disk.ref.all_allocated || has_every_bit(&disk.ref), "a stream sets every bit (VRT-05)");
     uint8_t *bytes = report_allocate(2, ref->size > 0 ? ref->size : 1);
     addcow_ref_read(&disk.ref, 0, ref->size, bytes);
     addcow_ref_read(ref, 0, ref->size, bytes + ref->size);
@@ -306,7 +321,7 @@ static void use(const struct hostile *hostile, const struct trace *trace)
     fuzz_demand(addcow_close(pair.fast, NULL) == ADDCOW_OK, "it closes");
     fuzz_demand(sim_open_files(hostile->sim) == 0, "a close leaves nothing open");
     if (!pair.cut) {
-        compare_files(hostile, &pair.ref);
+        compare_files(hostile, &pair.ref, pair.streamed);
     }
     free_ref(&pair.ref);
 }

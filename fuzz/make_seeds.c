@@ -227,7 +227,7 @@ static void make_formats(void)
 
 /* ---- Workloads ---- */
 
-/* The header of a disk, whose backing file may be the metadata file itself; returns how many bytes of it are not zero. */
+/* The header of a disk, whose backing file or image, may be the metadata file itself; returns how many bytes of it are not zero. */
 static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_t *bytes)
 {
     static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};
@@ -237,10 +237,12 @@ static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_
         return ADDCOW_R9_IMAGE_OFFSET + header.image_size;
     }
     const char *backing = disk->has_backing ? backing_names[number % 4] : "";
+    const char *image = number % 16 == 9 ? FILES_METADATA : FILES_IMAGE;
     header.compatible_features = number % 5 == 0;
     header.backing_size = (uint32_t)strlen(backing);
     header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
-    addcow_encode(&header, (const uint8_t *)backing, (const uint8_t *)FILES_IMAGE, bytes, ADDCOW_HEADER_MIN);
+    header.image_size = (uint32_t)strlen(image);
+    addcow_encode(&header, (const uint8_t *)backing, (const uint8_t *)image, bytes, ADDCOW_HEADER_MIN);
     return header.image_offset + header.image_size;
 }
 

@@ -178,6 +178,9 @@ def command(options):
     """Exit status 1 if a defect that should be found is not."""
     try:
         patches = read_patches(options.only)
+        if options.list:
+            print("\n".join(f"{patch.name}: {patch.fuzz}" for patch in patches))
+            return 0
         unreachable = [patch for patch in patches if patch.fuzz.startswith("none: ")]
         rows = measure_all([patch for patch in patches if patch not in unreachable], options)
     except mutation.Broken as problem:
