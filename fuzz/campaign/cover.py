@@ -137,6 +137,8 @@ def read_list():
         elif line and not line.startswith("#"):
             if line in entries or not reason:
                 builds.fail(f"uncovered.txt: {line}: {'stands there twice' if line in entries else 'has no reason'}")
+            if line.startswith("ref/") and not reason.startswith("Impossible: "):
+                builds.fail(f"uncovered.txt: {line}: of ref/ only what is impossible may stand there")
             entries[line] = reason
         was_reason = line.startswith("= ")
     return entries
