@@ -38,10 +38,10 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
     struct sched_strategy *strategy = sched_make_bytes(choices.bytes + used, choices.count - used);
     struct explore_options chosen = *options;
     chosen.step_limit = STEPS_MAX;
+    chosen.refuse_punch = trace.disk.seed % 4 == 2;
     struct explore *explore = explore_make(&trace, &chosen);
     struct explore_counts counts = {0};
     if (explore_run(explore, strategy, &counts, stderr) == EXPLORE_FAILED) {
-        trace_print(stderr, &trace);
         fuzz_demand(false, "whatever the schedule, the crash and the fault: the judges find the run right");
     }
     explore_free(explore);

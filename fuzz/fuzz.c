@@ -12,6 +12,8 @@
 #define COUNT_BYTES 2u
 #define COUNT_MAX 0xFFFFu
 
+static const struct trace *told; /* when a demand is not met */
+
 static struct fuzz_part take_part(const uint8_t **data, size_t *size)
 {
     size_t count = 0;
@@ -81,6 +83,7 @@ bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds
         disk->cluster_bits = bounds->cluster_bits;
     }
     uint64_t largest = bounds->clusters << disk->cluster_bits;
+    largest = largest > bounds->bytes ? largest : bounds->bytes;
     disk->size = bound_size(disk->size, largest);
     disk->backing_size = bound_size(disk->backing_size, largest);
     trace->threads = 1 + (trace->threads - 1) % bounds->threads;
@@ -99,6 +102,7 @@ bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds
         }
     }
     trace->count = kept;
+    told = trace;
     return true;
 }
 
@@ -106,6 +110,9 @@ void fuzz_demand(bool holds, const char *text)
 {
     if (!holds) {
         fprintf(stderr, "fuzz: not so: %s\n", text);
+        if (told) {
+            trace_print(stderr, told);
+        }
         abort();
     }
 }

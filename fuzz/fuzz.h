@@ -48,13 +48,14 @@ struct fuzz_bounds {
     uint32_t operations;
     uint32_t cluster_bits;
     uint64_t clusters; /* of the disk, the backing file, and what it is resized to */
+    uint64_t bytes;    /* so many they may have too, if that is more */
     bool reopen;
 };
 
-/* Decodes the trace of an input and brings it into the bounds: false if there is none. */
+/* Decodes the trace of an input and brings it into the bounds: false if there is none. *trace is static. */
 bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds, struct trace *trace);
 
-/* Ends the process, for a debugger or a fuzzer to see, unless `holds`. What was demanded is in `text`. */
+/* Ends the process, for a debugger or a fuzzer to see, unless `holds`. What was demanded is in `text`, and the trace that fuzz_trace gave is told. */
 void fuzz_demand(bool holds, const char *text);
 
 #endif

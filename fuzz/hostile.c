@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file of `length` bytes of a pattern, under the name that stands in the header, unless another file has it. */
-static bool put_named(struct hostile *hostile, uint32_t offset, uint32_t size, uint64_t length, uint8_t seed)
+/* A file of `length` bytes of a pattern, under the name that stands in the header; but not if it is left out. False if another file has the name. */
+static bool put_named(struct hostile *hostile, uint32_t offset, uint32_t size, uint64_t length, uint8_t seed,
+                      bool left_out)
 {
     char name[SIM_NAME_BYTES];
     uint64_t there;
@@ -22,6 +23,9 @@ static bool put_named(struct hostile *hostile, uint32_t offset, uint32_t size, u
     name[size] = '\0';
     if (sim_bytes(hostile->sim, name, &there)) {
         return false;
+    }
+    if (left_out) {
+        return true;
     }
     uint8_t *bytes = report_allocate(length > 0 ? length : 1, 1);
     for (uint64_t i = 0; i < length; i++) {
@@ -37,8 +41,10 @@ void hostile_make(const struct fuzz_part *file, uint64_t image_length, uint64_t 
     const uint8_t *bytes = file->bytes;
     uint32_t length = 0;
     size_t count = 0;
+    unsigned missing = 0;
     if (file->count >= HOSTILE_LENGTH_BYTES) {
-        length = (uint32_t)(bytes[0] | bytes[1] << 8) * (bytes[2] % 16 == 15 ? HOSTILE_UNIT : 1);
+        length = (uint32_t)(bytes[0] | bytes[1] << 8) * (bytes[2] % 16 == HOSTILE_UNITS ? HOSTILE_UNIT : 1);
+        missing = bytes[2];
         count = file->count - HOSTILE_LENGTH_BYTES;
         count = count < length ? count : length;
     }
@@ -52,9 +58,11 @@ void hostile_make(const struct fuzz_part *file, uint64_t image_length, uint64_t 
     bool apart = true; /* no two of the files are one (LNK-07) */
     if (hostile->rule == ADDCOW_RULE_NONE) {
         const struct addcow_header *header = &hostile->header;
-        apart = put_named(hostile, header->image_offset, header->image_size, image_length, 1);
+        apart =
+            put_named(hostile, header->image_offset, header->image_size, image_length, 1, missing & HOSTILE_NO_IMAGE);
         if (header->backing_size > 0) {
-            bool other = put_named(hostile, header->backing_offset, header->backing_size, backing_length, 101);
+            bool other = put_named(hostile, header->backing_offset, header->backing_size, backing_length, 101,
+                                   missing & HOSTILE_NO_BACKING);
             bool opened = header->layout == ADDCOW_R9 || !(header->compatible_features & ADDCOW_ALL_ALLOCATED);
             apart = apart && (other || !opened);
         }

@@ -11,11 +11,15 @@
 #include "storage_sim.h"
 
 /*
- * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many bytes it is, 1 or 64; so
- * that files are mostly small, but can hold the largest header. The rest are its first bytes; what follows them is zero.
+ * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many bytes it is, 64 if its lower
+ * half is 15, else 1; so that files are mostly small, but can hold the largest header. Two bits of that byte leave out files that the header names. The
+ * rest are the first bytes of the metadata file; what follows them is zero.
  */
 #define HOSTILE_LENGTH_BYTES 3u
 #define HOSTILE_UNIT 64u
+#define HOSTILE_UNITS 15u
+#define HOSTILE_NO_IMAGE 0x40u
+#define HOSTILE_NO_BACKING 0x80u
 
 struct hostile {
     struct sim *sim;

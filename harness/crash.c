@@ -332,7 +332,13 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
         if (i == judge->trace->count || !is_durable(judge, spans, i, moment)) {
             compare_state(&state, got, sectors, &size);
         }
-        if (i == judge->trace->count || spans[i].begin > moment) {
+        if (i == judge->trace->count) {
+            break;
+        }
+        if (judge->trace->operations[i].kind == TRACE_BARRIER) {
+            continue; /* it has no span */
+        }
+        if (spans[i].begin > moment) {
             break;
         }
         if (spans[i].status == ADDCOW_OK || spans[i].end > moment) {

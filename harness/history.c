@@ -259,10 +259,10 @@ static bool replay(struct history *history, struct oracle *oracle)
     if (!replay_epochs(history, oracle) || (history->streamed && !judge_flag(history, &flag))) {
         return false;
     }
-    if (history->streamed && flag) {
+    if (history->streamed && flag && !history->commit_failed) {
         oracle_stream(oracle);
     } else if (history->streamed) {
-        oracle_touch_all(oracle); /* what the stream allocated, the commit has made unallocated again */
+        oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
     }
     if (history->commit_failed &&
         !oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out)) {

@@ -13,7 +13,7 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = "build/mutant"
-HEADER = re.compile(r"^(Defect|Clauses|Expected): (.*(?:\n  .*)*)", re.M)
+HEADER = re.compile(r"^(Defect|Clauses|Expected|Fuzz): (.*(?:\n  .*)*)", re.M)
 
 
 class Broken(Exception):
@@ -21,7 +21,10 @@ class Broken(Exception):
 
 
 class Patch:
-    """One defect: a unified diff behind a header that says what is wrong, which clauses that breaks, and who should find it."""
+    """
+    One defect: a unified diff behind a header that says what is wrong, which clauses that breaks, and who should find it; `fuzz` is the target that
+    should find it, or "none: " and why no target can.
+    """
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -30,6 +33,7 @@ class Patch:
         try:
             self.defect, self.expected = header["Defect"], header["Expected"]
             self.clauses = re.split(r", *", header["Clauses"])
+            self.fuzz = header.get("Fuzz")
         except KeyError as missing:
             raise Broken(f"{path}: the header lacks {missing}") from missing
 
@@ -51,14 +55,14 @@ def read_patches(directory, only=()):
 class Sources:
     """A copy of the sources with all that the judges need built once; each patch costs no more than what it touches."""
 
-    def __init__(self, work, name, *settings):
-        self.work, self.name = pathlib.Path(work), name
+    def __init__(self, work, name, *settings, parts=("fast", "ref", "harness", "tests/unit")):
+        self.work, self.name, self.parts = pathlib.Path(work), name, parts
         self.settings = ["WARNINGS=-w", f"B={BUILD}", *settings]
         self.lock = threading.Lock()
         self.base = None
 
     def build(self, directory, targets):
-        command = ["make", "-s", "-C", str(directory), f"-j{os.cpu_count()}", "--no-print-directory", *self.settings,
+        command = ["make", "-s", "-C", str(directory), f"-j{len(os.sched_getaffinity(0))}", "--no-print-directory", *self.settings,
                    *(f"{BUILD}/{target}" for target in targets)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -69,7 +73,7 @@ class Sources:
         with self.lock:
             if self.base is None:
                 base = self.work / f"{self.name}-unpatched"
-                for part in ("fast", "ref", "harness", "tests/unit"):
+                for part in self.parts:
                     shutil.copytree(ROOT / part, base / part)
                 shutil.copy2(ROOT / "GNUmakefile", base)
                 self.build(base, targets)

@@ -24,6 +24,14 @@ replays() {
     replays fuzz_crash
 }
 
+@test "fuzz_create replays its seeds and regressions" {
+    replays fuzz_create
+}
+
+@test "fuzz_encode replays its seeds and regressions" {
+    replays fuzz_encode
+}
+
 @test "fuzz_fault replays its seeds and regressions" {
     replays fuzz_fault
 }

@@ -1,0 +1,90 @@
+"""Seeds, corpora and regressions: making, merging, replaying."""
+
+import hashlib
+import shutil
+import subprocess
+
+from campaign import builds
+
+SEEDED_BY_HAND = ("fuzz_protocol",)
+
+
+def merge(target, into, sources):
+    """Adds to `into` the smallest set of inputs that has what coverage the sources have beyond it (libFuzzer)."""
+    program = builds.build("libfuzzer", [target]) / target
+    into.mkdir(parents=True, exist_ok=True)
+    command = [program, "-merge=1", f"-max_len={builds.MAX_LENGTH}", into, *sources]
+    result = subprocess.run(command, env=builds.environment(), capture_output=True, text=True, errors="replace", check=False)
+    if result.returncode != 0:
+        builds.fail(f"{target}: merging fails:\n{result.stderr[-2000:]}")
+
+
+def make(place):
+    """Makes inputs from the corpus and the generators of the harness, a directory for each target."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    subprocess.run([builds.build("replay", []) / "make_seeds", builds.ROOT / "corpus", place], check=True)
+    (place / "fuzz_json").mkdir()
+    for case in sorted((builds.ROOT / "corpus/cases").glob("*.json")):
+        text = case.read_text(encoding="utf-8").replace(f'"id": "{case.stem}"', '"id": "fuzz"')
+        if len(text) < builds.MAX_LENGTH:
+            (place / "fuzz_json" / case.stem).write_text(text, encoding="utf-8")
+
+
+def command_seed(options):
+    made = builds.WORK / "made"
+    make(made)
+    for target in options.targets:
+        if target in SEEDED_BY_HAND:
+            continue
+        kept, seeds = builds.WORK / "merged" / target, builds.FUZZ / "seeds" / target
+        shutil.rmtree(kept, ignore_errors=True)
+        grown = builds.WORK / "libfuzzer" / target / "corpus"
+        sources = [made / target, *builds.inputs_of(target), *([grown] if options.corpus else [])]
+        merge(target, kept, [source for source in sources if source.is_dir()])
+        shutil.rmtree(seeds, ignore_errors=True)
+        shutil.copytree(kept, seeds)
+        files = list(seeds.iterdir())
+        print(f"{target}: {len(files)} seeds, {sum(path.stat().st_size for path in files)} bytes")
+    return 0
+
+
+def inputs_below(place):
+    """The directories with inputs in what a batch has left, in the output of AFL++, or in a plain corpus."""
+    inner = [place / "corpus", *place.glob("*/queue"), place / "queue"]
+    return [path for path in inner if path.is_dir()] or [place]
+
+
+def findings_below(place):
+    paths = [*place.glob("findings/*"), *place.glob("crashes/*"), *place.glob("*/crashes/id:*"), *place.glob("*/hangs/id:*")]
+    return [path for path in paths if path.is_file() and not path.name.startswith(("slow-unit", "README"))]
+
+
+def command_merge(options):
+    """Brings the corpora of several machines together; the findings go where triage looks."""
+    own = builds.WORK / "libfuzzer" / options.target
+    into = options.out or own / "corpus"
+    into.mkdir(parents=True, exist_ok=True)
+    before = len(list(into.iterdir()))
+    for place in options.places:
+        if not place.is_dir():
+            builds.fail(f"{place}: no such directory")
+    merge(options.target, into, [path for place in options.places for path in inputs_below(place)])
+    (own / "crashes").mkdir(parents=True, exist_ok=True)
+    found = {hashlib.sha256(path.read_bytes()).hexdigest(): path for place in options.places for path in findings_below(place)}
+    for digest, path in found.items():
+        shutil.copy(path, own / "crashes" / f"merged-{digest[:16]}")
+    print(f"{options.target}: {len(list(into.iterdir())) - before} inputs added to {before}; {len(found)} failures")
+    return 0
+
+
+def command_regress(options):
+    place = builds.build("replay", options.targets)
+    status = 0
+    for target in options.targets:
+        result = builds.replay(place / target, builds.inputs_of(target))
+        print(f"{target}: {result.stdout.strip() if result.returncode == 0 else 'fails'}")
+        if result.returncode != 0:
+            print(result.stderr[-3000:])
+            status = 1
+    return status

@@ -1,0 +1,195 @@
+"""
+Time to kill: how long until fuzzing notices each defect of mutants/.
+
+A patch says with `Fuzz:` which target should find it. That target is built with the defect, for each engine, and fuzzed from the seeds of the
+repository until it is found or its time is over, once for each random seed. Seconds are of processor time on one core, so that a busy machine
+changes little. A defect that the seeds show when they are only replayed takes no time, and is told apart.
+
+Results are kept one file a defect, below build/fuzz/timetokill, and hold as long as the sources, the inputs and the patch are the same; so a run
+goes on where the last one stopped.
+"""
+
+import hashlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+
+from campaign import builds, engines
+
+sys.path.insert(0, str(builds.ROOT / "mutants"))
+import mutation
+
+PLACE = builds.WORK / "timetokill"
+SLACK = 4  # how many times its processor time a replay may take on a busy machine
+NAMES = {"libfuzzer": "libFuzzer", "afl": "AFL++"}
+
+
+def engine_for(name, patch):
+    """A defect that needs a sanitizer to be seen needs it with AFL++ too."""
+    return "afl-asan" if name == "afl" and patch.expected == "memory" else name
+
+
+def fingerprint(patch):
+    digest = hashlib.sha256(patch.path.read_bytes())
+    for part in builds.PARTS:
+        for path in sorted((builds.ROOT / part).rglob("*")):
+            if path.is_file() and (path.suffix in (".c", ".h", ".dict") or "seeds" in path.parts or "regressions" in path.parts):
+                digest.update(str(path.relative_to(builds.ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Results:
+    """What is known of one defect: for each engine whether the seeds kill it, and the seconds of each run, or null."""
+
+    def __init__(self, patch):
+        self.path = PLACE / f"{patch.name}.json"
+        self.of = fingerprint(patch)
+        self.known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        if self.known.get("of") != self.of:
+            self.known = {"of": self.of, "target": patch.fuzz, "engines": {}}
+
+    def of_engine(self, name, limit):
+        found = self.known["engines"].get(name)
+        if not found or found["limit"] != limit:
+            found = self.known["engines"][name] = {"limit": limit, "seeds": None, "runs": []}
+        return found
+
+    def save(self):
+        PLACE.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.known, indent=1) + "\n", encoding="utf-8")
+
+
+def seeds_kill(program, target, limit):
+    """Whether a replay of the inputs of the repository shows the defect, by an abort, a report or a hang."""
+    files = [path for place in builds.inputs_of(target) for path in sorted(place.iterdir())]
+    command = ["timeout", "-s", "KILL", str(SLACK * limit), program, *files]
+    return subprocess.run(command, env=builds.environment(), capture_output=True, check=False).returncode != 0
+
+
+def one_run(patch, program, name, seed, limit):
+    """Seconds until it was found, or None."""
+    place = PLACE / "run"
+    shutil.rmtree(place, ignore_errors=True)
+    run = engines.ENGINES[name](patch.fuzz, place, program)
+    run.begin(builds.inputs_of(patch.fuzz), run.with_seed(seed))
+    run.watch(limit, until_found=True)
+    found = bool(run.findings())
+    if not found and not run.totals()["executions"]:
+        raise mutation.Broken(f"{patch.name}: {name} does not run\n{run.text()[-2000:]}")
+    return round(run.used, 1) if found else None
+
+
+def measure(patch, name, sources, results, options):
+    known = results.of_engine(name, options.time)
+    if known["seeds"] or len(known["runs"]) >= options.runs:
+        return
+    engine = engine_for(name, patch)
+    copy = sources[engine].make(patch, [f"fuzz/{patch.fuzz}"])
+    try:
+        program = copy / mutation.BUILD / "fuzz" / patch.fuzz
+        if known["seeds"] is None:
+            known["seeds"] = seeds_kill(program, patch.fuzz, options.time)
+            results.save()
+        while not known["seeds"] and len(known["runs"]) < options.runs:
+            known["runs"].append(one_run(patch, program, engine, 1 + len(known["runs"]), options.time))
+            results.save()
+    finally:
+        shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def median(known):
+    """Of the runs: infinity if most of them did not find it."""
+    return 0.0 if known["seeds"] else statistics.median_high([float("inf") if run is None else run for run in known["runs"]] or [float("inf")])
+
+
+def cell(known):
+    if known is None:
+        return "–"
+    if known["seeds"]:
+        return "seeds"
+    value = median(known)
+    return f"{value:.1f}" if value <= known["limit"] else f"> {known['limit']}"
+
+
+def summary(rows, engine):
+    known = [results["engines"][engine] for _, results in rows if engine in results["engines"]]
+    if not known:
+        return None
+    seeds = sum(bool(one["seeds"]) for one in known)
+    killed = sum(median(one) <= one["limit"] for one in known)
+    return f"{NAMES[engine]}: {killed} of {len(known)} ({100 * killed / len(known):.0f} %) found, {seeds} of them by the seeds alone"
+
+
+def table(rows, unreachable, options):
+    lines = [
+        f"Seconds of processor time, of one core, until a defect is found from the seeds: the median of {options.runs} runs of at most {options.time} s.",
+        "`seeds`: replaying the seeds shows it.",
+        "",
+        *(f"- {text}" for text in (summary(rows, engine) for engine in NAMES) if text),
+        f"- {len(unreachable)} defects that no target can reach are listed below",
+        "",
+        "| defect | target | libFuzzer | AFL++ |",
+        "| --- | --- | ---: | ---: |",
+        *(f"| {patch.name} | {patch.fuzz} | " + " | ".join(cell(results["engines"].get(engine)) for engine in NAMES) + " |" for patch, results in rows),
+    ]
+    if unreachable:
+        lines += ["", "| not reached by fuzzing | why |", "| --- | --- |"]
+        lines += [f"| {patch.name} | {patch.fuzz.partition(': ')[2]} |" for patch in unreachable]
+    return "\n".join(lines) + "\n"
+
+
+def read_patches(only):
+    patches = mutation.read_patches(builds.ROOT / "mutants", only)
+    for patch in patches:
+        if not patch.fuzz or not (patch.fuzz in builds.targets() or patch.fuzz.startswith("none: ")):
+            raise mutation.Broken(f"{patch.name}: wants a line `Fuzz: TARGET`, or `Fuzz: none: REASON`")
+    return patches
+
+
+def check_control(sources, names, chosen):
+    """The engine without a defect must pass what is to kill the others."""
+    for name in names:
+        base = sources[name].prepare([f"fuzz/{target}" for target in builds.targets()])
+        for target in chosen:
+            if seeds_kill(base / mutation.BUILD / "fuzz" / target, target, 60):
+                raise mutation.Broken(f"{target}, built for {name}: the engine without a defect fails")
+
+
+def measure_all(patches, options):
+    wanted = [name for name in NAMES if options.engine in (None, name)]
+    rows = [(patch, Results(patch)) for patch in patches]
+    left = [(patch, results, name) for patch, results in rows for name in wanted
+            if not (known := results.of_engine(name, options.time))["seeds"] and len(known["runs"]) < options.runs]  # fmt: skip
+    with mutation.make_work_directory() as work:
+        names = sorted({engine_for(name, patch) for patch, _, name in left})
+        for name in names:
+            builds.need(*builds.PACKAGES[name.split("-")[0]])
+        sources = {name: mutation.Sources(work, name, *builds.SETTINGS[name], parts=builds.PARTS) for name in names}
+        check_control(sources, names, sorted({patch.fuzz for patch, _, _ in left}))
+        for number, (patch, results, name) in enumerate(left, 1):
+            measure(patch, name, sources, results, options)
+            print(f"{number}/{len(left)} {patch.name}: {patch.fuzz}, {NAMES[name]}: {cell(results.of_engine(name, options.time))}", flush=True)
+    return [(patch, results.known) for patch, results in rows]
+
+
+def command(options):
+    """Exit status 1 if a defect that should be found is not."""
+    try:
+        patches = read_patches(options.only)
+        if options.list:
+            print("\n".join(f"{patch.name}: {patch.fuzz}" for patch in patches))
+            return 0
+        unreachable = [patch for patch in patches if patch.fuzz.startswith("none: ")]
+        rows = measure_all([patch for patch in patches if patch not in unreachable], options)
+    except mutation.Broken as problem:
+        builds.fail(problem)
+    text = table(rows, unreachable, options)
+    out = options.out or builds.WORK / "timetokill.md"
+    out.write_text(text, encoding="utf-8")
+    out.with_suffix(".json").write_text(json.dumps({patch.name: known for patch, known in rows}, indent=1) + "\n", encoding="utf-8")
+    print(text)
+    late = [patch.name for patch, known in rows if any(median(one) > one["limit"] for one in known["engines"].values())]
+    print(f"timetokill: {len(late)} not found in time{': ' if late else ''}{', '.join(late)}")
+    return 1 if late else 0

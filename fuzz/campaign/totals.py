@@ -1,0 +1,66 @@
+"""Campaigns in figures: each target for the same time of one processor, a row a run in CAMPAIGNS.md."""
+
+import datetime
+import subprocess
+
+from campaign import builds, cover, engines
+
+TABLE = builds.FUZZ / "CAMPAIGNS.md"
+HEAD = """# Campaigns
+
+What `fuzz/run campaign` has done: each target for some minutes of one processor, from the seeds and what was there of a corpus. Coverage is of the lines and branches of
+`ref/` and `fast/` that the target reaches with its seeds and the corpus that the campaign has left.
+
+| date | commit | target | engine | seconds | executions | per second | corpus | coverage | findings |
+| --- | --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |
+"""
+
+
+def commit():
+    done = subprocess.run(["git", "-C", builds.ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "?"
+
+
+def row(run):
+    figures = run.totals()
+    cells = [
+        datetime.date.today().isoformat(),
+        commit(),
+        run.target,
+        run.engine,
+        f"{run.used:.0f}",
+        figures["executions"],
+        f"{figures['executions'] / max(run.used, 1):.0f}",
+        figures["corpus"],
+        covered(run),
+        len(run.findings()),
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |\n"
+
+
+def covered(run):
+    """Coverage is measured over the corpus of libFuzzer; AFL++ counts edges of its own."""
+    if run.engine != "libfuzzer":
+        return run.totals()["coverage"]
+    return cover.totals(run.target, builds.build("cover", [run.target]))
+
+
+def command(options):
+    table = options.table or TABLE
+    failures = 0
+    for target in options.targets:
+        run = engines.ENGINES[options.engine](target, builds.WORK / options.engine / target)
+        run.log.unlink(missing_ok=True)
+        run.begin(builds.inputs_of(target))
+        run.watch(options.time)
+        if not run.totals()["executions"]:
+            builds.fail(f"{target} does not run\n{run.text()[-2000:]}")
+        line = row(run)
+        if not table.exists():
+            table.write_text(HEAD, encoding="utf-8")
+        with open(table, "a", encoding="utf-8") as out:
+            out.write(line)
+        print(line, end="", flush=True)
+        failures += len(run.findings())
+    print(f"campaign: {failures} failures")
+    return 1 if failures else 0

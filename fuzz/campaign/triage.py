@@ -1,0 +1,169 @@
+"""
+Failures: which are of one kind, the smallest input of each, and what it says.
+
+An input is made smaller only as long as it fails in the same way, piece by piece, operations of a trace as a whole; so what is left can be read.
+"""
+
+import hashlib
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+from campaign import builds, engines, inputs
+
+REPLAY_SECONDS = 20
+SYMBOLS = {"ASAN_OPTIONS": "abort_on_error=1:symbolize=1:detect_leaks=0", "ASAN_SYMBOLIZER_PATH": "/usr/bin/llvm-symbolizer-19"}
+# What a report begins with that says what is wrong, the most telling first.
+TELLING = (
+    r"SUMMARY: (\w+Sanitizer: .*)",
+    r"runtime error: (.*)",
+    r"(Assertion .*)",
+    r"^\s*(\S.*\([A-Z][A-Z0-9]{2}-\d\d.*\).*)",
+    r"fuzz: (not so: .*)",
+    r"ERROR: (.*)",
+)
+
+
+def kind_of(text):
+    """What tells failures apart: the sentence of the judge or the sanitizer, without numbers."""
+    for pattern in TELLING:
+        match = re.search(pattern, text, re.M)
+        if match:
+            return re.sub(r"0x[0-9a-f]+|\d+", "N", match.group(1).strip())
+    return "ends without a word"
+
+
+def told(text):
+    """What people want to read of it: not what an engine says of itself, nor where it caught an abort that the text before explains."""
+    lines = re.sub(r"==\d+==\s*ERROR: libFuzzer: deadly signal.*", "", text, flags=re.S).split("\n")
+    return "\n".join(line for line in lines if not re.match(r"INFO: |Running: |.*: Running \d+ inputs|.*Reading \d+ bytes|Warning: ", line))
+
+
+class Judge:
+    """What a build of the target says about an input."""
+
+    def __init__(self, target, engine):
+        self.engine, self.program = engine, builds.build(engine, [target]) / target
+
+    def report(self, path, more=None):
+        """The kind of the failure, or None, and all that was said."""
+        try:
+            done = subprocess.run([self.program, path], env=builds.environment() | (more or {}), capture_output=True, text=True, errors="replace",
+                                  timeout=REPLAY_SECONDS, check=False)  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return "hangs", f"it still runs after {REPLAY_SECONDS} s\n"
+        return (kind_of(done.stderr) if done.returncode != 0 else None), done.stderr
+
+
+def number_of(name):
+    """A constant of the form of traces."""
+    text = (builds.ROOT / "harness/trace.h").read_text(encoding="utf-8")
+    return int(re.search(rf"#define {name} (\d+)", text).group(1))
+
+
+class Pieces:
+    """An input as the pieces that it can lose: (section, bytes), where sections are those of fuzz.h, or one for text."""
+
+    def __init__(self, target, data):
+        self.sections = []
+        if builds.is_structured(target):
+            for unit, head in ((1, 0), (number_of("TRACE_OPERATION_BYTES"), number_of("TRACE_HEADER_BYTES"))):
+                count = min(struct.unpack_from("<H", data.ljust(2, b"\0"))[0], max(len(data) - 2, 0))
+                self.add(data[2 : 2 + count], unit, head, True)
+                data = data[2 + count :]
+        self.add(data, 1, 3 if builds.is_structured(target) else 0, False)
+
+    def add(self, data, unit, head, counted):
+        pieces = [data[at : at + unit] for at in range(head, len(data), unit)]
+        self.sections.append((counted, data[:head], pieces))
+
+    def join(self):
+        out = b""
+        for counted, head, pieces in self.sections:
+            data = head + b"".join(pieces)
+            out += (struct.pack("<H", len(data)) if counted else b"") + data
+        return out
+
+
+def shrink(judge, target, path, out):
+    """Writes the smallest input to `out` that fails in the way that `path` does: no piece of it, whatever its size, can be left out."""
+    kind = judge.report(path)[0]
+    shutil.copy(path, out)
+    trial = out.with_suffix(".trial")
+    pieces = Pieces(target, path.read_bytes())
+    for _, _, section in pieces.sections:
+        size = len(section)
+        while size > 0:
+            at, changed = 0, False
+            while at < len(section):
+                gone = section[at : at + size]
+                del section[at : at + size]
+                trial.write_bytes(pieces.join())
+                if judge.report(trial)[0] == kind:
+                    trial.replace(out)
+                    changed = True
+                else:
+                    section[at:at] = gone
+                    at += size
+            size = size if changed and size == 1 else size // 2
+    trial.unlink(missing_ok=True)
+    return out
+
+
+def failures_of(target):
+    """Every failing input that campaigns have left."""
+    return [path for engine in ("libfuzzer", "afl") for path in inputs.findings_below(builds.WORK / engine / target)]
+
+
+def sort(target, paths):
+    """{kind: (judge, inputs)}: the build of libFuzzer judges, or that of AFL++ what passes there; None: what passes in both."""
+    kinds = {}
+    judges = []
+    for path in paths:
+        kind, judge = None, None
+        for engine in ("libfuzzer", "afl"):
+            judge = next((known for known in judges if known.engine == engine), None)
+            if not judge:
+                judge = Judge(target, engine)
+                judges.append(judge)
+            kind = judge.report(path)[0]
+            if kind:
+                break
+        kinds.setdefault(kind, (judge, []))[1].append(path)
+    return kinds
+
+
+def tell(target, kind, judge, paths):
+    """Shrinks the smallest input of a kind, and leaves it and its story."""
+    place = builds.WORK / "findings" / target
+    place.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(kind.encode()).hexdigest()[:12]
+    small = shrink(judge, target, min(paths, key=lambda path: path.stat().st_size), place / name)
+    story = told(judge.report(small, SYMBOLS)[1])
+    text = f"{kind}\nbuild: {judge.engine}; {small.stat().st_size} bytes, the smallest of {len(paths)} such inputs\n\n{story}"
+    small.with_suffix(".txt").write_text(text, encoding="utf-8")
+    print(f"\n{len(paths)} inputs: {kind}\n  {small}, {small.stat().st_size} bytes\n{story[-3000:]}")
+    print(f"to keep it: mkdir -p fuzz/regressions/{target} && cp {small} fuzz/regressions/{target}/{name}")
+
+
+def command_triage(options):
+    kinds = sort(options.target, failures_of(options.target))
+    passing = kinds.pop(None, (None, []))[1]
+    for kind, (judge, paths) in kinds.items():
+        tell(options.target, kind, judge, paths)
+    for path in passing:
+        print(f"does not fail again: {path}")
+    print(f"triage: {len(kinds)} kinds of failure")
+    return 1 if kinds or passing else 0
+
+
+def command_min(options):
+    judge = Judge(options.target, "libfuzzer")
+    kind = judge.report(options.file)[0]
+    if not kind:
+        builds.fail(f"{options.file} does not fail")
+    out = shrink(judge, options.target, options.file, Path(f"{options.file}.min"))
+    print(f"{out}: {out.stat().st_size} bytes: {kind}")
+    return 0

@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+# What fuzz/run does beside fuzzing itself. It has builds of its own, so this is tried once, with the ordinary build.
+
+load common
+
+setup() {
+    root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    case ${FUZZERS:-gcc} in
+    *gcc-*|*clang*) skip "the same in every variant" ;;
+    esac
+}
+
+count() {
+    find "$@" -type f | wc -l
+}
+
+@test "what is asked wrongly is refused, with exit status 2" {
+    run "$root/fuzz/run" regress fuzz_missing
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"there is no target fuzz_missing"* ]]
+    run "$root/fuzz/run" batch fuzz_json --in missing --out out
+    [ "$status" -eq 2 ]
+    run "$root/fuzz/run" timetokill --list --only no-such-defect
+    [ "$status" -eq 2 ]
+}
+
+@test "every defect names the target that should find it, or why none can" {
+    run "$root/fuzz/run" timetokill --list
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq "$(find "$root/mutants" -maxdepth 1 -name '*.patch' | wc -l)" ]
+}
+
+@test "a planted defect is found, and triage tells it as a small workload" {
+    place=$root/build/fuzz/defects/tail-not-copied
+    rm -rf "$place/libfuzzer" "$place/afl" "$place/findings"
+    run "$root/fuzz/run" libfuzzer fuzz_trace --defect tail-not-copied --time 60
+    [ "$status" -eq 1 ]
+    run "$root/fuzz/run" triage fuzz_trace --defect tail-not-copied
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"to keep it: "* ]]
+    [[ "$output" == *"# operation 0"* ]]
+    [[ "$output" != *"# operation 4"* ]]
+    [[ "$output" == *"triage: "[1-3]" kinds of failure"* ]]
+    for found in "$place"/findings/fuzz_trace/*.txt; do
+        [ "$(stat -c %s "${found%.txt}")" -lt 100 ]
+    done
+}
+
+@test "what jobs of a cluster leave is brought together" {
+    mkdir first second seeds
+    echo 'ok 1 2' >seeds/one
+    for job in first second; do
+        run "$root/fuzz/run" batch fuzz_protocol --in seeds --out "$job" --time 2 --seed "${#job}"
+        echo "$output"
+        [ "$status" -eq 0 ]
+        grep -q '"findings": 0' "$job/report.json"
+        [ -n "$(ls "$job/corpus")" ]
+    done
+    run "$root/fuzz/run" merge fuzz_protocol first second --out together
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(count together)" -gt 0 ]
+    [ "$(count together)" -le "$(count first/corpus second/corpus)" ]
+}
+
+@test "a campaign leaves a row of figures" {
+    run "$root/fuzz/run" campaign fuzz_protocol --time 2 --table table.md
+    echo "$output"
+    [ "$status" -eq 0 ]
+    grep -qE '^\| [0-9-]+ \| .* \| fuzz_protocol \| libfuzzer \| [0-9]+ \| [1-9][0-9]* \|' table.md
+}
+
+@test "seconds until a defect is found: none, where the seeds show it" {
+    rm -f "$root/build/fuzz/timetokill/tail-not-copied.json"
+    run "$root/fuzz/run" timetokill --only tail-not-copied no-such-thing --engine libfuzzer
+    [ "$status" -eq 2 ]
+    run "$root/fuzz/run" timetokill --only tail-not-copied --engine libfuzzer --runs 1 --time 20 --out table.md
+    echo "$output"
+    [ "$status" -eq 0 ]
+    grep -q '^| tail-not-copied | fuzz_trace | seeds | – |$' table.md
+}
+
+@test "the build of OSS-Fuzz gives what that asks for" {
+    run "$root/fuzz/run" oss-fuzz --sanitizer address
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"fuzz_trace: finds the planted defect after "* ]]
+}
