@@ -4,6 +4,8 @@
 load common
 
 setup() {
+    mkdir "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work" || return
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     case ${FUZZERS:-gcc} in
     *gcc-*|*clang*) skip "the same in every variant" ;;
