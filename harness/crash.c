@@ -148,6 +148,11 @@ static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
     return fine;
 }
 
+static void tell_moment(uint64_t moment, const struct sim *sim, FILE *out)
+{
+    fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(sim));
+}
+
 /* ---- What may be there ---- */
 
 /*
@@ -395,7 +400,7 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
     if (fine) {
         free(got.bytes);
     } else {
-        fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
+        tell_moment(moment, from, out);
     }
     return fine;
 }
@@ -545,7 +550,7 @@ static bool judge_moment(struct crash_judge *judge, const struct sim *from, cons
         fine = judge_state(judge, from, spans, moment, options, &any, counts, out);
     }
     if (!fine) {
-        fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(from));
+        tell_moment(moment, from, out);
     }
     return fine;
 }
@@ -575,5 +580,27 @@ bool crash_sequence(const struct trace *trace, const struct crash_options *optio
     sim_free(sim);
     crash_free(judge);
     free(spans);
+    return fine;
+}
+
+bool crash_every_state(const struct sim *sim, const struct sim_crash_options *options, crash_state_judge *judge,
+                       const void *subject, struct crash_counts *counts, FILE *out)
+{
+    struct sim *crashed = sim_make();
+    bool fine = true;
+    for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
+        struct choices choices = {0};
+        counts->moments++;
+        do {
+            choices.count = 0;
+            sim_crash(sim, moment, options, &choices, crashed);
+            counts->states++;
+            fine = judge(subject, crashed, moment == sim_moment(sim), out);
+        } while (fine && choices_next(&choices));
+        if (!fine) {
+            tell_moment(moment, sim, out);
+        }
+    }
+    sim_free(crashed);
     return fine;
 }

@@ -93,6 +93,13 @@ void crash_print_alphabet(const struct trace_disk *disk, FILE *out);
 
 /* ---- What else writes files ---- */
 
+/* Judges the state after one crash of `subject`; `complete` if it came when all had been done. */
+typedef bool crash_state_judge(const void *subject, struct sim *crashed, bool complete, FILE *out);
+
+/* Every state that a crash at any moment of what `sim` has recorded may leave. Explains the first one that is wrong. */
+bool crash_every_state(const struct sim *sim, const struct sim_crash_options *options, crash_state_judge *judge,
+                       const void *subject, struct crash_counts *counts, FILE *out);
+
 struct crash_creation {
     enum addcow_layout layout;
     bool has_backing;

@@ -127,36 +127,14 @@ static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
     return code == ADDCOW_OK && result.broken == 0;
 }
 
-/* The state after one crash. */
-static bool judge_interrupted(const struct patient *patient, struct sim *crashed, FILE *out)
+static bool judge_interrupted(const void *subject, struct sim *crashed, bool complete, FILE *out)
 {
+    const struct patient *patient = subject;
+    (void)complete; /* a second repair must do no harm either */
+    sim_keep(crashed);
     return is_read_by_reference(patient, crashed, out) && is_read_by_engine(patient, crashed, out) &&
            repair(crashed, NULL, out) && is_read_by_reference(patient, crashed, out) &&
            is_read_by_engine(patient, crashed, out);
-}
-
-static bool judge_crashes(const struct patient *patient, const struct sim *sim, struct crash_counts *counts, FILE *out)
-{
-    struct sim_crash_options options = sim_disk_crash_options(patient->disk);
-    struct sim *crashed = sim_make();
-    bool fine = true;
-    for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
-        struct choices choices = {0};
-        counts->moments++;
-        do {
-            choices.count = 0;
-            sim_crash(sim, moment, &options, &choices, crashed);
-            sim_keep(crashed);
-            counts->states++;
-            fine = judge_interrupted(patient, crashed, out);
-        } while (fine && choices_next(&choices));
-        if (!fine) {
-            fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 " of the repair)\n", moment,
-                    sim_moment(sim));
-        }
-    }
-    sim_free(crashed);
-    return fine;
 }
 
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out)
@@ -179,7 +157,8 @@ bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_c
         fputs("a repair finds nothing to repair (CHK-01)\n", out);
         fine = false;
     }
-    fine = fine && judge_crashes(&patient, sim, counts, out);
+    struct sim_crash_options options = sim_disk_crash_options(disk);
+    fine = fine && crash_every_state(sim, &options, judge_interrupted, &patient, counts, out);
     free(patient.bytes);
     sim_free(sim);
     return fine;

@@ -123,8 +123,9 @@ static void prepare(struct sim *sim, struct creation *creation)
 }
 
 /* After a crash at `moment` of `end`: the old disk, no disk, or the new one; from the end on the new one. */
-static bool judge_created(const struct creation *creation, struct sim *crashed, bool complete, FILE *out)
+static bool judge_created(const void *subject, struct sim *crashed, bool complete, FILE *out)
 {
+    const struct creation *creation = subject;
     struct sim_disk disk;
     char problem[128] = "its size is another";
     uint64_t length;
@@ -164,27 +165,6 @@ static bool create(struct sim *sim, const struct creation *creation, FILE *out)
     return fine;
 }
 
-static bool judge_creation(const struct creation *creation, const struct sim *sim, struct crash_counts *counts,
-                           FILE *out)
-{
-    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
-    struct sim_crash_options options = {.uniform = data_files};
-    struct sim *crashed = sim_make();
-    bool fine = true;
-    for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
-        struct choices choices = {0};
-        counts->moments++;
-        do {
-            choices.count = 0;
-            sim_crash(sim, moment, &options, &choices, crashed);
-            counts->states++;
-            fine = judge_created(creation, crashed, moment == sim_moment(sim), out);
-        } while (fine && choices_next(&choices));
-    }
-    sim_free(crashed);
-    return fine;
-}
-
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)
 {
     struct creation creation = {.replace = how->replace,
@@ -197,12 +177,14 @@ bool crash_create(const struct crash_creation *how, struct crash_counts *counts,
                                             .hide_image_data = true,
                                             .make_image = how->make_image,
                                             .image_size = SIZE}};
+    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    const struct sim_crash_options options = {.uniform = data_files};
     struct sim *sim = sim_make();
     prepare(sim, &creation);
     counts->sequences++;
     bool fine = create(sim, &creation, out);
     if (fine && sim_moment(sim) > 0) {
-        fine = judge_creation(&creation, sim, counts, out);
+        fine = crash_every_state(sim, &options, judge_created, &creation, counts, out);
     }
     sim_free(sim);
     return fine;
