@@ -198,10 +198,7 @@ static void replay_fragment(struct history *history, struct oracle *oracle, cons
     uint8_t bytes[HISTORY_SECTOR];
     uint64_t length = fragment->end - fragment->begin;
     enum addcow_class code;
-    if (fragment->operation == HISTORY_NONE) {
-        memcpy(bytes, history->view.bytes + fragment->begin, length);
-        code = oracle_write(oracle, fragment->begin, length, bytes);
-    } else if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
+    if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
         stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
         code = oracle_write(oracle, fragment->begin, length, bytes);
     } else {
@@ -212,12 +209,29 @@ static void replay_fragment(struct history *history, struct oracle *oracle, cons
     (void)code;
 }
 
+/* Takes over what there is in the end, in the files too, of bytes of which nobody knows how it came about. */
+static void take_over(const struct history *history, struct oracle *oracle, const struct fragment *fragment)
+{
+    uint64_t length = fragment->end - fragment->begin;
+    if (fragment->end <= oracle->disk.size) {
+        oracle_write(oracle, fragment->begin, length, history->view.bytes + fragment->begin);
+    }
+    if (history->committed != NULL && fragment->end <= oracle->disk.backing_size) {
+        memcpy(oracle->disk.backing + fragment->begin, history->committed + fragment->begin, length);
+    }
+}
+
 /* Leads the oracle through the epochs. */
 static bool replay_epochs(struct history *history, struct oracle *oracle)
 {
     for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
         for (size_t i = 0; i < history->fragment_count; i++) {
-            if (history->fragments[i].epoch == epoch) {
+            if (history->fragments[i].epoch != epoch) {
+                continue;
+            }
+            if (history->fragments[i].operation == HISTORY_NONE) {
+                take_over(history, oracle, &history->fragments[i]);
+            } else {
                 replay_fragment(history, oracle, &history->fragments[i]);
             }
         }
@@ -273,7 +287,8 @@ static bool replay(struct history *history, struct oracle *oracle)
             return history_impossible_status(history, HISTORY_NONE, k, history->view.allocated[k] != 0);
         }
     }
-    return view_judge(&history->view, oracle, history->out);
+    return view_judge(&history->view, oracle, history->out) &&
+           (history->committed == NULL || oracle_judge_backing(oracle, history->committed, history->out));
 }
 
 /* Replays; on a copy, which the oracle becomes if all is well, if another supposition may have to follow. */

@@ -232,9 +232,7 @@ static bool judge_cell(struct history *history, struct cell *cell)
         return false;
     case REGISTER_UNDECIDED:
         history->counts.undecided++;
-        if (cell->end <= history->view.size) {
-            add_fragment(history, cell, HISTORY_NONE, history->exclusive_count);
-        }
+        add_fragment(history, cell, HISTORY_NONE, history->exclusive_count);
         return true;
     default:
         add_fragments(history, cell, &result);

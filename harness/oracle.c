@@ -305,15 +305,19 @@ bool oracle_load_backing(const struct oracle *oracle, const char *directory, uin
     return same;
 }
 
+bool oracle_judge_backing(const struct oracle *oracle, const uint8_t *got, FILE *out)
+{
+    return same_bytes(out, "backing contents", "WR-05, CMT-01", 0, oracle->disk.backing, got,
+                      oracle->disk.backing_size);
+}
+
 static bool judge_backing(const struct oracle *oracle, const char *directory, FILE *out)
 {
     if (!oracle->disk.has_backing) {
         return true;
     }
     uint8_t *got = report_allocate(oracle->disk.backing_size, 1);
-    bool same =
-        oracle_load_backing(oracle, directory, got, out) &&
-        same_bytes(out, "backing contents", "WR-05, CMT-01", 0, oracle->disk.backing, got, oracle->disk.backing_size);
+    bool same = oracle_load_backing(oracle, directory, got, out) && oracle_judge_backing(oracle, got, out);
     free(got);
     return same;
 }

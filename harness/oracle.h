@@ -59,4 +59,7 @@ bool oracle_judge_files(const struct oracle *oracle, const char *directory, FILE
  */
 bool oracle_load_backing(const struct oracle *oracle, const char *directory, uint8_t *buffer, FILE *out);
 
+/* Compares got[0, backing_size), backing contents, with what they must be; prints the first difference. */
+bool oracle_judge_backing(const struct oracle *oracle, const uint8_t *got, FILE *out);
+
 #endif

@@ -8,6 +8,7 @@
  */
 #include "files.h"
 #include "history.h"
+#include "register.h"
 #include "report.h"
 #include "stamp.h"
 
@@ -85,21 +86,39 @@ static void claimed(uint32_t operation, uint64_t invoked, uint64_t returned)
     run.records[operation] = (struct run_record){.invoked = invoked, .returned = returned, .status = ADDCOW_OK};
 }
 
-static bool judged(void)
+/*
+ * Judges the phase, and behind it, if `files` and it conforms, the files as well. Whether every register is decided
+ * must be as `decided` says.
+ */
+static bool judge(bool files, bool decided)
 {
     struct history_counts counts = {.registers = 0};
     char *story = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&story, &length);
     bool conforms = history_judge(&run, 0, trace.count, &oracle, directory, &counts, out);
+    if (conforms && files) {
+        assert_int_equal(adapter->ops->close(adapter, NULL), ADDCOW_OK);
+        conforms = oracle_judge_files(&oracle, directory, out);
+    }
     fclose(out);
-    assert_int_equal(counts.undecided, 0);
+    assert_int_equal(counts.undecided == 0, decided);
     assert_int_equal(conforms, length == 0); /* a rejection says why */
     free(story);
     run_free(&run);
     oracle_free(&oracle);
     adapter->ops->destroy(adapter);
     return conforms;
+}
+
+static bool judged(void)
+{
+    return judge(false, true);
+}
+
+static bool judged_with_files(void)
+{
+    return judge(true, true);
 }
 
 /* ---- Registers ---- */
@@ -642,6 +661,41 @@ static void test_what_a_shrink_cuts_stays_cut(void **state)
     assert_false(cut_write_judged(after, false, true, false)); /* refused when it had grown again */
 }
 
+/*
+ * A commit beside a shrink and a growth: which of the three was done first, only the backing file shows. The oracle
+ * must have been led through the right order, or it expects wrong files afterwards.
+ */
+static void test_commit_among_resizes_shows_in_the_backing_file(void **state)
+{
+    (void)state; /* CMT-01, CON-09 */
+    for (uint32_t place = 0; place < 3; place++) {
+        begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+        uint32_t resizes[] = {add(0, TRACE_RESIZE, 3 * CLUSTER - 7, 0), add(1, TRACE_RESIZE, 5 * CLUSTER, 0)};
+        uint32_t commit = add(2, TRACE_COMMIT, 0, 0);
+        start();
+        for (uint32_t i = 0, resized = 0; i < 3; i++) {
+            done(i == place ? commit : resizes[resized++], 1 + i, 10 + i);
+        }
+        assert_true(judged_with_files());
+    }
+}
+
+/* What nobody can judge is taken over from the disk and from what a commit left. */
+static void test_too_many_writes_beside_a_commit(void **state)
+{
+    (void)state;
+    begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
+    for (uint32_t i = 0; i < REGISTER_OPEN_MAX + 8; i++) {
+        add(0, i == 20 ? TRACE_COMMIT : TRACE_WRITE, 0, i == 20 ? 0 : SECTOR);
+    }
+    trace.operations[0].thread = 1;
+    start();
+    for (uint32_t i = 0; i < trace.count; i++) {
+        done(i, 1 + i, 100 + i);
+    }
+    assert_true(judge(true, false));
+}
+
 /* A commit and a growth beside a write into the new area, which the commit, if it came later, must refuse. */
 static bool commit_and_growth_judged(bool commit_first, uint64_t commit_invoked, uint64_t growth_invoked, bool falsify)
 {
@@ -901,6 +955,8 @@ int main(void)
         cmocka_unit_test(test_growth_must_read_as_zeros),
         cmocka_unit_test(test_two_resizes_in_either_order),
         cmocka_unit_test(test_what_a_shrink_cuts_stays_cut),
+        cmocka_unit_test(test_commit_among_resizes_shows_in_the_backing_file),
+        cmocka_unit_test(test_too_many_writes_beside_a_commit),
         cmocka_unit_test(test_commit_beside_a_growth),
         cmocka_unit_test(test_two_commits_beside_writes),
         cmocka_unit_test(test_commits_leave_what_they_read),
