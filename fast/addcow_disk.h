@@ -116,8 +116,9 @@ struct addcow_flush_waiter;
 struct addcow_flushing {
     sync_mutex lock;
     sync_cond finished;
-    uint64_t started; /* cycles */
-    bool running;
+    uint64_t started;     /* cycles */
+    bool running;         /* a cycle, or a change of "all allocated" */
+    bool features_unsure; /* in the file: the last change of them failed; for who is running */
     struct addcow_flush_waiter *waiters;
     sync_u64 image_lost; /* the errno of the first failed sync of the image, or 0 (DUR-07) */
 };
@@ -262,6 +263,9 @@ enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *er
 
 /* Syncs the image. A failure is final (DUR-07). */
 enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
+
+/* Makes durable what the last writer left in the files, for who is about to write to them (DUR-12). */
+enum addcow_class addcow_disk_settle(struct addcow *disk, struct addcow_error *error);
 
 /* The error of an earlier failed sync of the image, if there was one (DUR-07). */
 enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);

@@ -404,7 +404,10 @@ static enum addcow_class check_bitmap(struct check *check, struct addcow_error *
     bool repair = check->repair && check->header_valid;
     struct tally tally = {.first_clear = NONE, .first_past = NONE};
     check->result->clusters = addcow_cluster_count(check->image_length, addcow_cluster_size(header->cluster_bits));
-    enum addcow_class code = scan_bitmap(check, repair, &tally, error);
+    /* DUR-12: bits past an end that is not durable must not be cleared. */
+    enum addcow_class code = repair ? addcow_io_sync(&check->image, error) : ADDCOW_OK;
+    if (code == ADDCOW_OK)
+        code = scan_bitmap(check, repair, &tally, error);
     if (code == ADDCOW_OK && repair && check->metadata.file_length < wanted)
         code = addcow_io_truncate(&check->io, wanted, error);
     if (code == ADDCOW_OK && repair)

@@ -86,7 +86,10 @@ static enum addcow_class open_target(struct addcow *disk, struct addcow_io *orig
     enum addcow_class code = lock_lower(disk, true, error);
     if (code != ADDCOW_OK)
         return code;
-    code = reopen(disk, original, error);
+    if (disk->lower)
+        code = addcow_disk_settle(disk->lower, error);
+    if (code == ADDCOW_OK)
+        code = reopen(disk, original, error);
     if (code != ADDCOW_OK)
         lock_lower(disk, false, NULL);
     else

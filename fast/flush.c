@@ -8,8 +8,12 @@
  * Flushes join: each needs a cycle that starts after it was called (DUR-05), and whoever finds no cycle running runs one for all who wait by then. Those
  * who come meanwhile wait for the next one. The result of a cycle, good or bad, goes to everyone it was run for (DUR-06).
  *
- * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them again. When the image
+ * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them again; so it is with
+ * the features, as a failed change of "all allocated" may be seen in the file without being durable. When the image
  * cannot be synced, the operating system may have dropped the data: no flush succeeds any more, and no bit is ever written (DUR-07).
+ *
+ * All this relies on bits that are set in the file being durable, and on the image's length being so. A process that died between a write and its
+ * sync may have left them otherwise, so who is going to write syncs both files first (DUR-12).
  */
 #include "addcow_disk.h"
 
@@ -64,6 +68,12 @@ enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_erro
             *error = failure;
     }
     return code;
+}
+
+enum addcow_class addcow_disk_settle(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_class code = addcow_disk_sync_image(disk, error);
+    return code == ADDCOW_OK ? addcow_io_sync(&disk->file, error) : code;
 }
 
 /* ---- The bitmap ---- */
@@ -122,15 +132,25 @@ static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_b
 
 /* ---- Cycles ---- */
 
+static enum addcow_class write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
+{
+    uint64_t stored = htole64(features);
+    enum addcow_class code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&disk->file, error);
+    disk->flushing.features_unsure = code != ADDCOW_OK;
+    return code;
+}
+
 static enum addcow_class run_cycle(struct addcow *disk, struct addcow_error *error)
 {
     uint64_t count;
     struct addcow_block *taken = addcow_bitmap_take_dirty(disk, &count);
-    if (!taken)
-        return addcow_disk_sync_image(disk, error);
-    enum addcow_class code = flush_blocks(disk, taken, count, error);
-    if (code != ADDCOW_OK)
+    enum addcow_class code = taken ? flush_blocks(disk, taken, count, error) : addcow_disk_sync_image(disk, error);
+    if (taken && code != ADDCOW_OK)
         addcow_bitmap_give_back(disk, taken);
+    if (code == ADDCOW_OK && disk->flushing.features_unsure)
+        code = write_features(disk, sync_load_acquire(&disk->compatible_features), error);
     return code;
 }
 
@@ -196,15 +216,23 @@ enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error)
 
 enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error)
 {
+    struct addcow_flushing *flushing = &disk->flushing;
     assert(disk->metadata.header.layout == ADDCOW_R20);
+    /* No cycle, which may write the features too, runs meanwhile. */
+    sync_lock(&flushing->lock);
+    while (flushing->running)
+        sync_wait(&flushing->finished, &flushing->lock);
+    flushing->running = true;
+    sync_unlock(&flushing->lock);
     uint64_t features = sync_load_acquire(&disk->compatible_features) & ~(uint64_t)ADDCOW_ALL_ALLOCATED;
     if (value)
         features |= ADDCOW_ALL_ALLOCATED;
-    uint64_t stored = htole64(features);
-    enum addcow_class code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
-    if (code == ADDCOW_OK)
-        code = addcow_io_sync(&disk->file, error);
+    enum addcow_class code = write_features(disk, features, error);
     if (code == ADDCOW_OK)
         sync_store_release(&disk->compatible_features, features);
+    sync_lock(&flushing->lock);
+    flushing->running = false;
+    sync_broadcast(&flushing->finished);
+    sync_unlock(&flushing->lock);
     return code;
 }

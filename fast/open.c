@@ -3,7 +3,7 @@
  *
  * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock, its header, the
  * image, the lengths, the backing file. The identity comes before the lock, so that a chain that meets itself is named as such and not
- * as busy (LNK-07). Nothing is written (ERR-06).
+ * as busy (LNK-07). Nothing is written (ERR-06); a disk that is opened for writing is synced, in case its last writer did not live to do so (DUR-12).
  *
  * Files of lower levels are opened for reading, with one exception: a commit into an add-cow backing file needs an exclusive lock on it (LCK-03), and a
  * lock can be raised only on the open file that has it, and only if that is open for writing. So the metadata file right below a writable
@@ -162,6 +162,8 @@ static enum addcow_class open_all(struct addcow *disk, struct opening *opening, 
     if (code == ADDCOW_OK)
         code = addcow_bitmap_init(
             disk, addcow_cluster_count(sync_load_acquire(&disk->size), addcow_disk_cluster_size(disk)), error);
+    if (code == ADDCOW_OK && role == ROLE_WRITABLE)
+        code = addcow_disk_settle(disk, error);
     return code;
 }
 

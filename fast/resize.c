@@ -69,7 +69,12 @@ static enum addcow_class prepare_file(struct addcow *disk, uint64_t old_count, u
         code = addcow_io_zero(&disk->file, stale - used, used, error);
     if (code == ADDCOW_OK && length < wanted)
         code = addcow_io_truncate(&disk->file, wanted, error);
-    return code == ADDCOW_OK ? addcow_io_sync(&disk->file, error) : code;
+    if (code == ADDCOW_OK)
+        code = addcow_io_sync(&disk->file, error);
+    /* A length that was not synced would look like one that was to who tries again, and no later sync need cover it. */
+    if (code != ADDCOW_OK && length < wanted)
+        addcow_io_truncate(&disk->file, length, NULL);
+    return code;
 }
 
 /*

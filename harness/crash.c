@@ -12,6 +12,7 @@
 #include "crash.h"
 
 #include "files.h"
+#include "inject.h"
 #include "report.h"
 #include "sched/sched.h"
 #include "sim_disk.h"
@@ -468,19 +469,61 @@ enum addcow_class crash_perform(struct adapter *adapter, const struct trace_oper
     }
 }
 
-/* Opens the disk in `sim`, does a sequence, and closes; fills the spans. False if it cannot be opened. */
-static bool do_sequence(struct sim *sim, const struct trace *trace, struct crash_span *spans, FILE *out)
+/*
+ * Another process opens the disk after one has died in operation `index`. What was not flushed may be lost, but a size
+ * is that of the image.
+ */
+static bool revive(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
+                   struct crash_span *spans, FILE *out)
+{
+    struct addcow_error error;
+    if (trace->operations[index].kind != TRACE_REOPEN) { /* that has closed it */
+        adapter->ops->close(adapter, NULL);
+    }
+    sim_set_hook(sim, NULL, NULL);
+    if (refused(out, "of a process open for writing",
+                adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), &error)) {
+        return false;
+    }
+    if (trace->operations[index].kind == TRACE_RESIZE) {
+        bool resized = adapter->ops->size(adapter) == trace->operations[index].offset;
+        spans[index].status = resized ? ADDCOW_OK : ADDCOW_IO;
+    }
+    for (uint32_t i = index + 1; i-- > 0;) {
+        if (crash_is_flush(&trace->operations[i]) && spans[i].status == ADDCOW_OK) {
+            break;
+        }
+        if (trace_kind_changes(trace->operations[i].kind) && spans[i].status == ADDCOW_OK) {
+            spans[i].status = ADDCOW_IO;
+        }
+    }
+    return true;
+}
+
+/*
+ * Opens the disk in `sim`, does a sequence, with the death of the process in it if that is planned, and closes; fills
+ * the spans. False if it cannot be opened.
+ */
+static bool do_sequence(struct sim *sim, const struct trace *trace, struct inject *death, struct crash_span *spans,
+                        FILE *out)
 {
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool opened = !refused(out, "open for writing",
                            adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
+    sim_set_hook(sim, inject_hook, death);
+    bool dead = false;
     for (uint32_t i = 0; opened && i <= trace->count; i++) {
         spans[i] = (struct crash_span){.begin = sim_moment(sim), .invoked = 2 * i + 1, .returned = 2 * i + 2};
         spans[i].status = i == trace->count ? adapter->ops->close(adapter, &error)
                                             : crash_perform(adapter, &trace->operations[i], i, &error);
+        if (i < trace->count && !dead && inject_was_hit(death)) {
+            dead = true;
+            opened = revive(adapter, sim, trace, i, spans, out);
+        }
         spans[i].end = sim_moment(sim);
     }
+    sim_set_hook(sim, NULL, NULL);
     adapter->ops->destroy(adapter);
     return opened;
 }
@@ -501,7 +544,8 @@ static bool judge_second(const struct crash_judge *judge, const struct state *st
     sim_keep(sim);
     struct crash_counts inner = {0};
     struct crash_options options = {.states = states};
-    bool fine = do_sequence(sim, &trace, spans, out) && judge_every_crash(&again, sim, spans, &options, &inner, out);
+    bool fine = do_sequence(sim, &trace, &(struct inject){0}, spans, out) &&
+                judge_every_crash(&again, sim, spans, &options, &inner, out);
     if (!fine) {
         fputs(
             "  (that was a second crash, after the first one; before it the disk was written, flushed, resized and "
@@ -568,15 +612,63 @@ static bool judge_every_crash(struct crash_judge *judge, const struct sim *from,
     return true;
 }
 
+/*
+ * Whether something may be lost, with a process that died, of which it is not known which states of the disk then are
+ * possible.
+ */
+static bool is_uncertain(const struct crash_judge *judge, const struct crash_span *spans)
+{
+    for (uint32_t i = 0; judge->in_states && i < judge->trace->count; i++) {
+        if (trace_kind_changes(judge->trace->operations[i].kind) && spans[i].status == ADDCOW_IO) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A death before a call that changes nothing leaves what one before the next call does. */
+static bool changes_files(enum sim_call call)
+{
+    return call == SIM_PWRITE || call == SIM_SYNC || call == SIM_TRUNCATE || call == SIM_PUNCH;
+}
+
+/* The process dies at each of its calls, and another one goes on. */
+static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t calls, struct crash_span *spans,
+                         const struct crash_options *options, struct crash_counts *counts, FILE *out)
+{
+    struct crash_options once = {.states = options->states};
+    bool fine = true;
+    for (uint64_t at = 1; fine && at <= calls; at++) {
+        struct inject death = {.kills = true, .at = at};
+        sim_restore(sim);
+        fine = do_sequence(sim, judge->trace, &death, spans, out);
+        if (fine && changes_files(death.call) && !is_uncertain(judge, spans)) {
+            counts->deaths++;
+            fine = judge_every_crash(judge, sim, spans, &once, counts, out);
+        }
+        if (!fine) {
+            fputs("  (before the crash, ", out);
+            inject_print(&death, out);
+            fputs(", and another one opened the disk)\n", out);
+        }
+    }
+    return fine;
+}
+
 bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
                     FILE *out)
 {
     struct crash_span *spans = report_allocate(trace->count + 1, sizeof *spans);
     struct crash_judge *judge = crash_make(trace);
     struct sim *sim = sim_make();
+    struct inject none = {0};
     sim_disk_lay(sim, &trace->disk);
     counts->sequences++;
-    bool fine = do_sequence(sim, trace, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
+    bool fine =
+        do_sequence(sim, trace, &none, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
+    if (fine && options->deaths) {
+        fine = judge_deaths(judge, sim, none.calls, spans, options, counts, out);
+    }
     sim_free(sim);
     crash_free(judge);
     free(spans);

@@ -54,12 +54,14 @@ enum addcow_class crash_perform(struct adapter *adapter, const struct trace_oper
                                 struct addcow_error *error);
 
 struct crash_options {
+    bool deaths;     /* also of a process that dies at any of its calls, and another one that goes on (DUR-12) */
     bool second;     /* from each state the disk is used and crashes again */
     uint64_t states; /* at a moment; 0: all. Beyond that many, as many again are chosen by chance */
 };
 
 struct crash_counts {
     uint64_t sequences;
+    uint64_t deaths;
     uint64_t moments;
     uint64_t sampled; /* of the moments: not all states were judged */
     uint64_t states;
@@ -76,11 +78,9 @@ struct crash_counts {
 bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
                     FILE *out);
 
-/*
- * crash_sequence, of all states, for every sequence of 1..length operations from a fixed alphabet. Prints the failing
- * trace too.
- */
-bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out);
+/* crash_sequence for every sequence of 1..length operations from a fixed alphabet. Prints the failing trace too. */
+bool crash_scope(const struct trace_disk *disk, uint32_t length, const struct crash_options *options,
+                 struct crash_counts *counts, FILE *out);
 
 /*
  * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer.
@@ -130,7 +130,10 @@ enum crash_damage {
  */
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out);
 
-/* The same for all damages that are possible, of disks in both layouts whose bitmap has a byte in use, or several. */
+/*
+ * The same for all damages that are possible, of disks in both layouts whose bitmap has a byte in use, or several; and
+ * for a shrink in which a process has died (DUR-12).
+ */
 bool crash_every_repair(struct crash_counts *counts, FILE *out);
 
 #endif

@@ -21,6 +21,7 @@
 struct patient {
     const struct trace_disk *disk;
     uint64_t size;
+    uint64_t cut; /* the size after a shrink that nobody has synced; without one, the same */
     uint8_t *bytes;
 };
 
@@ -67,13 +68,13 @@ static bool is_read_by_reference(const struct patient *patient, const struct sim
     struct sim_disk disk;
     char problem[128] = "it has another size";
     bool opened = sim_disk_open(sim, &disk, problem, sizeof problem);
-    if (!opened || disk.ref.size != patient->size) {
+    if (!opened || (disk.ref.size != patient->size && disk.ref.size != patient->cut)) {
         fprintf(out, "a repair leaves a disk that the reference engine refuses: %s (CHK-02)\n", problem);
         return false;
     }
-    uint8_t *got = report_allocate(patient->size, 1);
-    addcow_ref_read(&disk.ref, 0, patient->size, got);
-    bool same = memcmp(got, patient->bytes, patient->size) == 0;
+    uint8_t *got = report_allocate(disk.ref.size, 1);
+    addcow_ref_read(&disk.ref, 0, disk.ref.size, got);
+    bool same = memcmp(got, patient->bytes, disk.ref.size) == 0;
     free(got);
     sim_disk_close(&disk);
     if (!same) {
@@ -88,10 +89,12 @@ static bool is_read_by_engine(const struct patient *patient, struct sim *sim, FI
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     uint8_t *got = report_allocate(patient->size, 1);
     enum addcow_class code = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error);
-    if (code == ADDCOW_OK) {
-        code = adapter->ops->read(adapter, 0, patient->size, got, &error);
+    uint64_t size = code == ADDCOW_OK ? adapter->ops->size(adapter) : 0;
+    bool same = size == patient->size || size == patient->cut;
+    if (same) {
+        code = adapter->ops->read(adapter, 0, size, got, &error);
+        same = code == ADDCOW_OK && memcmp(got, patient->bytes, size) == 0;
     }
-    bool same = code == ADDCOW_OK && memcmp(got, patient->bytes, patient->size) == 0;
     if (!same) {
         fprintf(out, "a repair leaves a disk that the engine reads otherwise: %s %s (CHK-02)\n",
                 addcow_class_name(code), error.message);
@@ -137,20 +140,26 @@ static bool judge_interrupted(const void *subject, struct sim *crashed, bool com
            is_read_by_engine(patient, crashed, out);
 }
 
+static void read_patient(const struct sim *sim, struct patient *patient)
+{
+    struct sim_disk disk;
+    char problem[128];
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        report_fatal("a disk to be repaired: %s", problem);
+    }
+    addcow_ref_read(&disk.ref, 0, patient->size, patient->bytes);
+    sim_disk_close(&disk);
+}
+
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out)
 {
     struct sim *sim = sim_make();
-    struct patient patient = {.disk = disk, .size = disk->size, .bytes = report_allocate(disk->size, 1)};
-    struct sim_disk damaged;
-    char problem[128];
+    struct patient patient = {
+        .disk = disk, .size = disk->size, .cut = disk->size, .bytes = report_allocate(disk->size, 1)};
     unsigned repaired = 0;
     sim_disk_lay(sim, disk);
     inflict(sim, disk, damage);
-    if (!sim_disk_open(sim, &damaged, problem, sizeof problem)) {
-        report_fatal("a disk to be repaired: %s", problem);
-    }
-    addcow_ref_read(&damaged.ref, 0, disk->size, patient.bytes);
-    sim_disk_close(&damaged);
+    read_patient(sim, &patient);
     counts->sequences++;
     bool fine = repair(sim, &repaired, out);
     if (fine && repaired == 0) {
@@ -159,6 +168,37 @@ bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_c
     }
     struct sim_crash_options options = sim_disk_crash_options(disk);
     fine = fine && crash_every_state(sim, &options, judge_interrupted, &patient, counts, out);
+    free(patient.bytes);
+    sim_free(sim);
+    return fine;
+}
+
+/* Cuts the image, and leaves that unsynced. */
+static void cut_image(struct sim *sim, uint64_t size)
+{
+    struct addcow_file *image;
+    struct addcow_storage *storage = sim_storage(sim);
+    if (storage->ops->open(storage, FILES_IMAGE, ADDCOW_FILE_READWRITE, &image) != 0 ||
+        image->ops->truncate(image, size) != 0 || image->ops->close(image) != 0) {
+        report_fatal("an image cannot be cut");
+    }
+}
+
+/*
+ * A process has died in a shrink, when it had cut the image: the bits behind its end are set, and a repair clears them.
+ * If the power fails then, the old end must not be there without its bits (DUR-12).
+ */
+static bool repair_after_death(const struct trace_disk *disk, struct crash_counts *counts, FILE *out)
+{
+    struct sim *sim = sim_make();
+    struct patient patient = {
+        .disk = disk, .size = disk->size, .cut = disk->size / 2, .bytes = report_allocate(disk->size, 1)};
+    struct sim_crash_options options = sim_disk_crash_options(disk);
+    sim_disk_lay(sim, disk);
+    read_patient(sim, &patient);
+    cut_image(sim, patient.cut);
+    counts->sequences++;
+    bool fine = repair(sim, NULL, out) && crash_every_state(sim, &options, judge_interrupted, &patient, counts, out);
     free(patient.bytes);
     sim_free(sim);
     return fine;
@@ -176,7 +216,7 @@ static bool repair_all_damages(const struct trace_disk *disk, struct crash_count
             return false;
         }
     }
-    return true;
+    return repair_after_death(disk, counts, out);
 }
 
 bool crash_every_repair(struct crash_counts *counts, FILE *out)

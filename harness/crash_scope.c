@@ -65,13 +65,13 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
     return number == 0;
 }
 
-bool crash_scope(const struct trace_disk *disk, uint32_t length, bool second, struct crash_counts *counts, FILE *out)
+bool crash_scope(const struct trace_disk *disk, uint32_t length, const struct crash_options *options,
+                 struct crash_counts *counts, FILE *out)
 {
     static struct trace trace;
-    struct crash_options options = {.second = second};
     for (uint32_t n = 1; n <= length; n++) {
         for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
-            if (!crash_sequence(&trace, &options, counts, out)) {
+            if (!crash_sequence(&trace, options, counts, out)) {
                 trace_print(out, &trace);
                 return false;
             }

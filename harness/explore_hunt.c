@@ -87,7 +87,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
         .whole_disk = alone || random_once_in(&random, 3),
         .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
     };
-    options.reopens = judge_of(hunt, seed) != HUNT_FAULT && random_once_in(&random, 4);
+    options.reopens = (alone || judge_of(hunt, seed) != HUNT_FAULT) && random_once_in(&random, 4);
     explore_generate(seed, &options, trace);
 }
 
@@ -176,7 +176,8 @@ static bool is_alone(const struct hunt_options *hunt, uint64_t seed)
 static struct crash_options crash_options_of(uint64_t seed)
 {
     bool second = random_hash(seed ^ 3) % 16 == 0;
-    return (struct crash_options){.second = second, .states = second ? STATES_SECOND : STATES};
+    bool deaths = random_hash(seed ^ 4) % 16 == 0;
+    return (struct crash_options){.deaths = deaths, .second = second, .states = second ? STATES_SECOND : STATES};
 }
 
 static double seconds_since(const struct timespec *start)
@@ -516,7 +517,7 @@ static int replay(void *context)
     struct sched_schedule schedule = {0};
     struct explore_options options = {.self_check = hunt->self_check, .crash = true, .seed = hunt->seed};
     struct crash_counts crashes = {0};
-    struct crash_options crash = {.states = STATES};
+    struct crash_options crash = {.deaths = true, .states = STATES};
     struct fault_counts faults = {0};
     load_replay(hunt->replay, &trace, &options, &schedule);
     options.refuse_punch = refuses_punch(options.seed);

@@ -24,13 +24,14 @@
 #define START 60u /* the possible contents beside those of operations: that at the start, */
 #define ZERO 61u  /* zeros, */
 #define AFTER 62u /* and what is written after the fault */
-#define FRAGMENTS_MAX 1024u
+#define FRAGMENTS_MAX 2048u
 #define CLUSTERS_AFTER 9u /* written after the fault, at most */
 
 struct fragment {
     uint64_t begin;
     uint64_t end;
     uint64_t possible; /* a bit for each content */
+    uint64_t since;    /* and for each that was possible since the last flush that succeeded, and at it */
 };
 
 struct judge {
@@ -41,7 +42,9 @@ struct judge {
     struct inject fault;
     bool differs;   /* a request has failed that usually does not */
     bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
-    uint8_t *start; /* what the disk reads as at the start */
+    bool unclean;   /* a close has failed, or the process has died */
+    bool forgotten; /* a sync has failed and the disk was closed: nobody makes durable any more what that left */
+    uint8_t *start; /* what the disk reads as at the start, and zeros behind it */
     uint64_t start_size;
     uint64_t size;
     uint32_t count;
@@ -52,11 +55,6 @@ struct judge {
 
 const char *fault_problem(const struct trace *trace)
 {
-    for (uint32_t i = 0; i < trace->count; i++) {
-        if (trace->operations[i].kind == TRACE_REOPEN) {
-            return "a reopen that may fail";
-        }
-    }
     return trace->threads > 1 ? "several threads" : trace->count > OPERATIONS_MAX ? "a long trace" : NULL;
 }
 
@@ -90,11 +88,10 @@ static void make_fragments(struct judge *judge)
         cut_at(judge, judge->trace->operations[i].offset + judge->trace->operations[i].length);
     }
     for (uint32_t i = 0; i < judge->count; i++) {
-        judge->fragments[i].possible = (uint64_t)1 << START;
+        judge->fragments[i].possible = judge->fragments[i].since = (uint64_t)1 << START;
     }
     judge->size = judge->start_size;
-    judge->astray = false;
-    judge->differs = false;
+    judge->astray = judge->differs = judge->unclean = judge->forgotten = false;
 }
 
 /* Books that [begin, end) has one content now, or may have one more. */
@@ -105,8 +102,30 @@ static void book_content(struct judge *judge, uint64_t begin, uint64_t end, uint
         struct fragment *fragment = &judge->fragments[i];
         if (begin <= fragment->begin && fragment->end <= end) {
             fragment->possible = success ? bit : fragment->possible | bit;
+            fragment->since |= bit;
         }
     }
+}
+
+/* Books that a flush has succeeded: what was before it does not come back. */
+static void book_flush(struct judge *judge)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].since = judge->fragments[i].possible;
+    }
+}
+
+/*
+ * Books that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
+ * have made durable no later one of another opening covers, even where it looks as if it were stored.
+ */
+static void book_loss(struct judge *judge)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].possible = judge->fragments[i].since;
+    }
+    judge->forgotten = judge->forgotten || (judge->fault.call == SIM_SYNC && !judge->fault.kills);
+    judge->unclean = judge->differs = true;
 }
 
 /* Books what operation `index` did to the fragments. */
@@ -170,7 +189,8 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
         return false;
     }
     uint64_t size = disk.ref.size;
-    bool stray = sim == judge->sim && sim_disk_has_stray_bits(&disk);
+    /* What ended when it had cut the image has left the bits behind the end, which the next growth clears. */
+    bool stray = sim == judge->sim && !judge->unclean && sim_disk_has_stray_bits(&disk);
     uint8_t *bytes = report_allocate(size, 1);
     addcow_ref_read(&disk.ref, 0, size, bytes);
     sim_disk_close(&disk);
@@ -196,6 +216,9 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
 static bool judge_durable(const struct judge *judge, const uint8_t *live)
 {
     struct choices choices = {0};
+    if (judge->forgotten) {
+        return true;
+    }
     struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
     sim_crash(judge->sim, sim_moment(judge->sim), &options, &choices, judge->crashed);
     return judge_storage(judge, judge->crashed, live, "what is durable after a flush that succeeded", "DUR-01, DUR-06");
@@ -237,7 +260,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
 }
 
 /* A flush that has succeeded although it must not, or after which not everything is durable. */
-static bool judge_flush(const struct judge *judge, const char *what, enum addcow_class code)
+static bool judge_flush(struct judge *judge, const char *what, enum addcow_class code)
 {
     if (code != ADDCOW_OK) {
         return true;
@@ -246,7 +269,21 @@ static bool judge_flush(const struct judge *judge, const char *what, enum addcow
         fprintf(judge->out, "%s succeeds although a sync of the image has failed (DUR-07)\n", what);
         return false;
     }
+    book_flush(judge);
     return judge_durable(judge, NULL);
+}
+
+/* A failed close has closed nevertheless; one that succeeds has flushed. */
+static bool judge_close(struct judge *judge, enum addcow_class code, const struct addcow_error *error)
+{
+    if (!judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
+        return false;
+    }
+    if (sim_open_files(judge->sim) != 0) {
+        fputs("close leaves files open\n", judge->out);
+        return false;
+    }
+    return judge_flush(judge, "close", code);
 }
 
 /* After a commit that has succeeded nothing is allocated (CMT-01). */
@@ -266,6 +303,71 @@ static bool judge_committed(const struct judge *judge)
         fputs("a commit that succeeds leaves clusters allocated (CMT-01)\n", judge->out);
     }
     return clear;
+}
+
+/* An open that failed, begun at `moment`. */
+static bool judge_failed_open(const struct judge *judge, enum addcow_class code, uint64_t moment,
+                              const struct addcow_error *error)
+{
+    bool fine = judge_status(judge, "open", code, ADDCOW_OK, error);
+    if (fine && sim_open_files(judge->sim) != 0) {
+        fputs("an open that fails leaves files open\n", judge->out);
+        fine = false;
+    }
+    if (fine && sim_is_changed(judge->sim, moment)) {
+        fputs("an open that fails changes files (ERR-06)\n", judge->out);
+        fine = false;
+    }
+    return fine;
+}
+
+static enum addcow_class open_disk(struct judge *judge, struct addcow_error *error)
+{
+    judge->fault.image_lost = false; /* what an earlier opening has lost this one cannot know */
+    return judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+}
+
+/* Closes and opens again; if that cannot be while the fault lasts, then without it. */
+static bool do_reopen(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_class code = judge->adapter->ops->close(judge->adapter, &error);
+    if (!judge_close(judge, code, &error)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        book_loss(judge);
+    }
+    uint64_t moment = sim_moment(judge->sim);
+    code = open_disk(judge, &error);
+    if (code == ADDCOW_OK) {
+        return true;
+    }
+    if (!judge_failed_open(judge, code, moment, &error)) {
+        return false;
+    }
+    sim_set_hook(judge->sim, NULL, NULL);
+    code = open_disk(judge, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "an open after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+    }
+    return code == ADDCOW_OK;
+}
+
+/*
+ * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size
+ * or not (DUR-11).
+ */
+static bool revive(struct judge *judge, const struct trace_operation *operation)
+{
+    if (!do_reopen(judge)) {
+        return false;
+    }
+    if (operation->kind == TRACE_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
+        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
+        judge->size = operation->offset;
+    }
+    return true;
 }
 
 static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class *usual)
@@ -356,53 +458,42 @@ static bool judge_usable(struct judge *judge)
 static bool do_operations(struct judge *judge, enum addcow_class *usual)
 {
     for (uint32_t i = 0; i < judge->trace->count; i++) {
-        if (!do_operation(judge, i, &usual[i])) {
+        const struct trace_operation *operation = &judge->trace->operations[i];
+        bool was_hit = inject_was_hit(&judge->fault);
+        if (!(operation->kind == TRACE_REOPEN ? do_reopen(judge) : do_operation(judge, i, &usual[i]))) {
+            return false;
+        }
+        bool died = judge->fault.kills && inject_was_hit(&judge->fault) && !was_hit;
+        if (died && operation->kind != TRACE_REOPEN && !revive(judge, operation)) {
             return false;
         }
     }
     return true;
 }
 
+static bool close_disk(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_class code = judge->adapter->ops->close(judge->adapter, &error);
+    return judge_close(judge, code, &error) &&
+           (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
+}
+
 /* The disk is open. Does everything, with the fault, and closes. */
 static bool do_trace(struct judge *judge, enum addcow_class *usual)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
-    const struct adapter_ops *ops = judge->adapter->ops;
-    bool fine = do_operations(judge, usual);
-    /* A fault that is yet to come hits the close. */
-    bool hit = inject_was_hit(&judge->fault);
-    if (fine && hit) {
-        sim_set_hook(judge->sim, NULL, NULL);
-        fine = judge_usable(judge);
+    if (!do_operations(judge, usual)) {
+        return false;
     }
-    enum addcow_class code = ops->close(judge->adapter, &error);
-    if (fine && code == ADDCOW_OK) {
-        fine = judge_flush(judge, "close", code);
-    } else if (fine && hit && !judge->fault.image_lost && !inject_is_harmless(&judge->fault)) {
-        /* The usual case: the close itself was hit. */
-        fine = judge_status(judge, "close", code, ADDCOW_OK, &error);
-    } else if (fine) {
-        fine = judge->fault.image_lost || judge_status(judge, "close", code, ADDCOW_OK, &error);
+    if (!inject_was_hit(&judge->fault) && !judge->fault.kills) {
+        return close_disk(judge); /* which the fault hits, if there is one */
     }
-    if (fine && sim_open_files(judge->sim) != 0) {
-        fputs("close leaves files open\n", judge->out);
-        fine = false;
+    /* Who is to die and lives dies in the close. */
+    if (!inject_was_hit(&judge->fault) && !do_reopen(judge)) {
+        return false;
     }
-    return fine && (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
-}
-
-static bool judge_failed_open(const struct judge *judge, enum addcow_class code, const struct addcow_error *error)
-{
-    bool fine = judge_status(judge, "open", code, ADDCOW_OK, error);
-    if (fine && sim_open_files(judge->sim) != 0) {
-        fputs("an open that fails leaves files open\n", judge->out);
-        fine = false;
-    }
-    if (fine && sim_moment(judge->sim) != 0) {
-        fputs("an open that fails changes files (ERR-06)\n", judge->out);
-        fine = false;
-    }
-    return fine;
+    sim_set_hook(judge->sim, NULL, NULL);
+    return judge_usable(judge) && close_disk(judge);
 }
 
 /* One run with judge->fault. `usual` are the statuses of a run without a fault: that one fills them. */
@@ -413,8 +504,8 @@ static bool run_once(struct judge *judge, enum addcow_class *usual)
     sim_set_hook(judge->sim, inject_hook, &judge->fault);
     make_fragments(judge);
     judge->counts->runs++;
-    enum addcow_class code = judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
-    bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, &error);
+    enum addcow_class code = open_disk(judge, &error);
+    bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, 0, &error);
     sim_set_hook(judge->sim, NULL, NULL);
     return fine;
 }
@@ -440,6 +531,9 @@ static bool judge_faults(struct judge *judge)
     }
     uint64_t calls = judge->fault.calls;
     for (uint64_t at = 1; at <= calls; at++) {
+        if (!judge_fault(judge, &(struct inject){.kills = true, .at = at}, calls, usual)) {
+            return false;
+        }
         for (uint32_t variant = 0; variant < 2 * INJECT_KINDS; variant++) {
             struct inject fault = {.kind = (enum inject_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
             if (fault.kind == INJECT_EINTR && fault.persistent) {
@@ -461,7 +555,7 @@ static void read_start(struct judge *judge)
         report_fatal("the disk of a fault judge: %s", problem);
     }
     judge->start_size = disk.ref.size;
-    judge->start = report_allocate(disk.ref.size, 1);
+    judge->start = report_allocate(trace_capacity(judge->trace), 1); /* zeros behind the end */
     addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->start);
     sim_disk_close(&disk);
 }

@@ -27,6 +27,9 @@ static bool is_hit(struct inject *inject, enum sim_call call, const char *name)
         inject->call = call;
         snprintf(inject->name, sizeof inject->name, "%s", name);
     }
+    if (inject->kills) {
+        return inject_was_hit(inject);
+    }
     /* A persistent fault is one of one kind of call on one file. */
     return hit && is_about(inject, call, name);
 }
@@ -50,6 +53,9 @@ int inject_hook(void *context, enum sim_call call, const char *name, size_t *siz
     struct inject *inject = context;
     if (!is_hit(inject, call, name)) {
         return 0;
+    }
+    if (inject->kills) {
+        return SIM_DEAD;
     }
     bool transfer = call == SIM_PREAD || call == SIM_PWRITE;
     if (inject->kind == INJECT_SHORT) {
@@ -79,7 +85,7 @@ bool inject_was_hit(const struct inject *inject)
 
 bool inject_is_harmless(const struct inject *inject)
 {
-    return inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT;
+    return !inject->kills && (inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT);
 }
 
 bool inject_explains(const struct inject *inject, enum addcow_class code)
@@ -87,12 +93,17 @@ bool inject_explains(const struct inject *inject, enum addcow_class code)
     if (!inject_was_hit(inject) || inject_is_harmless(inject)) {
         return false;
     }
-    return code == (inject->kind == INJECT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
+    return code == (inject->kind == INJECT_ENOSPC && !inject->kills ? ADDCOW_NOSPACE : ADDCOW_IO) ||
            (inject->image_lost && code == ADDCOW_IO);
 }
 
 void inject_print(const struct inject *inject, FILE *out)
 {
+    if (inject->kills) {
+        fprintf(out, "the process dies at call %" PRIu64 ", %s of %s", inject->at, sim_call_name(inject->call),
+                inject->name);
+        return;
+    }
     fprintf(out, "%s at call %" PRIu64 "%s, %s of %s, %s",
             inject->kind == INJECT_SHORT ? "a short transfer" : kind_names[inject->kind], inject->at,
             inject->one_kind ? " of its kind" : "", sim_call_name(inject->call), inject->name,

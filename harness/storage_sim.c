@@ -207,6 +207,17 @@ bool sim_is_barrier(const struct sim *sim, uint64_t moment)
     return kind == EVENT_SYNC || kind == EVENT_RENAME;
 }
 
+bool sim_is_changed(const struct sim *sim, uint64_t moment)
+{
+    for (; moment < sim->event_count; moment++) {
+        enum event_kind kind = sim->events[moment].kind;
+        if (kind != EVENT_SYNC && kind != EVENT_SYNC_FAILED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- Files ---- */
 
 static struct sim_file *sim_of(struct addcow_file *file)
@@ -350,7 +361,7 @@ static int sim_sync(struct addcow_file *self)
     struct sim_file *file = sim_of(self);
     int fault = ask_hook(file->sim, SIM_SYNC, file->name, NULL);
     whole_file_point(file, SCHED_WRITE);
-    if (fault != -EINTR) {
+    if (fault != -EINTR && fault != SIM_DEAD) {
         log_event(file->sim, fault != 0 ? EVENT_SYNC_FAILED : EVENT_SYNC, file->inode);
     }
     return fault;

@@ -18,6 +18,7 @@
 #include "addcow_storage.h"
 #include "random.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,6 +85,9 @@ enum sim_call {
 
 const char *sim_call_name(enum sim_call call);
 
+/* A hook's answer, beside an errno: the process is dead; the call does not happen, and no sync has failed. */
+#define SIM_DEAD (-ESHUTDOWN)
+
 /*
  * Asked before every call: 0 lets it happen, a negative errno is its answer instead. *size, of a transfer, may be made
  * shorter, but not 0. A close that fails has closed the file.
@@ -101,6 +105,9 @@ uint64_t sim_moment(const struct sim *sim);
 
 /* Whether the event number `moment`, from 0 on, makes something durable: then a crash just before it shows most. */
 bool sim_is_barrier(const struct sim *sim, uint64_t moment);
+
+/* Whether anything was changed since a moment, and not only synced. */
+bool sim_is_changed(const struct sim *sim, uint64_t moment);
 
 /*
  * A series of choices. Exhaustive: choices_next goes on to the next one, until it returns false. With `random`: any.

@@ -32,11 +32,11 @@ VARIANTS = {PLAIN: ("plain", "OPT=-O2"), ADDRESS: ("address", "OPT=-O1", "SAN=ad
 LIBRARIES = {"hunt": ["-ljansson"], "gate": ["-ljansson"],
              "tests/test_memory": ["-lcmocka", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup"]}
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
-CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_fault": 30}  # of what is done; it takes a tenth of that
+CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60}  # of what is done; it takes a tenth of that
 CPU_SECONDS_TEST = 6
 
 # Programs that run the engine under the scheduler; the others have it on real threads.
-UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests/test_fault"}
+UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests/test_death", "tests/test_fault"}
 
 GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mutation.ROOT / "corpus")]
 EXPLORE = ["hunt", "--seed", "1", "--brief", "--traces"]
@@ -52,7 +52,7 @@ JUDGES = {
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
-    "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_crash"]]),
+    "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_death"], ["tests/test_crash"]]),
     "memory": (ADDRESS, [["tests/test_storage_posix"], ["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
                          ["tests/test_maintain_edges"], ["tests/test_fast"], HUNT + ["3"]]),
     "races": (THREAD, [["tests/test_fast_threads"], HUNT + ["8"]]),

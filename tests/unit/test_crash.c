@@ -434,10 +434,10 @@ static void the_reduction_hides_no_content(void **state)
 
 /* ---- The engine ---- */
 
-static void judge_scope(size_t disk, uint32_t length, bool second)
+static void judge_scope(size_t disk, uint32_t length, const struct crash_options *options)
 {
     struct crash_counts counts = {0};
-    bool fine = crash_scope(&scope_disks[disk], length, second, &counts, stdout);
+    bool fine = crash_scope(&scope_disks[disk], length, options, &counts, stdout);
     print_message("# disk %zu, up to %" PRIu32 " operations: %" PRIu64 " sequences, %" PRIu64 " moments, %" PRIu64
                   " states, %" PRIu64 " of second crashes\n",
                   disk, length, counts.sequences, counts.moments, counts.states, counts.second_states);
@@ -452,7 +452,7 @@ static void every_crash_of_short_sequences(void **state)
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
         print_message("# disk %zu, alphabet:\n", i);
         crash_print_alphabet(&scope_disks[i], stdout);
-        judge_scope(i, !scope_is_small() ? 3 : i == SCOPE_R9 ? 1 : 2, false);
+        judge_scope(i, !scope_is_small() ? 3 : i == SCOPE_R9 ? 1 : 2, &(struct crash_options){0});
     }
 }
 
@@ -460,7 +460,7 @@ static void every_second_crash_of_short_sequences(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
-        judge_scope(i, scope_is_small() ? 1 : 2, true);
+        judge_scope(i, scope_is_small() ? 1 : 2, &(struct crash_options){.second = true});
     }
 }
 

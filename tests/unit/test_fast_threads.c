@@ -346,8 +346,8 @@ static void test_joined_flushes_fail(void **state)
     struct model model = make_model(&spec);
     struct probe *probe = make_probe();
     probe->storage.ops = &(const struct addcow_storage_ops){.open = slow_open};
-    probe->decide = fail_metadata_syncs;
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_metadata_syncs;
     struct worker workers[THREADS];
     pthread_barrier_t barrier;
     start_workers(workers, THREADS, disk, &spec, &barrier, flush_in_vain);
@@ -433,10 +433,11 @@ static void make_held_rig(struct held_rig *rig, bool sync, uint64_t offset)
     rig->probe->storage.ops = &(const struct addcow_storage_ops){.open = held_open};
     holding.sync = sync;
     holding.offset = offset;
-    atomic_store(&holding.done, false);
     sem_init(&holding.arrived, 0, 0);
     sem_init(&holding.let_go, 0, 0);
+    atomic_store(&holding.done, true); /* opening syncs too (DUR-12) */
     rig->disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &rig->probe->storage);
+    atomic_store(&holding.done, false);
 }
 
 static void free_held_rig(struct held_rig *rig)

@@ -1,7 +1,9 @@
 /*
- * Faults: every call of the storage that short sequences of operations make fails once, in every way.
+ * Faults: every call of the storage that short sequences of operations make fails, in every way; or the process dies
+ * at it, and another one goes on.
  *
- * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03.
+ * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03,
+ * DUR-12.
  */
 #include "crash.h"
 #include "explore.h"
@@ -25,6 +27,20 @@ static void print_counts(const struct fault_counts *counts)
     assert_true(counts->failures > counts->traces);
 }
 
+/* In r9 a ninth cluster needs a longer file. Growing may fail at first, and the second time rely on what that left. */
+static void every_fault_of_a_second_growth(void **state)
+{
+    (void)state;
+    struct fault_counts counts = {0};
+    uint64_t cluster = addcow_cluster_size(scope_disks[SCOPE_R9].cluster_bits);
+    trace = (struct trace){.disk = scope_disks[SCOPE_R9], .threads = 1};
+    trace_add(&trace, 0, TRACE_RESIZE, 8 * cluster + 1, 0);
+    trace_add(&trace, 0, TRACE_RESIZE, 8 * cluster + 1, 0);
+    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    assert_true(fault_trace(&trace, &counts, stdout));
+    print_counts(&counts);
+}
+
 static void every_fault_of_short_sequences(void **state)
 {
     (void)state;
@@ -44,7 +60,7 @@ static void every_fault_of_random_traces(void **state)
 {
     (void)state;
     struct fault_counts counts = {0};
-    struct explore_generate_options options = {.threads = 1, .operations = 6, .whole_disk = true};
+    struct explore_generate_options options = {.threads = 1, .operations = 6, .whole_disk = true, .reopens = true};
     for (uint64_t seed = 0; seed < (scope_is_small() ? 5 : 100); seed++) {
         explore_generate(seed, &options, &trace);
         assert_true(fault_trace(&trace, &counts, stdout));
@@ -55,8 +71,9 @@ static void every_fault_of_random_traces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_fault_of_short_sequences),
+        cmocka_unit_test(every_fault_of_a_second_growth),
         cmocka_unit_test(every_fault_of_random_traces),
+        cmocka_unit_test(every_fault_of_short_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,40 @@
+/*
+ * Deaths: the process that has a disk open dies at every call of short sequences of operations, another one opens the
+ * disk and goes on, and then the power fails. What the first one wrote and did not live to sync is seen by the second
+ * one, which must not rely on it before it is durable.
+ *
+ * Witnesses DUR-12.
+ */
+#include "crash.h"
+#include "scope.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void every_crash_after_every_death(void **state)
+{
+    (void)state;
+    struct crash_options options = {.deaths = true};
+    for (size_t i = 0; i < SCOPE_DISKS; i++) {
+        struct crash_counts counts = {0};
+        bool fine = crash_scope(&scope_disks[i], scope_is_small() ? 1 : 2, &options, &counts, stdout);
+        print_message("# disk %zu: %" PRIu64 " sequences, %" PRIu64 " deaths, %" PRIu64 " states after a crash\n", i,
+                      counts.sequences, counts.deaths, counts.states);
+        assert_true(fine);
+        assert_true(counts.deaths > counts.sequences);
+        assert_int_equal(counts.sampled, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_crash_after_every_death),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
