@@ -556,6 +556,7 @@ static void test_flush_during_flush(void **state)
     (void)state;
     struct held_rig rig;
     make_held_rig(&rig, true, 0);
+    size_t opened = rig.probe->count;
     start_workers(rig.workers, 2, rig.disk, &rig.spec, &rig.barrier, flush_in_turn);
     bool allocated = false;
     uint64_t run;
@@ -566,8 +567,8 @@ static void test_flush_during_flush(void **state)
     sleep_a_little();
     sem_post(&holding.let_go);
     join_workers(rig.workers, 2, &rig.barrier);
-    assert_int_equal(count_events(rig.probe, 0, EVENT_SYNC, 'i'), 2);
-    assert_int_equal(count_events(rig.probe, 0, EVENT_WRITE, 'm'), 1);
+    assert_int_equal(count_events(rig.probe, opened, EVENT_SYNC, 'i'), 2);
+    assert_int_equal(count_events(rig.probe, opened, EVENT_WRITE, 'm'), 1);
     fill_pattern(rig.model.virt + 8 * 4096, 40, 8 * 4096, 100);
     rig.model.allocated[8] = 1;
     free_held_rig(&rig);
