@@ -59,7 +59,7 @@ struct addcow_info {
 
 /*
  * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX files; it must outlive the
- * handle. On success *disk is the caller's, to be closed with addcow_close.
+ * handle. For writing, the image and the metadata file are synced [DUR-12]. On success *disk is the caller's, to be closed with addcow_close.
  */
 enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
                               struct addcow **disk, struct addcow_error *error);
