@@ -144,6 +144,8 @@ static uint32_t files_in(const struct sim *sim)
 struct content {
     uint8_t *bytes;
     uint64_t size;
+    bool wraps; /* there is no backing file */
+    bool flag;  /* "all allocated" */
 };
 
 static void fill_from_below(const struct sim *sim, const struct addcow_create_options *options, struct content *content)
@@ -169,7 +171,8 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
 
 static struct content expect(const struct sim *sim, const struct addcow_create_options *options)
 {
-    struct content content = {.size = options->image_size};
+    struct content content = {.size = options->image_size, .wraps = !options->backing_name};
+    content.flag = content.wraps && options->layout != ADDCOW_R9;
     const uint8_t *image = NULL;
     if (!options->make_image) {
         image = sim_bytes(sim, options->image_name, &content.size);
@@ -183,6 +186,18 @@ static struct content expect(const struct sim *sim, const struct addcow_create_o
     return content;
 }
 
+/* Without a backing file every bit is set (CRE-03), with one none (CRE-02). */
+static bool has_bits_as(const struct addcow_ref *disk, const struct content *content)
+{
+    uint64_t clusters = addcow_cluster_count(disk->size, disk->cluster_size);
+    for (uint64_t k = 0; k < clusters; k++) {
+        if ((disk->bitmap[k / 8] >> k % 8 & 1) != content->wraps) {
+            return false;
+        }
+    }
+    return disk->all_allocated == content->flag;
+}
+
 static bool reads_as(const struct sim *sim, const struct content *content)
 {
     struct sim_disk disk;
@@ -191,7 +206,7 @@ static bool reads_as(const struct sim *sim, const struct content *content)
         fprintf(stderr, "%s\n", problem);
         return false;
     }
-    bool same = disk.ref.size == content->size && !sim_disk_has_stray_bits(&disk);
+    bool same = disk.ref.size == content->size && !sim_disk_has_stray_bits(&disk) && has_bits_as(&disk.ref, content);
     uint8_t *got = report_allocate(content->size > 0 ? content->size : 1, 1);
     same = same && addcow_ref_read(&disk.ref, 0, content->size, got) == ADDCOW_OK &&
            memcmp(got, content->bytes, content->size) == 0;
