@@ -643,6 +643,29 @@ static void test_missing_files(void **state)
     refuse_open("disk.add-cow", ADDCOW_OPEN_READONLY, ADDCOW_UNLINKABLE, "LNK-06");
 }
 
+static void assert_reason(enum addcow_open_flags flags, const char *text, int errnum)
+{
+    struct addcow *disk;
+    struct addcow_error error;
+    char expected[PATH_SIZE + 100];
+    snprintf(expected, sizeof expected, "%s: %s: %s", in_directory("disk.raw"), text, strerror(errnum));
+    assert_int_equal(addcow_open(in_directory("disk.add-cow"), flags, NULL, &disk, &error), ADDCOW_UNLINKABLE);
+    assert_string_equal(error.message, expected);
+}
+
+/* LNK-06: the message names the file, what was to be done with it, and why it could not be. */
+static void test_reasons(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    unlink(in_directory("disk.raw"));
+    assert_reason(ADDCOW_OPEN_READWRITE, "cannot open for writing", ENOENT);
+    assert_reason(ADDCOW_OPEN_READONLY, "cannot open for reading", ENOENT);
+    assert_int_equal(mkfifo(in_directory("disk.raw"), 0600), 0);
+    assert_reason(ADDCOW_OPEN_READWRITE, "is not a regular file", EINVAL);
+    assert_reason(ADDCOW_OPEN_READONLY, "is not a regular file", EINVAL);
+}
+
 /* A storage in which disk.raw cannot be opened for writing, and by `context` not even for reading: root may open everything. */
 static int no_write_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                          struct addcow_file **file);
@@ -839,6 +862,7 @@ int main(void)
         TEST(test_loops),
         TEST(test_identity),
         TEST(test_missing_files),
+        TEST(test_reasons),
         TEST(test_not_permitted),
         TEST(test_names),
         TEST(test_refusals),
