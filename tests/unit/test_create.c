@@ -340,6 +340,9 @@ static void test_hidden_data(void **state)
         fputc(1, file);
         assert_int_equal(fclose(file), 0);
         refused(options, ADDCOW_RANGE, "CRE-02");
+        /* A storage that cannot tell where holes are: every byte is read. */
+        struct faults without_holes = make_faults(0, EIO, false);
+        assert_int_equal(addcow_create("disk", &options, &without_holes.storage, NULL), ADDCOW_RANGE);
     }
 }
 

@@ -623,6 +623,48 @@ static void test_identity(void **state)
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNLINKABLE, "LNK-07");
 }
 
+/* A storage that numbers files from the one whose number is `first_inode`. */
+static uint64_t first_inode;
+static const struct addcow_file_ops *posix_ops;
+
+static int number_file(struct addcow_file *file, struct addcow_identity *identity)
+{
+    int result = posix_ops->identity(file, identity);
+    identity->device = 0;
+    identity->inode -= first_inode;
+    return result;
+}
+
+static int open_numbered(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                         struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    (void)storage;
+    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
+    if (result == 0) {
+        posix_ops = (*file)->ops;
+        ops = *(*file)->ops;
+        ops.identity = number_file;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+/* LNK-07: no number means that there is no file, also not 0. */
+static void test_identity_zero(void **state)
+{
+    (void)state;
+    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){.open = open_numbered}};
+    static const char *const names[] = {"disk.add-cow", "disk.raw", "base.raw"};
+    make_disk("disk", &usual);
+    for (size_t i = 0; i < 3; i++) {
+        struct stat status;
+        assert_int_equal(stat(in_directory(names[i]), &status), 0);
+        first_inode = (uint64_t)status.st_ino;
+        close_disk(open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage));
+    }
+}
+
 /* LNK-06 */
 static void test_missing_files(void **state)
 {
@@ -861,6 +903,7 @@ int main(void)
         TEST(test_chain_length),
         TEST(test_loops),
         TEST(test_identity),
+        TEST(test_identity_zero),
         TEST(test_missing_files),
         TEST(test_reasons),
         TEST(test_not_permitted),
