@@ -131,9 +131,8 @@ enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *pat
     enum addcow_class code = open_failure_class(storage, path, mode, errnum);
     if (errnum == EINVAL)
         return addcow_fail(error, code, errnum, "LNK-06", "%s: is not a regular file", path);
-    const char *verb = mode == ADDCOW_FILE_READ ? "open for reading" : "open for writing";
-    return addcow_fail(error, code, errnum, "LNK-06", "%s: cannot %s", path,
-                       mode == ADDCOW_FILE_CREATE ? "create" : verb);
+    return addcow_fail(error, code, errnum, "LNK-06", "%s: cannot open for %s", path,
+                       mode == ADDCOW_FILE_READ ? "reading" : "writing");
 }
 
 enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *error)

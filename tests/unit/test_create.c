@@ -272,6 +272,15 @@ static void test_options(void **state)
     bad.layout = ADDCOW_R9;
     bad.backing_name = NULL;
     refused(bad, ADDCOW_UNSUPPORTED, "CRE-03");
+    bad = good;
+    bad.layout = ADDCOW_R9;
+    bad.cluster_bits = 12;
+    refused(bad, ADDCOW_UNSUPPORTED, "HR9-08");
+    bad = good;
+    bad.layout = ADDCOW_R9;
+    bad.backing_name = "below";
+    bad.backing_format = "add-cow";
+    refused(bad, ADDCOW_UNSUPPORTED, "HR9-08");
     const uint32_t bits[] = {0, 11, 22, 64, UINT32_MAX};
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
         bad = good;
@@ -286,6 +295,31 @@ static void test_options(void **state)
     refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
     bad.image_size = UINT64_MAX;
     refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
+}
+
+/* CRE-05: which of two things that are wrong is told; how much room the names have is not known without a cluster size. */
+static void test_options_and_long_names(void **state)
+{
+    (void)state;
+    prepare(&scenarios[0]);
+    const size_t longest = (size_t)2 << ADDCOW_CLUSTER_BITS_MAX; /* too long for every header */
+    char *name = calloc(1, longest + 1);
+    assert_non_null(name);
+    memset(name, 'n', longest);
+    struct addcow_create_options bad = scenarios[2].options;
+    bad.backing_name = name;
+    bad.cluster_bits = ADDCOW_CLUSTER_BITS_MIN - 1;
+    refused(bad, ADDCOW_MALFORMED, "HDR-04");
+    bad.cluster_bits = ADDCOW_CLUSTER_BITS_MAX + 1;
+    refused(bad, ADDCOW_MALFORMED, "HDR-04");
+    bad.cluster_bits = ADDCOW_CLUSTER_BITS_MIN;
+    refused(bad, ADDCOW_RANGE, "CRE-05");
+    /* The one name just fits, and the other is not too long but missing. */
+    name[ADDCOW_HEADER_MIN - ADDCOW_NAMES_OFFSET] = '\0';
+    refused(bad, ADDCOW_RANGE, "CRE-05");
+    bad.image_name = NULL;
+    refused(bad, ADDCOW_MALFORMED, "HDR-10");
+    free(name);
 }
 
 /* CRE-02: one byte of data, anywhere in the image, would be hidden by the backing file. */
@@ -306,6 +340,9 @@ static void test_hidden_data(void **state)
         fputc(1, file);
         assert_int_equal(fclose(file), 0);
         refused(options, ADDCOW_RANGE, "CRE-02");
+        /* A storage that cannot tell where holes are: every byte is read. */
+        struct faults without_holes = make_faults(0, EIO, false);
+        assert_int_equal(addcow_create("disk", &options, &without_holes.storage, NULL), ADDCOW_RANGE);
     }
 }
 
@@ -332,6 +369,136 @@ static void test_sizes(void **state)
             assert_int_equal(result.allocated, (sizes[i] + cluster - 1) / cluster);
         }
     }
+}
+
+/* ---- Names ---- */
+
+/* Refuses to make files, or to name them; or lets somebody else take a name just before a file gets it. */
+struct names {
+    struct addcow_storage storage;
+    int make_errnum;
+    int rename_errnum;
+    const char *taken;
+    bool dangling; /* what takes the name is a link to nothing, so that it cannot be opened */
+};
+
+static int names_open(struct addcow_storage *self, const char *path, enum addcow_open_mode mode,
+                      struct addcow_file **file)
+{
+    const struct names *names = (struct names *)self;
+    if (mode == ADDCOW_FILE_CREATE && names->make_errnum != 0)
+        return -names->make_errnum;
+    return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
+}
+
+static int names_remove(struct addcow_storage *self, const char *path)
+{
+    (void)self;
+    return addcow_posix_storage()->ops->remove(addcow_posix_storage(), path);
+}
+
+static void take_name(const struct names *names)
+{
+    if (names->dangling)
+        assert_int_equal(symlink("nothing", names->taken), 0);
+    else
+        store(names->taken, 99, 3);
+}
+
+static int names_rename(struct addcow_storage *self, const char *from, const char *to, int replace)
+{
+    const struct names *names = (struct names *)self;
+    if (names->rename_errnum != 0)
+        return -names->rename_errnum;
+    if (names->taken && strcmp(to, names->taken) == 0)
+        take_name(names);
+    return addcow_posix_storage()->ops->rename(addcow_posix_storage(), from, to, replace);
+}
+
+static const struct addcow_storage_ops names_ops = {.open = names_open, .remove = names_remove, .rename = names_rename};
+
+/* Makes an overlay and its image on that storage, which does not go well. */
+static void refused_by(struct names names, enum addcow_class code, int errnum, const char *clause)
+{
+    struct addcow_error error;
+    names.storage.ops = &names_ops;
+    assert_int_equal(addcow_create("disk", &scenarios[2].options, &names.storage, &error), code);
+    assert_int_equal(error.code, code);
+    assert_int_equal(error.errnum, errnum);
+    assert_string_equal(error.clause, clause);
+    assert_non_null(strstr(error.message, strerror(errnum)));
+}
+
+/* ERR-01, CRE-04: the class of each reason for which a file is not made, or not named. */
+static void test_files_not_made(void **state)
+{
+    (void)state;
+    static const struct {
+        int errnum;
+        enum addcow_class code;
+    } reasons[] = {
+        {EEXIST, ADDCOW_UNLINKABLE},  {ENOENT, ADDCOW_UNLINKABLE},
+        {ENOTDIR, ADDCOW_UNLINKABLE}, {ENAMETOOLONG, ADDCOW_UNLINKABLE},
+        {ENOSPC, ADDCOW_NOSPACE},     {EDQUOT, ADDCOW_NOSPACE},
+        {EROFS, ADDCOW_READONLY},     {EACCES, ADDCOW_READONLY},
+        {EPERM, ADDCOW_READONLY},     {EIO, ADDCOW_IO},
+        {EMFILE, ADDCOW_IO},
+    };
+    prepare(&scenarios[2]);
+    uint64_t before = fingerprint();
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        int errnum = reasons[i].errnum;
+        refused_by((struct names){.make_errnum = errnum}, reasons[i].code, errnum, "");
+        assert_int_equal(fingerprint(), before);
+        refused_by((struct names){.rename_errnum = errnum}, reasons[i].code, errnum, errnum == EEXIST ? "CRE-01" : "");
+        assert_int_equal(fingerprint(), before);
+    }
+}
+
+/* CRE-01, CRE-04: what somebody else gives one of the names in the last moment stays, and nothing else does. */
+static void test_name_taken(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {"new", "disk"};
+    for (size_t i = 0; i < 2; i++) {
+        prepare(&scenarios[2]);
+        uint64_t before = fingerprint();
+        refused_by((struct names){.taken = taken[i], .dangling = true}, ADDCOW_UNLINKABLE, EEXIST, "CRE-01");
+        assert_int_equal(unlink(taken[i]), 0);
+        assert_int_equal(fingerprint(), before);
+        refused_by((struct names){.taken = taken[i]}, ADDCOW_UNLINKABLE, EEXIST, "CRE-01");
+        assert_int_equal(length_of(taken[i]), 99);
+        assert_int_equal(unlink(taken[i]), 0);
+        assert_int_equal(fingerprint(), before);
+    }
+}
+
+/* CRE-01: what is no add-cow file is not replaced, as it could be anything. */
+static void test_replace_other_file(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, ADDCOW_HEADER_MIN - 1, ADDCOW_HEADER_MIN, 3 * ADDCOW_HEADER_MIN};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        prepare(&scenarios[2]);
+        store("disk", sizes[i], 4);
+        struct addcow_create_options options = scenarios[2].options;
+        refused(options, ADDCOW_UNLINKABLE, "CRE-01");
+        options.replace = true;
+        refused(options, ADDCOW_UNLINKABLE, "CRE-01");
+    }
+}
+
+/* CRE-05, LNK-07: the file to be replaced is no file of the disk that replaces it. */
+static void test_replace_own_file(void **state)
+{
+    (void)state;
+    prepare(&scenarios[4]);
+    struct addcow_create_options options = {
+        .layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "disk", .replace = true};
+    refused(options, ADDCOW_UNLINKABLE, "LNK-07");
+    options = scenarios[4].options;
+    options.backing_name = "disk";
+    refused(options, ADDCOW_UNLINKABLE, "LNK-07");
 }
 
 /* ---- At once ---- */
@@ -397,8 +564,13 @@ int main(void)
         cmocka_unit_test(test_failure_at_the_end_of_every_call),
         cmocka_unit_test(test_interruption_of_every_call),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_options_and_long_names),
         cmocka_unit_test(test_hidden_data),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_files_not_made),
+        cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_replace_other_file),
+        cmocka_unit_test(test_replace_own_file),
         cmocka_unit_test(test_creates_at_once),
         cmocka_unit_test(test_replace_open_disk),
     };

@@ -623,6 +623,48 @@ static void test_identity(void **state)
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNLINKABLE, "LNK-07");
 }
 
+/* A storage that numbers files from the one whose number is `first_inode`. */
+static uint64_t first_inode;
+static const struct addcow_file_ops *posix_ops;
+
+static int number_file(struct addcow_file *file, struct addcow_identity *identity)
+{
+    int result = posix_ops->identity(file, identity);
+    identity->device = 0;
+    identity->inode -= first_inode;
+    return result;
+}
+
+static int open_numbered(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                         struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    (void)storage;
+    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
+    if (result == 0) {
+        posix_ops = (*file)->ops;
+        ops = *(*file)->ops;
+        ops.identity = number_file;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+/* LNK-07: no number means that there is no file, also not 0. */
+static void test_identity_zero(void **state)
+{
+    (void)state;
+    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){.open = open_numbered}};
+    static const char *const names[] = {"disk.add-cow", "disk.raw", "base.raw"};
+    make_disk("disk", &usual);
+    for (size_t i = 0; i < 3; i++) {
+        struct stat status;
+        assert_int_equal(stat(in_directory(names[i]), &status), 0);
+        first_inode = (uint64_t)status.st_ino;
+        close_disk(open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage));
+    }
+}
+
 /* LNK-06 */
 static void test_missing_files(void **state)
 {
@@ -641,6 +683,29 @@ static void test_missing_files(void **state)
     unlink(in_directory("disk.raw"));
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_UNLINKABLE, "LNK-06");
     refuse_open("disk.add-cow", ADDCOW_OPEN_READONLY, ADDCOW_UNLINKABLE, "LNK-06");
+}
+
+static void assert_reason(enum addcow_open_flags flags, const char *text, int errnum)
+{
+    struct addcow *disk;
+    struct addcow_error error;
+    char expected[PATH_SIZE + 100];
+    snprintf(expected, sizeof expected, "%s: %s: %s", in_directory("disk.raw"), text, strerror(errnum));
+    assert_int_equal(addcow_open(in_directory("disk.add-cow"), flags, NULL, &disk, &error), ADDCOW_UNLINKABLE);
+    assert_string_equal(error.message, expected);
+}
+
+/* LNK-06: the message names the file, what was to be done with it, and why it could not be. */
+static void test_reasons(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    unlink(in_directory("disk.raw"));
+    assert_reason(ADDCOW_OPEN_READWRITE, "cannot open for writing", ENOENT);
+    assert_reason(ADDCOW_OPEN_READONLY, "cannot open for reading", ENOENT);
+    assert_int_equal(mkfifo(in_directory("disk.raw"), 0600), 0);
+    assert_reason(ADDCOW_OPEN_READWRITE, "is not a regular file", EINVAL);
+    assert_reason(ADDCOW_OPEN_READONLY, "is not a regular file", EINVAL);
 }
 
 /* A storage in which disk.raw cannot be opened for writing, and by `context` not even for reading: root may open everything. */
@@ -838,7 +903,9 @@ int main(void)
         TEST(test_chain_length),
         TEST(test_loops),
         TEST(test_identity),
+        TEST(test_identity_zero),
         TEST(test_missing_files),
+        TEST(test_reasons),
         TEST(test_not_permitted),
         TEST(test_names),
         TEST(test_refusals),

@@ -438,6 +438,7 @@ static void test_write_failing(void **state)
         } else {
             assert_int_equal(code, n % 3 == 0 ? ADDCOW_IO : ADDCOW_NOSPACE);
             assert_int_equal(error.errnum, countdown.errnum);
+            assert_string_equal(error.clause, n % 3 == 0 ? "" : "ERR-05");
             assert_non_null(strstr(error.message, ": at "));
         }
         compare_old_or_new(&rig, offset, data, length);

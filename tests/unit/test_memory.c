@@ -299,7 +299,20 @@ static enum addcow_class do_cover(struct addcow_error *error)
     return code;
 }
 
-/* Over an image that is there, in place of a metadata file that is there, without a backing file. */
+/* Around an image that is there, without a backing file: every bit is written. */
+static enum addcow_class do_wrap(struct addcow_error *error)
+{
+    const struct addcow_create_options options = {.layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "empty.raw"};
+    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
+    armed = false;
+    if (code == ADDCOW_OK)
+        assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+    assert_false(exists("new.add-cow"));
+    assert_true(exists("empty.raw"));
+    return code;
+}
+
+/* Over an image that is there, in place of a metadata file that is there. */
 static enum addcow_class do_replace(struct addcow_error *error)
 {
     const struct addcow_create_options options = {.layout = ADDCOW_R20,
@@ -341,8 +354,8 @@ static enum addcow_class do_check(struct addcow_error *error)
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open,  do_map_chain, do_create,
-                                                                         do_cover, do_replace,   do_check};
+    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_map_chain, do_create, do_cover,
+                                                                         do_wrap, do_replace,   do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top",
@@ -372,6 +385,32 @@ static void test_files(void **state)
     }
 }
 
+/* ERR-01: the reason is told also when there is no name to tell before it. */
+static void test_empty_path(void **state)
+{
+    (void)state;
+    char reason_alone[256];
+    snprintf(reason_alone, sizeof reason_alone, ": %s", strerror(ENOMEM));
+    all_that_follow = false;
+    fail_at = 0;
+    do {
+        struct addcow *disk;
+        struct addcow_error error = {0};
+        fail_at++;
+        calls = 0;
+        armed = true;
+        enum addcow_class code = addcow_open("", ADDCOW_OPEN_READONLY, NULL, &disk, &error);
+        armed = false;
+        if (calls < fail_at) {
+            assert_int_equal(code, ADDCOW_UNLINKABLE);
+        } else {
+            assert_out_of_memory(code, &error);
+            assert_non_null(strstr(error.message, reason_alone));
+        }
+    } while (calls >= fail_at);
+    assert_true(fail_at > 1);
+}
+
 /* ---- Buffers ---- */
 
 /* More at a time than are kept for reuse. */
@@ -399,6 +438,6 @@ static void test_buffers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files), TEST(test_buffers)};
+    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files), TEST(test_empty_path), TEST(test_buffers)};
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
