@@ -291,6 +291,11 @@ static enum addcow_class making_class(int errnum)
     }
 }
 
+static const char *making_clause(int errnum)
+{
+    return making_class(errnum) == ADDCOW_NOSPACE ? "ERR-05" : "";
+}
+
 /* Makes an empty file with a temporary name in the directory of `path`. */
 static enum addcow_class make_temporary(const struct creation *creation, const char *path, struct new_file *file,
                                         struct addcow_error *error)
@@ -309,7 +314,7 @@ static enum addcow_class make_temporary(const struct creation *creation, const c
     if (code != ADDCOW_OK) {
         free(file->temporary);
         file->temporary = NULL;
-        return addcow_fail(error, making_class(failure.errnum), failure.errnum, "",
+        return addcow_fail(error, making_class(failure.errnum), failure.errnum, making_clause(failure.errnum),
                            "%s: no file can be made in its directory", path);
     }
     /* Messages about the new file name the one that was asked for. */
@@ -399,8 +404,8 @@ static enum addcow_class publish(const struct creation *creation, struct new_fil
         return ADDCOW_OK;
     if (result == -EEXIST)
         return addcow_fail(error, ADDCOW_UNLINKABLE, EEXIST, "CRE-01", "%s", file->io.path);
-    return addcow_fail(error, making_class(-result), -result, "", "%s: the file cannot be given its name",
-                       file->io.path);
+    return addcow_fail(error, making_class(-result), -result, making_clause(-result),
+                       "%s: the file cannot be given its name", file->io.path);
 }
 
 static void remove_name(const struct creation *creation, const struct new_file *file, const char *path)
