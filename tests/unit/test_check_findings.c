@@ -7,6 +7,7 @@
 #define FINDINGS_MAX 4
 
 struct findings {
+    const struct probe *probe; /* null: none */
     struct addcow_check_result result;
     unsigned count;
     unsigned repairable;
@@ -15,10 +16,23 @@ struct findings {
     char messages[FINDINGS_MAX][300];
 };
 
+/* Whether the metadata file was synced after the last change of it. */
+static bool is_durable(const struct probe *probe)
+{
+    bool durable = true;
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        if (event->file == 'm' && event->kind != EVENT_READ)
+            durable = event->kind == EVENT_SYNC;
+    }
+    return durable;
+}
+
 static void note(void *context, const struct addcow_finding *finding)
 {
     struct findings *findings = context;
     assert_true(findings->count < FINDINGS_MAX);
+    assert_true(!finding->repaired || !findings->probe || is_durable(findings->probe));
     findings->repairable += finding->repairable;
     findings->codes[findings->count] = finding->code;
     snprintf(findings->clauses[findings->count], 8, "%s", finding->clause);
@@ -35,12 +49,24 @@ static struct findings check(void)
     return findings;
 }
 
-static struct findings repair(struct addcow_storage *storage)
+static struct findings repair(struct probe *probe)
 {
-    struct findings findings = {.count = 0};
-    assert_ok(addcow_check(in_directory("disk.add-cow"), true, storage, note, &findings, &findings.result, &reason));
+    struct findings findings = {.probe = probe};
+    assert_ok(
+        addcow_check(in_directory("disk.add-cow"), true, &probe->storage, note, &findings, &findings.result, &reason));
     assert_int_equal(findings.result.broken + findings.result.repaired, findings.count);
     return findings;
+}
+
+/* CHK-02: a repair mends so many things, which is all that was wrong. */
+static void assert_repaired(unsigned count)
+{
+    struct probe *probe = make_probe();
+    struct findings findings = repair(probe);
+    assert_int_equal(findings.result.repaired, count);
+    assert_int_equal(findings.result.broken, 0);
+    free_probe(probe);
+    assert_int_equal(check().count, 0);
 }
 
 /* 11 clusters, of which 1, 2 and 8 are allocated. */
@@ -233,7 +259,7 @@ static void test_cut_bitmap(void **state)
     assert_one(&findings, ADDCOW_MALFORMED, "BMP-03", "the file ends inside the bitmap");
 }
 
-/* BMP-05 VRT-05: which clusters. */
+/* BMP-05 VRT-05 CHK-02: which clusters; what is called repaired is durable. */
 static void test_bits(void **state)
 {
     (void)state;
@@ -243,6 +269,7 @@ static void test_bits(void **state)
     assert_one(&findings, ADDCOW_MALFORMED, "BMP-05",
                "2 bits past the last cluster are set, the first one for cluster 12");
     assert_int_equal(findings.result.allocated, 3);
+    assert_repaired(1);
     struct disk_spec spec = r20;
     spec.compatible = ADDCOW_ALL_ALLOCATED;
     spec.allocated = 0x1FF;
@@ -250,6 +277,7 @@ static void test_bits(void **state)
     findings = check();
     assert_one(&findings, ADDCOW_MALFORMED, "VRT-05", "the bits of 2 are clear, the first one of cluster 9");
     assert_int_equal(findings.result.allocated, 11);
+    assert_repaired(1);
 }
 
 /* BMP-04: padding that is missing, and padding that is used; its bits are also past the last cluster. */
@@ -261,6 +289,7 @@ static void test_padding(void **state)
     struct findings findings = check();
     assert_one(&findings, ADDCOW_MALFORMED, "BMP-04",
                "the file is 4098 bytes long, and 8192 with the bitmap's padding");
+    assert_repaired(1);
     make_disk("disk", &r20);
     patch_file("disk.add-cow", 8191, "\x80", 1);
     findings = check();
@@ -268,6 +297,7 @@ static void test_padding(void **state)
     assert_int_equal(findings.repairable, 2);
     assert_finding(&findings, 0, ADDCOW_MALFORMED, "BMP-04", "padding is not zero");
     assert_finding(&findings, 1, ADDCOW_MALFORMED, "BMP-05", "the first one for cluster 32767");
+    assert_repaired(2);
 }
 
 /* CHK-02: where nothing is wrong, a repair writes nothing and changes no length. */
@@ -278,7 +308,7 @@ static void test_nothing_to_repair(void **state)
     for (size_t i = 0; i < 2; i++) {
         make_disk("disk", specs[i]);
         struct probe *probe = make_probe();
-        assert_int_equal(repair(&probe->storage).count, 0);
+        assert_int_equal(repair(probe).count, 0);
         for (const char *file = "mib"; *file; file++) {
             assert_int_equal(count_events(probe, 0, EVENT_WRITE, *file), 0);
             assert_int_equal(count_events(probe, 0, EVENT_TRUNCATE, *file), 0);
@@ -303,10 +333,8 @@ static void test_long_bitmap(void **state)
     assert_one(&findings, ADDCOW_MALFORMED, "BMP-05", text);
     assert_int_equal(findings.result.clusters, clusters);
     assert_int_equal(findings.result.allocated, 4);
-    assert_int_equal(repair(NULL).result.repaired, 1);
-    findings = check();
-    assert_int_equal(findings.count, 0);
-    assert_int_equal(findings.result.allocated, 4);
+    assert_repaired(1);
+    assert_int_equal(check().result.allocated, 4);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
