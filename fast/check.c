@@ -76,8 +76,8 @@ static void add_finding(struct check *check, const struct addcow_error *what, bo
 static bool is_failure(const struct addcow_error *refusal)
 {
     bool forbidden = refusal->errnum == EACCES || refusal->errnum == EPERM;
-    return refusal->clause[0] == '\0' || strncmp(refusal->clause, "ERR", 3) == 0 || refusal->code == ADDCOW_BUSY ||
-           refusal->code == ADDCOW_NOSPACE || (refusal->code == ADDCOW_IO && !forbidden);
+    return refusal->clause[0] == '\0' || refusal->code == ADDCOW_BUSY || refusal->code == ADDCOW_NOSPACE ||
+           (refusal->code == ADDCOW_IO && !forbidden);
 }
 
 /*
@@ -211,55 +211,50 @@ static enum addcow_class load_metadata(struct check *check, struct addcow_error 
 
 /* ---- The names ---- */
 
-static const uint8_t sound_name[] = "x";
+static const char raw[ADDCOW_FORMAT_SIZE] = "raw";
 
-/* The header as it would be with a sound image name and no backing file. */
-static struct addcow_header sound_header(const struct check *check)
+/* The header as it would be with no names, which break no rule, and a raw image. */
+static struct addcow_header nameless_header(const struct check *check)
 {
     struct addcow_header header = check->metadata.header;
-    header.image_size = 1;
+    header.image_size = 0;
     header.backing_size = 0;
-    memcpy(header.image_format, "raw\0\0\0\0\0\0\0\0\0\0\0\0", ADDCOW_FORMAT_SIZE);
+    memcpy(header.image_format, raw, ADDCOW_FORMAT_SIZE);
     return header;
 }
 
-/* Reports what rules the header, with these names, breaks of LNK-02..04. Returns whether it breaks none. */
-static bool check_names(struct check *check, const struct addcow_header *header, const char *backing,
-                        const uint8_t *image)
+/* Reports what the header, with these names, breaks of LNK-02..04: one rule at most. Returns whether it breaks none. */
+static bool check_names(struct check *check, const struct addcow_header *header, const char *backing, const char *image)
 {
-    struct addcow_header rest = *header;
-    const uint8_t *names[2] = {(const uint8_t *)backing, image};
-    bool sound = true;
-    enum addcow_rule rule;
-    while ((rule = addcow_check_open(&rest, names[0], names[1], UINT64_MAX, 0)) != ADDCOW_RULE_NONE) {
+    enum addcow_rule rule = addcow_check_open(header, (const uint8_t *)backing, (const uint8_t *)image, UINT64_MAX, 0);
+    if (rule != ADDCOW_RULE_NONE)
         add_rule(check, rule);
-        sound = false;
-        if (rule == ADDCOW_RULE_NAME_PROTOCOL) {
-            /* Only now can it be seen whether the format is known, too. */
-            names[0] = names[1] = sound_name;
-            rest.image_size = 1;
-            rest.backing_size = rest.backing_size ? 1 : 0;
-        } else {
-            rest.backing_size = 0;
-            memcpy(rest.image_format, sound_header(check).image_format, ADDCOW_FORMAT_SIZE);
-        }
-    }
-    return sound;
+    return rule == ADDCOW_RULE_NONE;
 }
 
+/* The name and the format are judged one by one, as either may hide that the other is broken, too. */
 static bool check_image_name(struct check *check)
 {
-    struct addcow_header header = sound_header(check);
-    header.image_size = check->metadata.header.image_size;
-    memcpy(header.image_format, check->metadata.header.image_format, ADDCOW_FORMAT_SIZE);
-    return check_names(check, &header, NULL, (const uint8_t *)check->metadata.image_name);
+    const struct addcow_header *header = &check->metadata.header;
+    struct addcow_header name = nameless_header(check);
+    struct addcow_header format = name;
+    name.image_size = header->image_size;
+    memcpy(format.image_format, header->image_format, ADDCOW_FORMAT_SIZE);
+    bool name_sound = check_names(check, &name, NULL, check->metadata.image_name);
+    return check_names(check, &format, NULL, NULL) && name_sound;
 }
 
 static bool check_backing_name(struct check *check)
 {
-    struct addcow_header header = sound_header(check);
-    header.backing_size = check->metadata.header.backing_size;
-    return check_names(check, &header, check->metadata.backing_name, sound_name);
+    static const char sound[] = {'x'}; /* without a name, no format is judged */
+    const struct addcow_header *header = &check->metadata.header;
+    struct addcow_header format = nameless_header(check);
+    struct addcow_header name = format;
+    format.backing_size = sizeof sound;
+    name.backing_size = header->backing_size;
+    memcpy(name.backing_format, raw, ADDCOW_FORMAT_SIZE);
+    bool name_sound = check_names(check, &name, check->metadata.backing_name, NULL);
+    return check_names(check, &format, sound, NULL) && name_sound;
 }
 
 /* ---- The files ---- */
@@ -277,8 +272,8 @@ static enum addcow_class check_image(struct check *check, bool *usable, struct a
     *usable = false;
     if (code != ADDCOW_OK)
         return finding_or_failure(check, &refusal, error);
-    struct addcow_header header = sound_header(check);
-    enum addcow_rule rule = addcow_check_open(&header, NULL, sound_name, check->bytes.file_length, check->image_length);
+    struct addcow_header header = nameless_header(check);
+    enum addcow_rule rule = addcow_check_open(&header, NULL, NULL, check->bytes.file_length, check->image_length);
     *usable = rule == ADDCOW_RULE_NONE;
     if (!*usable)
         add_rule(check, rule);

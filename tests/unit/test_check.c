@@ -140,6 +140,7 @@ static void note(void *context, const struct addcow_finding *finding)
     findings->count++;
     findings->repaired += finding->repaired;
     assert_int_not_equal(finding->code, ADDCOW_OK);
+    assert_int_not_equal(strlen(finding->clause), 0);
     assert_int_not_equal(strlen(finding->message), 0);
     assert_true(finding->repairable || !finding->repaired);
     /* A repair is told of only after a sync. */
@@ -285,6 +286,35 @@ static void test_interruption_of_every_call(void **state)
     every_call_fails(EINTR, false);
 }
 
+/* What is not permitted: to open a file of the disk is a finding, and anything else a failure. Returns how many findings. */
+static unsigned forbid_every_call(int errnum)
+{
+    unsigned found = 0;
+    struct faults faults = {.fail_at = 0};
+    make_disk(false);
+    for (uint64_t call = 1; faults.calls >= faults.fail_at; call++) {
+        faults = make_faults(call, errnum, false);
+        struct findings findings = {.count = 0};
+        struct addcow_check_result result;
+        struct addcow_error error = {.code = ADDCOW_OK};
+        enum addcow_class code = addcow_check("disk", false, &faults.storage, note, &findings, &result, &error);
+        assert_int_equal(code, error.code);
+        assert_true(code == ADDCOW_OK || code == ADDCOW_IO);
+        assert_string_equal(findings.clauses, findings.count ? "LNK-06" : "");
+        assert_true(code == ADDCOW_OK || findings.count == 0);
+        found += findings.count;
+    }
+    return found;
+}
+
+/* LNK-06 ERR-01: the image and the three files below. */
+static void test_forbidden_calls(void **state)
+{
+    (void)state;
+    assert_true(forbid_every_call(EACCES) >= 4);
+    assert_true(forbid_every_call(EPERM) >= 4);
+}
+
 /* A disk that is written to is not checked, and one that is read is not repaired (LCK-02). */
 static void test_locks(void **state)
 {
@@ -318,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_failure_of_every_call),
         cmocka_unit_test(test_failure_at_the_end_of_every_call),
         cmocka_unit_test(test_interruption_of_every_call),
+        cmocka_unit_test(test_forbidden_calls),
         cmocka_unit_test(test_locks),
     };
     return cmocka_run_group_tests_name("check", tests, enter_directory, leave_directory);

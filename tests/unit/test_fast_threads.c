@@ -325,15 +325,20 @@ static int fail_metadata_syncs(struct probe *probe, const struct event *event)
     return event->kind == EVENT_SYNC && event->file == 'm' ? -EIO : 0;
 }
 
+#define FLUSHES_IN_VAIN 5
+
+/* Each flush follows a write of another cluster, so that bits are set while the cycle of others fails. */
 static void *flush_in_vain(void *argument)
 {
     struct worker *worker = argument;
-    uint8_t data[4096];
-    fill_pattern(data, 5, worker->number * 4096, sizeof data);
     pthread_barrier_wait(worker->start);
-    worker->result = addcow_write(worker->disk, worker->number * 4096, sizeof data, data, NULL);
-    for (unsigned i = 0; i < 5 && worker->result == ADDCOW_OK; i++)
-        worker->result = addcow_flush(worker->disk, NULL) == ADDCOW_IO ? ADDCOW_OK : ADDCOW_BUSY;
+    for (uint64_t i = 0; i < FLUSHES_IN_VAIN; i++) {
+        uint64_t offset = (i * THREADS + worker->number) * 4096;
+        uint8_t data[4096];
+        fill_pattern(data, 5, offset, sizeof data);
+        keep_first(worker, addcow_write(worker->disk, offset, sizeof data, data, NULL));
+        keep_first(worker, addcow_flush(worker->disk, NULL) == ADDCOW_IO ? ADDCOW_OK : ADDCOW_BUSY);
+    }
     return NULL;
 }
 
@@ -341,7 +346,8 @@ static void *flush_in_vain(void *argument)
 static void test_joined_flushes_fail(void **state)
 {
     (void)state;
-    struct disk_spec spec = {.size = THREADS * 4096, .backing_name = "base.raw", .backing_size = 4096};
+    struct disk_spec spec = {
+        .size = FLUSHES_IN_VAIN * THREADS * 4096, .backing_name = "base.raw", .backing_size = 4096};
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct probe *probe = make_probe();
@@ -354,10 +360,8 @@ static void test_joined_flushes_fail(void **state)
     join_workers(workers, THREADS, &barrier);
     probe->decide = NULL;
     close_disk(disk);
-    for (unsigned i = 0; i < THREADS; i++) {
-        fill_pattern(model.virt + i * 4096, 5, i * 4096, 4096);
-        model.allocated[i] = 1;
-    }
+    fill_pattern(model.virt, 5, 0, spec.size);
+    memset(model.allocated, 1, FLUSHES_IN_VAIN * THREADS);
     compare_reopened("disk.add-cow", &model);
     free_probe(probe);
     free_model(&model);

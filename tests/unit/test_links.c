@@ -42,6 +42,7 @@ static void note(void *context, const struct addcow_finding *finding)
     findings->code = finding->code;
     snprintf(findings->clause, sizeof findings->clause, "%s", finding->clause);
     assert_null(strstr(finding->message, "(null)"));
+    assert_false(finding->repairable);
 }
 
 static struct findings check(const char *name)
@@ -107,6 +108,19 @@ static void test_check(void **state)
             assert_int_equal(unlink(in_directory("top.raw")), 0);
         }
     }
+}
+
+/* CHK-01 LNK-07: the image is the metadata file itself. */
+static void test_image_is_metadata(void **state)
+{
+    (void)state;
+    make_disk("disk", &(struct disk_spec){.size = SIZE});
+    assert_int_equal(unlink(in_directory("disk.raw")), 0);
+    assert_int_equal(link(in_directory("disk.add-cow"), in_directory("disk.raw")), 0);
+    struct findings findings = check("disk.add-cow");
+    assert_int_equal(findings.count, 1);
+    assert_int_equal(findings.code, ADDCOW_UNLINKABLE);
+    assert_string_equal(findings.clause, "LNK-07");
 }
 
 /* LNK-09: at most 16 metadata files, of which the new or checked one is the first. */
@@ -260,8 +274,9 @@ static void test_huge_bitmap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_create),           TEST(test_check),      TEST(test_depth),
-                                       TEST(test_names_come_first), TEST(test_name_sizes), TEST(test_backing_format),
-                                       TEST(test_stored_zeros),     TEST(test_huge_bitmap)};
+    const struct CMUnitTest tests[] = {
+        TEST(test_create),           TEST(test_check),      TEST(test_image_is_metadata), TEST(test_depth),
+        TEST(test_names_come_first), TEST(test_name_sizes), TEST(test_backing_format),    TEST(test_stored_zeros),
+        TEST(test_huge_bitmap)};
     return cmocka_run_group_tests_name("links", tests, NULL, NULL);
 }
