@@ -221,8 +221,8 @@ static void take_over(const struct history *history, struct oracle *oracle, cons
     }
 }
 
-/* Leads the oracle through the epochs. */
-static bool replay_epochs(struct history *history, struct oracle *oracle)
+/* Leads the oracle through the epochs. Whether the commits may have succeeded has been judged. */
+static void replay_epochs(struct history *history, struct oracle *oracle)
 {
     for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
         for (size_t i = 0; i < history->fragment_count; i++) {
@@ -241,11 +241,18 @@ static bool replay_epochs(struct history *history, struct oracle *oracle)
         }
         if (!exclusive->is_commit) {
             oracle_resize(oracle, exclusive->new_size);
-        } else if (oracle_commit(oracle) != ADDCOW_OK) {
-            return history_wrong_status(history, exclusive->operation, "range (CMT-02)");
+        } else {
+            oracle_commit_surely(oracle);
         }
     }
-    return true;
+}
+
+/* A commit that failed may have cleared "all allocated", which shows if it has cleared bits too. */
+static void replay_failed_commit(const struct history *history, struct oracle *oracle)
+{
+    for (uint64_t k = 0; k < history->view.clusters; k++) {
+        oracle->disk.all_allocated = oracle->disk.all_allocated && history->view.allocated[k] != 0;
+    }
 }
 
 /*
@@ -270,7 +277,8 @@ static bool judge_flag(const struct history *history, bool *set)
 static bool replay(struct history *history, struct oracle *oracle)
 {
     bool flag = false;
-    if (!replay_epochs(history, oracle) || (history->streamed && !judge_flag(history, &flag))) {
+    replay_epochs(history, oracle);
+    if (history->streamed && !judge_flag(history, &flag)) {
         return false;
     }
     if (history->streamed && flag && !history->commit_failed) {
@@ -278,9 +286,11 @@ static bool replay(struct history *history, struct oracle *oracle)
     } else if (history->streamed) {
         oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
     }
-    if (history->commit_failed &&
-        !oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out)) {
-        return false;
+    if (history->commit_failed) {
+        replay_failed_commit(history, oracle);
+        if (!oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out)) {
+            return false;
+        }
     }
     for (uint64_t k = 0; k < history->view.clusters; k++) {
         if (!oracle_set_status(oracle, k, history->view.allocated[k] != 0)) {

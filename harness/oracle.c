@@ -142,6 +142,25 @@ enum addcow_class oracle_commit(struct oracle *oracle)
     return addcow_ref_commit(&oracle->disk);
 }
 
+void oracle_commit_surely(struct oracle *oracle)
+{
+    struct addcow_ref *disk = &oracle->disk;
+    if (oracle_commit(oracle) == ADDCOW_OK) {
+        return;
+    }
+    disk->all_allocated = false; /* every bit is set then */
+    for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
+        uint64_t begin = k * disk->cluster_size;
+        uint64_t end = disk->size - begin < disk->cluster_size ? disk->size : begin + disk->cluster_size;
+        if (oracle_is_allocated(oracle, k) && end <= disk->backing_size) {
+            memcpy(disk->backing + begin, disk->image + begin, end - begin);
+            disk->bitmap[k / 8] = (uint8_t)(disk->bitmap[k / 8] & ~(1u << k % 8));
+        } else if (oracle_is_allocated(oracle, k) && begin < disk->backing_size) {
+            memcpy(disk->backing + begin, disk->image + begin, disk->backing_size - begin);
+        }
+    }
+}
+
 bool oracle_is_allocated(const struct oracle *oracle, uint64_t cluster)
 {
     return oracle->disk.all_allocated || (oracle->disk.bitmap[cluster / 8] >> cluster % 8 & 1) != 0;

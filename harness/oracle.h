@@ -35,6 +35,12 @@ void oracle_stream(struct oracle *oracle);
 enum addcow_class oracle_commit(struct oracle *oracle);
 
 /*
+ * A commit that is known to have succeeded. Where it would be refused for clusters in its way (CMT-02), these must have
+ * been written later than the caller has it: they stay allocated.
+ */
+void oracle_commit_surely(struct oracle *oracle);
+
+/*
  * Makes the bit of a cluster `allocated` without changing virt, where the spec leaves it open which of the two it is.
  * Returns false if that is not possible: clearing it would change virt.
  */

@@ -680,6 +680,26 @@ static void test_commit_among_resizes_shows_in_the_backing_file(void **state)
     }
 }
 
+/*
+ * A write between two commits, of which only the sectors behind a cut show that it came after the first one: that one
+ * would have been refused.
+ */
+static void test_write_between_commits_that_the_second_one_hides(void **state)
+{
+    (void)state; /* CMT-01, CMT-02 */
+    begin();
+    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
+    uint32_t b = add(1, TRACE_WRITE, 2 * CLUSTER, CLUSTER);
+    uint32_t c = add(0, TRACE_RESIZE, 2 * CLUSTER + 500, 0);
+    uint32_t d = add(0, TRACE_COMMIT, 0, 0);
+    start();
+    done(a, 2, 10);
+    done(b, 1, 12);
+    done(c, 13, 14);
+    done(d, 15, 16);
+    assert_true(judged_with_files());
+}
+
 /* What nobody can judge is taken over from the disk and from what a commit left. */
 static void test_too_many_writes_beside_a_commit(void **state)
 {
@@ -956,6 +976,7 @@ int main(void)
         cmocka_unit_test(test_two_resizes_in_either_order),
         cmocka_unit_test(test_what_a_shrink_cuts_stays_cut),
         cmocka_unit_test(test_commit_among_resizes_shows_in_the_backing_file),
+        cmocka_unit_test(test_write_between_commits_that_the_second_one_hides),
         cmocka_unit_test(test_too_many_writes_beside_a_commit),
         cmocka_unit_test(test_commit_beside_a_growth),
         cmocka_unit_test(test_two_commits_beside_writes),
