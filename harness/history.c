@@ -257,13 +257,14 @@ static void replay_failed_commit(const struct history *history, struct oracle *o
 
 /*
  * Whether "all allocated" is set at the end, if a stream was there: always in the end, unless a commit was there too.
- * Then the file says which of them came last, which must be possible.
+ * Then the file says which of them came last, which must be possible; a commit that failed may have cleared it or not.
  */
 static bool judge_flag(const struct history *history, bool *set)
 {
     *set = history->commits == 0 || (history->flag_known && history->flag);
-    bool impossible = history->flag_known && (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
-                                                            : history_flag_is_set(history, HISTORY_AT_REST));
+    bool impossible = history->flag_known &&
+                      (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
+                                     : !history->commit_failed && history_flag_is_set(history, HISTORY_AT_REST));
     if (impossible) {
         fprintf(history->out,
                 "at rest \"all allocated\" is %s, which is no outcome of the stream and the commits "
