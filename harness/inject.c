@@ -63,6 +63,9 @@ int inject_hook(void *context, enum sim_call call, const char *name, size_t *siz
         return 0;
     }
     bool lasting = inject->kind != INJECT_EINTR;
+    if (lasting && call == SIM_SYNC && strcmp(name, FILES_CHAIN_TOP_IMAGE) == 0) {
+        inject->below_lost = true;
+    }
     if (lasting && call == SIM_SYNC && strcmp(name, FILES_IMAGE) == 0 && !inject->image_lost) {
         inject->image_lost = true;
         inject->lost = inject->sim != NULL ? sim_moment(inject->sim) + 1 : 0;
@@ -74,7 +77,7 @@ int inject_hook(void *context, enum sim_call call, const char *name, size_t *siz
 void inject_begin(struct inject *inject)
 {
     inject->calls = 0;
-    inject->image_lost = false;
+    inject->image_lost = inject->below_lost = false;
     inject->lost = 0;
 }
 
@@ -94,7 +97,7 @@ bool inject_explains(const struct inject *inject, enum addcow_class code)
         return false;
     }
     return code == (inject->kind == INJECT_ENOSPC && !inject->kills ? ADDCOW_NOSPACE : ADDCOW_IO) ||
-           (inject->image_lost && code == ADDCOW_IO);
+           ((inject->image_lost || inject->below_lost) && code == ADDCOW_IO);
 }
 
 void inject_print(const struct inject *inject, FILE *out)
