@@ -247,12 +247,20 @@ static void replay_epochs(struct history *history, struct oracle *oracle)
     }
 }
 
-/* A commit that failed may have cleared "all allocated", which shows if it has cleared bits too. */
-static void replay_failed_commit(const struct history *history, struct oracle *oracle)
+/*
+ * A commit that failed may have changed the backing file, and cleared "all allocated", which shows if it has cleared bits
+ * too. If another one succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came
+ * later: what the disk shows, which has been judged, is taken over.
+ */
+static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
 {
     for (uint64_t k = 0; k < history->view.clusters; k++) {
         oracle->disk.all_allocated = oracle->disk.all_allocated && history->view.allocated[k] != 0;
     }
+    if (history->commits > 0 && history->view.size > 0) {
+        oracle_write(oracle, 0, history->view.size, history->view.bytes);
+    }
+    return oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out);
 }
 
 /*
@@ -287,11 +295,8 @@ static bool replay(struct history *history, struct oracle *oracle)
     } else if (history->streamed) {
         oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
     }
-    if (history->commit_failed) {
-        replay_failed_commit(history, oracle);
-        if (!oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out)) {
-            return false;
-        }
+    if (history->commit_failed && !replay_failed_commit(history, oracle)) {
+        return false;
     }
     for (uint64_t k = 0; k < history->view.clusters; k++) {
         if (!oracle_set_status(oracle, k, history->view.allocated[k] != 0)) {
