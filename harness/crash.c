@@ -7,7 +7,8 @@
  * resize writes zeros from the new size on, and sizes are judged in the same way.
  *
  * Where the operations of a trace with a resize follow one another, more is known: each sector must be, as a whole,
- * what it was in one of the states that the disk went through.
+ * what it was in one of the states that the disk went through. Where a change failed before, these are not known; then
+ * the disk must open, and be the same to both engines.
  */
 #include "crash.h"
 
@@ -368,6 +369,21 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
     return fine;
 }
 
+/*
+ * Whether a change may have happened in part, having failed or been lost with a process that died: then it is not known
+ * which states the disk went through.
+ */
+static bool is_uncertain(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment)
+{
+    for (uint32_t i = 0; judge->in_states && i < judge->trace->count; i++) {
+        bool failed = spans[i].status != ADDCOW_OK && spans[i].status != ADDCOW_RANGE && spans[i].end <= moment;
+        if (trace_kind_changes(judge->trace->operations[i].kind) && failed) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- A crash ---- */
 
 /* Judges what is in judge->crashed; *got, which the caller frees, is what it reads as, if this succeeds. */
@@ -377,8 +393,9 @@ static bool judge_crashed(struct crash_judge *judge, const struct crash_span *sp
     if (!reopen(judge, got, out)) {
         return false;
     }
-    bool fine = judge->in_states ? judge_states(judge, spans, moment, got, out)
-                                 : judge_fragments(judge, spans, moment, got, out);
+    bool fine =
+        is_uncertain(judge, spans, moment) || (judge->in_states ? judge_states(judge, spans, moment, got, out)
+                                                                : judge_fragments(judge, spans, moment, got, out));
     if (!fine) {
         free(got->bytes);
     }
@@ -612,20 +629,6 @@ static bool judge_every_crash(struct crash_judge *judge, const struct sim *from,
     return true;
 }
 
-/*
- * Whether something may be lost, with a process that died, of which it is not known which states of the disk then are
- * possible.
- */
-static bool is_uncertain(const struct crash_judge *judge, const struct crash_span *spans)
-{
-    for (uint32_t i = 0; judge->in_states && i < judge->trace->count; i++) {
-        if (trace_kind_changes(judge->trace->operations[i].kind) && spans[i].status == ADDCOW_IO) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A death before a call that changes nothing leaves what one before the next call does. */
 static bool changes_files(enum sim_call call)
 {
@@ -642,7 +645,7 @@ static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t ca
         struct inject death = {.kills = true, .at = at};
         sim_restore(sim);
         fine = do_sequence(sim, judge->trace, &death, spans, out);
-        if (fine && changes_files(death.call) && !is_uncertain(judge, spans)) {
+        if (fine && changes_files(death.call) && !is_uncertain(judge, spans, UINT64_MAX)) {
             counts->deaths++;
             fine = judge_every_crash(judge, sim, spans, &once, counts, out);
         }
