@@ -178,7 +178,7 @@ def judges_for(mutant, chosen):
     names = list(judges_of(mutant.file))
     if mutant.kind == "order":
         names = ["races"]
-    elif "sync_" not in mutant.key[1] and mutant.kind != "unlocked":
+    elif not any(word in mutant.key[1] for word in ("sync_", "->running")) and mutant.kind != "unlocked":
         names = [name for name in names if name != "races"]
     return [name for name in names if not chosen or name in chosen]
 

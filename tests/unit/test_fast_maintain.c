@@ -480,6 +480,40 @@ static void test_writing_after_failed_commit(void **state)
 
 /* ---- Stream ---- */
 
+/* Once "all allocated" was written, the syncs of the metadata file fail. */
+static int fail_after_flag(struct probe *probe, const struct event *event)
+{
+    bool *written = probe->context;
+    if (event->file == 'm' && event->kind == EVENT_WRITE && event->offset == ADDCOW_COMPATIBLE_OFFSET)
+        *written = true;
+    return *written && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
+}
+
+/* DUR-06 STR-03: a flag whose sync failed is written again, as it is in memory, by the next flush, or that fails too. */
+static void test_flag_that_was_not_synced(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(7 * 4096 + 9);
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    bool written = false;
+    probe->context = &written;
+    probe->decide = fail_after_flag;
+    assert_int_equal(addcow_stream(disk, NULL, NULL, NULL), ADDCOW_IO);
+    assert_true(written);
+    assert_int_equal(addcow_flush(disk, NULL), ADDCOW_IO);
+    probe->decide = NULL;
+    assert_ok(addcow_flush(disk, &reason));
+    close_disk(disk);
+    struct addcow_info info;
+    disk = open_disk("disk.add-cow");
+    addcow_get_info(disk, &info);
+    assert_false(info.all_allocated);
+    close_disk(disk);
+    free_probe(probe);
+}
+
 /* STR-01 STR-02 VRT-05 HDR-20 HDR-21: afterwards the image alone is the disk; unknown compatible bits stay. */
 static void test_stream(void **state)
 {
@@ -792,6 +826,7 @@ int main(void)
         TEST(test_resize_range),
         TEST(test_resize_order),
         TEST(test_resize_failing),
+        TEST(test_flag_that_was_not_synced),
         TEST(test_stream),
         TEST(test_stream_others),
         TEST(test_stream_forgotten_bits),
