@@ -446,6 +446,31 @@ static void test_commit_failing(void **state)
     free_model(&after);
 }
 
+static int refuse_punch(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_PUNCH ? -EOPNOTSUPP : 0;
+}
+
+/* RSZ-08: stale bytes are zeroed within the metadata file, also where zeros have to be written. */
+static void test_grow_within_the_file(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(40 * 4096);
+    spec.size = 40 * 4096;
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    probe->decide = refuse_punch;
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_resize(disk, 41 * 4096, &reason)); /* with this the bitmap is padded */
+    uint64_t length = file_length("disk.add-cow");
+    assert_ok(addcow_resize(disk, 8 * 4096, &reason));
+    assert_ok(addcow_resize(disk, 32 * 4096, &reason));
+    close_disk(disk);
+    assert_int_equal(file_length("disk.add-cow"), length);
+    free_probe(probe);
+}
+
 /* Once the bits were punched in the metadata file, its syncs fail. */
 static int fail_after_clearing(struct probe *probe, const struct event *event)
 {
@@ -820,6 +845,7 @@ int main(void)
         TEST(test_grow_over_stale_block),
         TEST(test_stale_bits_far_behind),
         TEST(test_grow_failing_late),
+        TEST(test_grow_within_the_file),
         TEST(test_writing_after_failed_commit),
         TEST(test_resize_bitmap),
         TEST(test_resize_all_allocated),
