@@ -73,8 +73,10 @@ static inline int faulty_sync(struct addcow_file *self)
     WITH_FAULT(FAULTS(self), int, faulty_sync_inner(self));
 }
 
+/* A failure at its beginning leaves rubbish. */
 static inline int faulty_length(struct addcow_file *self, uint64_t *length)
 {
+    *length = UINT64_MAX;
     WITH_FAULT(FAULTS(self), int, INNER(self)->ops->length(INNER(self), length));
 }
 

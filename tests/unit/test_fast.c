@@ -539,6 +539,28 @@ static void test_map_chain(void **state)
             assert_string_equal(extent.path, in_directory(expected[i].file));
         }
     }
+    /* MAP-03: nothing is in no place, wherever it is asked for. */
+    static const uint64_t offsets[] = {0, 4096 + 5, 10 * 4096 + 9};
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        struct addcow_extent extent = {.length = 5, .present = true};
+        assert_ok(addcow_map_chain(disk, offsets[i], 0, &extent, &reason));
+        assert_int_equal(extent.length, 0);
+        assert_false(extent.present);
+    }
+    close_disk(disk);
+}
+
+/* CON-09: who asked what the disk is keeps nobody from being alone afterwards. */
+static void test_info_then_resize(void **state)
+{
+    (void)state;
+    struct addcow_info info;
+    make_disk("disk", &usual);
+    struct addcow *disk = open_disk("disk.add-cow");
+    addcow_get_info(disk, &info);
+    assert_ok(addcow_resize(disk, 4096, &reason));
+    addcow_get_info(disk, &info);
+    assert_int_equal(info.virtual_size, 4096);
     close_disk(disk);
 }
 
@@ -900,6 +922,7 @@ int main(void)
         TEST(test_map),
         TEST(test_chain),
         TEST(test_map_chain),
+        TEST(test_info_then_resize),
         TEST(test_chain_length),
         TEST(test_loops),
         TEST(test_identity),

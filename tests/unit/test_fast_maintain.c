@@ -225,6 +225,48 @@ static void test_resize_range(void **state)
     free_model(&model);
 }
 
+static int fail_changing(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->file == 'm' && event->kind != EVENT_READ ? -ENOSPC : 0;
+}
+
+/* RSZ-09: the largest size is asked of the storage, whether or not that has room for it. */
+static void test_resize_to_limit(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(4096);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_changing;
+    assert_int_equal(addcow_resize(disk, ADDCOW_SIZE_MAX, NULL), ADDCOW_NOSPACE);
+    probe->decide = NULL;
+    compare(disk, &model);
+    close_disk(disk);
+    free_probe(probe);
+    free_model(&model);
+}
+
+/* RSZ-01: a disk that has the size already is left alone. */
+static void test_resize_to_same(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(40 * 4096);
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->count = 0;
+    assert_ok(addcow_resize(disk, spec.size, &reason));
+    assert_int_equal(probe->count, 0);
+    compare(disk, &model);
+    close_disk(disk);
+    free_probe(probe);
+    free_model(&model);
+}
+
 /* RSZ-04 RSZ-05: the order of the steps, as the storage sees them. */
 static void test_resize_order(void **state)
 {
@@ -603,6 +645,68 @@ static void test_stream_others(void **state)
     free_model(&model);
 }
 
+/* STR-01: clusters that are longer than what a stream copies at once. */
+static void test_stream_large_clusters(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.cluster_bits = 20,
+                             .size = 3 * MIB + 777,
+                             .backing_name = "base.raw",
+                             .backing_size = 3 * MIB + 500,
+                             .allocated = 2};
+    make_disk("disk", &spec);
+    struct model model = streamed(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    compare(disk, &model);
+    close_disk(disk);
+    compare_reopened("disk.add-cow", &model);
+    free_model(&model);
+}
+
+/* STR-02: a disk without clusters has them all. */
+static void test_stream_empty(void **state)
+{
+    (void)state;
+    struct addcow_info info;
+    make_disk("disk", &(struct disk_spec){.backing_name = "base.raw", .backing_size = 4096});
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    addcow_get_info(disk, &info);
+    assert_true(info.all_allocated);
+    close_disk(disk);
+}
+
+static bool commit_at_end(void *context, uint64_t done, uint64_t total)
+{
+    struct addcow **disk = context;
+    if (*disk && done == total) {
+        uint8_t junk[4096];
+        memset(junk, 0xA5, sizeof junk);
+        assert_ok(addcow_commit(*disk, NULL, NULL, &reason));
+        patch_file("disk.raw", 3 * 4096, junk, sizeof junk);
+        *disk = NULL;
+    }
+    return true;
+}
+
+/* STR-01 STR-02: a commit comes in after the last step; whatever the image then holds, all is copied again. */
+static void test_stream_then_commit(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(11 * 4096);
+    make_disk("disk", &spec);
+    struct model model = streamed(&spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    struct addcow *committed_once = disk;
+    assert_ok(addcow_stream(disk, commit_at_end, &committed_once, &reason));
+    assert_null(committed_once);
+    compare(disk, &model);
+    close_disk(disk);
+    compare_reopened("disk.add-cow", &model);
+    free_model(&model);
+}
+
 /* VRT-05: under "all allocated" another writer may have forgotten bits; a stream sets them. */
 static void test_stream_forgotten_bits(void **state)
 {
@@ -675,6 +779,7 @@ static void test_stopping(void **state)
     stopping = (struct stopping){.calls_left = 5};
     assert_int_equal(addcow_stream(disk, stop_later, &stopping, &error), ADDCOW_IO);
     assert_int_equal(error.errnum, ECANCELED);
+    assert_true(stopping.done >= 2 * 262144 && stopping.done % 262144 == 0); /* bytes, of whole clusters */
     compare_range(disk, &model, 0, model.size);
     stopping = (struct stopping){.calls_left = 1000};
     assert_ok(addcow_stream(disk, stop_later, &stopping, &reason));
@@ -850,11 +955,16 @@ int main(void)
         TEST(test_resize_bitmap),
         TEST(test_resize_all_allocated),
         TEST(test_resize_range),
+        TEST(test_resize_to_limit),
+        TEST(test_resize_to_same),
         TEST(test_resize_order),
         TEST(test_resize_failing),
         TEST(test_flag_that_was_not_synced),
         TEST(test_stream),
         TEST(test_stream_others),
+        TEST(test_stream_large_clusters),
+        TEST(test_stream_empty),
+        TEST(test_stream_then_commit),
         TEST(test_stream_forgotten_bits),
         TEST(test_stream_order),
         TEST(test_stream_failing),

@@ -80,19 +80,29 @@ static void test_shrink_second_block(void **state)
     close_disk(disk);
 }
 
-/* RSZ-03: a backing file that ends where the disk ends shows nowhere in the new part. */
+static int fail_backing(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->file == 'b' ? -EIO : 0;
+}
+
+/* RSZ-03: a backing file that ends where the disk ends shows nowhere in the new part, and is not needed for it. */
 static void test_backing_ends_with_disk(void **state)
 {
     (void)state;
     struct disk_spec spec = {.size = 2 * 4096 + 100, .backing_name = "base.raw", .backing_size = 2 * 4096 + 100};
     make_disk("disk", &spec);
-    struct addcow *disk = open_disk("disk.add-cow");
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_backing;
     assert_ok(addcow_resize(disk, 5 * 4096, &reason));
+    probe->decide = NULL;
     assert_run(disk, 0, 5, false);
     spec.size = 5 * 4096;
     struct model model = make_model(&spec);
     compare(disk, &model);
     close_disk(disk);
+    free_probe(probe);
     free_model(&model);
 }
 
@@ -201,6 +211,43 @@ static void test_stream_long(void **state)
     assert_memory_equal(read + 4096, data, sizeof data);
     assert_int_equal(read[0] | read[2 * 4096], 0);
     close_disk(disk);
+}
+
+struct growing {
+    struct addcow *disk;
+    struct probe *probe;
+    bool grown;
+};
+
+static bool grow_at_end(void *context, uint64_t done, uint64_t total)
+{
+    struct growing *growing = context;
+    if (!growing->grown && done == total) {
+        assert_ok(addcow_resize(growing->disk, 40000 * 4096, &reason));
+        growing->probe->decide = fail_second_block;
+        growing->grown = true;
+    }
+    return true;
+}
+
+/* STR-02 STR-03: the disk grows after the last step, and what the bits there are cannot be read: they are not taken for set. */
+static void test_stream_grown_unreadable(void **state)
+{
+    (void)state;
+    struct addcow_info info;
+    make_sparse_disk(&(struct disk_spec){.size = 4096}, BLOCK);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    struct growing growing = {.disk = disk, .probe = probe};
+    assert_int_equal(addcow_stream(disk, grow_at_end, &growing, &reason), ADDCOW_IO);
+    assert_true(growing.grown);
+    addcow_get_info(disk, &info);
+    assert_false(info.all_allocated);
+    probe->decide = NULL;
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    assert_run(disk, 0, 40000, true);
+    close_disk(disk);
+    free_probe(probe);
 }
 
 /* STR-01: zeros that the backing file stores replace what the image holds, and are punched. */
@@ -568,6 +615,7 @@ int main(void)
         TEST(test_no_padding_no_punching),
         TEST(test_grow_unreadable),
         TEST(test_stream_long),
+        TEST(test_stream_grown_unreadable),
         TEST(test_stream_stored_zeros),
         TEST(test_stream_over_partial_hole),
         TEST(test_commit_one_cluster),

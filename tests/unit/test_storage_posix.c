@@ -4,6 +4,9 @@
  */
 #include "support.h"
 
+#include <sys/inotify.h>
+#include <sys/resource.h>
+
 static struct addcow_file *open_file(const char *name, enum addcow_open_mode mode)
 {
     struct addcow_file *file = NULL;
@@ -38,6 +41,7 @@ static void test_success(void **state)
     assert_int_equal(ops->pread(file, buffer, 8, 105), 3);
     errno = EBUSY; /* what was before is not this call's */
     assert_int_equal(ops->pread(file, buffer, 8, 108), 0);
+    assert_int_equal(ops->pwrite(file, buffer, 0, 108), 0);
     assert_int_equal(ops->sync(file), 0);
     assert_int_equal(ops->length(file, &number), 0);
     assert_int_equal(number, 108);
@@ -128,6 +132,32 @@ static void test_opening(void **state)
     assert_true(first < 0 && reason_first == EBADF);
 }
 
+/* An interruption of an earlier call is not one of opening, whatever descriptor that gives. */
+static void test_opening_once(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    struct addcow_storage *storage = addcow_posix_storage();
+    struct addcow_file *file = NULL;
+    const char *path = in_directory("file");
+    int saved = dup(0);
+    close(0);
+    errno = EINTR;
+    int result = storage->ops->open(storage, path, ADDCOW_FILE_READ, &file);
+    int closed = result == 0 ? file->ops->close(file) : result;
+    int first = fcntl(0, F_GETFD);
+    dup2(saved, 0);
+    close(saved);
+    int descriptor = next_descriptor();
+    assert_int_equal(result, 0);
+    assert_int_equal(closed, 0);
+    assert_true(first < 0);
+    errno = EINTR;
+    file = open_file("file", ADDCOW_FILE_READ);
+    assert_int_equal(next_descriptor(), descriptor + 1);
+    assert_int_equal(file->ops->close(file), 0);
+}
+
 static void test_modes(void **state)
 {
     (void)state;
@@ -190,13 +220,89 @@ static void test_short_names(void **state)
     assert_int_equal(storage->ops->rename(storage, "/no-such-file", "/no-such-name", 1), -ENOENT);
 }
 
+/* Whether a directory was itself opened since it has been watched. */
+static bool was_opened(int watch)
+{
+    _Alignas(struct inotify_event) char events[4096];
+    ssize_t size = read(watch, events, sizeof events);
+    for (ssize_t at = 0; at < size;) {
+        const struct inotify_event *event = (const struct inotify_event *)(events + at);
+        if (event->mask & IN_OPEN && event->mask & IN_ISDIR && event->len == 0)
+            return true;
+        at += (ssize_t)(sizeof *event + event->len);
+    }
+    return false;
+}
+
+/* It is the directory of the new name that is synced, and a failure of that is one of renaming. */
+static void test_directory_synced(void **state)
+{
+    (void)state;
+    struct addcow_storage *storage = addcow_posix_storage();
+    for (int replace = 0; replace < 2; replace++) {
+        store_file("from", (const uint8_t *)"1", 1);
+        unlink(in_directory("to"));
+        int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        assert_true(watch >= 0);
+        assert_true(inotify_add_watch(watch, in_directory("."), IN_OPEN) >= 0);
+        int result = storage->ops->rename(storage, in_directory("from"), in_directory("to"), replace);
+        bool opened = was_opened(watch);
+        close(watch);
+        assert_int_equal(result, 0);
+        assert_true(opened);
+
+        store_file("from", (const uint8_t *)"1", 1);
+        unlink(in_directory("to"));
+        struct rlimit limit, none;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = limit;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        result = storage->ops->rename(storage, in_directory("from"), in_directory("to"), replace);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(result, -EMFILE);
+    }
+}
+
+/*
+ * The old name cannot be taken away, as its directory must not be changed. From within the directory, because those above it may be closed to the
+ * user that root becomes.
+ */
+static void test_old_name_stays(void **state)
+{
+    (void)state;
+    const uid_t nobody = 65534;
+    struct addcow_storage *storage = addcow_posix_storage();
+    char before[PATH_SIZE];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(directory), 0);
+    assert_int_equal(mkdir(in_directory("old"), 0700), 0);
+    store_file("old/from", (const uint8_t *)"1", 1);
+    assert_int_equal(chmod(in_directory("old"), 0555), 0);
+    bool root = geteuid() == 0; /* who may do everything */
+    if (root) {
+        assert_int_equal(chmod(directory, 0777), 0);
+        assert_int_equal(chown(in_directory("old/from"), nobody, (gid_t)-1), 0);
+        assert_int_equal(seteuid(nobody), 0);
+    }
+    int result = storage->ops->rename(storage, "old/from", "to", 0);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(chmod(in_directory("old"), 0700), 0);
+    assert_int_equal(result, -EACCES);
+    assert_int_equal(access(in_directory("old/from"), F_OK), 0);
+    assert_int_equal(access(in_directory("to"), F_OK), 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_success), TEST(test_next_data), TEST(test_failures),    TEST(test_opening),
-        TEST(test_modes),   TEST(test_names),     TEST(test_short_names),
+        TEST(test_success),          TEST(test_next_data),      TEST(test_failures), TEST(test_opening),
+        TEST(test_opening_once),     TEST(test_modes),          TEST(test_names),    TEST(test_short_names),
+        TEST(test_directory_synced), TEST(test_old_name_stays),
     };
     return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
 }
