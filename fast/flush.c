@@ -132,6 +132,7 @@ static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_b
 
 /* ---- Cycles ---- */
 
+/* Called by who is running. */
 static enum addcow_class write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
 {
     uint64_t stored = htole64(features);

@@ -144,8 +144,7 @@ static uint32_t files_in(const struct sim *sim)
 struct content {
     uint8_t *bytes;
     uint64_t size;
-    bool wraps; /* there is no backing file */
-    bool flag;  /* "all allocated" */
+    bool wraps; /* there is no backing file; then the layout is r20 (CRE-03) */
 };
 
 static void fill_from_below(const struct sim *sim, const struct addcow_create_options *options, struct content *content)
@@ -172,7 +171,6 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
 static struct content expect(const struct sim *sim, const struct addcow_create_options *options)
 {
     struct content content = {.size = options->image_size, .wraps = !options->backing_name};
-    content.flag = content.wraps && options->layout != ADDCOW_R9;
     const uint8_t *image = NULL;
     if (!options->make_image) {
         image = sim_bytes(sim, options->image_name, &content.size);
@@ -186,7 +184,7 @@ static struct content expect(const struct sim *sim, const struct addcow_create_o
     return content;
 }
 
-/* Without a backing file every bit is set (CRE-03), with one none (CRE-02). */
+/* Without a backing file every bit is set, and "all allocated" (CRE-03); with one none is (CRE-02). */
 static bool has_bits_as(const struct addcow_ref *disk, const struct content *content)
 {
     uint64_t clusters = addcow_cluster_count(disk->size, disk->cluster_size);
@@ -195,7 +193,7 @@ static bool has_bits_as(const struct addcow_ref *disk, const struct content *con
             return false;
         }
     }
-    return disk->all_allocated == content->flag;
+    return disk->all_allocated == content->wraps;
 }
 
 static bool reads_as(const struct sim *sim, const struct content *content)

@@ -151,6 +151,15 @@ static void read_patient(const struct sim *sim, struct patient *patient)
     sim_disk_close(&disk);
 }
 
+/* Repairs the disk in `sim`, whatever has befallen it, and judges every crash. `repaired` as for repair(). */
+static bool judge_repair(struct sim *sim, const struct patient *patient, unsigned *repaired,
+                         struct crash_counts *counts, FILE *out)
+{
+    struct sim_crash_options options = sim_disk_crash_options(patient->disk);
+    counts->sequences++;
+    return repair(sim, repaired, out) && crash_every_state(sim, &options, judge_interrupted, patient, counts, out);
+}
+
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out)
 {
     struct sim *sim = sim_make();
@@ -160,14 +169,11 @@ bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_c
     sim_disk_lay(sim, disk);
     inflict(sim, disk, damage);
     read_patient(sim, &patient);
-    counts->sequences++;
-    bool fine = repair(sim, &repaired, out);
+    bool fine = judge_repair(sim, &patient, &repaired, counts, out);
     if (fine && repaired == 0) {
         fputs("a repair finds nothing to repair (CHK-01)\n", out);
         fine = false;
     }
-    struct sim_crash_options options = sim_disk_crash_options(disk);
-    fine = fine && crash_every_state(sim, &options, judge_interrupted, &patient, counts, out);
     free(patient.bytes);
     sim_free(sim);
     return fine;
@@ -193,12 +199,10 @@ static bool repair_after_death(const struct trace_disk *disk, struct crash_count
     struct sim *sim = sim_make();
     struct patient patient = {
         .disk = disk, .size = disk->size, .cut = disk->size / 2, .bytes = report_allocate(disk->size, 1)};
-    struct sim_crash_options options = sim_disk_crash_options(disk);
     sim_disk_lay(sim, disk);
     read_patient(sim, &patient);
     cut_image(sim, patient.cut);
-    counts->sequences++;
-    bool fine = repair(sim, NULL, out) && crash_every_state(sim, &options, judge_interrupted, &patient, counts, out);
+    bool fine = judge_repair(sim, &patient, NULL, counts, out);
     free(patient.bytes);
     sim_free(sim);
     return fine;

@@ -22,16 +22,14 @@ static bool is_hit(struct inject *inject, enum sim_call call, const char *name)
         return false;
     }
     inject->calls++;
-    bool hit = inject->at != 0 && (inject->persistent ? inject->calls >= inject->at : inject->calls == inject->at);
+    bool lasts = inject->persistent || inject->kills;
+    bool hit = inject->at != 0 && (lasts ? inject->calls >= inject->at : inject->calls == inject->at);
     if (inject->calls == inject->at) {
         inject->call = call;
         snprintf(inject->name, sizeof inject->name, "%s", name);
     }
-    if (inject->kills) {
-        return inject_was_hit(inject);
-    }
-    /* A persistent fault is one of one kind of call on one file. */
-    return hit && is_about(inject, call, name);
+    /* A persistent fault is one of one kind of call on one file; who is dead makes no call at all. */
+    return hit && (inject->kills || is_about(inject, call, name));
 }
 
 /* About half of a transfer. With `sim` it ends between two sectors, or else its last sector would be torn. */
@@ -88,7 +86,7 @@ bool inject_was_hit(const struct inject *inject)
 
 bool inject_is_harmless(const struct inject *inject)
 {
-    return !inject->kills && (inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT);
+    return inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT;
 }
 
 bool inject_explains(const struct inject *inject, enum addcow_class code)
@@ -96,7 +94,7 @@ bool inject_explains(const struct inject *inject, enum addcow_class code)
     if (!inject_was_hit(inject) || inject_is_harmless(inject)) {
         return false;
     }
-    return code == (inject->kind == INJECT_ENOSPC && !inject->kills ? ADDCOW_NOSPACE : ADDCOW_IO) ||
+    return code == (inject->kind == INJECT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
            ((inject->image_lost || inject->below_lost) && code == ADDCOW_IO);
 }
 

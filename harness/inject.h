@@ -16,11 +16,11 @@ enum inject_kind { INJECT_EIO, INJECT_ENOSPC, INJECT_EINTR, INJECT_SHORT, INJECT
 
 struct inject {
     enum inject_kind kind;
-    bool persistent;           /* from the call on, until the hook is taken away */
-    bool kills;                /* at the call the process dies: neither that call happens nor any other */
-    bool one_kind;             /* only calls `call` of the file `name` count */
-    uint64_t at;               /* the number of the call, from 1 on; 0: none fails */
-    enum sim_call call;        /* given, or that of the call that was hit */
+    bool persistent;    /* from the call on, until the hook is taken away */
+    bool kills;         /* the process dies at the call: from it on all fail, as with INJECT_EIO, and do nothing */
+    bool one_kind;      /* only calls `call` of the file `name` count */
+    uint64_t at;        /* the number of the call, from 1 on; 0: none fails */
+    enum sim_call call; /* given, or that of the call that was hit */
     char name[SIM_NAME_BYTES]; /* likewise */
     const struct sim *sim;     /* the storage: then `lost` is one of its moments, and no sector is cut; or null */
     /* What has happened so far. */

@@ -142,6 +142,12 @@ enum addcow_class oracle_commit(struct oracle *oracle)
     return addcow_ref_commit(&oracle->disk);
 }
 
+static uint64_t end_of_cluster(const struct addcow_ref *disk, uint64_t cluster)
+{
+    uint64_t begin = cluster * disk->cluster_size;
+    return disk->size - begin < disk->cluster_size ? disk->size : begin + disk->cluster_size;
+}
+
 void oracle_commit_surely(struct oracle *oracle)
 {
     struct addcow_ref *disk = &oracle->disk;
@@ -151,12 +157,13 @@ void oracle_commit_surely(struct oracle *oracle)
     disk->all_allocated = false; /* every bit is set then */
     for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
         uint64_t begin = k * disk->cluster_size;
-        uint64_t end = disk->size - begin < disk->cluster_size ? disk->size : begin + disk->cluster_size;
-        if (oracle_is_allocated(oracle, k) && end <= disk->backing_size) {
-            memcpy(disk->backing + begin, disk->image + begin, end - begin);
+        uint64_t end = end_of_cluster(disk, k);
+        uint64_t copied = end < disk->backing_size ? end : disk->backing_size;
+        if (oracle_is_allocated(oracle, k) && begin < copied) {
+            memcpy(disk->backing + begin, disk->image + begin, copied - begin);
+        }
+        if (end <= disk->backing_size) {
             disk->bitmap[k / 8] = (uint8_t)(disk->bitmap[k / 8] & ~(1u << k % 8));
-        } else if (oracle_is_allocated(oracle, k) && begin < disk->backing_size) {
-            memcpy(disk->backing + begin, disk->image + begin, disk->backing_size - begin);
         }
     }
 }
@@ -170,7 +177,7 @@ bool oracle_set_status(struct oracle *oracle, uint64_t cluster, bool allocated)
 {
     struct addcow_ref *disk = &oracle->disk;
     uint64_t begin = cluster * disk->cluster_size;
-    uint64_t end = disk->size - begin < disk->cluster_size ? disk->size : begin + disk->cluster_size;
+    uint64_t end = end_of_cluster(disk, cluster);
     if (oracle_is_allocated(oracle, cluster) == allocated) {
         return true;
     }
@@ -253,8 +260,7 @@ static bool judge_metadata(const struct oracle *oracle, const char *directory, F
 static bool judge_image_cluster(const struct oracle *oracle, uint64_t cluster, const uint8_t *image, FILE *out)
 {
     uint64_t begin = cluster * oracle->disk.cluster_size;
-    uint64_t left = oracle->disk.size - begin;
-    uint64_t length = left < oracle->disk.cluster_size ? left : oracle->disk.cluster_size;
+    uint64_t length = end_of_cluster(&oracle->disk, cluster) - begin;
     bool same = true;
     if (oracle_is_allocated(oracle, cluster)) {
         same = same_bytes(out, "image of an allocated cluster", "VRT-02", begin, oracle->disk.image + begin,
