@@ -29,6 +29,10 @@ struct adapter_ops {
 
     /* As the functions of addcow_fast.h, on the open disk. */
     uint64_t (*size)(struct adapter *adapter);
+
+    /* Whether "all allocated" is set in the header, as the implementation believes. Null if it cannot be asked. */
+    bool (*all_allocated)(struct adapter *adapter);
+
     enum addcow_class (*read)(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
                               struct addcow_error *error);
     enum addcow_class (*write)(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,

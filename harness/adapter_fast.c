@@ -36,6 +36,13 @@ static uint64_t fast_size(struct adapter *adapter)
     return addcow_size(fast_of(adapter)->disk);
 }
 
+static bool fast_all_allocated(struct adapter *adapter)
+{
+    struct addcow_info info;
+    addcow_get_info(fast_of(adapter)->disk, &info);
+    return info.all_allocated;
+}
+
 static enum addcow_class fast_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
                                    struct addcow_error *error)
 {
@@ -106,6 +113,7 @@ struct adapter *adapter_make_fast(struct addcow_storage *storage)
         .open = fast_open,
         .close = fast_close,
         .size = fast_size,
+        .all_allocated = fast_all_allocated,
         .read = fast_read,
         .write = fast_write,
         .zero = fast_zero,

@@ -56,6 +56,14 @@ static uint64_t ref_size(struct adapter *adapter)
     return size;
 }
 
+static bool ref_all_allocated(struct adapter *adapter)
+{
+    struct ref_adapter *ref = enter(adapter);
+    bool set = ref_disk_state(ref->disk)->all_allocated;
+    leave(ref, ADDCOW_OK, NULL);
+    return set;
+}
+
 static enum addcow_class ref_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
                                   struct addcow_error *error)
 {
@@ -131,6 +139,7 @@ struct adapter *adapter_make_ref(void)
         .open = ref_open,
         .close = ref_close,
         .size = ref_size,
+        .all_allocated = ref_all_allocated,
         .read = ref_read,
         .write = ref_write,
         .zero = ref_zero,

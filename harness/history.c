@@ -248,12 +248,14 @@ static void replay_epochs(struct history *history, struct oracle *oracle)
 }
 
 /*
- * A commit that failed may have changed the backing file, and cleared "all allocated", which shows if it has cleared bits
- * too. If another one succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came
+ * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came
  * later: what the disk shows, which has been judged, is taken over.
  */
 static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
 {
+    if (history->flag_known) {
+        oracle->disk.all_allocated = history->flag;
+    }
     for (uint64_t k = 0; k < history->view.clusters; k++) {
         oracle->disk.all_allocated = oracle->disk.all_allocated && history->view.allocated[k] != 0;
     }
@@ -264,12 +266,12 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
 }
 
 /*
- * Whether "all allocated" is set at the end, if a stream was there: always in the end, unless a commit was there too.
- * Then the file says which of them came last, which must be possible; a commit that failed may have cleared it or not.
+ * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream, unless
+ * a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
  */
 static bool judge_flag(const struct history *history, bool *set)
 {
-    *set = history->commits == 0 || (history->flag_known && history->flag);
+    *set = history->flag_known ? history->flag : history->commits == 0 && !history->commit_failed;
     bool impossible = history->flag_known &&
                       (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
                                      : !history->commit_failed && history_flag_is_set(history, HISTORY_AT_REST));
@@ -287,10 +289,10 @@ static bool replay(struct history *history, struct oracle *oracle)
 {
     bool flag = false;
     replay_epochs(history, oracle);
-    if (history->streamed && !judge_flag(history, &flag)) {
+    if ((history->streamed || history->commit_failed) && !judge_flag(history, &flag)) {
         return false;
     }
-    if (history->streamed && flag && !history->commit_failed) {
+    if (flag && !oracle->disk.all_allocated) {
         oracle_stream(oracle);
     } else if (history->streamed) {
         oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
@@ -494,12 +496,23 @@ static bool load_committed(struct history *history, FILE *out)
     return oracle_load_backing(history->oracle, history->directory, history->committed, out);
 }
 
-/* "All allocated" as it is in the file. */
-static bool load_flag(struct history *history)
+/*
+ * "All allocated", where a commit that failed, or a stream and a commit, decide about it. After a failure the file may have
+ * what the implementation does not believe, until it is flushed; so that one is asked.
+ */
+static bool find_flag(struct history *history)
 {
     uint8_t *bytes;
     uint64_t length;
-    if (!history->streamed || history->commits == 0 || history->oracle->start.layout != ADDCOW_R20 ||
+    struct adapter *adapter = history->run->adapter;
+    if (history->oracle->start.layout != ADDCOW_R20) {
+        return false;
+    }
+    if (history->commit_failed && adapter->ops->all_allocated != NULL) {
+        history->flag = adapter->ops->all_allocated(adapter);
+        return true;
+    }
+    if (!history->streamed || history->commits + history->commit_failed == 0 ||
         !files_load(history->directory, FILES_METADATA, &bytes, &length)) {
         return false;
     }
@@ -522,7 +535,7 @@ static bool judge_contents(struct history *history, struct history_counts *count
     struct search search = {.history = history};
     history->initial = report_allocate(history->larger_size, 1);
     addcow_ref_read(&history->oracle->disk, 0, history->old_size, history->initial);
-    history->flag_known = load_flag(history);
+    history->flag_known = find_flag(history);
     bool conforms = load_committed(history, out);
     if (conforms && history->exclusive_count == 0) {
         history->out = out;

@@ -63,8 +63,8 @@ struct history {
     uint32_t commits;   /* that succeeded */
     bool streamed;      /* a stream succeeded */
     bool commit_failed; /* a commit did, and may have changed the backing file under allocated clusters */
-    bool flag_known;    /* a stream and a commit both decide about "all allocated": the file says what came of it, */
-    bool flag;          /* namely this */
+    bool flag_known;    /* what became of "all allocated" does not follow from the phase, but could be found out: */
+    bool flag;          /* this */
     uint8_t *initial;   /* larger_size bytes: virt at the start, zeros behind it */
     uint8_t *committed; /* after a commit: larger_size bytes, the backing file's contents and zeros behind them */
     /* What one supposition leads to. */
