@@ -272,9 +272,8 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
 static bool judge_flag(const struct history *history, bool *set)
 {
     *set = history->flag_known ? history->flag : history->commits == 0 && !history->commit_failed;
-    bool impossible = history->flag_known &&
-                      (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
-                                     : !history->commit_failed && history_flag_is_set(history, HISTORY_AT_REST));
+    bool impossible = history->flag_known && (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
+                                                            : history_flag_is_set(history, HISTORY_AT_REST));
     if (impossible) {
         fprintf(history->out,
                 "at rest \"all allocated\" is %s, which is no outcome of the stream and the commits "

@@ -51,13 +51,27 @@ static bool is_committed_between(const struct history *history, uint64_t begin, 
     return false;
 }
 
+/* Whether a commit that failed may have cleared the flag, and bits, between two moments. */
+static bool may_be_cleared_between(const struct history *history, uint64_t begin, uint64_t end)
+{
+    for (uint32_t i = history->begin; history->commit_failed && i < history->end; i++) {
+        const struct run_record *record = history_record(history, i);
+        if (history->trace->operations[i].kind == TRACE_COMMIT && history_has_failed(history, i) &&
+            record->invoked * history->scale < end && record->returned * history->scale > begin) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Only r20 has the flag. It is set at the start, or by a stream at some moment of it; a commit clears it. */
 static bool flag(const struct history *history, uint64_t moment, bool surely)
 {
     if (history->oracle->start.layout != ADDCOW_R20) {
         return false;
     }
-    if (history->oracle->disk.all_allocated && !is_committed_between(history, 0, moment)) {
+    if (history->oracle->disk.all_allocated && !is_committed_between(history, 0, moment) &&
+        (!surely || !may_be_cleared_between(history, 0, moment))) {
         return true;
     }
     for (uint32_t i = history->begin; i < history->end; i++) {
@@ -67,7 +81,8 @@ static bool flag(const struct history *history, uint64_t moment, bool surely)
         if (history->trace->operations[i].kind != TRACE_STREAM || (surely && record->status != ADDCOW_OK)) {
             continue;
         }
-        if (surely ? returned < moment && !is_committed_between(history, invoked, moment)
+        if (surely ? returned < moment && !is_committed_between(history, invoked, moment) &&
+                         !may_be_cleared_between(history, invoked, moment)
                    : invoked < moment && !is_committed_between(history, returned, moment)) {
             return true;
         }
@@ -172,7 +187,8 @@ static void stream_allocates(const struct history *history, uint32_t operation, 
     uint64_t returned = record->status == ADDCOW_OK ? record->returned * history->scale : UINT64_MAX;
     allocate(life, invoked, returned);
     bool keeps_flag = history->oracle->start.layout == ADDCOW_R20 && life->by_growth && invoked < life->begin &&
-                      !is_committed_between(history, invoked, life->begin);
+                      !is_committed_between(history, invoked, life->begin) &&
+                      !may_be_cleared_between(history, invoked, life->begin);
     if (keeps_flag && returned <= life->end && returned != UINT64_MAX) {
         life->not_after = lesser(life->not_after, greater(returned, life->begin));
     }
@@ -344,7 +360,8 @@ static bool is_ignored(const struct history *history, const struct exclusive *co
 {
     for (uint32_t i = 0; i < lives->count; i++) {
         const struct life *life = &lives->list[i];
-        if (life->end == commit->moment && life->not_after < commit->moment) {
+        if (life->end == commit->moment && life->not_after < commit->moment &&
+            !may_be_cleared_between(history, life->begin, commit->moment)) {
             return is_in_the_way(history, lives->cluster, commit->old_size);
         }
     }
