@@ -249,8 +249,8 @@ class Campaign:
         self.check_excuses(found, files)
         if self.options.only:
             found = [mutant for mutant in found if any(text in mutant.name for text in self.options.only)]
-        if self.options.unlisted:
-            found = [mutant for mutant in found if not self.excuses.of(mutant)]
+        if self.options.listed or self.options.unlisted:
+            found = [mutant for mutant in found if bool(self.excuses.of(mutant)) == self.options.listed]
         if self.options.sample and self.options.sample < len(found):
             chosen = set(random.Random(self.options.seed).sample(range(len(found)), self.options.sample))
             found = [mutant for i, mutant in enumerate(found) if i in chosen]
