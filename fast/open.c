@@ -64,14 +64,14 @@ enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error)
 
 static enum addcow_class open_file(struct addcow *disk, const char *path, enum role role, struct addcow_error *error)
 {
-    if (role == ROLE_COMMITTED &&
-        addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, NULL) == ADDCOW_OK) {
-        disk->file_writable = true;
-        return ADDCOW_OK;
-    }
-    disk->file_writable = role == ROLE_WRITABLE;
-    return addcow_io_open(disk->storage, path, disk->file_writable ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ,
-                          &disk->file, error);
+    enum addcow_class code = ADDCOW_READONLY;
+    if (role != ROLE_READ_ONLY)
+        code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, error);
+    disk->file_writable = code == ADDCOW_OK;
+    /* A level below that may not be written is as good, but for a commit; any other failure is one. */
+    if (code == ADDCOW_READONLY && role != ROLE_WRITABLE)
+        code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READ, &disk->file, error);
+    return code;
 }
 
 static enum addcow_class open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,

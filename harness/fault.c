@@ -226,18 +226,9 @@ static bool judge_durable(const struct judge *judge, const uint8_t *live)
 
 /* ---- Doing a trace ---- */
 
-/* A disk below that could not be opened for writing is open for reading: what is above works, but a commit. */
-static bool is_opened_for_reading(const struct inject *fault, const char *what)
+static bool has_class(const struct judge *judge, enum addcow_class code)
 {
-    return fault->call == SIM_OPEN && strcmp(fault->name, FILES_CHAIN_TOP) == 0 &&
-           strcmp(what, trace_kind_name(TRACE_COMMIT)) == 0;
-}
-
-static bool has_class(const struct judge *judge, const char *what, enum addcow_class code)
-{
-    const struct inject *fault = &judge->fault;
-    return code == ADDCOW_OK || inject_explains(fault, code) ||
-           (code == ADDCOW_READONLY && inject_was_hit(fault) && is_opened_for_reading(fault, what));
+    return code == ADDCOW_OK || inject_explains(&judge->fault, code);
 }
 
 /*
@@ -248,7 +239,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
                          const struct addcow_error *error)
 {
     judge->counts->failures += code != ADDCOW_OK;
-    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, what, code)) ||
+    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
         (usual != ADDCOW_OK && code != ADDCOW_OK)) {
         return true;
     }
