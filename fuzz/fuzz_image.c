@@ -387,6 +387,8 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
 {
     struct addcow *fast = NULL;
     struct addcow_check_result result;
+    struct addcow_error error = {.message = ""};
+    struct addcow_error *told = failing->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
     failing_begin(failing, hostile->sim);
     enum addcow_class code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
     fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
@@ -399,8 +401,9 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
         addcow_close(fast, NULL);
     }
     fuzz_demand(sim_open_files(hostile->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
-    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, NULL);
+    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, told);
     fuzz_demand(code == ADDCOW_OK || failing_explains(failing, code), "a check fails by the fault or not at all");
+    fuzz_demand(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
     fuzz_demand(sim_open_files(hostile->sim) == 0, "a check leaves nothing open");
     sim_set_hook(hostile->sim, NULL, NULL);
     struct addcow *again = hostile_open(hostile, ADDCOW_OPEN_READWRITE);
