@@ -209,7 +209,13 @@ static enum addcow_class commit(struct addcow *disk, struct copying *copying, st
         code = open_target(disk, &original, error);
     if (code != ADDCOW_OK)
         return code;
-    code = copy_all(disk, copying, error);
+    /*
+     * First, what is allocated is so in the file. Else, after the death of this process, a cluster could be read from the
+     * backing file, from bytes that nobody would sync.
+     */
+    code = addcow_disk_flush(disk, error);
+    if (code == ADDCOW_OK)
+        code = copy_all(disk, copying, error);
     if (code == ADDCOW_OK)
         code = clear_bits(disk, error);
     enum addcow_class close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
