@@ -422,15 +422,11 @@ static uint8_t *read_all(struct judge *judge)
     return NULL;
 }
 
-/*
- * The fault is gone: the disk must be readable and writable, and as far as nothing is lost for good, durable again.
- */
-static bool judge_usable(struct judge *judge)
+/* What the disk reads as is durable after a flush, as far as nothing is lost for good. */
+static bool judge_read_and_flush(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    uint8_t *before = read_all(judge);
-    uint8_t *bytes = before != NULL && write_after(judge) ? read_all(judge) : NULL;
-    free(before);
+    uint8_t *bytes = read_all(judge);
     if (bytes == NULL) {
         return false;
     }
@@ -444,6 +440,12 @@ static bool judge_usable(struct judge *judge)
     fine = fine && (code != ADDCOW_OK || judge_durable(judge, bytes));
     free(bytes);
     return fine;
+}
+
+/* The fault is gone: the disk must be readable, writable and durable again, before and after something is written. */
+static bool judge_usable(struct judge *judge)
+{
+    return judge_read_and_flush(judge) && write_after(judge) && judge_read_and_flush(judge);
 }
 
 static bool do_operations(struct judge *judge, enum addcow_class *usual)
