@@ -939,6 +939,30 @@ static void test_commit_order(void **state)
     free_probe(probe);
 }
 
+/* CMT-03: a cluster is allocated in the file, and that is synced, before anything is written to the backing file. */
+static void test_commit_flushes_first(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {
+        .cluster_bits = 12, .size = 3 * 4096, .backing_name = "base.raw", .backing_size = 3 * 4096};
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_write(disk, 4096, 3, "new", &reason));
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    bool written = false, durable = false;
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        if (event->kind == EVENT_WRITE && event->file == 'b')
+            break;
+        written = written || (event->kind == EVENT_WRITE && event->file == 'm');
+        durable = durable || (written && event->kind == EVENT_SYNC && event->file == 'm');
+    }
+    assert_true(durable);
+    close_disk(disk);
+    free_probe(probe);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -973,6 +997,7 @@ int main(void)
         TEST(test_commit_refused),
         TEST(test_commit_replaced),
         TEST(test_commit_order),
+        TEST(test_commit_flushes_first),
         TEST(test_commit_failing),
     };
     return cmocka_run_group_tests_name("fast, resize, stream and commit", tests, NULL, NULL);
