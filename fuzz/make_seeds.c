@@ -1,7 +1,7 @@
 /*
  * Makes seeds for the structured targets: `make_seeds CORPUS DIRECTORY`.
  *
- * Metadata files come from the conformance corpus, workloads from the generators of the harness. Each target gets a directory below DIRECTORY, which
+ * Metadata files and what is done with them come from the conformance corpus, workloads from the generators of the harness and from its regressions. Each target gets a directory below DIRECTORY, which
  * must exist. What is made is then minimised by coverage (fuzz/run seed), and only the result is kept.
  */
 #include "corpus.h"
@@ -14,6 +14,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +81,7 @@ static size_t make_file_section(const struct corpus_file *file, uint8_t *out, si
     return end;
 }
 
-static void make_requests(const struct corpus_case *c, struct trace *trace)
+static void make_disk(const struct corpus_case *c, struct trace *trace)
 {
     *trace = (struct trace){.threads = 1, .disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .has_backing = true}};
     for (size_t i = 0; i < c->file_count; i++) {
@@ -91,6 +92,11 @@ static void make_requests(const struct corpus_case *c, struct trace *trace)
             trace->disk.backing_size = length;
         }
     }
+}
+
+/* Some of everything, for whatever file. */
+static void add_requests(struct trace *trace)
+{
     uint64_t size = trace->disk.size < 8192 ? trace->disk.size : 8192;
     trace_add(trace, 0, TRACE_READ, 0, size);
     trace_add(trace, 0, TRACE_WRITE, size / 3, size / 3);
@@ -101,11 +107,34 @@ static void make_requests(const struct corpus_case *c, struct trace *trace)
     trace_add(trace, 0, TRACE_WRITE, trace->disk.size, 1);
 }
 
+/* What the case itself asks for, as far as a trace can say it. */
+static void add_steps(const struct corpus_case *c, struct trace *trace)
+{
+    static const enum trace_kind kinds[CORPUS_OP_COUNT] = {
+        [CORPUS_READ] = TRACE_READ,       [CORPUS_WRITE] = TRACE_WRITE,   [CORPUS_ZERO_RANGE] = TRACE_ZERO,
+        [CORPUS_DISCARD] = TRACE_DISCARD, [CORPUS_MAP] = TRACE_MAP,       [CORPUS_FLUSH] = TRACE_FLUSH,
+        [CORPUS_RESIZE] = TRACE_RESIZE,   [CORPUS_STREAM] = TRACE_STREAM, [CORPUS_COMMIT] = TRACE_COMMIT,
+    };
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        if (step->op >= CORPUS_READ && step->op <= CORPUS_COMMIT) {
+            trace_add(trace, 0, kinds[step->op], step->op == CORPUS_RESIZE ? step->size : step->offset, step->length);
+        }
+    }
+}
+
+static void store_image(const char *name, struct fuzz_input *input, const struct trace *trace)
+{
+    static uint8_t encoded[TRACE_BINARY_MAX];
+    input->parts[FUZZ_TRACE] = (struct fuzz_part){encoded, trace_encode(trace, encoded)};
+    store("fuzz_image", name, input);
+}
+
 static void make_metadata(const struct corpus_case *c)
 {
     static struct trace trace;
-    static uint8_t encoded[TRACE_BINARY_MAX];
     static uint8_t section[SEED_MAX - TRACE_HEADER_BYTES - 64];
+    char name[NAME_MAX];
     for (size_t i = 0; i < c->file_count; i++) {
         size_t count = is_metadata(&c->files[i]) ? make_file_section(&c->files[i], section, sizeof section) : 0;
         if (count == 0) {
@@ -113,9 +142,15 @@ static void make_metadata(const struct corpus_case *c)
         }
         struct fuzz_input input = {.parts[FUZZ_FILE] = {section, count}};
         store("fuzz_header", c->id, &input);
-        make_requests(c, &trace);
-        input.parts[FUZZ_TRACE] = (struct fuzz_part){encoded, trace_encode(&trace, encoded)};
-        store("fuzz_image", c->id, &input);
+        make_disk(c, &trace);
+        add_requests(&trace);
+        store_image(c->id, &input, &trace);
+        trace.count = 0;
+        add_steps(c, &trace);
+        if (!trace_problem(&trace)) {
+            snprintf(name, sizeof name, "%s-steps", c->id);
+            store_image(name, &input, &trace);
+        }
         return;
     }
 }
@@ -305,6 +340,33 @@ static void make_creation(uint32_t number)
     store("fuzz_create", name, &input);
 }
 
+/* Workloads that once failed. */
+static void make_kept(const char *corpus)
+{
+    static struct trace trace;
+    static uint8_t encoded[TRACE_BINARY_MAX];
+    char pattern[PATH_MAX];
+    char error[256];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/regressions/*.trace", corpus);
+    if (glob(pattern, 0, NULL, &found) != 0) {
+        report_fatal("no %s", pattern);
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "r");
+        if (!file || !trace_parse(file, &trace, error, sizeof error)) {
+            report_fatal("%s: %s", found.gl_pathv[i], file ? error : strerror(errno));
+        }
+        fclose(file);
+        const char *name = strrchr(found.gl_pathv[i], '/') + 1;
+        struct fuzz_input input = {.parts[FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)}};
+        store("fuzz_schedule", name, &input);
+        store("fuzz_crash", name, &input);
+        store("fuzz_fault", name, &input);
+    }
+    globfree(&found);
+}
+
 static void make_workload(uint32_t number)
 {
     static struct trace trace;
@@ -348,6 +410,7 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < corpus->count; i++) {
         make_metadata(&corpus->cases[i]);
     }
+    make_kept(arguments[1]);
     for (uint32_t i = 0; i < WORKLOADS; i++) {
         make_workload(i);
         make_hostile(i);
