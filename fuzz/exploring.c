@@ -3,9 +3,11 @@
  */
 #include "exploring.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #define STEPS_MAX 20000u
+#define KEPT (64 << 20) /* bytes */
 
 /* Leaves the first concurrent phase to its threads, and all that cannot be explored to one. */
 static void make_explorable(struct trace *trace)
@@ -22,6 +24,17 @@ static void make_explorable(struct trace *trace)
     }
 }
 
+/* What one run has freed is what the next one needs: it is not given back to the system in between. */
+static void keep_memory(void)
+{
+    static bool kept;
+    if (!kept) {
+        mallopt(M_TRIM_THRESHOLD, KEPT);
+        mallopt(M_MMAP_THRESHOLD, KEPT / 4);
+        kept = true;
+    }
+}
+
 void fuzz_explore(const struct fuzz_input *input, size_t used, const struct explore_options *options)
 {
     static const struct fuzz_bounds bounds = {.threads = 3, .operations = 10, .cluster_bits = 12, .clusters = 5};
@@ -29,6 +42,7 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
     if (!fuzz_trace(input, &bounds, &trace)) {
         return;
     }
+    keep_memory();
     make_explorable(&trace);
     if (explore_problem(&trace, options)) {
         return;
