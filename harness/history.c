@@ -248,8 +248,9 @@ static void replay_epochs(struct history *history, struct oracle *oracle)
 }
 
 /*
- * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came
- * later: what the disk shows, which has been judged, is taken over.
+ * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one
+ * succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came later: what the disk
+ * shows, which has been judged, is taken over.
  */
 static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
 {
@@ -262,7 +263,7 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
     if (history->commits > 0 && history->view.size > 0) {
         oracle_write(oracle, 0, history->view.size, history->view.bytes);
     }
-    return oracle_load_backing(oracle, history->directory, oracle->disk.backing, history->out);
+    return oracle_fail_commit(oracle, history->larger_size, history->directory, history->out);
 }
 
 /*

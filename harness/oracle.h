@@ -17,6 +17,7 @@ struct oracle {
     struct addcow_ref disk;   /* its arrays are the oracle's; the backing file is the whole chain's contents */
     uint8_t *touched;         /* a byte for each cluster: 1 once its image bytes may differ from those at the start */
     uint64_t metadata_length; /* of the metadata file, in bytes: the longest that was needed so far */
+    uint64_t unsure_end;      /* what the backing file has from the size of the disk up to here is not known */
 };
 
 /* Makes the disk at the start of a trace; it can grow to `capacity`. The caller calls oracle_free. */
@@ -60,12 +61,22 @@ bool oracle_is_allocated(const struct oracle *oracle, uint64_t cluster);
 bool oracle_judge_files(const struct oracle *oracle, const char *directory, FILE *out);
 
 /*
+ * A commit has failed when the disk had at most `size` bytes: takes the backing contents over from `directory`. What was
+ * written to an add-cow disk below may be in its files only after a flush; so from where the next commits end up to
+ * `size` the contents are not known from now on. False, with a message, if they cannot be read.
+ */
+bool oracle_fail_commit(struct oracle *oracle, uint64_t size, const char *directory, FILE *out);
+
+/*
  * Reads the backing contents as they are in `directory` now into buffer[0, backing_size). False, with a message, if
  * that fails.
  */
 bool oracle_load_backing(const struct oracle *oracle, const char *directory, uint8_t *buffer, FILE *out);
 
-/* Compares got[0, backing_size), backing contents, with what they must be; prints the first difference. */
+/*
+ * Compares got[0, backing_size), backing contents, with what they must be, as far as that is known. Prints the first
+ * difference.
+ */
 bool oracle_judge_backing(const struct oracle *oracle, const uint8_t *got, FILE *out);
 
 #endif
