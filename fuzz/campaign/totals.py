@@ -16,16 +16,21 @@ What `fuzz/run campaign` has done: each target for some minutes of one processor
 """
 
 
-def commit():
-    done = subprocess.run(["git", "-C", builds.ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "?"
+def git(*arguments):
+    return subprocess.run(["git", "-C", builds.ROOT, *arguments], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def row(run):
+def revision():
+    """The commit that is checked out, and whether it is not what is built: the table itself, which grows meanwhile, has no say."""
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", ":!fuzz/CAMPAIGNS.md")
+    return (git("rev-parse", "--short", "HEAD") or "?") + ("-dirty" if changes else "")
+
+
+def row(run, built):
     figures = run.totals()
     cells = [
         datetime.date.today().isoformat(),
-        commit(),
+        built,
         run.target,
         run.engine,
         f"{run.used:.0f}",
@@ -49,13 +54,14 @@ def command(options):
     table = options.table or TABLE
     failures = 0
     for target in options.targets:
+        built = revision()
         run = engines.ENGINES[options.engine](target, builds.WORK / options.engine / target)
         run.log.unlink(missing_ok=True)
         run.begin(builds.inputs_of(target))
         run.watch(options.time)
         if not run.totals()["executions"]:
             builds.fail(f"{target} does not run\n{run.text()[-2000:]}")
-        line = row(run)
+        line = row(run, built)
         if not table.exists():
             table.write_text(HEAD, encoding="utf-8")
         with open(table, "a", encoding="utf-8") as out:
