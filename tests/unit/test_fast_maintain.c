@@ -109,6 +109,30 @@ static void test_resize_bitmap(void **state)
     close_disk(disk);
 }
 
+/* RSZ-05: nothing is written any more of a block of the bitmap that goes, though its bits are not in the file yet. */
+static void test_shrink_drops_dirty_blocks(void **state)
+{
+    (void)state;
+    struct disk_spec spec = {.size = (uint64_t)100000 * 4096};
+    make_disk("disk", &spec);
+    struct addcow *disk = open_disk("disk.add-cow");
+    uint8_t bytes[2] = {7, 9};
+    assert_ok(addcow_write(disk, 4096, 1, &bytes[0], &reason));
+    assert_ok(addcow_write(disk, spec.size - 1, 1, &bytes[1], &reason));
+    assert_ok(addcow_resize(disk, 3 * 4096, &reason));
+    assert_ok(addcow_flush(disk, &reason));
+    bool allocated;
+    uint64_t run;
+    assert_ok(addcow_resize(disk, spec.size, &reason));
+    assert_ok(addcow_map(disk, 4096, spec.size - 4096, &allocated, &run, &reason));
+    assert_true(allocated);
+    assert_int_equal(run, 4096);
+    assert_ok(addcow_map(disk, 2 * 4096, spec.size - 2 * 4096, &allocated, &run, &reason));
+    assert_false(allocated);
+    assert_int_equal(run, spec.size - 2 * 4096);
+    close_disk(disk);
+}
+
 /* RSZ-05 RSZ-08 BMP-05: the bits of the clusters that went are 0 in the file, which keeps its length. */
 static void test_shrink_clears_bits(void **state)
 {
@@ -969,6 +993,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_resize),
+        TEST(test_shrink_drops_dirty_blocks),
         TEST(test_shrink_clears_bits),
         TEST(test_grow_over_stale_block),
         TEST(test_stale_bits_far_behind),
