@@ -145,7 +145,8 @@ def tell(target, kind, judge, paths):
     text = f"{kind}\nbuild: {judge.engine}; {small.stat().st_size} bytes, the smallest of {len(paths)} such inputs\n\n{story}"
     small.with_suffix(".txt").write_text(text, encoding="utf-8")
     print(f"\n{len(paths)} inputs: {kind}\n  {small}, {small.stat().st_size} bytes\n{story[-3000:]}")
-    print(f"to keep it: mkdir -p fuzz/regressions/{target} && cp {small} fuzz/regressions/{target}/{name}")
+    kept = hashlib.sha256(small.read_bytes()).hexdigest()[:12]  # one kind of failure can have several causes
+    print(f"to keep it: mkdir -p fuzz/regressions/{target} && cp {small} fuzz/regressions/{target}/{kept}")
 
 
 def command_triage(options):
