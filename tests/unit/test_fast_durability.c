@@ -47,6 +47,25 @@ static void check_order(const struct probe *probe)
     }
 }
 
+/* DUR-12: what somebody else has left unsynced becomes durable when the disk is opened for writing, the image first. */
+static void test_opening_syncs(void **state)
+{
+    (void)state;
+    make_disk("disk", &usual);
+    for (int writable = 0; writable <= 1; writable++) {
+        struct probe *probe = make_probe();
+        struct addcow *disk =
+            open_disk_on("disk.add-cow", writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY, &probe->storage);
+        char synced[8] = {0};
+        for (size_t i = 0, count = 0; i < probe->count && count < sizeof synced - 1; i++)
+            if (probe->events[i].kind == EVENT_SYNC)
+                synced[count++] = probe->events[i].file;
+        assert_string_equal(synced, writable ? "im" : "");
+        close_disk(disk);
+        free_probe(probe);
+    }
+}
+
 /* DUR-01 DUR-03 DUR-09 */
 static void test_flush_order(void **state)
 {
@@ -593,23 +612,12 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flush_order),
-        TEST(test_read_only_flush),
-        TEST(test_close_failing),
-        TEST(test_writing_nothing),
-        TEST(test_bounds),
-        TEST(test_no_needless_calls),
-        TEST(test_bitmap_bounds),
-        TEST(test_metadata_failures),
-        TEST(test_image_sync_failure),
-        TEST(test_close_flushes),
-        TEST(test_close_failure),
-        TEST(test_short_transfers),
-        TEST(test_sectors_stay_whole),
-        TEST(test_vanished_bytes),
-        TEST(test_without_punch),
-        TEST(test_write_failing),
-        TEST(test_unreadable_bitmap),
+        TEST(test_opening_syncs),      TEST(test_flush_order),        TEST(test_read_only_flush),
+        TEST(test_close_failing),      TEST(test_writing_nothing),    TEST(test_bounds),
+        TEST(test_no_needless_calls),  TEST(test_bitmap_bounds),      TEST(test_metadata_failures),
+        TEST(test_image_sync_failure), TEST(test_close_flushes),      TEST(test_close_failure),
+        TEST(test_short_transfers),    TEST(test_sectors_stay_whole), TEST(test_vanished_bytes),
+        TEST(test_without_punch),      TEST(test_write_failing),      TEST(test_unreadable_bitmap),
         TEST(test_open_failing),
     };
     return cmocka_run_group_tests_name("fast, durability and failures", tests, NULL, NULL);
