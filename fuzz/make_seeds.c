@@ -1,8 +1,9 @@
 /*
  * Makes seeds for the structured targets: `make_seeds CORPUS DIRECTORY`.
  *
- * Metadata files and what is done with them come from the conformance corpus, workloads from the generators of the harness and from its regressions. Each target gets a directory below DIRECTORY, which
- * must exist. What is made is then minimised by coverage (fuzz/run seed), and only the result is kept.
+ * Metadata files and what is done with them come from the conformance corpus, workloads from the generators of the
+ * harness and from the regressions of the corpus. Each target gets a directory below DIRECTORY, which must exist. What
+ * is made is then minimised by coverage (fuzz/run seed), and only the result is kept.
  */
 #include "corpus.h"
 #include "explore.h"
@@ -46,6 +47,13 @@ static void store(const char *target, const char *name, const struct fuzz_input 
 {
     uint8_t bytes[SEED_MAX];
     store_bytes(target, name, bytes, fuzz_join(input, bytes, sizeof bytes));
+}
+
+/* The section for a trace, until the next one is encoded. */
+static struct fuzz_part encoded(const struct trace *trace)
+{
+    static uint8_t bytes[TRACE_BINARY_MAX];
+    return (struct fuzz_part){bytes, trace_encode(trace, bytes)};
 }
 
 /* ---- Metadata files of the corpus ---- */
@@ -125,8 +133,7 @@ static void add_steps(const struct corpus_case *c, struct trace *trace)
 
 static void store_image(const char *name, struct fuzz_input *input, const struct trace *trace)
 {
-    static uint8_t encoded[TRACE_BINARY_MAX];
-    input->parts[FUZZ_TRACE] = (struct fuzz_part){encoded, trace_encode(trace, encoded)};
+    input->parts[FUZZ_TRACE] = encoded(trace);
     store("fuzz_image", name, input);
 }
 
@@ -285,7 +292,6 @@ static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_
 static void make_hostile(uint32_t number)
 {
     static struct trace trace;
-    static uint8_t encoded[TRACE_BINARY_MAX];
     static uint8_t section[HOSTILE_LENGTH_BYTES + ADDCOW_HEADER_MIN + 1];
     static const uint8_t missing[] = {0, 0, 0, 0, 0, HOSTILE_NO_IMAGE, HOSTILE_NO_BACKING};
     struct random random = {number};
@@ -305,7 +311,7 @@ static void make_hostile(uint32_t number)
     trace.disk.unknown_compatible = !r9 && number % 8 == 7;      /* then it is opened read-only */
     uint8_t choices[] = {(uint8_t)random_below(&random, 60), (uint8_t)random_next(&random)};
     struct fuzz_input input = {.parts = {[FUZZ_CHOICES] = {choices, number % 3 == 0 ? 0 : sizeof choices},
-                                         [FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)},
+                                         [FUZZ_TRACE] = encoded(&trace),
                                          [FUZZ_FILE] = {section, number % 4 == 0 ? sizeof section : count}}};
     snprintf(name, sizeof name, "hostile-%u", number);
     store("fuzz_image", name, &input);
@@ -315,7 +321,6 @@ static void make_hostile(uint32_t number)
 static void make_creation(uint32_t number)
 {
     static struct trace trace;
-    static uint8_t encoded[TRACE_BINARY_MAX];
     struct random random = {number};
     struct generate_options options = {.threads = 1, .operations = 1};
     uint8_t choices[13];
@@ -334,8 +339,7 @@ static void make_creation(uint32_t number)
     choices[3] = any ? choices[3] : below ? (uint8_t)random_between(&random, 1, 2) : 9;
     choices[4] = any ? choices[4] : choices[3] == 2;
     choices[7] %= 48;
-    struct fuzz_input input = {
-        .parts = {[FUZZ_CHOICES] = {choices, sizeof choices}, [FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)}}};
+    struct fuzz_input input = {.parts = {[FUZZ_CHOICES] = {choices, sizeof choices}, [FUZZ_TRACE] = encoded(&trace)}};
     snprintf(name, sizeof name, "creation-%u", number);
     store("fuzz_create", name, &input);
 }
@@ -344,7 +348,6 @@ static void make_creation(uint32_t number)
 static void make_kept(const char *corpus)
 {
     static struct trace trace;
-    static uint8_t encoded[TRACE_BINARY_MAX];
     char pattern[PATH_MAX];
     char error[256];
     glob_t found;
@@ -359,7 +362,7 @@ static void make_kept(const char *corpus)
         }
         fclose(file);
         const char *name = strrchr(found.gl_pathv[i], '/') + 1;
-        struct fuzz_input input = {.parts[FUZZ_TRACE] = {encoded, trace_encode(&trace, encoded)}};
+        struct fuzz_input input = {.parts[FUZZ_TRACE] = encoded(&trace)};
         store("fuzz_schedule", name, &input);
         store("fuzz_crash", name, &input);
         store("fuzz_fault", name, &input);
@@ -370,7 +373,6 @@ static void make_kept(const char *corpus)
 static void make_workload(uint32_t number)
 {
     static struct trace trace;
-    static uint8_t encoded[TRACE_BINARY_MAX];
     uint8_t choices[CHOICES_MAX_BYTES];
     char name[32];
     struct random random = {number};
@@ -378,7 +380,7 @@ static void make_workload(uint32_t number)
     snprintf(name, sizeof name, "workload-%u", number);
     struct generate_options alone = {.threads = 1, .operations = 24};
     generate_trace(number, &alone, &trace);
-    input.parts[FUZZ_TRACE] = (struct fuzz_part){encoded, trace_encode(&trace, encoded)};
+    input.parts[FUZZ_TRACE] = encoded(&trace);
     store("fuzz_trace", name, &input);
 
     struct explore_generate_options together = {.threads = 3, .operations = 2, .whole_disk = number % 4 == 0};
@@ -387,7 +389,7 @@ static void make_workload(uint32_t number)
         choices[i] = (uint8_t)random_next(&random);
     }
     input.parts[FUZZ_CHOICES].count = sizeof choices;
-    input.parts[FUZZ_TRACE].count = trace_encode(&trace, encoded);
+    input.parts[FUZZ_TRACE] = encoded(&trace);
     store("fuzz_schedule", name, &input);
     store("fuzz_crash", name, &input);
     choices[0] %= 40; /* about so many calls are made */
