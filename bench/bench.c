@@ -1,14 +1,14 @@
 /*
  * bench: the engine's speed and memory, as ratios.
  *
- * Times of different runs on different machines cannot be compared, and on a shared machine not even those of one
- * run. So every target is a ratio of two things measured side by side, in the same run: the engine, and the same work
- * done with bare pread and pwrite on a file in the same state, by the same threads, with the same offsets. The two
- * take turns in short slices, forwards and backwards (race.c); each round gives one ratio; the median of the ratios
- * is the result, and their quartiles tell how far to trust it.
+ * Times of different runs on different machines cannot be compared, and on a shared machine not even those of one run.
+ * So every target is a ratio of two things measured side by side, in the same run: the engine, and the same work done
+ * with bare pread and pwrite on a file in the same state, by the same threads, with the same offsets. The two take
+ * turns in short slices, forwards and backwards (race.c); each round gives one ratio; the median of the ratios is the
+ * result, and their quartiles tell how far to trust it.
  *
- * Files are in the page cache, and no sync or rename waits for the device (storage.c): what is measured is the
- * engine, not the disk below it. Where waiting matters, it is put in: 1 ms on every file operation, or on every sync.
+ * Files are in the page cache, and no sync or rename waits for the device (storage.c): what is measured is the engine,
+ * not the disk below it. Where waiting matters, it is put in: 1 ms on every file operation, or on every sync.
  *
  *   requests.c  requests to allocated clusters, and first writes
  *   scale.c     opening, memory, and how time grows with the disk
@@ -18,11 +18,10 @@
  * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is what the
  * target is about.
  *
- * The work is done in a child process, in a directory of its own; the parent removes it whatever becomes of the
- * child.
+ * The work is done in a child process, in a directory of its own; the parent removes it whatever becomes of the child.
  *
- * Exit status: 0 if every case was measured, even when targets were missed: a time is information, never a test. 1 if
- * a case could not be measured, 2 for wrong usage.
+ * Exit status: 0 if every case was measured, even when targets were missed: a time is information, never a test. 1 if a
+ * case could not be measured, 2 for wrong usage.
  */
 #include "bench.h"
 
@@ -90,8 +89,9 @@ static const char *sense_text(enum sense sense)
 
 static const char *verdict(const struct bench_case *this_case, const struct result *result)
 {
-    if (this_case->sense == NO_TARGET)
+    if (this_case->sense == NO_TARGET) {
         return "-";
+    }
     return target_met(this_case, result) ? "yes" : "NO";
 }
 
@@ -99,10 +99,11 @@ static void print_number(double value, const char *unit)
 {
     char text[32];
     int digits = fabs(value) >= 100 ? 0 : fabs(value) >= 10 ? 1 : 2;
-    if (isnan(value))
+    if (isnan(value)) {
         snprintf(text, sizeof text, "-");
-    else
+    } else {
         snprintf(text, sizeof text, "%.*f%s%s", digits, value, *unit ? " " : "", unit);
+    }
     printf(" %12s", text);
 }
 
@@ -117,18 +118,21 @@ static void print_row(const struct bench_case *this_case, const struct result *r
     char target[32];
     char quartiles[32] = "-";
     snprintf(target, sizeof target, "-");
-    if (this_case->sense != NO_TARGET)
+    if (this_case->sense != NO_TARGET) {
         snprintf(target, sizeof target, "%s %g%s%s", sense_text(this_case->sense), this_case->target,
                  *this_case->value_unit ? " " : "", this_case->value_unit);
-    if (!isnan(result->low))
+    }
+    if (!isnan(result->low)) {
         snprintf(quartiles, sizeof quartiles, "%.3f..%.3f", result->low, result->high);
+    }
     printf("%-48s %7u", this_case->name, this_case->threads);
     print_number(result->bare, this_case->unit);
     print_number(result->engine, this_case->unit);
     char value[32] = "-";
-    if (!isnan(result->value))
+    if (!isnan(result->value)) {
         snprintf(value, sizeof value, "%.3f%s%s", result->value, *this_case->value_unit ? " " : "",
                  this_case->value_unit);
+    }
     printf(" %12s %15s %12s  %s\n", value, quartiles, target, verdict(this_case, result));
     fflush(stdout);
 }
@@ -152,8 +156,9 @@ static json_t *json_row(const struct bench_case *this_case, const struct result 
 static json_t *json_machine(void)
 {
     struct utsname name;
-    if (uname(&name) != 0)
+    if (uname(&name) != 0) {
         fail("uname: %s", strerror(errno));
+    }
     return json_pack("{s:I, s:s, s:s}", "processors", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernel", name.release,
                      "architecture", name.machine);
 }
@@ -180,37 +185,43 @@ static void run_cases(const struct bench_case *cases, unsigned count, const stru
                       struct totals *totals)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (!strstr(cases[i].name, options->filter))
+        if (!strstr(cases[i].name, options->filter)) {
             continue;
+        }
         struct result result;
         cases[i].run(&cases[i], &options->settings, &result);
         print_row(&cases[i], &result);
         json_array_append_new(totals->rows, json_row(&cases[i], &result));
-        if (cases[i].sense == NO_TARGET)
+        if (cases[i].sense == NO_TARGET) {
             continue;
-        if (target_met(&cases[i], &result))
+        }
+        if (target_met(&cases[i], &result)) {
             totals->met++;
-        else
+        } else {
             totals->missed++;
+        }
     }
 }
 
 /* In the child: measures in `directory`, and writes the JSON to `json`, which is open. */
 static int measure(const struct options *options, const char *directory, int json)
 {
-    if (chdir(directory) != 0)
+    if (chdir(directory) != 0) {
         fail("%s: %s", directory, strerror(errno));
+    }
     struct totals totals = {.rows = json_array()};
     print_head();
-    for (unsigned group = 0; group < GROUPS; group++)
+    for (unsigned group = 0; group < GROUPS; group++) {
         run_cases(groups[group].cases, *groups[group].count, options, &totals);
+    }
     printf("targets: %u met, %u missed\n", totals.met, totals.missed);
 
     json_t *root = json_pack("{s:s, s:b, s:o, s:o, s:i, s:i}", "version", ADDCOW_VERSION, "quick",
                              options->settings.quick, "machine", json_machine(), "cases", totals.rows, "met",
                              (int)totals.met, "missed", (int)totals.missed);
-    if (!root || ftruncate(json, 0) != 0 || json_dumpfd(root, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
+    if (!root || ftruncate(json, 0) != 0 || json_dumpfd(root, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0) {
         fail("%s: cannot be written", options->json);
+    }
     json_decref(root);
     return EXIT_MEASURED;
 }
@@ -227,11 +238,14 @@ static void forward_signal(int number)
 static void remove_directory(const char *path)
 {
     DIR *directory = opendir(path);
-    if (!directory)
+    if (!directory) {
         return;
-    for (struct dirent *entry; (entry = readdir(directory));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+    }
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             unlinkat(dirfd(directory), entry->d_name, 0);
+        }
+    }
     closedir(directory);
     rmdir(path);
 }
@@ -259,11 +273,14 @@ static int await_child(void)
     sigset_t ending = ending_signals();
     sigprocmask(SIG_UNBLOCK, &ending, NULL);
     int status;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
             fail("waitpid: %s", strerror(errno));
-    if (WIFEXITED(status))
+        }
+    }
+    if (WIFEXITED(status)) {
         return WEXITSTATUS(status);
+    }
     fprintf(stderr, "bench: ended by signal %d\n", WTERMSIG(status));
     return EXIT_FAILED;
 }
@@ -274,8 +291,9 @@ static int run_in_child(const struct options *options)
     sigset_t ending = ending_signals();
     sigprocmask(SIG_BLOCK, &ending, NULL);
     snprintf(directory, sizeof directory, "%s/bench-XXXXXX", options->directory);
-    if (!mkdtemp(directory))
+    if (!mkdtemp(directory)) {
         fail("%s: %s", directory, strerror(errno));
+    }
     int json = open(options->json, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (json < 0) {
         rmdir(directory);
@@ -288,14 +306,16 @@ static int run_in_child(const struct options *options)
         exit(measure(options, directory, json));
     }
     int status = EXIT_FAILED;
-    if (child > 0)
+    if (child > 0) {
         status = await_child();
-    else
+    } else {
         fprintf(stderr, "bench: fork: %s\n", strerror(errno));
+    }
     remove_directory(directory);
     struct stat written;
-    if (status != EXIT_MEASURED && fstat(json, &written) == 0 && written.st_size == 0)
+    if (status != EXIT_MEASURED && fstat(json, &written) == 0 && written.st_size == 0) {
         unlink(options->json);
+    }
     close(json);
     return status;
 }
@@ -304,18 +324,23 @@ static int run_in_child(const struct options *options)
 
 static int list_groups(void)
 {
-    for (unsigned group = 0; group < GROUPS; group++)
-        for (unsigned i = 0; i < *groups[group].count; i++)
+    for (unsigned group = 0; group < GROUPS; group++) {
+        for (unsigned i = 0; i < *groups[group].count; i++) {
             printf("%s (%u)\n", groups[group].cases[i].name, groups[group].cases[i].threads);
+        }
+    }
     return EXIT_MEASURED;
 }
 
 static bool filter_matches(const char *filter)
 {
-    for (unsigned group = 0; group < GROUPS; group++)
-        for (unsigned i = 0; i < *groups[group].count; i++)
-            if (strstr(groups[group].cases[i].name, filter))
+    for (unsigned group = 0; group < GROUPS; group++) {
+        for (unsigned i = 0; i < *groups[group].count; i++) {
+            if (strstr(groups[group].cases[i].name, filter)) {
                 return true;
+            }
+        }
+    }
     return false;
 }
 
@@ -324,8 +349,9 @@ static const char *program_directory(void)
 {
     static char path[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length < 0)
+    if (length < 0) {
         fail("/proc/self/exe: %s", strerror(errno));
+    }
     path[length] = '\0';
     *strrchr(path, '/') = '\0';
     return path;
@@ -367,8 +393,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             return EXIT_USAGE;
         }
     }
-    if (optind == argc && filter_matches(options->filter))
+    if (optind == argc && filter_matches(options->filter)) {
         return -1;
+    }
     fputs(optind < argc ? usage_text : "bench: no case has a name that contains the filter; try --list\n", stderr);
     return EXIT_USAGE;
 }

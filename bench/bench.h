@@ -111,8 +111,7 @@ uint64_t storage_syncs(void);
 /* ---- Disks (disk.c) ---- */
 
 /*
- * A disk with clusters of 64 KiB over a raw backing file, opened for writing, and its files once more for bare
- * access.
+ * A disk with clusters of 64 KiB over a raw backing file, opened for writing, and its files once more for bare access.
  */
 struct disk {
     const char *name;

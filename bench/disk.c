@@ -13,23 +13,27 @@
 
 void check_engine(enum addcow_class code, const struct addcow_error *error)
 {
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         fail("%s: %s", addcow_class_name(code), error->message);
+    }
 }
 
 void check_transfer(ssize_t transferred, uint64_t size, const char *what)
 {
-    if (transferred < 0)
+    if (transferred < 0) {
         fail("%s: %s", what, strerror(errno));
-    if ((uint64_t)transferred != size)
+    }
+    if ((uint64_t)transferred != size) {
         fail("%s: %zd of %llu bytes", what, transferred, (unsigned long long)size);
+    }
 }
 
 void *buffer_new(uint64_t size)
 {
     void *buffer = NULL;
-    if (posix_memalign(&buffer, 4096, size) != 0)
+    if (posix_memalign(&buffer, 4096, size) != 0) {
         fail("out of memory");
+    }
     memset(buffer, 0x5a, size);
     return buffer;
 }
@@ -37,8 +41,9 @@ void *buffer_new(uint64_t size)
 static int open_file(const char *name, int flags)
 {
     int file = open(name, flags | O_CLOEXEC, 0600);
-    if (file < 0)
+    if (file < 0) {
         fail("%s: %s", name, strerror(errno));
+    }
     return file;
 }
 
@@ -54,11 +59,13 @@ static int backing_open(const struct disk *disk)
     backing_name(disk, name);
     int file = open_file(name, O_RDWR | O_CREAT);
     struct stat status;
-    if (fstat(file, &status) != 0)
+    if (fstat(file, &status) != 0) {
         fail("%s: %s", name, strerror(errno));
+    }
     uint8_t *data = buffer_new(MIB);
-    for (uint64_t at = (uint64_t)status.st_size; at < disk->backing_size; at += MIB)
+    for (uint64_t at = (uint64_t)status.st_size; at < disk->backing_size; at += MIB) {
         check_transfer(pwrite(file, data, MIB, (off_t)at), MIB, name);
+    }
     free(data);
     return file;
 }
@@ -103,15 +110,17 @@ void disk_remove(struct disk *disk)
     close(disk->image);
     close(disk->backing);
     close(disk->metadata);
-    if (unlink(metadata) != 0 || unlink(image) != 0)
+    if (unlink(metadata) != 0 || unlink(image) != 0) {
         fail("%s: cannot remove the disk: %s", disk->name, strerror(errno));
+    }
 }
 
 void disk_fill(struct disk *disk)
 {
     uint8_t *data = buffer_new(CLUSTER);
     struct addcow_error error;
-    for (uint64_t at = 0; at < disk->size; at += CLUSTER)
+    for (uint64_t at = 0; at < disk->size; at += CLUSTER) {
         check_engine(addcow_write(disk->handle, at, CLUSTER, data, &error), &error);
+    }
     free(data);
 }

@@ -172,8 +172,9 @@ static void bare_sequential(void *context, unsigned thread, uint64_t seed)
     (void)seed;
     struct load *load = context;
     uint64_t share = load->disk.size / load->threads;
-    for (uint64_t at = thread * share; at < (thread + 1) * share; at += MIB)
+    for (uint64_t at = thread * share; at < (thread + 1) * share; at += MIB) {
         check_transfer(pwrite(load->disk.image, load->data[thread], MIB, (off_t)at), MIB, "pwrite");
+    }
 }
 
 static void engine_sequential(void *context, unsigned thread, uint64_t seed)
@@ -182,8 +183,9 @@ static void engine_sequential(void *context, unsigned thread, uint64_t seed)
     struct load *load = context;
     struct addcow_error error;
     uint64_t share = load->disk.size / load->threads;
-    for (uint64_t at = thread * share; at < (thread + 1) * share; at += MIB)
+    for (uint64_t at = thread * share; at < (thread + 1) * share; at += MIB) {
         check_engine(addcow_write(load->disk.handle, at, MIB, load->data[thread], &error), &error);
+    }
 }
 
 static void run_sequential(const struct bench_case *self, const struct settings *settings, struct result *result)
@@ -210,8 +212,9 @@ static void copy_by_hand(const struct disk *disk, uint64_t offset, const uint8_t
     uint64_t head = offset % CLUSTER;
     uint64_t start = offset - head;
     uint64_t tail = head + REQUEST;
-    if (head > 0)
+    if (head > 0) {
         check_transfer(pread(disk->backing, cluster, head, (off_t)start), head, "pread");
+    }
     memcpy(cluster + head, data, REQUEST);
     if (tail < CLUSTER) {
         ssize_t got = pread(disk->backing, cluster + tail, CLUSTER - tail, (off_t)(start + tail));
@@ -223,8 +226,9 @@ static void copy_by_hand(const struct disk *disk, uint64_t offset, const uint8_t
 static void bare_small(void *context, unsigned thread, uint64_t seed)
 {
     struct load *load = context;
-    for (uint64_t i = thread; i < load->disk.size / CLUSTER; i += load->threads)
+    for (uint64_t i = thread; i < load->disk.size / CLUSTER; i += load->threads) {
         copy_by_hand(&load->disk, small_offset(load, seed, i), load->data[thread], load->cluster[thread]);
+    }
 }
 
 static void engine_small(void *context, unsigned thread, uint64_t seed)

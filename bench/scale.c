@@ -2,13 +2,13 @@
  * What must not grow with the disk: opening, memory, and the time of an operation.
  *
  * A large file is slower by itself: the kernel's trees of pages and extents are deeper, and caches hold less of them.
- * So the time of an operation on a disk of 4 TiB over that on one of 1 GiB, the growth, is compared with the growth
- * of the same bare operation.
+ * So the time of an operation on a disk of 4 TiB over that on one of 1 GiB, the growth, is compared with the growth of
+ * the same bare operation.
  *
  * Both disks are used at the same number of places, 32 neighbouring clusters in each of 64 rows spread over the whole
  * disk. Scattered reads are the worst case beyond that: each place is alone in its 2 GiB, so its bit is alone in a
- * cache line, and looking it up is a cache miss which the small disk, with a bitmap of 2 KiB, and the bare read do
- * not have. No bitmap can avoid it; that row has no target.
+ * cache line, and looking it up is a cache miss which the small disk, with a bitmap of 2 KiB, and the bare read do not
+ * have. No bitmap can avoid it; that row has no target.
  */
 #include "bench.h"
 
@@ -54,8 +54,9 @@ static void run_open(const struct bench_case *self, const struct settings *setti
     struct addcow_error error;
     check_engine(addcow_close(disk.handle, &error), &error);
     double times[OPENS];
-    for (unsigned i = 0; i < OPENS; i++)
+    for (unsigned i = 0; i < OPENS; i++) {
         times[i] = time_open("open.add-cow", disk.storage);
+    }
     check_engine(addcow_open("open.add-cow", ADDCOW_OPEN_READWRITE, disk.storage, &disk.handle, &error), &error);
     disk_remove(&disk);
     struct spread spread = spread_of(times, OPENS);
@@ -86,8 +87,9 @@ static double resident_kib(void)
     unsigned long long total;
     unsigned long long resident;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (!file || fscanf(file, "%llu %llu", &total, &resident) != 2)
+    if (!file || fscanf(file, "%llu %llu", &total, &resident) != 2) {
         fail("/proc/self/statm: cannot be read");
+    }
     fclose(file);
     return (double)resident * (double)sysconf(_SC_PAGESIZE) / (double)KIB;
 }
@@ -97,8 +99,9 @@ static void touch(const struct disk *disk, uint64_t bytes)
 {
     uint8_t *data = buffer_new(REQUEST);
     struct addcow_error error;
-    for (uint64_t at = 0; at < bytes; at += 64 * MIB)
+    for (uint64_t at = 0; at < bytes; at += 64 * MIB) {
         check_engine(addcow_read(disk->handle, at, REQUEST, data, &error), &error);
+    }
     free(data);
 }
 
@@ -279,8 +282,9 @@ static void bare_first(void *context, unsigned thread, uint64_t seed)
 {
     (void)thread;
     struct place_load *load = context;
-    for (unsigned i = 0; i < SLICE_PLACES; i++)
+    for (unsigned i = 0; i < SLICE_PLACES; i++) {
         first_by_hand(load, fresh_place(load, seed, i));
+    }
 }
 
 static void engine_first(void *context, unsigned thread, uint64_t seed)
@@ -324,8 +328,9 @@ enum side { BARE_SMALL, BARE_LARGE, ENGINE_LARGE, ENGINE_SMALL, SIDES };
 static void growth_of(const struct race *race, struct result *result)
 {
     double *values = calloc(race->rounds, sizeof *values);
-    if (!values)
+    if (!values) {
         fail("out of memory");
+    }
     for (unsigned i = 0; i < race->rounds; i++) {
         double bare = race->times[BARE_LARGE][i] / race->times[BARE_SMALL][i];
         double engine = race->times[ENGINE_LARGE][i] / race->times[ENGINE_SMALL][i];
@@ -352,7 +357,7 @@ static void run_growth(slice_function *bare, slice_function *engine, bool fresh,
     place_load_new(&large, "large", LARGE_DISK, neighbours);
     struct team *team = team_new(1);
     struct contestant sides[SIDES];
-    for (unsigned i = 0; i < SIDES; i++)
+    for (unsigned i = 0; i < SIDES; i++) {
         sides[i] = (struct contestant){
             .team = team,
             .prepare = fresh ? place_prepare : NULL,
@@ -360,6 +365,7 @@ static void run_growth(slice_function *bare, slice_function *engine, bool fresh,
             .finish = fresh ? place_finish : NULL,
             .context = i == BARE_SMALL || i == ENGINE_SMALL ? &small : &large,
         };
+    }
     if (!fresh) {
         place_prepare(&small);
         place_prepare(&large);

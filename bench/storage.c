@@ -1,11 +1,11 @@
 /*
  * The benchmark's storage tables: POSIX files with some functions replaced.
  *
- * A file is opened by the engine's own POSIX table, and gets a copy of its table of functions with the replaced ones
- * in it. So what is not replaced costs exactly what it costs in production, without one call in between.
+ * A file is opened by the engine's own POSIX table, and gets a copy of its table of functions with the replaced ones in
+ * it. So what is not replaced costs exactly what it costs in production, without one call in between.
  *
- * Files are opened by one thread at a time (addcow_open and addcow_create on the main thread); everything else is
- * safe from any thread.
+ * Files are opened by one thread at a time (addcow_open and addcow_create on the main thread); everything else is safe
+ * from any thread.
  */
 #include "bench.h"
 
@@ -33,8 +33,9 @@ static int cached_open(struct addcow_storage *storage, const char *path, enum ad
     struct table *table = (struct table *)storage;
     struct addcow_storage *below = addcow_posix_storage();
     int status = below->ops->open(below, path, mode, file);
-    if (status < 0)
+    if (status < 0) {
         return status;
+    }
     posix = *(*file)->ops;
     table->ops = posix;
     table->replace(&table->ops);
@@ -78,8 +79,9 @@ struct addcow_storage *storage_cached(void)
 static void wait_latency(void)
 {
     struct timespec remaining = {.tv_nsec = LATENCY_NS};
-    while (nanosleep(&remaining, &remaining) != 0)
+    while (nanosleep(&remaining, &remaining) != 0) {
         continue;
+    }
 }
 
 static ssize_t slow_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)

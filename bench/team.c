@@ -45,8 +45,9 @@ static void member_run(struct member *member)
 {
     struct team *team = member->team;
     atomic_fetch_add(&team->arrived, 1);
-    while (atomic_load(&team->arrived) < team->threads)
+    while (atomic_load(&team->arrived) < team->threads) {
         sched_yield();
+    }
     member->start = clock_now();
     team->run(team->context, member->index, team->seed);
     member->end = clock_now();
@@ -59,10 +60,12 @@ static void *member_main(void *argument)
     uint64_t seen = 0;
     pthread_mutex_lock(&team->mutex);
     for (;;) {
-        while (team->slice == seen && !team->stop)
+        while (team->slice == seen && !team->stop) {
             pthread_cond_wait(&team->changed, &team->mutex);
-        if (team->stop)
+        }
+        if (team->stop) {
             break;
+        }
         seen = team->slice;
         pthread_mutex_unlock(&team->mutex);
         member_run(member);
@@ -77,16 +80,18 @@ static void *member_main(void *argument)
 struct team *team_new(unsigned threads)
 {
     struct team *team = calloc(1, sizeof *team);
-    if (!team || threads < 1 || threads > THREADS_MAX)
+    if (!team || threads < 1 || threads > THREADS_MAX) {
         fail("cannot make a team of %u threads", threads);
+    }
     team->threads = threads;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->changed, NULL);
     for (unsigned i = 0; i < threads; i++) {
         team->members[i].team = team;
         team->members[i].index = i;
-        if (i > 0 && pthread_create(&team->members[i].thread, NULL, member_main, &team->members[i]) != 0)
+        if (i > 0 && pthread_create(&team->members[i].thread, NULL, member_main, &team->members[i]) != 0) {
             fail("cannot start thread %u", i);
+        }
     }
     return team;
 }
@@ -97,8 +102,9 @@ void team_free(struct team *team)
     team->stop = true;
     pthread_cond_broadcast(&team->changed);
     pthread_mutex_unlock(&team->mutex);
-    for (unsigned i = 1; i < team->threads; i++)
+    for (unsigned i = 1; i < team->threads; i++) {
         pthread_join(team->members[i].thread, NULL);
+    }
     pthread_cond_destroy(&team->changed);
     pthread_mutex_destroy(&team->mutex);
     free(team);
@@ -117,17 +123,20 @@ double team_run(struct team *team, slice_function *run, void *context, uint64_t 
     pthread_mutex_unlock(&team->mutex);
     member_run(&team->members[0]);
     pthread_mutex_lock(&team->mutex);
-    while (team->finished < team->threads)
+    while (team->finished < team->threads) {
         pthread_cond_wait(&team->changed, &team->mutex);
+    }
     pthread_mutex_unlock(&team->mutex);
 
     double start = team->members[0].start;
     double end = team->members[0].end;
     for (unsigned i = 1; i < team->threads; i++) {
-        if (team->members[i].start < start)
+        if (team->members[i].start < start) {
             start = team->members[i].start;
-        if (team->members[i].end > end)
+        }
+        if (team->members[i].end > end) {
             end = team->members[i].end;
+        }
     }
     return end - start;
 }

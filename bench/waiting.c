@@ -53,8 +53,9 @@ static void allocate_slice(void *context, unsigned thread, uint64_t seed)
     (void)thread;
     (void)seed;
     struct waiting_load *load = context;
-    for (unsigned i = 0; i < OPERATIONS; i++)
+    for (unsigned i = 0; i < OPERATIONS; i++) {
         write_next(load);
+    }
 }
 
 /* Columns bare and engine: allocations in a second, of one thread times 32, and of 32 threads. */

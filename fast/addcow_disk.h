@@ -9,7 +9,8 @@
  *   flush.c     making things durable
  *   resize.c, stream.c, commit.c
  *
- * Functions without a word on the gate are called inside it. Locks are taken in no order, as no function holds two of them.
+ * Functions without a word on the gate are called inside it. Locks are taken in no order, as no function holds two of
+ * them.
  */
 #ifndef ADDCOW_DISK_H
 #define ADDCOW_DISK_H
@@ -22,8 +23,8 @@
 #define ADDCOW_GATE_STRIPES 64
 
 /*
- * How many requests are inside, counted in stripes, so that threads do not fight for one cache line; and whether a whole-disk operation
- * is, or waits to be, inside alone.
+ * How many requests are inside, counted in stripes, so that threads do not fight for one cache line; and whether a
+ * whole-disk operation is, or waits to be, inside alone.
  */
 struct addcow_gate {
     struct {
@@ -47,8 +48,9 @@ void addcow_gate_wake(struct addcow_gate *gate);
 static inline void addcow_gate_leave(struct addcow_gate *gate, unsigned stripe)
 {
     sync_subtract(&gate->stripes[stripe].inside, 1);
-    if (sync_load(&gate->exclusive))
+    if (sync_load(&gate->exclusive)) {
         addcow_gate_wake(gate);
+    }
 }
 
 /* Returns the stripe to leave by. Inline, as it is a good part of what a small request costs beyond its I/O. */
@@ -57,8 +59,9 @@ static inline unsigned addcow_gate_enter(struct addcow_gate *gate)
     unsigned stripe = sync_thread_number() % ADDCOW_GATE_STRIPES;
     for (;;) {
         sync_add(&gate->stripes[stripe].inside, 1);
-        if (!sync_load(&gate->exclusive))
+        if (!sync_load(&gate->exclusive)) {
             return stripe;
+        }
         addcow_gate_leave(gate, stripe);
         addcow_gate_wait(gate);
     }
@@ -163,8 +166,8 @@ enum addcow_class addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count
 void addcow_bitmap_destroy(struct addcow *disk);
 
 /*
- * The status of cluster `first`, and where the longest run of it ends, at most at `limit` (exclusive, at most the cluster count). The
- * blocks of the run are loaded afterwards. Heeds "all allocated".
+ * The status of cluster `first`, and where the longest run of it ends, at most at `limit` (exclusive, at most the
+ * cluster count). The blocks of the run are loaded afterwards. Heeds "all allocated".
  */
 enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
                                     uint64_t *run_end, struct addcow_error *error);
@@ -172,7 +175,8 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
 /* Loads the blocks of the clusters [first, limit). */
 enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error);
 
-/* Sets the bits of [first, limit), whose blocks are loaded, and marks these dirty. The caller holds the allocation lock. */
+/* Sets the bits of [first, limit), whose blocks are loaded, and marks these dirty. The caller holds the allocation
+ * lock. */
 void addcow_bitmap_set(struct addcow *disk, uint64_t first, uint64_t limit);
 
 /* Marks the block of a cluster, which is loaded, dirty. The caller holds the allocation lock. */
@@ -181,13 +185,14 @@ void addcow_bitmap_touch(struct addcow *disk, uint64_t cluster);
 /* Marks all loaded blocks dirty. */
 void addcow_bitmap_touch_all(struct addcow *disk);
 
-/* Empties the dirty list; the blocks come chained by next_taken. One caller at a time, until it has written them or gives them back. */
+/* Empties the dirty list; the blocks come chained by next_taken. One caller at a time, until it has written them or
+ * gives them back. */
 struct addcow_block *addcow_bitmap_take_dirty(struct addcow *disk, uint64_t *count);
 void addcow_bitmap_give_back(struct addcow *disk, struct addcow_block *taken);
 
 /*
- * Makes the bitmap cover more or fewer clusters, alone in the gate. New bits are whatever the file holds. Bits that go are forgotten. Never fails
- * when it shrinks.
+ * Makes the bitmap cover more or fewer clusters, alone in the gate. New bits are whatever the file holds. Bits that go
+ * are forgotten. Never fails when it shrinks.
  */
 enum addcow_class addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
 
@@ -200,9 +205,9 @@ void addcow_allocation_init(struct addcow *disk);
 void addcow_allocation_destroy(struct addcow *disk);
 
 /*
- * Begins to allocate clusters from `first` on: all of [first, last], which have been seen unallocated, or as many of them from the
- * first on as nobody else has or had in flight. Waits while another request allocates `first`. False if that one has
- * allocated it: then there is nothing to land.
+ * Begins to allocate clusters from `first` on: all of [first, last], which have been seen unallocated, or as many of
+ * them from the first on as nobody else has or had in flight. Waits while another request allocates `first`. False if
+ * that one has allocated it: then there is nothing to land.
  */
 bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint64_t first, uint64_t last);
 
@@ -210,8 +215,8 @@ bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint
 void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool filled);
 
 /*
- * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what virt has around it in the same clusters.
- * These are unallocated and the caller's.
+ * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what virt has around it in the same
+ * clusters. These are unallocated and the caller's.
  */
 enum addcow_class addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                               struct addcow_error *error);
@@ -232,8 +237,8 @@ enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_er
 /* ---- request.c ---- */
 
 /*
- * addcow_read and addcow_write (null data: zeros), for a disk that is used through another one, or through its own gate. The range lies
- * within the disk.
+ * addcow_read and addcow_write (null data: zeros), for a disk that is used through another one, or through its own
+ * gate. The range lies within the disk.
  */
 enum addcow_class addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                    struct addcow_error *error);

@@ -1,14 +1,15 @@
 /*
  * add-cow production engine: disks on real files, for any number of threads.
  *
- * A disk is opened with addcow_open and used through the handle by any number of threads at once. All offsets and lengths are in
- * bytes; nothing needs to be aligned. Clauses in brackets are those of spec/add-cow.md.
+ * A disk is opened with addcow_open and used through the handle by any number of threads at once. All offsets and
+ * lengths are in bytes; nothing needs to be aligned. Clauses in brackets are those of spec/add-cow.md.
  *
- * Errors: every function that can fail returns an enum addcow_class, ADDCOW_OK being 0, and, if `error` is not null, fills *error on failure with a message
- * that names the file, the offset and the reason. *error is not touched on success.
+ * Errors: every function that can fail returns an enum addcow_class, ADDCOW_OK being 0, and, if `error` is not null,
+ * fills *error on failure with a message that names the file, the offset and the reason. *error is not touched on
+ * success.
  *
- * Thread-safety: every function is safe from any thread at any time on the same handle, except addcow_close, which must be the last
- * one and alone.
+ * Thread-safety: every function is safe from any thread at any time on the same handle, except addcow_close, which must
+ * be the last one and alone.
  */
 #ifndef ADDCOW_FAST_H
 #define ADDCOW_FAST_H
@@ -58,13 +59,15 @@ struct addcow_info {
 };
 
 /*
- * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX files; it must outlive the
- * handle. For writing, the image and the metadata file are synced [DUR-12]. On success *disk is the caller's, to be closed with addcow_close.
+ * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX
+ * files; it must outlive the handle. For writing, the image and the metadata file are synced [DUR-12]. On success *disk
+ * is the caller's, to be closed with addcow_close.
  */
 enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
                               struct addcow **disk, struct addcow_error *error);
 
-/* Flushes a disk that was opened for writing, closes all files, and frees the handle even if it reports an error [DUR-10]. */
+/* Flushes a disk that was opened for writing, closes all files, and frees the handle even if it reports an error
+ * [DUR-10]. */
 enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error);
 
 /* Fills *info; its strings live as long as the handle. Sizes and flags are those of this moment. */
@@ -103,26 +106,28 @@ enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_
                                    struct addcow_error *error);
 
 /*
- * Makes every request that completed before durable [DUR-01, DUR-03]. Concurrent flushes share their syncs [DUR-05]. A failed sync of the image is
- * final for the handle [DUR-07]; reads and writes still work.
+ * Makes every request that completed before durable [DUR-01, DUR-03]. Concurrent flushes share their syncs [DUR-05]. A
+ * failed sync of the image is final for the handle [DUR-07]; reads and writes still work.
  */
 enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error);
 
 /*
- * Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. Durable after the next flush. A shrink cannot fail any more once the
- * image is cut: a sync that fails after that is reported by the next flush [DUR-06, DUR-07].
+ * Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. Durable after the next flush. A shrink
+ * cannot fail any more once the image is cut: a sync that fails after that is reported by the next flush [DUR-06,
+ * DUR-07].
  */
 enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
- * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then fails with ADDCOW_IO and errnum
- * ECANCELED; nothing is lost [STR-03, CMT-03]. During a commit it must not call other functions on the disk, as those would wait for the commit.
+ * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then
+ * fails with ADDCOW_IO and errnum ECANCELED; nothing is lost [STR-03, CMT-03]. During a commit it must not call other
+ * functions on the disk, as those would wait for the commit.
  */
 typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
 
 /*
- * Allocates every cluster beside other requests, then sets "all allocated" [STR]. Call it from a thread of its own for streaming in
- * the background. `progress` may be null.
+ * Allocates every cluster beside other requests, then sets "all allocated" [STR]. Call it from a thread of its own for
+ * streaming in the background. `progress` may be null.
  */
 enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
                                 struct addcow_error *error);
@@ -146,8 +151,9 @@ struct addcow_create_options {
 };
 
 /*
- * Creates the metadata file `path` [CRE], and the image file if make_image says so. Durable on return. A failure leaves no new file behind. With a
- * backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless hide_image_data.
+ * Creates the metadata file `path` [CRE], and the image file if make_image says so. Durable on return. A failure leaves
+ * no new file behind. With a backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless
+ * hide_image_data.
  */
 enum addcow_class addcow_create(const char *path, const struct addcow_create_options *options,
                                 struct addcow_storage *storage, struct addcow_error *error);
@@ -170,9 +176,9 @@ struct addcow_check_result {
 };
 
 /*
- * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` mends what can be mended without guessing
- * [CHK-02]. `report` is called once a finding, and its strings live only during the call. Returns ADDCOW_OK if the check ran to its end, whatever it
- * found.
+ * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` mends what can be
+ * mended without guessing [CHK-02]. `report` is called once a finding, and its strings live only during the call.
+ * Returns ADDCOW_OK if the check ran to its end, whatever it found.
  */
 enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
                                void *context, struct addcow_check_result *result, struct addcow_error *error);

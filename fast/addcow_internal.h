@@ -1,8 +1,9 @@
 /*
- * Shared inside fast/: errors, whole transfers on files, and metadata files up to the point where a disk is opened from them.
+ * Shared inside fast/: errors, whole transfers on files, and metadata files up to the point where a disk is opened from
+ * them.
  *
- * Every function that can fail returns an enum addcow_class and fills *error, if error is not null, as addcow_fast.h says. All are safe
- * from any thread on different objects; the transfers also on the same struct addcow_io.
+ * Every function that can fail returns an enum addcow_class and fills *error, if error is not null, as addcow_fast.h
+ * says. All are safe from any thread on different objects; the transfers also on the same struct addcow_io.
  */
 #ifndef ADDCOW_INTERNAL_H
 #define ADDCOW_INTERNAL_H
@@ -28,8 +29,8 @@ static inline uint32_t addcow_load_le32(const uint8_t *bytes)
 /* ---- Errors ---- */
 
 /*
- * Fills *error, if it is not null, and returns `code`. `clause` is an ID of the spec or "". The message is the formatted text, followed
- * by the text of errnum if that is not 0.
+ * Fills *error, if it is not null, and returns `code`. `clause` is an ID of the spec or "". The message is the
+ * formatted text, followed by the text of errnum if that is not 0.
  */
 enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code, int errnum, const char *clause,
                               const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -52,7 +53,8 @@ struct addcow_io {
 };
 
 /*
- * Opens `path`; LNK-06 says which class a failure has (-EEXIST from ADDCOW_FILE_CREATE is ADDCOW_READONLY). On failure *io is all zero.
+ * Opens `path`; LNK-06 says which class a failure has (-EEXIST from ADDCOW_FILE_CREATE is ADDCOW_READONLY). On failure
+ * *io is all zero.
  */
 enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                                  struct addcow_io *io, struct addcow_error *error);
@@ -66,7 +68,8 @@ enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint6
 enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
                                   struct addcow_error *error);
 
-/* Makes [offset, offset + size), which lies within the file, read as zeros: punches, or writes zeros where that is not possible. */
+/* Makes [offset, offset + size), which lies within the file, read as zeros: punches, or writes zeros where that is not
+ * possible. */
 enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                  struct addcow_error *error);
 
@@ -118,8 +121,8 @@ struct addcow_metadata {
 };
 
 /*
- * Decodes the header of the opened metadata file io, from its bytes, and resolves its names. Refuses a broken rule of section 2, LNK-02,
- * LNK-03, LNK-04. On success the caller calls addcow_metadata_free.
+ * Decodes the header of the opened metadata file io, from its bytes, and resolves its names. Refuses a broken rule of
+ * section 2, LNK-02, LNK-03, LNK-04. On success the caller calls addcow_metadata_free.
  */
 enum addcow_class addcow_metadata_decode(const struct addcow_io *io, const struct addcow_header_bytes *bytes,
                                          struct addcow_metadata *metadata, struct addcow_error *error);
@@ -135,7 +138,8 @@ enum addcow_class addcow_metadata_check_lengths(const struct addcow_metadata *me
                                                 uint64_t image_length, struct addcow_error *error);
 
 /*
- * The path of the file that a metadata file at `metadata_path` calls `name` (LNK-01). The caller frees it; null if there is no memory.
+ * The path of the file that a metadata file at `metadata_path` calls `name` (LNK-01). The caller frees it; null if
+ * there is no memory.
  */
 char *addcow_resolve(const char *metadata_path, const char *name);
 

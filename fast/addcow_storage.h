@@ -1,12 +1,12 @@
 /*
  * How the engine reaches files.
  *
- * The engine calls nothing of the operating system's files directly: everything goes through these two tables. The default
- * is POSIX (addcow_posix_storage). Simulated storage, faults and latency come in by another table.
+ * The engine calls nothing of the operating system's files directly: everything goes through these two tables. The
+ * default is POSIX (addcow_posix_storage). Simulated storage, faults and latency come in by another table.
  *
- * An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct. Results are 0 or a byte count, or
- * a negative errno. Transfers may be short, and may fail with -EINTR: the engine continues them, in one place. Every file
- * function may be called from any number of threads at once.
+ * An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct. Results
+ * are 0 or a byte count, or a negative errno. Transfers may be short, and may fail with -EINTR: the engine continues
+ * them, in one place. Every file function may be called from any number of threads at once.
  */
 #ifndef ADDCOW_STORAGE_H
 #define ADDCOW_STORAGE_H
@@ -33,16 +33,17 @@ struct addcow_file_ops {
     int (*sync)(struct addcow_file *file);
     int (*length)(struct addcow_file *file, uint64_t *length);
     int (*truncate)(struct addcow_file *file, uint64_t length);
-    /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP: cannot. */
+    /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP:
+     * cannot. */
     int (*punch)(struct addcow_file *file, uint64_t offset, uint64_t size);
     /*
-     * May be null. The first byte at or past `offset` that may be anything but part of a hole, or the file's length if there is none; holes
-     * read as zeros. -EOPNOTSUPP: cannot tell.
+     * May be null. The first byte at or past `offset` that may be anything but part of a hole, or the file's length if
+     * there is none; holes read as zeros. -EOPNOTSUPP: cannot tell.
      */
     int (*next_data)(struct addcow_file *file, uint64_t offset, uint64_t *data);
     /*
-     * Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. Again on the same opened file: changes the
-     * kind of its lock, and keeps the old one if that fails.
+     * Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. Again on the same
+     * opened file: changes the kind of its lock, and keeps the old one if that fails.
      */
     int (*lock)(struct addcow_file *file, int exclusive);
     int (*identity)(struct addcow_file *file, struct addcow_identity *identity);
@@ -66,8 +67,8 @@ struct addcow_storage_ops {
                 struct addcow_file **file);
     int (*remove)(struct addcow_storage *storage, const char *path);
     /*
-     * Gives the file `from` the name `to`, durably and at once: a crash leaves one name or the other. If `replace` is 0 and `to`
-     * exists: -EEXIST, nothing changed.
+     * Gives the file `from` the name `to`, durably and at once: a crash leaves one name or the other. If `replace` is 0
+     * and `to` exists: -EEXIST, nothing changed.
      */
     int (*rename)(struct addcow_storage *storage, const char *from, const char *to, int replace);
 };

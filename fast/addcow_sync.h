@@ -1,7 +1,9 @@
 /*
- * The one way in which the engine reaches locks, condition variables and atomics: pthread and C11 atomics, and nothing else.
+ * The one way in which the engine reaches locks, condition variables and atomics: pthread and C11 atomics, and nothing
+ * else.
  *
- * It is kept this small so that another header with the same guard and names can stand in for it and decide which thread runs next.
+ * It is kept this small so that another header with the same guard and names can stand in for it and decide which
+ * thread runs next.
  */
 #ifndef ADDCOW_SYNC_H
 #define ADDCOW_SYNC_H
@@ -121,8 +123,9 @@ static inline void sync_pointer_set(sync_pointer *pointer, void *value)
 static inline void *sync_pointer_publish(sync_pointer *pointer, void *value)
 {
     void *found = NULL;
-    if (atomic_compare_exchange_strong_explicit(pointer, &found, value, memory_order_acq_rel, memory_order_acquire))
+    if (atomic_compare_exchange_strong_explicit(pointer, &found, value, memory_order_acq_rel, memory_order_acquire)) {
         return value;
+    }
     return found;
 }
 
@@ -133,8 +136,9 @@ static inline unsigned sync_thread_number(void)
 {
     static _Atomic(unsigned) last;
     static _Thread_local unsigned number;
-    if (number == 0)
+    if (number == 0) {
         number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    }
     return number;
 }
 

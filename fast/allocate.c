@@ -1,15 +1,16 @@
 /*
  * Allocating clusters: who may, and what goes into them.
  *
- * A request that finds clusters unallocated enters them as a *flight*, one range in a list under the allocation lock. Flights never overlap. A
- * request waits only while somebody else has its first cluster in flight; of the rest it takes what is free up to the next
- * flight, so it holds one range at a time and never waits while it holds one: there is no deadlock (CON-12). Having entered, it
- * looks at the bits again, as another request may have allocated in between (CON-06). All I/O happens outside the lock, so
- * allocations of different clusters go on in parallel (CON-08).
+ * A request that finds clusters unallocated enters them as a *flight*, one range in a list under the allocation lock.
+ * Flights never overlap. A request waits only while somebody else has its first cluster in flight; of the rest it takes
+ * what is free up to the next flight, so it holds one range at a time and never waits while it holds one: there is no
+ * deadlock (CON-12). Having entered, it looks at the bits again, as another request may have allocated in between
+ * (CON-06). All I/O happens outside the lock, so allocations of different clusters go on in parallel (CON-08).
  *
- * The content of the clusters is complete in the image before their bits are set (CON-04). A cluster that the data covers only in part
- * is put together in a buffer, from what the backing file has before and after the data, and stored by one write. Nothing
- * is ever copied over data that a guest has written (CON-05), since the bit of such a cluster is set and then nobody copies.
+ * The content of the clusters is complete in the image before their bits are set (CON-04). A cluster that the data
+ * covers only in part is put together in a buffer, from what the backing file has before and after the data, and stored
+ * by one write. Nothing is ever copied over data that a guest has written (CON-05), since the bit of such a cluster is
+ * set and then nobody copies.
  */
 #include "addcow_disk.h"
 
@@ -19,7 +20,8 @@
 
 #define UNUSED_BUFFERS_MAX 8
 
-/* Waiting for a part of a huge request should not take long: it is allocated in pieces of this many bytes, or one cluster. */
+/* Waiting for a part of a huge request should not take long: it is allocated in pieces of this many bytes, or one
+ * cluster. */
 #define FLIGHT_BYTES_MAX ((uint64_t)64 << 20)
 
 void addcow_allocation_init(struct addcow *disk)
@@ -47,8 +49,9 @@ void addcow_allocation_destroy(struct addcow *disk)
 static bool in_flight(const struct addcow_allocation *allocation, uint64_t cluster)
 {
     for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
-        if (flight->first <= cluster && cluster <= flight->last)
+        if (flight->first <= cluster && cluster <= flight->last) {
             return true;
+        }
     }
     return false;
 }
@@ -57,8 +60,9 @@ static bool in_flight(const struct addcow_allocation *allocation, uint64_t clust
 static uint64_t clip_to_free(const struct addcow_allocation *allocation, uint64_t first, uint64_t last)
 {
     for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
-        if (flight->first > first && flight->first <= last)
+        if (flight->first > first && flight->first <= last) {
             last = flight->first - 1;
+        }
     }
     return last;
 }
@@ -97,14 +101,17 @@ void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool f
 {
     struct addcow_allocation *allocation = &disk->allocation;
     sync_lock(&allocation->lock);
-    if (filled)
+    if (filled) {
         addcow_bitmap_set(disk, flight->first, flight->last + 1);
+    }
     struct addcow_flight **link = &allocation->flights;
-    while (*link != flight)
+    while (*link != flight) {
         link = &(*link)->next;
+    }
     *link = flight->next;
-    if (allocation->waiters > 0)
+    if (allocation->waiters > 0) {
         sync_broadcast(&allocation->landed);
+    }
     sync_unlock(&allocation->lock);
 }
 
@@ -134,22 +141,24 @@ void addcow_buffer_put(struct addcow *disk, uint8_t *buffer)
         buffers->count++;
     }
     sync_unlock(&buffers->lock);
-    if (!keep)
+    if (!keep) {
         free(buffer);
+    }
 }
 
 /* ---- Filling ---- */
 
 /*
- * Reads what virt has around [from, to) in the cluster [start, end) into the buffer that stands for the cluster. Where the part between is
- * small, reading it along costs less than a second read.
+ * Reads what virt has around [from, to) in the cluster [start, end) into the buffer that stands for the cluster. Where
+ * the part between is small, reading it along costs less than a second read.
  */
 static enum addcow_class read_around(struct addcow *disk, uint64_t start, uint64_t end, uint64_t from, uint64_t to,
                                      uint8_t *buffer, struct addcow_error *error)
 {
     bool both = from > start && to < end;
-    if (both && to - from <= (end - start) / 2)
+    if (both && to - from <= (end - start) / 2) {
         return addcow_disk_read_backing(disk, start, end - start, buffer, error);
+    }
     enum addcow_class code = addcow_disk_read_backing(disk, start, from - start, buffer, error);
     return code == ADDCOW_OK ? addcow_disk_read_backing(disk, to, end - to, buffer + (to - start), error) : code;
 }
@@ -160,14 +169,16 @@ static enum addcow_class fill_partly(struct addcow *disk, uint64_t start, uint64
 {
     assert(start <= offset && length <= end - offset);
     uint8_t *buffer = addcow_buffer_get(disk);
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);
+    }
     enum addcow_class code = read_around(disk, start, end, offset, offset + length, buffer, error);
     if (code == ADDCOW_OK) {
-        if (data)
+        if (data) {
             memcpy(buffer + (offset - start), data, (size_t)length);
-        else
+        } else {
             memset(buffer + (offset - start), 0, (size_t)length);
+        }
         code = addcow_io_write(&disk->image, buffer, end - start, start, error);
     }
     addcow_buffer_put(disk, buffer);

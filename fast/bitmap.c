@@ -1,15 +1,15 @@
 /*
  * The COW bitmap in memory.
  *
- * Two levels: an array of pointers to blocks of 4 KiB, each read from the metadata file when it is first looked at. So opening costs
- * nothing but the array, and memory follows what is touched. A block is published by compare-and-swap: when two threads
- * load the same one, both read the same bytes, since the file's copy of a block changes only after the block is in memory; the slower one
- * drops its own.
+ * Two levels: an array of pointers to blocks of 4 KiB, each read from the metadata file when it is first looked at. So
+ * opening costs nothing but the array, and memory follows what is touched. A block is published by compare-and-swap:
+ * when two threads load the same one, both read the same bytes, since the file's copy of a block changes only after the
+ * block is in memory; the slower one drops its own.
  *
- * Looking up takes no lock: 64 bits at a time by an acquire load, which pairs with the release of the one who set them after
- * the data was in the image (CON-04). Setting is an atomic or (CON-07), done under the allocation lock together with
- * marking the block dirty. A flush takes the dirty list under the same lock; so whoever has seen a bit set, and then flushes, finds its
- * block in the list or already written.
+ * Looking up takes no lock: 64 bits at a time by an acquire load, which pairs with the release of the one who set them
+ * after the data was in the image (CON-04). Setting is an atomic or (CON-07), done under the allocation lock together
+ * with marking the block dirty. A flush takes the dirty list under the same lock; so whoever has seen a bit set, and
+ * then flushes, finds its block in the list or already written.
  *
  * Bits past the last cluster are dropped when a block is loaded and are never set, so they are written as 0 (BMP-05).
  */
@@ -34,8 +34,9 @@ static struct addcow_block *loaded_block(const struct addcow_bitmap *bitmap, uin
 /* An array of null pointers, of at least one. Null: no memory. */
 static sync_pointer *new_array(uint64_t capacity)
 {
-    if (capacity > SIZE_MAX / sizeof(sync_pointer))
+    if (capacity > SIZE_MAX / sizeof(sync_pointer)) {
         return NULL;
+    }
     return calloc(capacity > 0 ? (size_t)capacity : 1, sizeof(sync_pointer));
 }
 
@@ -44,8 +45,9 @@ enum addcow_class addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count
     struct addcow_bitmap *bitmap = &disk->bitmap;
     uint64_t capacity = blocks_for(cluster_count);
     bitmap->blocks = new_array(capacity);
-    if (!bitmap->blocks)
+    if (!bitmap->blocks) {
         return addcow_fail_memory(error, disk->file.path);
+    }
     bitmap->capacity = capacity;
     bitmap->cluster_count = cluster_count;
     return ADDCOW_OK;
@@ -53,8 +55,9 @@ enum addcow_class addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count
 
 void addcow_bitmap_destroy(struct addcow *disk)
 {
-    if (!disk->bitmap.blocks)
+    if (!disk->bitmap.blocks) {
         return;
+    }
     addcow_bitmap_forget(disk);
     free(disk->bitmap.blocks);
 }
@@ -71,28 +74,32 @@ static uint64_t bits_of_block(const struct addcow_bitmap *bitmap, uint64_t index
 /* The bits of a word of a block that are among the block's first `bits`. */
 static uint64_t kept_bits(uint64_t word, uint64_t bits)
 {
-    if (word != bits / 64)
+    if (word != bits / 64) {
         return word < bits / 64 ? UINT64_MAX : 0;
+    }
     return ((uint64_t)1 << bits % 64) - 1;
 }
 
 static void clear_from(struct addcow_block *block, uint64_t bit)
 {
-    for (uint64_t word = bit / 64; word < ADDCOW_BLOCK_WORDS; word++)
+    for (uint64_t word = bit / 64; word < ADDCOW_BLOCK_WORDS; word++) {
         sync_store_release(&block->words[word], sync_load_acquire(&block->words[word]) & kept_bits(word, bit));
+    }
 }
 
 static struct addcow_block *new_block(uint64_t index, const uint64_t *content, uint64_t bits)
 {
     struct addcow_block *block = malloc(sizeof *block);
-    if (!block)
+    if (!block) {
         return NULL;
+    }
     block->index = index;
     block->dirty = false;
     block->next_dirty = NULL;
     block->next_taken = NULL;
-    for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++)
+    for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++) {
         atomic_init(&block->words[i], le64toh(content[i]) & kept_bits(i, bits));
+    }
     return block;
 }
 
@@ -103,14 +110,17 @@ static enum addcow_class load_block(struct addcow *disk, uint64_t index, struct 
     uint64_t content[ADDCOW_BLOCK_WORDS] = {0};
     uint64_t offset = disk->metadata.header.header_size + index * ADDCOW_BLOCK_BYTES;
     enum addcow_class code = addcow_io_read(&disk->file, content, (bits + 7) / 8, offset, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     struct addcow_block *fresh = new_block(index, content, bits);
-    if (!fresh)
+    if (!fresh) {
         return addcow_fail_memory(error, disk->file.path);
+    }
     *block = sync_pointer_publish(&disk->bitmap.blocks[index], fresh);
-    if (*block != fresh)
+    if (*block != fresh) {
         free(fresh);
+    }
     return ADDCOW_OK;
 }
 
@@ -127,8 +137,9 @@ enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64
     for (uint64_t index = first / ADDCOW_BLOCK_BITS; index < blocks_for(limit); index++) {
         struct addcow_block *block;
         enum addcow_class code = get_block(disk, index, &block, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
     }
     return ADDCOW_OK;
 }
@@ -136,16 +147,18 @@ enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64
 /* ---- Looking up ---- */
 
 /*
- * Where the run of *allocated ends that `bit` belongs to, within a block and at most at `limit`. If `first`, *allocated becomes the status of `bit`, from the
- * same load as the run: by the next load it may have changed, and the run would be none.
+ * Where the run of *allocated ends that `bit` belongs to, within a block and at most at `limit`. If `first`, *allocated
+ * becomes the status of `bit`, from the same load as the run: by the next load it may have changed, and the run would
+ * be none.
  */
 static uint64_t run_in_block(const struct addcow_block *block, uint64_t bit, uint64_t limit, bool first,
                              bool *allocated)
 {
     while (bit < limit) {
         uint64_t word = sync_load_acquire(&block->words[bit / 64]);
-        if (first)
+        if (first) {
             *allocated = (word >> bit % 64 & 1) != 0;
+        }
         first = false;
         uint64_t differing = (*allocated ? ~word : word) >> bit % 64;
         if (differing != 0) {
@@ -168,8 +181,9 @@ static enum addcow_class bit_of_cluster(struct addcow *disk, uint64_t cluster, b
 {
     struct addcow_block *block;
     enum addcow_class code = get_block(disk, cluster / ADDCOW_BLOCK_BITS, &block, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         *allocated = bit_of_block(block, cluster % ADDCOW_BLOCK_BITS);
+    }
     return code;
 }
 
@@ -179,16 +193,19 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
     assert(first < limit && limit <= disk->bitmap.cluster_count);
     *run_end = limit;
     *allocated = addcow_disk_all_allocated(disk);
-    if (*allocated)
+    if (*allocated) {
         return ADDCOW_OK;
-    if (limit - first == 1)
+    }
+    if (limit - first == 1) {
         return bit_of_cluster(disk, first, allocated, error);
+    }
     for (uint64_t position = first; position < limit;) {
         uint64_t index = position / ADDCOW_BLOCK_BITS;
         struct addcow_block *block;
         enum addcow_class code = get_block(disk, index, &block, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         uint64_t start = index * ADDCOW_BLOCK_BITS;
         uint64_t end = limit - start < ADDCOW_BLOCK_BITS ? limit - start : ADDCOW_BLOCK_BITS;
         position = start + run_in_block(block, position - start, end, position == first, allocated);
@@ -204,8 +221,9 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
 
 static void mark_dirty(struct addcow_bitmap *bitmap, struct addcow_block *block)
 {
-    if (block->dirty)
+    if (block->dirty) {
         return;
+    }
     block->dirty = true;
     block->next_dirty = bitmap->dirty;
     bitmap->dirty = block;
@@ -250,8 +268,9 @@ void addcow_bitmap_touch_all(struct addcow *disk)
     sync_lock(&disk->allocation.lock);
     for (uint64_t i = 0; i < blocks_for(bitmap->cluster_count); i++) {
         struct addcow_block *block = loaded_block(bitmap, i);
-        if (block)
+        if (block) {
             mark_dirty(bitmap, block);
+        }
     }
     sync_unlock(&disk->allocation.lock);
 }
@@ -277,8 +296,9 @@ struct addcow_block *addcow_bitmap_take_dirty(struct addcow *disk, uint64_t *cou
 void addcow_bitmap_give_back(struct addcow *disk, struct addcow_block *taken)
 {
     sync_lock(&disk->allocation.lock);
-    for (struct addcow_block *block = taken; block; block = block->next_taken)
+    for (struct addcow_block *block = taken; block; block = block->next_taken) {
         mark_dirty(&disk->bitmap, block);
+    }
     sync_unlock(&disk->allocation.lock);
 }
 
@@ -291,10 +311,11 @@ static void drop_blocks(struct addcow *disk, uint64_t index)
     sync_lock(&disk->allocation.lock);
     struct addcow_block **link = &bitmap->dirty;
     while (*link) {
-        if ((*link)->index >= index)
+        if ((*link)->index >= index) {
             *link = (*link)->next_dirty;
-        else
+        } else {
             link = &(*link)->next_dirty;
+        }
     }
     sync_unlock(&disk->allocation.lock);
     for (uint64_t i = index; i < blocks_for(bitmap->cluster_count); i++) {
@@ -311,13 +332,16 @@ void addcow_bitmap_forget(struct addcow *disk)
 static enum addcow_class reserve(struct addcow *disk, uint64_t capacity, struct addcow_error *error)
 {
     struct addcow_bitmap *bitmap = &disk->bitmap;
-    if (capacity <= bitmap->capacity)
+    if (capacity <= bitmap->capacity) {
         return ADDCOW_OK;
+    }
     sync_pointer *blocks = new_array(capacity);
-    if (!blocks)
+    if (!blocks) {
         return addcow_fail_memory(error, disk->file.path);
-    for (uint64_t i = 0; i < bitmap->capacity; i++)
+    }
+    for (uint64_t i = 0; i < bitmap->capacity; i++) {
         sync_pointer_set(&blocks[i], loaded_block(bitmap, i));
+    }
     free(bitmap->blocks);
     bitmap->blocks = blocks;
     bitmap->capacity = capacity;
@@ -328,14 +352,16 @@ enum addcow_class addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_cou
 {
     struct addcow_bitmap *bitmap = &disk->bitmap;
     enum addcow_class code = reserve(disk, blocks_for(cluster_count), error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     if (cluster_count < bitmap->cluster_count) {
         drop_blocks(disk, blocks_for(cluster_count));
         uint64_t boundary = cluster_count % ADDCOW_BLOCK_BITS;
         struct addcow_block *block = boundary ? loaded_block(bitmap, cluster_count / ADDCOW_BLOCK_BITS) : NULL;
-        if (block)
+        if (block) {
             clear_from(block, boundary);
+        }
     }
     bitmap->cluster_count = cluster_count;
     return ADDCOW_OK;

@@ -10,8 +10,8 @@
  *   image name or image file                 the bitmap, whose extent is not known then
  *   backing name or backing file             nothing: the rest does not depend on it
  *
- * The sound fields of a broken header are read by themselves. The bitmap passes through one buffer, so that memory
- * does not grow with the disk. Repair happens on the way, and only where header and image are sound.
+ * The sound fields of a broken header are read by themselves. The bitmap passes through one buffer, so that memory does
+ * not grow with the disk. Repair happens on the way, and only where header and image are sound.
  */
 #include "addcow_internal.h"
 #include "addcow_links.h"
@@ -64,12 +64,14 @@ static void add_finding(struct check *check, const struct addcow_error *what, bo
                                      .message = what->message,
                                      .repairable = repairable,
                                      .repaired = repaired};
-    if (repaired)
+    if (repaired) {
         check->result->repaired++;
-    else
+    } else {
         check->result->broken++;
-    if (check->report)
+    }
+    if (check->report) {
         check->report(check->context, &finding);
+    }
 }
 
 /* Whether a refusal tells of the storage or of somebody's lock, and not of the files that are checked. */
@@ -91,8 +93,9 @@ static enum addcow_class finding_or_failure(struct check *check, const struct ad
         add_finding(check, refusal, false, false);
         return ADDCOW_OK;
     }
-    if (error)
+    if (error) {
         *error = *refusal;
+    }
     return refusal->code;
 }
 
@@ -110,16 +113,19 @@ static void check_header_rules(struct check *check)
     for (int rule = ADDCOW_RULE_LENGTH; rule <= ADDCOW_RULE_R9_NAMES_EQUAL; rule++) {
         enum addcow_rule one = (enum addcow_rule)rule;
         check->broken[rule] = !addcow_header_rule_holds(check->bytes.data, check->bytes.file_length, one);
-        if (check->broken[rule])
+        if (check->broken[rule]) {
             add_rule(check, one);
+        }
     }
 }
 
 static bool any_broken(const struct check *check, const enum addcow_rule *rules, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (check->broken[rules[i]])
+    for (size_t i = 0; i < count; i++) {
+        if (check->broken[rules[i]]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -160,8 +166,9 @@ static void load_broken_r20(const struct check *check, struct addcow_header *hea
                                      .compatible_features = addcow_load_le32(bytes + ADDCOW_COMPATIBLE_OFFSET),
                                      .header_size = addcow_load_le32(bytes + 40),
                                      .image_format = "raw"};
-    if (!check->backing_readable)
+    if (!check->backing_readable) {
         return;
+    }
     header->backing_offset = addcow_load_le32(bytes + 4);
     header->backing_size = addcow_load_le32(bytes + 8);
     memcpy(header->backing_format, bytes + 44, ADDCOW_FORMAT_SIZE);
@@ -178,8 +185,9 @@ static void load_broken_r9(const struct check *check, struct addcow_header *head
                                      .header_size = ADDCOW_HEADER_MIN,
                                      .image_format = "raw",
                                      .backing_format = "raw"};
-    if (!check->backing_readable)
+    if (!check->backing_readable) {
         return;
+    }
     header->backing_offset = ADDCOW_R9_BACKING_OFFSET;
     header->backing_size = (uint32_t)strlen(backing);
 }
@@ -191,21 +199,26 @@ static enum addcow_class load_metadata(struct check *check, struct addcow_error 
     struct addcow_metadata *metadata = &check->metadata;
     struct addcow_header *header = &metadata->header;
     check->header_valid = addcow_decode(bytes, check->bytes.file_length, header) == ADDCOW_RULE_NONE;
-    if (!check->header_valid && bytes[1] == 'C')
+    if (!check->header_valid && bytes[1] == 'C') {
         load_broken_r20(check, header);
-    else if (!check->header_valid)
+    } else if (!check->header_valid) {
         load_broken_r9(check, header);
+    }
     metadata->file_length = check->bytes.file_length;
     metadata->image_name = strndup((const char *)bytes + header->image_offset, header->image_size);
-    if (metadata->image_name)
+    if (metadata->image_name) {
         metadata->image_path = addcow_resolve(check->path, metadata->image_name);
-    if (!metadata->image_path)
+    }
+    if (!metadata->image_path) {
         return addcow_fail_memory(error, check->path);
-    if (header->backing_size == 0)
+    }
+    if (header->backing_size == 0) {
         return ADDCOW_OK;
+    }
     metadata->backing_name = strndup((const char *)bytes + header->backing_offset, header->backing_size);
-    if (metadata->backing_name)
+    if (metadata->backing_name) {
         metadata->backing_path = addcow_resolve(check->path, metadata->backing_name);
+    }
     return metadata->backing_path ? ADDCOW_OK : addcow_fail_memory(error, check->path);
 }
 
@@ -227,8 +240,9 @@ static struct addcow_header nameless_header(const struct check *check)
 static bool check_names(struct check *check, const struct addcow_header *header, const char *backing, const char *image)
 {
     enum addcow_rule rule = addcow_check_open(header, (const uint8_t *)backing, (const uint8_t *)image, UINT64_MAX, 0);
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         add_rule(check, rule);
+    }
     return rule == ADDCOW_RULE_NONE;
 }
 
@@ -265,18 +279,22 @@ static enum addcow_class check_image(struct check *check, bool *usable, struct a
     struct addcow_error refusal;
     enum addcow_class code =
         addcow_io_open(check->storage, check->metadata.image_path, ADDCOW_FILE_READ, &check->image, &refusal);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&check->identities, &check->image, &refusal);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&check->image, &check->image_length, &refusal);
+    }
     *usable = false;
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return finding_or_failure(check, &refusal, error);
+    }
     struct addcow_header header = nameless_header(check);
     enum addcow_rule rule = addcow_check_open(&header, NULL, NULL, check->bytes.file_length, check->image_length);
     *usable = rule == ADDCOW_RULE_NONE;
-    if (!*usable)
+    if (!*usable) {
         add_rule(check, rule);
+    }
     return ADDCOW_OK;
 }
 
@@ -297,10 +315,12 @@ static bool all_allocated(const struct check *check)
 /* The bits of byte `at` of the bitmap that stand for clusters. */
 static uint8_t cluster_mask(uint64_t clusters, uint64_t at)
 {
-    if (at < clusters / 8)
+    if (at < clusters / 8) {
         return 0xff;
-    if (at > clusters / 8)
+    }
+    if (at > clusters / 8) {
         return 0;
+    }
     return (uint8_t)((1u << clusters % 8) - 1);
 }
 
@@ -317,12 +337,15 @@ static void count_byte(struct tally *tally, uint64_t at, uint8_t byte, uint8_t m
     tally->set += (unsigned)__builtin_popcount(byte & mask);
     tally->clear += (unsigned)__builtin_popcount(clear);
     tally->past += (unsigned)__builtin_popcount(past);
-    if (clear && tally->first_clear == NONE)
+    if (clear && tally->first_clear == NONE) {
         tally->first_clear = lowest_bit(at, clear);
-    if (past && tally->first_past == NONE)
+    }
+    if (past && tally->first_past == NONE) {
         tally->first_past = lowest_bit(at, past);
-    if (past && !mask)
+    }
+    if (past && !mask) {
         tally->padding_used = true;
+    }
 }
 
 /*
@@ -349,14 +372,16 @@ static enum addcow_class scan_bitmap(struct check *check, bool repair, struct ta
     const struct addcow_header *header = &check->metadata.header;
     uint64_t length = check->metadata.file_length - header->header_size;
     uint8_t *buffer = malloc(CHUNK_SIZE);
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, check->path);
+    }
     enum addcow_class code = ADDCOW_OK;
     for (uint64_t at = 0; at < length && code == ADDCOW_OK; at += CHUNK_SIZE) {
         uint64_t part = length - at < CHUNK_SIZE ? length - at : CHUNK_SIZE;
         code = addcow_io_read(&check->io, buffer, part, header->header_size + at, error);
-        if (code == ADDCOW_OK && scan_chunk(check, check->result->clusters, at, buffer, part, tally) && repair)
+        if (code == ADDCOW_OK && scan_chunk(check, check->result->clusters, at, buffer, part, tally) && repair) {
             code = addcow_io_write(&check->io, buffer, part, header->header_size + at, error);
+        }
     }
     free(buffer);
     return code;
@@ -401,14 +426,18 @@ static enum addcow_class check_bitmap(struct check *check, struct addcow_error *
     check->result->clusters = addcow_cluster_count(check->image_length, addcow_cluster_size(header->cluster_bits));
     /* DUR-12: bits past an end that is not durable must not be cleared. */
     enum addcow_class code = repair ? addcow_io_sync(&check->image, error) : ADDCOW_OK;
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = scan_bitmap(check, repair, &tally, error);
-    if (code == ADDCOW_OK && repair && check->metadata.file_length < wanted)
+    }
+    if (code == ADDCOW_OK && repair && check->metadata.file_length < wanted) {
         code = addcow_io_truncate(&check->io, wanted, error);
-    if (code == ADDCOW_OK && repair)
+    }
+    if (code == ADDCOW_OK && repair) {
         code = addcow_io_sync(&check->io, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     check->result->allocated = all_allocated(check) ? check->result->clusters : tally.set;
     report_bitmap(check, &tally, repair);
     return ADDCOW_OK;
@@ -420,35 +449,44 @@ static enum addcow_class open_metadata(struct check *check, struct addcow_error 
 {
     enum addcow_open_mode mode = check->repair ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ;
     enum addcow_class code = addcow_io_open(check->storage, check->path, mode, &check->io, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_lock(&check->io, check->repair, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&check->identities, &check->io, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_header_read(&check->io, &check->bytes, error);
+    }
     return code;
 }
 
 static enum addcow_class check_disk(struct check *check, struct addcow_error *error)
 {
     enum addcow_class code = open_metadata(check, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     check_header_rules(check);
-    if (!header_readable(check))
+    if (!header_readable(check)) {
         return ADDCOW_OK;
+    }
     check->backing_readable = backing_name_readable(check);
     code = load_metadata(check, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     bool image_usable = check_image_name(check);
     bool backing_usable = check->metadata.backing_path && check_backing_name(check) && !all_allocated(check);
-    if (image_usable)
+    if (image_usable) {
         code = check_image(check, &image_usable, error);
-    if (code == ADDCOW_OK && backing_usable)
+    }
+    if (code == ADDCOW_OK && backing_usable) {
         code = check_backing(check, error);
-    if (code == ADDCOW_OK && image_usable)
+    }
+    if (code == ADDCOW_OK && image_usable) {
         code = check_bitmap(check, error);
+    }
     return code;
 }
 

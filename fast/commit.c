@@ -1,13 +1,14 @@
 /*
  * Commit, alone in the gate: copies the allocated clusters into the backing file, then clears the bits.
  *
- * Everything that can refuse it is judged before anything is written (CMT-02). Then, in this order: the clusters are copied, the
- * backing file is made durable, "all allocated" is cleared and durable, the bits are cleared in the file and durable, and only
- * then in memory (CMT-03). Once the backing file is durable a cluster reads the same whether its bit is set or not, so from then on any
- * mixture of old and new bits is the same disk, after a crash as well as after a failure.
+ * Everything that can refuse it is judged before anything is written (CMT-02). Then, in this order: the clusters are
+ * copied, the backing file is made durable, "all allocated" is cleared and durable, the bits are cleared in the file
+ * and durable, and only then in memory (CMT-03). Once the backing file is durable a cluster reads the same whether its
+ * bit is set or not, so from then on any mixture of old and new bits is the same disk, after a crash as well as after a
+ * failure.
  *
- * The backing file is open for reading; the commit opens it again for writing, and puts that opening in its place while it runs. An add-cow
- * backing file is written like any disk, and is locked exclusively meanwhile (LCK-03).
+ * The backing file is open for reading; the commit opens it again for writing, and puts that opening in its place while
+ * it runs. An add-cow backing file is written like any disk, and is locked exclusively meanwhile (LCK-03).
  */
 #include "addcow_disk.h"
 
@@ -28,13 +29,16 @@ static enum addcow_class find_allocated_end(struct addcow *disk, uint64_t *end, 
     for (uint64_t position = 0; position < count;) {
         bool allocated;
         enum addcow_class code = addcow_bitmap_run(disk, position, count, &allocated, &position, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
-        if (allocated)
+        }
+        if (allocated) {
             *end = position << disk->cluster_bits;
+        }
     }
-    if (*end > size)
+    if (*end > size) {
         *end = size;
+    }
     return ADDCOW_OK;
 }
 
@@ -58,25 +62,30 @@ static enum addcow_class reopen(struct addcow *disk, struct addcow_io *writable,
 {
     struct addcow_io *target = target_of(disk);
     enum addcow_class code = addcow_io_open(disk->storage, target->path, ADDCOW_FILE_READWRITE, writable, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     bool same = false;
     code = addcow_io_same(target, writable, &same, error);
-    if (code == ADDCOW_OK && !same)
+    if (code == ADDCOW_OK && !same) {
         code = addcow_fail(error, ADDCOW_UNLINKABLE, 0, "LNK-07", "%s: is another file than when the disk was opened",
                            target->path);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         addcow_io_close(writable, NULL);
+    }
     return code;
 }
 
 static enum addcow_class lock_lower(struct addcow *disk, bool exclusive, struct addcow_error *error)
 {
-    if (!disk->lower)
+    if (!disk->lower) {
         return ADDCOW_OK;
-    if (!disk->lower->file_writable)
+    }
+    if (!disk->lower->file_writable) {
         return addcow_fail(error, ADDCOW_READONLY, 0, "CMT-02", "%s: the backing file cannot be written",
                            disk->lower->file.path);
+    }
     return addcow_io_lock(&disk->lower->file, exclusive, error);
 }
 
@@ -84,16 +93,20 @@ static enum addcow_class lock_lower(struct addcow *disk, bool exclusive, struct 
 static enum addcow_class open_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
 {
     enum addcow_class code = lock_lower(disk, true, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
-    if (disk->lower)
+    }
+    if (disk->lower) {
         code = addcow_disk_settle(disk->lower, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = reopen(disk, original, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         lock_lower(disk, false, NULL);
-    else
+    } else {
         swap(target_of(disk), original);
+    }
     return code;
 }
 
@@ -133,14 +146,17 @@ static enum addcow_class copy_run(struct addcow *disk, const struct copying *cop
     while (offset < limit) {
         uint64_t part = limit - offset < COPY_BYTES ? limit - offset : COPY_BYTES;
         enum addcow_class code = addcow_io_read(&disk->image, copying->buffer, part, offset, error);
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             code = write_target(disk, offset, part, copying->buffer, error);
+        }
         offset += part;
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             code =
                 addcow_disk_report_progress(disk, copying->progress, copying->context, offset, copying->total, error);
-        if (code != ADDCOW_OK)
+        }
+        if (code != ADDCOW_OK) {
             return code;
+        }
     }
     return ADDCOW_OK;
 }
@@ -157,8 +173,9 @@ static enum addcow_class copy_all(struct addcow *disk, const struct copying *cop
             code = copy_run(disk, copying, position << disk->cluster_bits,
                             limit < copying->total ? limit : copying->total, error);
         }
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         position = end;
     }
     return sync_target(disk, error);
@@ -170,17 +187,21 @@ static enum addcow_class clear_bits(struct addcow *disk, struct addcow_error *er
 {
     enum addcow_class code = ADDCOW_OK;
     /* Also where memory says that the flag is clear: a stream that failed late may have left it in the file. */
-    if (disk->metadata.header.layout == ADDCOW_R20)
+    if (disk->metadata.header.layout == ADDCOW_R20) {
         code = addcow_disk_set_all_allocated(disk, false, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     code = addcow_io_zero(&disk->file, (disk->bitmap.cluster_count + 7) / 8, disk->metadata.header.header_size, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         addcow_bitmap_forget(disk);
-    else
+    } else {
         addcow_bitmap_touch_all(disk);
+    }
     return code;
 }
 
@@ -190,14 +211,17 @@ static enum addcow_class clear_bits(struct addcow *disk, struct addcow_error *er
 static enum addcow_class prepare(struct addcow *disk, uint64_t *total, struct addcow_error *error)
 {
     enum addcow_class code = addcow_disk_check_image(disk, error);
-    if (code == ADDCOW_OK && !disk->lower && !disk->raw_backing.file)
+    if (code == ADDCOW_OK && !disk->lower && !disk->raw_backing.file) {
         code = addcow_disk_open_backing(disk, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = find_allocated_end(disk, total, error);
-    if (code == ADDCOW_OK && *total > disk->backing_length)
+    }
+    if (code == ADDCOW_OK && *total > disk->backing_length) {
         code = addcow_fail(error, ADDCOW_RANGE, 0, "CMT-02",
                            "%s: at %" PRIu64 ": the backing file ends before the allocated clusters",
                            disk->metadata.backing_path, disk->backing_length);
+    }
     return code;
 }
 
@@ -205,19 +229,23 @@ static enum addcow_class commit(struct addcow *disk, struct copying *copying, st
 {
     struct addcow_io original;
     enum addcow_class code = prepare(disk, &copying->total, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = open_target(disk, &original, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     /*
-     * First, what is allocated is so in the file. Else, after the death of this process, a cluster could be read from the
-     * backing file, from bytes that nobody would sync.
+     * First, what is allocated is so in the file. Else, after the death of this process, a cluster could be read from
+     * the backing file, from bytes that nobody would sync.
      */
     code = addcow_disk_flush(disk, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = copy_all(disk, copying, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = clear_bits(disk, error);
+    }
     enum addcow_class close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : close_code;
 }
@@ -226,14 +254,17 @@ enum addcow_class addcow_commit(struct addcow *disk, addcow_progress *progress, 
                                 struct addcow_error *error)
 {
     enum addcow_class code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
-    if (!disk->metadata.backing_name)
+    }
+    if (!disk->metadata.backing_name) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "CMT-02", "%s: there is no backing file to commit into",
                            disk->file.path);
+    }
     struct copying copying = {.progress = progress, .context = context, .buffer = malloc(COPY_BYTES)};
-    if (!copying.buffer)
+    if (!copying.buffer) {
         return addcow_fail_memory(error, disk->file.path);
+    }
     addcow_gate_enter_exclusive(&disk->gate);
     code = commit(disk, &copying, error);
     addcow_gate_leave_exclusive(&disk->gate);

@@ -9,8 +9,8 @@
  * 2. Write. New files are written under temporary names in the directories of their final ones, and synced.
  * 3. Publish. The files get their names, the image first and the metadata file last: it is what makes the disk.
  *
- * What this call has made is removed again when a later step fails (CRE-04). A metadata file that is to be replaced
- * is locked before anything is made, and keeps its name until the new one takes it over.
+ * What this call has made is removed again when a later step fails (CRE-04). A metadata file that is to be replaced is
+ * locked before anything is made, and keeps its name until the new one takes it over.
  */
 #include "addcow_internal.h"
 #include "addcow_links.h"
@@ -59,24 +59,29 @@ static enum addcow_class check_options(const struct creation *creation, struct a
     const char *path = creation->path;
     bool r9 = options->layout == ADDCOW_R9;
     const char *format = options->backing_format;
-    if (r9 && !options->backing_name)
+    if (r9 && !options->backing_name) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "CRE-03", "%s: layout r9 needs a backing file", path);
-    if (options->backing_name && (!format || (strcmp(format, "raw") != 0 && strcmp(format, "add-cow") != 0)))
+    }
+    if (options->backing_name && (!format || (strcmp(format, "raw") != 0 && strcmp(format, "add-cow") != 0))) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-04", "%s: the backing format is neither raw nor add-cow",
                            path);
-    if (r9 && (options->cluster_bits != ADDCOW_CLUSTER_BITS_DEFAULT || strcmp(format, "raw") != 0))
+    }
+    if (r9 && (options->cluster_bits != ADDCOW_CLUSTER_BITS_DEFAULT || strcmp(format, "raw") != 0)) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "HR9-08",
                            "%s: layout r9 has clusters of 65536 bytes and a raw backing file", path);
-    if (options->cluster_bits < ADDCOW_CLUSTER_BITS_MIN || options->cluster_bits > ADDCOW_CLUSTER_BITS_MAX)
+    }
+    if (options->cluster_bits < ADDCOW_CLUSTER_BITS_MIN || options->cluster_bits > ADDCOW_CLUSTER_BITS_MAX) {
         return addcow_fail_rule(error, path, ADDCOW_RULE_CLUSTER_BITS);
+    }
     return ADDCOW_OK;
 }
 
 static uint32_t header_size_of(const struct addcow_create_options *options)
 {
     uint64_t cluster_size = addcow_cluster_size(options->cluster_bits);
-    if (options->layout == ADDCOW_R9 || cluster_size < ADDCOW_HEADER_MIN)
+    if (options->layout == ADDCOW_R9 || cluster_size < ADDCOW_HEADER_MIN) {
         return ADDCOW_HEADER_MIN;
+    }
     return (uint32_t)cluster_size;
 }
 
@@ -89,8 +94,9 @@ static enum addcow_class check_names(const struct creation *creation, struct add
     size_t room = header_size_of(options) - ADDCOW_NAMES_OFFSET;
     bool fits = options->layout == ADDCOW_R9 ? backing < ADDCOW_R9_NAME_SIZE && image < ADDCOW_R9_NAME_SIZE
                                              : backing <= room && image <= room - backing;
-    if (fits)
+    if (fits) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_RANGE, 0, "CRE-05", "%s: the names of its files are too long for the header",
                        creation->path);
 }
@@ -112,8 +118,9 @@ static void describe_header(const struct addcow_create_options *options, struct 
         .compatible_features = options->backing_name ? 0 : ADDCOW_ALL_ALLOCATED,
         .image_format = "raw",
     };
-    if (options->backing_name)
+    if (options->backing_name) {
         snprintf((char *)header->backing_format, ADDCOW_FORMAT_SIZE, "%s", options->backing_format);
+    }
 }
 
 /* Encodes the header and decodes it as open would. */
@@ -121,22 +128,26 @@ static enum addcow_class make_header(struct creation *creation, struct addcow_er
 {
     const struct addcow_create_options *options = creation->options;
     enum addcow_class code = check_options(creation, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = check_names(creation, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     struct addcow_header header;
     describe_header(options, &header);
     creation->bytes.data = calloc(1, header.header_size);
-    if (!creation->bytes.data)
+    if (!creation->bytes.data) {
         return addcow_fail_memory(error, creation->path);
+    }
     creation->bytes.count = header.header_size;
     creation->bytes.file_length = header.header_size;
     enum addcow_rule rule = addcow_encode(&header, (const uint8_t *)options->backing_name,
                                           (const uint8_t *)(options->image_name ? options->image_name : ""),
                                           creation->bytes.data, header.header_size);
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         return addcow_fail_rule(error, creation->path, rule);
+    }
     struct addcow_io named = {.path = (char *)(uintptr_t)creation->path};
     return addcow_metadata_decode(&named, &creation->bytes, &creation->metadata, error);
 }
@@ -152,10 +163,12 @@ static enum addcow_class check_absent(const struct creation *creation, const cha
         addcow_io_close(&io, NULL);
         return addcow_fail(error, ADDCOW_UNLINKABLE, EEXIST, "CRE-01", "%s", path);
     }
-    if (found.errnum == ENOENT)
+    if (found.errnum == ENOENT) {
         return ADDCOW_OK;
-    if (error)
+    }
+    if (error) {
         *error = found;
+    }
     return found.code;
 }
 
@@ -164,13 +177,15 @@ static enum addcow_class check_replaceable(const struct addcow_io *io, struct ad
 {
     struct addcow_header_bytes bytes;
     enum addcow_class code = addcow_header_read(io, &bytes, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     bool known = addcow_header_rule_holds(bytes.data, bytes.file_length, ADDCOW_RULE_LENGTH) &&
                  addcow_header_rule_holds(bytes.data, bytes.file_length, ADDCOW_RULE_MAGIC);
     free(bytes.data);
-    if (known)
+    if (known) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_UNLINKABLE, 0, "CRE-01", "%s: is no add-cow file, and is not replaced", io->path);
 }
 
@@ -179,19 +194,23 @@ static enum addcow_class link_target(struct creation *creation, struct addcow_er
 {
     struct addcow_error taken;
     enum addcow_class code = check_absent(creation, creation->path, &taken);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         return ADDCOW_OK;
+    }
     if (!creation->options->replace) {
-        if (error)
+        if (error) {
             *error = taken;
+        }
         return code;
     }
     struct addcow_io *io = &creation->replaced;
     code = addcow_io_open(creation->storage, creation->path, ADDCOW_FILE_READWRITE, io, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = check_replaceable(io, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&creation->identities, io, error);
+    }
     return code;
 }
 
@@ -199,18 +218,20 @@ static enum addcow_class link_target(struct creation *creation, struct addcow_er
 static enum addcow_class check_hidden_data(const struct creation *creation, struct addcow_error *error)
 {
     uint8_t *buffer = malloc(CHUNK_SIZE);
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, creation->image.path);
+    }
     enum addcow_class code = ADDCOW_OK;
     uint64_t offset = addcow_io_hole_end(&creation->image, 0);
     while (offset < creation->image_length && code == ADDCOW_OK) {
         uint64_t rest = creation->image_length - offset;
         uint64_t part = rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
         code = addcow_io_read(&creation->image, buffer, part, offset, error);
-        if (code == ADDCOW_OK && !addcow_all_zero(buffer, part))
+        if (code == ADDCOW_OK && !addcow_all_zero(buffer, part)) {
             code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
                                "%s: holds data near offset %llu, which the backing file would hide",
                                creation->image.path, (unsigned long long)offset);
+        }
         offset = addcow_io_hole_end(&creation->image, offset + part);
     }
     free(buffer);
@@ -228,10 +249,12 @@ static enum addcow_class link_image(struct creation *creation, struct addcow_err
         return check_absent(creation, path, error);
     }
     code = addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &creation->image, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&creation->identities, &creation->image, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&creation->image, &creation->image_length, error);
+    }
     return code;
 }
 
@@ -242,8 +265,9 @@ static enum addcow_class check_lengths(struct creation *creation, struct addcow_
     struct addcow_metadata *metadata = &creation->metadata;
     metadata->file_length = UINT64_MAX; /* only the size is in question: the length follows from it */
     enum addcow_class code = addcow_metadata_check_lengths(metadata, creation->path, size, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         metadata->file_length = addcow_file_length(&metadata->header, size);
+    }
     return code;
 }
 
@@ -251,20 +275,26 @@ static enum addcow_class judge(struct creation *creation, struct addcow_error *e
 {
     const struct addcow_metadata *metadata = &creation->metadata;
     enum addcow_class code = make_header(creation, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = link_target(creation, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = link_image(creation, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = check_lengths(creation, error);
-    if (code == ADDCOW_OK && metadata->backing_path)
+    }
+    if (code == ADDCOW_OK && metadata->backing_path) {
         code = addcow_links_add_backing(creation->storage, metadata, &creation->identities, error);
+    }
     if (code == ADDCOW_OK && metadata->backing_path && !creation->options->make_image &&
-        !creation->options->hide_image_data)
+        !creation->options->hide_image_data) {
         code = check_hidden_data(creation, error);
+    }
     /* Last, so that a chain that meets the file to be replaced is seen as that, and not as busy. */
-    if (code == ADDCOW_OK && creation->replaced.file)
+    if (code == ADDCOW_OK && creation->replaced.file) {
         code = addcow_io_lock(&creation->replaced, true, error);
+    }
     return code;
 }
 
@@ -307,8 +337,9 @@ static enum addcow_class make_temporary(const struct creation *creation, const c
         snprintf(name, sizeof name, ".addcow-create-%u", i);
         free(file->temporary);
         file->temporary = addcow_resolve(path, name);
-        if (!file->temporary)
+        if (!file->temporary) {
             return addcow_fail_memory(error, path);
+        }
         code = addcow_io_open(creation->storage, file->temporary, ADDCOW_FILE_CREATE, &file->io, &failure);
     }
     if (code != ADDCOW_OK) {
@@ -319,8 +350,9 @@ static enum addcow_class make_temporary(const struct creation *creation, const c
     }
     /* Messages about the new file name the one that was asked for. */
     char *name = strdup(path);
-    if (!name)
+    if (!name) {
         return addcow_fail_memory(error, path);
+    }
     free(file->io.path);
     file->io.path = name;
     return ADDCOW_OK;
@@ -330,10 +362,12 @@ static enum addcow_class write_image(struct creation *creation, struct addcow_er
 {
     struct new_file *file = &creation->new_image;
     enum addcow_class code = make_temporary(creation, creation->metadata.image_path, file, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&file->io, creation->image_length, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_sync(&file->io, error);
+    }
     return code;
 }
 
@@ -342,8 +376,9 @@ static enum addcow_class write_set_bits(const struct addcow_io *io, uint64_t off
                                         struct addcow_error *error)
 {
     uint8_t *buffer = malloc(CHUNK_SIZE);
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, io->path);
+    }
     memset(buffer, 0xff, CHUNK_SIZE);
     uint64_t whole = clusters / 8;
     enum addcow_class code = ADDCOW_OK;
@@ -365,16 +400,19 @@ static enum addcow_class write_metadata(struct creation *creation, struct addcow
     const struct addcow_metadata *metadata = &creation->metadata;
     const struct addcow_header *header = &metadata->header;
     enum addcow_class code = make_temporary(creation, creation->path, file, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&file->io, metadata->file_length, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_write(&file->io, creation->bytes.data, creation->bytes.count, 0, error);
+    }
     if (code == ADDCOW_OK && !metadata->backing_path) {
         uint64_t clusters = addcow_cluster_count(creation->image_length, addcow_cluster_size(header->cluster_bits));
         code = write_set_bits(&file->io, header->header_size, clusters, error);
     }
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_sync(&file->io, error);
+    }
     return code;
 }
 
@@ -385,8 +423,9 @@ static bool has_name(const struct creation *creation, const struct new_file *fil
 {
     struct addcow_io io;
     bool same = false;
-    if (!path || addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, NULL) != ADDCOW_OK)
+    if (!path || addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, NULL) != ADDCOW_OK) {
         return false;
+    }
     bool known = addcow_io_same(&io, &file->io, &same, NULL) == ADDCOW_OK;
     addcow_io_close(&io, NULL);
     return known && same;
@@ -397,21 +436,24 @@ static enum addcow_class publish(const struct creation *creation, struct new_fil
 {
     struct addcow_storage *storage = creation->storage;
     int result;
-    do
+    do {
         result = storage->ops->rename(storage, file->temporary, file->io.path, replace);
-    while (result == -EINTR);
-    if (result == 0)
+    } while (result == -EINTR);
+    if (result == 0) {
         return ADDCOW_OK;
-    if (result == -EEXIST)
+    }
+    if (result == -EEXIST) {
         return addcow_fail(error, ADDCOW_UNLINKABLE, EEXIST, "CRE-01", "%s", file->io.path);
+    }
     return addcow_fail(error, making_class(-result), -result, making_clause(-result),
                        "%s: the file cannot be given its name", file->io.path);
 }
 
 static void remove_name(const struct creation *creation, const struct new_file *file, const char *path)
 {
-    if (has_name(creation, file, path))
+    if (has_name(creation, file, path)) {
         creation->storage->ops->remove(creation->storage, path);
+    }
 }
 
 /* Closes the file and, after a failure, removes every name that this call has given it, and no other file's. */
@@ -428,14 +470,18 @@ static void release(const struct creation *creation, struct new_file *file, bool
 static enum addcow_class create(struct creation *creation, struct addcow_error *error)
 {
     enum addcow_class code = judge(creation, error);
-    if (code == ADDCOW_OK && creation->options->make_image)
+    if (code == ADDCOW_OK && creation->options->make_image) {
         code = write_image(creation, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = write_metadata(creation, error);
-    if (code == ADDCOW_OK && creation->options->make_image)
+    }
+    if (code == ADDCOW_OK && creation->options->make_image) {
         code = publish(creation, &creation->new_image, false, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     bool replace = creation->replaced.file != NULL;
     code = publish(creation, &creation->new_metadata, replace, error);
     creation->final = replace && has_name(creation, &creation->new_metadata, creation->path);

@@ -1,10 +1,10 @@
 /*
  * Whole transfers on files, and the one place where errors get their class and wording.
  *
- * The storage table may transfer less than asked and may be interrupted; the loops here go on until all is done (ERR-04). A
- * transfer that was cut inside a sector goes on from that sector's start, so that no sector is read or written in two pieces
- * if that can be helped: a sector is an atomic register to the guest (CON-02), and writing a part of it a second time could
- * overwrite what another request wrote between.
+ * The storage table may transfer less than asked and may be interrupted; the loops here go on until all is done
+ * (ERR-04). A transfer that was cut inside a sector goes on from that sector's start, so that no sector is read or
+ * written in two pieces if that can be helped: a sector is an atomic register to the guest (CON-02), and writing a part
+ * of it a second time could overwrite what another request wrote between.
  */
 #include "addcow_internal.h"
 
@@ -23,8 +23,9 @@ enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code
                               const char *format, ...)
 {
     assert(code != ADDCOW_OK);
-    if (!error)
+    if (!error) {
         return code;
+    }
     error->code = code;
     error->errnum = errnum;
     snprintf(error->clause, sizeof error->clause, "%s", clause);
@@ -75,9 +76,9 @@ static int open_uninterrupted(struct addcow_storage *storage, const char *path, 
                               struct addcow_file **file)
 {
     int result;
-    do
+    do {
         result = storage->ops->open(storage, path, mode, file);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     return result;
 }
 
@@ -85,8 +86,9 @@ static int open_uninterrupted(struct addcow_storage *storage, const char *path, 
 static bool readable(struct addcow_storage *storage, const char *path)
 {
     struct addcow_file *file;
-    if (open_uninterrupted(storage, path, ADDCOW_FILE_READ, &file) < 0)
+    if (open_uninterrupted(storage, path, ADDCOW_FILE_READ, &file) < 0) {
         return false;
+    }
     file->ops->close(file);
     return true;
 }
@@ -120,17 +122,20 @@ enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *pat
                                  struct addcow_io *io, struct addcow_error *error)
 {
     *io = (struct addcow_io){.path = strdup(path)};
-    if (!io->path)
+    if (!io->path) {
         return addcow_fail_memory(error, path);
+    }
     int result = open_uninterrupted(storage, path, mode, &io->file);
-    if (result == 0)
+    if (result == 0) {
         return ADDCOW_OK;
+    }
     free(io->path);
     *io = (struct addcow_io){0};
     int errnum = -result;
     enum addcow_class code = open_failure_class(storage, path, mode, errnum);
-    if (errnum == EINVAL)
+    if (errnum == EINVAL) {
         return addcow_fail(error, code, errnum, "LNK-06", "%s: is not a regular file", path);
+    }
     return addcow_fail(error, code, errnum, "LNK-06", "%s: cannot open for %s", path,
                        mode == ADDCOW_FILE_READ ? "reading" : "writing");
 }
@@ -140,8 +145,9 @@ enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *err
     enum addcow_class code = ADDCOW_OK;
     if (io->file) {
         int result = io->file->ops->close(io->file);
-        if (result < 0)
+        if (result < 0) {
             code = fail_file(error, io, "close", -result);
+        }
     }
     free(io->path);
     *io = (struct addcow_io){0};
@@ -151,8 +157,8 @@ enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *err
 /* ---- Transfers ---- */
 
 /*
- * How far a transfer of [offset, end) is done that stands at `position` after a call which moved `count` bytes: there, or at the start of
- * the sector in which it was cut if that is progress too.
+ * How far a transfer of [offset, end) is done that stands at `position` after a call which moved `count` bytes: there,
+ * or at the start of the sector in which it was cut if that is progress too.
  */
 static uint64_t advance(uint64_t position, uint64_t count, uint64_t end)
 {
@@ -174,13 +180,16 @@ enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint6
     for (uint64_t position = offset; position < end;) {
         ssize_t count =
             file->ops->pread(file, (uint8_t *)buffer + (position - offset), chunk(end - position), position);
-        if (count == -EINTR)
+        if (count == -EINTR) {
             continue;
-        if (count < 0)
+        }
+        if (count < 0) {
             return fail_at(error, io, "read", position, (int)-count);
-        if (count == 0)
+        }
+        if (count == 0) {
             return addcow_fail(error, ADDCOW_IO, 0, "ERR-04", "%s: at %" PRIu64 ": the file ends too early", io->path,
                                position);
+        }
         position = advance(position, (uint64_t)count, end);
     }
     return ADDCOW_OK;
@@ -194,12 +203,15 @@ enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer
     for (uint64_t position = offset; position < end;) {
         ssize_t count =
             file->ops->pwrite(file, (const uint8_t *)buffer + (position - offset), chunk(end - position), position);
-        if (count == -EINTR)
+        if (count == -EINTR) {
             continue;
-        if (count < 0)
+        }
+        if (count < 0) {
             return fail_at(error, io, "write", position, (int)-count);
-        if (count == 0)
+        }
+        if (count == 0) {
             return fail_at(error, io, "write", position, EIO);
+        }
         position = advance(position, (uint64_t)count, end);
     }
     return ADDCOW_OK;
@@ -213,11 +225,13 @@ static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, 
     uint64_t end = offset + size;
     for (uint64_t position = offset; position < end;) {
         uint64_t part = sizeof zeros - position % ADDCOW_SECTOR;
-        if (part > end - position)
+        if (part > end - position) {
             part = end - position;
+        }
         enum addcow_class code = addcow_io_write(io, zeros, part, position, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         position += part;
     }
     return ADDCOW_OK;
@@ -225,14 +239,16 @@ static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, 
 
 enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset, struct addcow_error *error)
 {
-    if (size == 0)
+    if (size == 0) {
         return ADDCOW_OK;
+    }
     int result;
-    do
+    do {
         result = io->file->ops->punch(io->file, offset, size);
-    while (result == -EINTR);
-    if (result == -EOPNOTSUPP)
+    } while (result == -EINTR);
+    if (result == -EOPNOTSUPP) {
         return write_zeros(io, size, offset, error);
+    }
     return result < 0 ? fail_at(error, io, "punch", offset, -result) : ADDCOW_OK;
 }
 
@@ -240,8 +256,9 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
 {
     const struct addcow_file_ops *ops = io->file->ops;
     uint64_t data;
-    if (!ops->next_data || ops->next_data(io->file, offset, &data) < 0 || data < offset)
+    if (!ops->next_data || ops->next_data(io->file, offset, &data) < 0 || data < offset) {
         return offset;
+    }
     return data;
 }
 
@@ -250,38 +267,39 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
 enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error)
 {
     int result;
-    do
+    do {
         result = io->file->ops->sync(io->file);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     return result < 0 ? fail_file(error, io, "sync", -result) : ADDCOW_OK;
 }
 
 enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error)
 {
     int result;
-    do
+    do {
         result = io->file->ops->length(io->file, length);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     return result < 0 ? fail_file(error, io, "asking for the length", -result) : ADDCOW_OK;
 }
 
 enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
 {
     int result;
-    do
+    do {
         result = io->file->ops->truncate(io->file, length);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
 }
 
 enum addcow_class addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
 {
     int result;
-    do
+    do {
         result = io->file->ops->lock(io->file, exclusive);
-    while (result == -EINTR);
-    if (result == -EAGAIN)
+    } while (result == -EINTR);
+    if (result == -EAGAIN) {
         return addcow_fail(error, ADDCOW_BUSY, EAGAIN, "LCK-02", "%s: is in use elsewhere", io->path);
+    }
     return result < 0 ? fail_file(error, io, "locking", -result) : ADDCOW_OK;
 }
 
@@ -291,9 +309,9 @@ static enum addcow_class identity_of(const struct addcow_io *io, struct addcow_i
                                      struct addcow_error *error)
 {
     int result;
-    do
+    do {
         result = io->file->ops->identity(io->file, identity);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     return result < 0 ? fail_file(error, io, "asking for the identity", -result) : ADDCOW_OK;
 }
 
@@ -307,10 +325,12 @@ enum addcow_class addcow_io_same(const struct addcow_io *a, const struct addcow_
 {
     struct addcow_identity identity_a, identity_b;
     enum addcow_class code = identity_of(a, &identity_a, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = identity_of(b, &identity_b, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         *same = equal(&identity_a, &identity_b);
+    }
     return code;
 }
 
@@ -319,12 +339,14 @@ enum addcow_class addcow_identities_add(struct addcow_identities *identities, co
 {
     struct addcow_identity identity;
     enum addcow_class code = identity_of(io, &identity, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     for (size_t i = 0; i < identities->count; i++) {
-        if (equal(&identities->list[i], &identity))
+        if (equal(&identities->list[i], &identity)) {
             return addcow_fail(error, ADDCOW_UNLINKABLE, 0, "LNK-07", "%s: the same file occurs twice in the disk",
                                io->path);
+        }
     }
     assert(identities->count < sizeof identities->list / sizeof identities->list[0]);
     identities->list[identities->count++] = identity;

@@ -1,19 +1,23 @@
 /*
  * Flush: what makes requests durable, and in which order.
  *
- * A flush *cycle* (1) takes the dirty blocks of the bitmap and snapshots them, (2) syncs the image, (3) writes the snapshots to the metadata file,
- * (4) syncs that. A snapshot holds no bit that was set after it was taken, so every bit that is written exposes bytes which step
- * 2 has made durable (DUR-03). Without a dirty block the cycle ends after step 2 (DUR-09).
+ * A flush *cycle* (1) takes the dirty blocks of the bitmap and snapshots them, (2) syncs the image, (3) writes the
+ * snapshots to the metadata file, (4) syncs that. A snapshot holds no bit that was set after it was taken, so every bit
+ * that is written exposes bytes which step 2 has made durable (DUR-03). Without a dirty block the cycle ends after step
+ * 2 (DUR-09).
  *
- * Flushes join: each needs a cycle that starts after it was called (DUR-05), and whoever finds no cycle running runs one for all who wait by then. Those
- * who come meanwhile wait for the next one. The result of a cycle, good or bad, goes to everyone it was run for (DUR-06).
+ * Flushes join: each needs a cycle that starts after it was called (DUR-05), and whoever finds no cycle running runs
+ * one for all who wait by then. Those who come meanwhile wait for the next one. The result of a cycle, good or bad,
+ * goes to everyone it was run for (DUR-06).
  *
- * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them again; so it is with
- * the features, as a failed change of "all allocated" may be seen in the file without being durable. When the image
- * cannot be synced, the operating system may have dropped the data: no flush succeeds any more, and no bit is ever written (DUR-07).
+ * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them
+ * again; so it is with the features, as a failed change of "all allocated" may be seen in the file without being
+ * durable. When the image cannot be synced, the operating system may have dropped the data: no flush succeeds any more,
+ * and no bit is ever written (DUR-07).
  *
- * All this relies on bits that are set in the file being durable, and on the image's length being so. A process that died between a write and its
- * sync may have left them otherwise, so who is going to write syncs both files first (DUR-12).
+ * All this relies on bits that are set in the file being durable, and on the image's length being so. A process that
+ * died between a write and its sync may have left them otherwise, so who is going to write syncs both files first
+ * (DUR-12).
  */
 #include "addcow_disk.h"
 
@@ -49,8 +53,9 @@ void addcow_flushing_destroy(struct addcow *disk)
 enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
 {
     uint64_t errnum = sync_load(&disk->flushing.image_lost);
-    if (errnum == 0)
+    if (errnum == 0) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_IO, (int)errnum, "DUR-07", "%s: an earlier sync of the image failed",
                        disk->image.path);
 }
@@ -58,14 +63,16 @@ enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_err
 enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
 {
     enum addcow_class code = addcow_disk_check_image(disk, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     struct addcow_error failure;
     code = addcow_io_sync(&disk->image, &failure);
     if (code != ADDCOW_OK) {
         sync_store(&disk->flushing.image_lost, (uint64_t)failure.errnum);
-        if (error)
+        if (error) {
             *error = failure;
+        }
     }
     return code;
 }
@@ -80,18 +87,21 @@ enum addcow_class addcow_disk_settle(struct addcow *disk, struct addcow_error *e
 
 static void snapshot_block(const struct addcow_block *block, uint64_t *snapshot)
 {
-    for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++)
+    for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++) {
         snapshot[i] = htole64(sync_load_acquire(&block->words[i]));
+    }
 }
 
 /* One snapshot after another, in the order of the list. Null: no memory. */
 static uint64_t *take_snapshots(const struct addcow_block *taken, uint64_t count)
 {
-    if (count > SIZE_MAX / ADDCOW_BLOCK_BYTES)
+    if (count > SIZE_MAX / ADDCOW_BLOCK_BYTES) {
         return NULL;
+    }
     uint64_t *snapshots = malloc((size_t)count * ADDCOW_BLOCK_BYTES);
-    if (!snapshots)
+    if (!snapshots) {
         return NULL;
+    }
     uint64_t *next = snapshots;
     for (const struct addcow_block *block = taken; block; block = block->next_taken) {
         snapshot_block(block, next);
@@ -110,8 +120,9 @@ static enum addcow_class write_snapshots(struct addcow *disk, const struct addco
         enum addcow_class code =
             addcow_io_write(&disk->file, snapshots, rest < ADDCOW_BLOCK_BYTES ? rest : ADDCOW_BLOCK_BYTES,
                             disk->metadata.header.header_size + start, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         snapshots += ADDCOW_BLOCK_WORDS;
     }
     return addcow_io_sync(&disk->file, error);
@@ -121,11 +132,13 @@ static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_b
                                       struct addcow_error *error)
 {
     uint64_t *snapshots = take_snapshots(taken, count);
-    if (!snapshots)
+    if (!snapshots) {
         return addcow_fail_memory(error, disk->file.path);
+    }
     enum addcow_class code = addcow_disk_sync_image(disk, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = write_snapshots(disk, taken, snapshots, error);
+    }
     free(snapshots);
     return code;
 }
@@ -137,8 +150,9 @@ static enum addcow_class write_features(struct addcow *disk, uint64_t features, 
 {
     uint64_t stored = htole64(features);
     enum addcow_class code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);
+    }
     disk->flushing.features_unsure = code != ADDCOW_OK;
     return code;
 }
@@ -148,10 +162,12 @@ static enum addcow_class run_cycle(struct addcow *disk, struct addcow_error *err
     uint64_t count;
     struct addcow_block *taken = addcow_bitmap_take_dirty(disk, &count);
     enum addcow_class code = taken ? flush_blocks(disk, taken, count, error) : addcow_disk_sync_image(disk, error);
-    if (taken && code != ADDCOW_OK)
+    if (taken && code != ADDCOW_OK) {
         addcow_bitmap_give_back(disk, taken);
-    if (code == ADDCOW_OK && disk->flushing.features_unsure)
+    }
+    if (code == ADDCOW_OK && disk->flushing.features_unsure) {
         code = write_features(disk, sync_load_acquire(&disk->compatible_features), error);
+    }
     return code;
 }
 
@@ -175,8 +191,9 @@ static void lead_cycle(struct addcow *disk)
         }
         *link = waiter->next;
         waiter->code = code;
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             waiter->error = error;
+        }
         waiter->done = true;
     }
     sync_broadcast(&flushing->finished);
@@ -192,21 +209,24 @@ enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *er
     self.next = flushing->waiters;
     flushing->waiters = &self;
     while (!self.done) {
-        if (flushing->running)
+        if (flushing->running) {
             sync_wait(&flushing->finished, &flushing->lock);
-        else
+        } else {
             lead_cycle(disk);
+        }
     }
     sync_unlock(&flushing->lock);
-    if (self.code != ADDCOW_OK && error)
+    if (self.code != ADDCOW_OK && error) {
         *error = self.error;
+    }
     return self.code;
 }
 
 enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error)
 {
-    if (disk->read_only)
+    if (disk->read_only) {
         return ADDCOW_OK;
+    }
     unsigned stripe = addcow_gate_enter(&disk->gate);
     enum addcow_class code = addcow_disk_flush(disk, error);
     addcow_gate_leave(&disk->gate, stripe);
@@ -221,16 +241,19 @@ enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value,
     assert(disk->metadata.header.layout == ADDCOW_R20);
     /* No cycle, which may write the features too, runs meanwhile. */
     sync_lock(&flushing->lock);
-    while (flushing->running)
+    while (flushing->running) {
         sync_wait(&flushing->finished, &flushing->lock);
+    }
     flushing->running = true;
     sync_unlock(&flushing->lock);
     uint64_t features = sync_load_acquire(&disk->compatible_features) & ~(uint64_t)ADDCOW_ALL_ALLOCATED;
-    if (value)
+    if (value) {
         features |= ADDCOW_ALL_ALLOCATED;
+    }
     enum addcow_class code = write_features(disk, features, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         sync_store_release(&disk->compatible_features, features);
+    }
     sync_lock(&flushing->lock);
     flushing->running = false;
     sync_broadcast(&flushing->finished);

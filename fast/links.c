@@ -2,8 +2,8 @@
  * The files below a disk that is not opened itself.
  *
  * A backing file of format add-cow is opened as a disk, which judges everything below it but one thing: that a file
- * down there is not also one of the files above. So the levels are walked, each opened for as long as it takes to
- * note its files and where the next one is.
+ * down there is not also one of the files above. So the levels are walked, each opened for as long as it takes to note
+ * its files and where the next one is.
  */
 #include "addcow_links.h"
 
@@ -21,8 +21,9 @@ static enum addcow_class add_file(struct addcow_storage *storage, const char *pa
 {
     struct addcow_io io;
     enum addcow_class code = addcow_io_open(storage, path, ADDCOW_FILE_READ, &io, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     code = addcow_identities_add(identities, &io, error);
     addcow_io_close(&io, NULL);
     return code;
@@ -33,8 +34,9 @@ static enum addcow_class descend(const struct addcow_info *info, struct level *l
 {
     free(level->path);
     *level = (struct level){0};
-    if (!info->backing_name || info->all_allocated)
+    if (!info->backing_name || info->all_allocated) {
         return ADDCOW_OK;
+    }
     level->is_disk = strcmp(info->backing_format, "add-cow") == 0;
     level->path = strdup(info->backing_path);
     return level->path ? ADDCOW_OK : addcow_fail_memory(error, info->backing_path);
@@ -49,19 +51,24 @@ static enum addcow_class add_disk(struct addcow_storage *storage, struct level *
 {
     struct addcow *disk;
     enum addcow_class code = add_file(storage, level->path, identities, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_open(level->path, ADDCOW_OPEN_READONLY, storage, &disk, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     struct addcow_info info;
     addcow_get_info(disk, &info);
-    if (info.chain_depth + 2 > ADDCOW_CHAIN_MAX)
+    if (info.chain_depth + 2 > ADDCOW_CHAIN_MAX) {
         code = addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: more than %d metadata files in one chain",
                            level->path, ADDCOW_CHAIN_MAX);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = add_file(storage, info.image_path, identities, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = descend(&info, level, error);
+    }
     addcow_close(disk, NULL);
     return code;
 }
@@ -71,13 +78,16 @@ enum addcow_class addcow_links_add_backing(struct addcow_storage *storage, const
 {
     struct level level = {.path = strdup(metadata->backing_path),
                           .is_disk = addcow_backing_is_addcow(&metadata->header)};
-    if (!level.path)
+    if (!level.path) {
         return addcow_fail_memory(error, metadata->backing_path);
+    }
     enum addcow_class code = ADDCOW_OK;
-    while (code == ADDCOW_OK && level.path && level.is_disk)
+    while (code == ADDCOW_OK && level.path && level.is_disk) {
         code = add_disk(storage, &level, identities, error);
-    if (code == ADDCOW_OK && level.path)
+    }
+    if (code == ADDCOW_OK && level.path) {
         code = add_file(storage, level.path, identities, error);
+    }
     free(level.path);
     return code;
 }

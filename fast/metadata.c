@@ -61,13 +61,14 @@ enum addcow_class addcow_fail_rule(struct addcow_error *error, const char *path,
 /* ---- Reading ---- */
 
 /*
- * How many bytes of a file that begins with these 4096 the codec can want: those of a sane header are known, and nonsense is served by
- * the maximum.
+ * How many bytes of a file that begins with these 4096 the codec can want: those of a sane header are known, and
+ * nonsense is served by the maximum.
  */
 static uint64_t wanted_bytes(const uint8_t *start)
 {
-    if (memcmp(start, "ADD_COW\xff", 8) == 0)
+    if (memcmp(start, "ADD_COW\xff", 8) == 0) {
         return ADDCOW_HEADER_MIN;
+    }
     uint32_t bits = addcow_load_le32(start + 20);
     uint32_t header_size = addcow_load_le32(start + 40);
     bool sane =
@@ -80,18 +81,21 @@ enum addcow_class addcow_header_read(const struct addcow_io *io, struct addcow_h
 {
     uint64_t length;
     enum addcow_class code = addcow_io_length(io, &length, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     uint64_t first = length < ADDCOW_HEADER_MIN ? length : ADDCOW_HEADER_MIN;
     uint8_t start[ADDCOW_HEADER_MIN] = {0};
     code = addcow_io_read(io, start, first, 0, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     uint64_t wanted = wanted_bytes(start);
     uint64_t count = length < wanted ? length : wanted;
     uint8_t *data = malloc(count > 0 ? (size_t)count : 1);
-    if (!data)
+    if (!data) {
         return addcow_fail_memory(error, io->path);
+    }
     memcpy(data, start, (size_t)first);
     code = addcow_io_read(io, data + first, count - first, first, error);
     if (code != ADDCOW_OK) {
@@ -107,13 +111,15 @@ enum addcow_class addcow_header_read(const struct addcow_io *io, struct addcow_h
 char *addcow_resolve(const char *metadata_path, const char *name)
 {
     const char *slash = strrchr(metadata_path, '/');
-    if (name[0] == '/' || !slash)
+    if (name[0] == '/' || !slash) {
         return strdup(name);
+    }
     size_t directory = (size_t)(slash - metadata_path) + 1;
     size_t size = strlen(name) + 1;
     char *path = malloc(directory + size);
-    if (!path)
+    if (!path) {
         return NULL;
+    }
     memcpy(path, metadata_path, directory);
     memcpy(path + directory, name, size);
     return path;
@@ -140,8 +146,9 @@ static bool copy_names(const char *metadata_path, const uint8_t *data, struct ad
 {
     const struct addcow_header *header = &metadata->header;
     if (!copy_name(metadata_path, data + header->image_offset, header->image_size, &metadata->image_name,
-                   &metadata->image_path))
+                   &metadata->image_path)) {
         return false;
+    }
     return header->backing_size == 0 || copy_name(metadata_path, data + header->backing_offset, header->backing_size,
                                                   &metadata->backing_name, &metadata->backing_path);
 }
@@ -160,15 +167,18 @@ enum addcow_class addcow_metadata_decode(const struct addcow_io *io, const struc
 {
     *metadata = (struct addcow_metadata){.file_length = bytes->file_length};
     enum addcow_rule rule = addcow_decode(bytes->data, bytes->file_length, &metadata->header);
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         return addcow_fail_rule(error, io->path, rule);
+    }
     enum addcow_class code = ADDCOW_OK;
-    if (!copy_names(io->path, bytes->data, metadata))
+    if (!copy_names(io->path, bytes->data, metadata)) {
         code = addcow_fail_memory(error, io->path);
-    else if ((rule = check_open(metadata, 0)) != ADDCOW_RULE_NONE)
+    } else if ((rule = check_open(metadata, 0)) != ADDCOW_RULE_NONE) {
         code = addcow_fail_rule(error, io->path, rule);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         addcow_metadata_free(metadata);
+    }
     return code;
 }
 
@@ -177,8 +187,9 @@ enum addcow_class addcow_metadata_load(const struct addcow_io *io, struct addcow
 {
     struct addcow_header_bytes bytes;
     enum addcow_class code = addcow_header_read(io, &bytes, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     code = addcow_metadata_decode(io, &bytes, metadata, error);
     free(bytes.data);
     return code;

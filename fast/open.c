@@ -1,13 +1,15 @@
 /*
  * Opening a disk with all files below it, and closing.
  *
- * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock, its header, the
- * image, the lengths, the backing file. The identity comes before the lock, so that a chain that meets itself is named as such and not
- * as busy (LNK-07). Nothing is written (ERR-06); a disk that is opened for writing is synced, in case its last writer did not live to do so (DUR-12).
+ * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock,
+ * its header, the image, the lengths, the backing file. The identity comes before the lock, so that a chain that meets
+ * itself is named as such and not as busy (LNK-07). Nothing is written (ERR-06); a disk that is opened for writing is
+ * synced, in case its last writer did not live to do so (DUR-12).
  *
- * Files of lower levels are opened for reading, with one exception: a commit into an add-cow backing file needs an exclusive lock on it (LCK-03), and a
- * lock can be raised only on the open file that has it, and only if that is open for writing. So the metadata file right below a writable
- * disk is opened for writing where that is possible. Nothing but commit makes use of it.
+ * Files of lower levels are opened for reading, with one exception: a commit into an add-cow backing file needs an
+ * exclusive lock on it (LCK-03), and a lock can be raised only on the open file that has it, and only if that is open
+ * for writing. So the metadata file right below a writable disk is opened for writing where that is possible. Nothing
+ * but commit makes use of it.
  */
 #include "addcow_disk.h"
 
@@ -65,12 +67,14 @@ enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error)
 static enum addcow_class open_file(struct addcow *disk, const char *path, enum role role, struct addcow_error *error)
 {
     enum addcow_class code = ADDCOW_READONLY;
-    if (role != ROLE_READ_ONLY)
+    if (role != ROLE_READ_ONLY) {
         code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, error);
+    }
     disk->file_writable = code == ADDCOW_OK;
     /* A level below that may not be written is as good, but for a commit; any other failure is one. */
-    if (code == ADDCOW_READONLY && role != ROLE_WRITABLE)
+    if (code == ADDCOW_READONLY && role != ROLE_WRITABLE) {
         code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READ, &disk->file, error);
+    }
     return code;
 }
 
@@ -78,14 +82,18 @@ static enum addcow_class open_metadata(struct addcow *disk, struct opening *open
                                        struct addcow_error *error)
 {
     enum addcow_class code = open_file(disk, path, role, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening->identities, &disk->file, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_lock(&disk->file, role == ROLE_WRITABLE, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_metadata_load(&disk->file, &disk->metadata, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     disk->cluster_bits = disk->metadata.header.cluster_bits;
     uint64_t features = disk->metadata.header.compatible_features;
     sync_store_release(&disk->compatible_features, disk->metadata.header.layout == ADDCOW_R9 ? 0 : features);
@@ -97,12 +105,15 @@ static enum addcow_class open_image(struct addcow *disk, struct opening *opening
     enum addcow_open_mode mode = disk->read_only ? ADDCOW_FILE_READ : ADDCOW_FILE_READWRITE;
     uint64_t size = 0;
     enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.image_path, mode, &disk->image, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening->identities, &disk->image, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&disk->image, &size, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_metadata_check_lengths(&disk->metadata, disk->file.path, size, error);
+    }
     sync_store_release(&disk->size, size);
     return code;
 }
@@ -111,12 +122,14 @@ static enum addcow_class open_raw_backing(struct addcow *disk, struct opening *o
 {
     struct addcow_io io;
     enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.backing_path, ADDCOW_FILE_READ, &io, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     uint64_t length = 0;
     code = addcow_identities_add(&opening->identities, &io, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&io, &length, error);
+    }
     if (code != ADDCOW_OK) {
         addcow_io_close(&io, NULL);
         return code;
@@ -129,13 +142,15 @@ static enum addcow_class open_raw_backing(struct addcow *disk, struct opening *o
 static enum addcow_class open_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
 {
     assert(!disk->lower && !disk->raw_backing.file);
-    if (!addcow_backing_is_addcow(&disk->metadata.header))
+    if (!addcow_backing_is_addcow(&disk->metadata.header)) {
         return open_raw_backing(disk, opening, error);
+    }
     enum role role = disk->read_only ? ROLE_READ_ONLY : ROLE_COMMITTED;
     struct addcow *lower;
     enum addcow_class code = open_disk(opening, disk->metadata.backing_path, role, &lower, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     disk->lower = lower;
     disk->backing_length = sync_load_acquire(&lower->size);
     return ADDCOW_OK;
@@ -145,8 +160,9 @@ enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_er
 {
     struct opening opening = {.storage = disk->storage, .levels = 1};
     enum addcow_class code = addcow_identities_add(&opening.identities, &disk->file, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening.identities, &disk->image, error);
+    }
     return code == ADDCOW_OK ? open_backing(disk, &opening, error) : code;
 }
 
@@ -154,29 +170,35 @@ static enum addcow_class open_all(struct addcow *disk, struct opening *opening, 
                                   struct addcow_error *error)
 {
     enum addcow_class code = open_metadata(disk, opening, path, role, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = open_image(disk, opening, error);
+    }
     /* LNK-10 */
-    if (code == ADDCOW_OK && disk->metadata.backing_name && !addcow_disk_all_allocated(disk))
+    if (code == ADDCOW_OK && disk->metadata.backing_name && !addcow_disk_all_allocated(disk)) {
         code = open_backing(disk, opening, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_bitmap_init(
             disk, addcow_cluster_count(sync_load_acquire(&disk->size), addcow_disk_cluster_size(disk)), error);
-    if (code == ADDCOW_OK && role == ROLE_WRITABLE)
+    }
+    if (code == ADDCOW_OK && role == ROLE_WRITABLE) {
         code = addcow_disk_settle(disk, error);
+    }
     return code;
 }
 
 static enum addcow_class open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
                                    struct addcow_error *error)
 {
-    if (opening->levels == ADDCOW_CHAIN_MAX)
+    if (opening->levels == ADDCOW_CHAIN_MAX) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: the chain has more than %d metadata files",
                            path, ADDCOW_CHAIN_MAX);
+    }
     opening->levels++;
     struct addcow *opened = calloc(1, sizeof *opened);
-    if (!opened)
+    if (!opened) {
         return addcow_fail_memory(error, path);
+    }
     opened->storage = opening->storage;
     opened->read_only = role != ROLE_WRITABLE;
     addcow_gate_init(&opened->gate);
@@ -203,8 +225,9 @@ enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, st
 static unsigned depth_below(const struct addcow *disk)
 {
     unsigned depth = 0;
-    for (const struct addcow *lower = disk->lower; lower; lower = lower->lower)
+    for (const struct addcow *lower = disk->lower; lower; lower = lower->lower) {
         depth++;
+    }
     return depth;
 }
 

@@ -1,9 +1,9 @@
 /*
  * Requests: read, write, zero, discard, map.
  *
- * Each walks over the runs of clusters with one status. Allocated runs go straight to the image, without any lock; unallocated ones are
- * read from the backing file, or allocated by a write (allocate.c). Zero and discard are the same: writes without data, which
- * punch where whole runs or whole clusters become zero.
+ * Each walks over the runs of clusters with one status. Allocated runs go straight to the image, without any lock;
+ * unallocated ones are read from the backing file, or allocated by a write (allocate.c). Zero and discard are the same:
+ * writes without data, which punch where whole runs or whole clusters become zero.
  */
 #include "addcow_disk.h"
 
@@ -13,16 +13,18 @@
 
 enum addcow_class addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error)
 {
-    if (!disk->read_only)
+    if (!disk->read_only) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_READONLY, 0, "REQ-03", "%s: the disk was opened read-only", disk->file.path);
 }
 
 static enum addcow_class check_range(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
 {
     uint64_t size = sync_load_acquire(&disk->size);
-    if (offset <= size && length <= size - offset)
+    if (offset <= size && length <= size - offset) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_RANGE, 0, "REQ-01",
                        "%s: at %" PRIu64 ": %" PRIu64 " bytes exceed the virtual size of %" PRIu64, disk->file.path,
                        offset, length, size);
@@ -48,11 +50,13 @@ enum addcow_class addcow_disk_read_backing(struct addcow *disk, uint64_t offset,
     uint64_t available = offset < disk->backing_length ? disk->backing_length - offset : 0;
     uint64_t part = length < available ? length : available;
     enum addcow_class code = ADDCOW_OK;
-    if (part > 0)
+    if (part > 0) {
         code = disk->lower ? addcow_disk_read(disk->lower, offset, part, buffer, error)
                            : addcow_io_read(&disk->raw_backing, buffer, part, offset, error);
-    if (part < length)
+    }
+    if (part < length) {
         memset(buffer + part, 0, (size_t)(length - part));
+    }
     return code;
 }
 
@@ -64,12 +68,14 @@ enum addcow_class addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_
         bool allocated;
         uint64_t end;
         enum addcow_class code = find_run(disk, offset, limit, &allocated, &end, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         code = allocated ? addcow_io_read(&disk->image, buffer, end - offset, offset, error)
                          : addcow_disk_read_backing(disk, offset, end - offset, buffer, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         buffer += end - offset;
         offset = end;
     }
@@ -81,8 +87,9 @@ enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t len
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
     enum addcow_class code = check_range(disk, offset, length, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_disk_read(disk, offset, length, buffer, error);
+    }
     addcow_gate_leave(&disk->gate, stripe);
     return code;
 }
@@ -90,16 +97,17 @@ enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t len
 /* ---- Writing ---- */
 
 /*
- * Writes to [offset, limit), which was seen unallocated, or to a part of it from `offset` on. *end is how far it got: nowhere if another request has
- * allocated the first cluster meanwhile.
+ * Writes to [offset, limit), which was seen unallocated, or to a part of it from `offset` on. *end is how far it got:
+ * nowhere if another request has allocated the first cluster meanwhile.
  */
 static enum addcow_class allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
                                   uint64_t *end, struct addcow_error *error)
 {
     struct addcow_flight flight;
     *end = offset;
-    if (!addcow_flight_begin(disk, &flight, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits))
+    if (!addcow_flight_begin(disk, &flight, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits)) {
         return ADDCOW_OK;
+    }
     uint64_t flight_end = (flight.last + 1) << disk->cluster_bits;
     *end = limit < flight_end ? limit : flight_end;
     enum addcow_class code = addcow_fill(disk, offset, *end - offset, data, error);
@@ -115,12 +123,14 @@ enum addcow_class addcow_disk_write(struct addcow *disk, uint64_t offset, uint64
         bool allocated;
         uint64_t end;
         enum addcow_class code = find_run(disk, offset, limit, &allocated, &end, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         code = allocated ? addcow_disk_put(disk, offset, end - offset, data, error)
                          : allocate(disk, offset, end, data, &end, error);
-        if (code != ADDCOW_OK)
+        if (code != ADDCOW_OK) {
             return code;
+        }
         data = data ? data + (end - offset) : NULL;
         offset = end;
     }
@@ -132,10 +142,12 @@ static enum addcow_class write_request(struct addcow *disk, uint64_t offset, uin
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
     enum addcow_class code = addcow_disk_check_writable(disk, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = check_range(disk, offset, length, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_disk_write(disk, offset, length, data, error);
+    }
     addcow_gate_leave(&disk->gate, stripe);
     return code;
 }
@@ -166,11 +178,13 @@ enum addcow_class addcow_map(struct addcow *disk, uint64_t offset, uint64_t leng
     enum addcow_class code = check_range(disk, offset, length, error);
     bool status = false;
     uint64_t end = offset;
-    if (code == ADDCOW_OK && length > 0)
+    if (code == ADDCOW_OK && length > 0) {
         code = find_run(disk, offset, offset + length, &status, &end, error);
+    }
     addcow_gate_leave(&disk->gate, stripe);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     *allocated = status;
     *run = end - offset;
     return ADDCOW_OK;
@@ -183,8 +197,9 @@ static enum addcow_class map_level(struct addcow *disk, unsigned depth, uint64_t
     bool allocated;
     uint64_t end;
     enum addcow_class code = find_run(disk, offset, offset + length, &allocated, &end, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     *extent = (struct addcow_extent){.length = end - offset, .depth = depth};
     if (allocated) {
         extent->present = true;
@@ -192,10 +207,12 @@ static enum addcow_class map_level(struct addcow *disk, unsigned depth, uint64_t
         extent->path = disk->image.path;
     } else if (offset < disk->backing_length) {
         uint64_t available = disk->backing_length - offset;
-        if (extent->length > available)
+        if (extent->length > available) {
             extent->length = available;
-        if (disk->lower)
+        }
+        if (disk->lower) {
             return map_level(disk->lower, depth + 1, offset, extent->length, extent, error);
+        }
         extent->depth = depth + 1;
         extent->present = true;
         extent->file_offset = offset;
@@ -210,10 +227,12 @@ enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_
     struct addcow_extent found = {0};
     unsigned stripe = addcow_gate_enter(&disk->gate);
     enum addcow_class code = check_range(disk, offset, length, error);
-    if (code == ADDCOW_OK && length > 0)
+    if (code == ADDCOW_OK && length > 0) {
         code = map_level(disk, 0, offset, length, &found, error);
+    }
     addcow_gate_leave(&disk->gate, stripe);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         *extent = found;
+    }
     return code;
 }

@@ -1,12 +1,13 @@
 /*
  * Resize, alone in the gate.
  *
- * The length of the image is the size of the disk, so setting that length is the step at which a resize happens: all that comes before is
- * invisible, and nothing that comes after may fail it (RSZ-07).
+ * The length of the image is the size of the disk, so setting that length is the step at which a resize happens: all
+ * that comes before is invisible, and nothing that comes after may fail it (RSZ-07).
  *
- * Growing makes everything ready first (RSZ-04): the bitmap's room is zeroed and durable, the cluster in which the old end lies is
- * copied up if the backing file would show through behind that end, the bits of the other clusters over which it would show are set, all
- * that is flushed, and then the image is extended. A crash before that leaves bits past the end, which readers ignore.
+ * Growing makes everything ready first (RSZ-04): the bitmap's room is zeroed and durable, the cluster in which the old
+ * end lies is copied up if the backing file would show through behind that end, the bits of the other clusters over
+ * which it would show are set, all that is flushed, and then the image is extended. A crash before that leaves bits
+ * past the end, which readers ignore.
  *
  * Shrinking cuts first and clears bits afterwards (RSZ-05): the other order would, after a crash, turn written clusters
  * back. Bits past the end that could not be cleared do no harm: they are ignored, and growing zeroes them.
@@ -30,8 +31,9 @@ static void set_bits(struct addcow *disk, uint64_t first, uint64_t limit)
 /* The block in which the last of `count` clusters lies will be written by the next flush. It is loaded. */
 static void touch_last(struct addcow *disk, uint64_t count)
 {
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     sync_lock(&disk->allocation.lock);
     addcow_bitmap_touch(disk, count - 1);
     sync_unlock(&disk->allocation.lock);
@@ -54,7 +56,8 @@ static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_co
 
 /* ---- Growing ---- */
 
-/* Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that durable. */
+/* Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that
+ * durable. */
 static enum addcow_class prepare_file(struct addcow *disk, uint64_t old_count, uint64_t new_size,
                                       struct addcow_error *error)
 {
@@ -62,24 +65,29 @@ static enum addcow_class prepare_file(struct addcow *disk, uint64_t old_count, u
     uint64_t wanted = addcow_file_length(&disk->metadata.header, new_size);
     uint64_t length;
     enum addcow_class code = addcow_io_length(&disk->file, &length, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     uint64_t stale = length < wanted ? length : wanted;
-    if (stale > used)
+    if (stale > used) {
         code = addcow_io_zero(&disk->file, stale - used, used, error);
-    if (code == ADDCOW_OK && length < wanted)
+    }
+    if (code == ADDCOW_OK && length < wanted) {
         code = addcow_io_truncate(&disk->file, wanted, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);
+    }
     /* A length that was not synced would look like one that was to who tries again, and no later sync need cover it. */
-    if (code != ADDCOW_OK && length < wanted)
+    if (code != ADDCOW_OK && length < wanted) {
         addcow_io_truncate(&disk->file, length, NULL);
+    }
     return code;
 }
 
 /*
- * The clusters that growing allocates: from the one in which the old end lies to the last one over which the backing file would show
- * (RSZ-03). With "all allocated" they are all new ones.
+ * The clusters that growing allocates: from the one in which the old end lies to the last one over which the backing
+ * file would show (RSZ-03). With "all allocated" they are all new ones.
  */
 static void clusters_to_allocate(const struct addcow *disk, uint64_t old_size, uint64_t new_size, uint64_t *first,
                                  uint64_t *limit)
@@ -97,20 +105,24 @@ static void clusters_to_allocate(const struct addcow *disk, uint64_t old_size, u
 static enum addcow_class copy_up_boundary(struct addcow *disk, uint64_t old_size, struct addcow_error *error)
 {
     uint64_t start = old_size >> disk->cluster_bits << disk->cluster_bits;
-    if (start == old_size)
+    if (start == old_size) {
         return ADDCOW_OK;
+    }
     uint64_t cluster = start >> disk->cluster_bits;
     bool allocated;
     uint64_t run_end;
     enum addcow_class code = addcow_bitmap_run(disk, cluster, cluster + 1, &allocated, &run_end, error);
-    if (code != ADDCOW_OK || allocated)
+    if (code != ADDCOW_OK || allocated) {
         return code;
+    }
     uint8_t *buffer = addcow_buffer_get(disk);
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);
+    }
     code = addcow_disk_read_backing(disk, start, old_size - start, buffer, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_disk_put(disk, start, old_size - start, buffer, error);
+    }
     addcow_buffer_put(disk, buffer);
     return code;
 }
@@ -120,15 +132,17 @@ static enum addcow_class extend(struct addcow *disk, uint64_t new_size, uint64_t
                                 struct addcow_error *error)
 {
     enum addcow_class code = addcow_bitmap_load(disk, first, limit, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     set_bits(disk, first, limit);
     code = addcow_disk_flush(disk, error);
     return code == ADDCOW_OK ? addcow_io_truncate(&disk->image, new_size, error) : code;
 }
 
 /*
- * Makes the bitmap what it was before growing failed. What cannot be cleared in the file lies past the end, so that does no harm.
+ * Makes the bitmap what it was before growing failed. What cannot be cleared in the file lies past the end, so that
+ * does no harm.
  */
 static void undo_growing(struct addcow *disk, uint64_t old_count, uint64_t new_count)
 {
@@ -143,14 +157,18 @@ static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t n
     uint64_t first, limit;
     clusters_to_allocate(disk, old_size, new_size, &first, &limit);
     enum addcow_class code = load_last(disk, old_count, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = prepare_file(disk, old_count, new_size, error);
-    if (code == ADDCOW_OK && first < limit)
+    }
+    if (code == ADDCOW_OK && first < limit) {
         code = copy_up_boundary(disk, old_size, error);
-    if (code == ADDCOW_OK)
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_bitmap_resize(disk, cluster_count(disk, new_size), error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     /* Stale bits in the last byte that was in use go with the block that shares it. */
     touch_last(disk, old_count);
     code = extend(disk, new_size, first, limit, error);
@@ -169,16 +187,20 @@ static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t
     uint64_t old_count = cluster_count(disk, old_size);
     uint64_t new_count = cluster_count(disk, new_size);
     enum addcow_class code = load_last(disk, new_count, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&disk->image, new_size, error);
-    if (code != ADDCOW_OK)
+    }
+    if (code != ADDCOW_OK) {
         return code;
+    }
     /* The disk has its new size: what fails from here on is not lost, as the next flush reports it or does it again. */
     sync_store_release(&disk->size, new_size);
     addcow_bitmap_resize(disk, new_count, NULL);
     touch_last(disk, new_count);
-    if (addcow_disk_sync_image(disk, NULL) == ADDCOW_OK && clear_unused_bytes(disk, old_count, new_count) == ADDCOW_OK)
+    if (addcow_disk_sync_image(disk, NULL) == ADDCOW_OK &&
+        clear_unused_bytes(disk, old_count, new_count) == ADDCOW_OK) {
         addcow_disk_flush(disk, NULL);
+    }
     return ADDCOW_OK;
 }
 
@@ -187,18 +209,21 @@ static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t
 enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error)
 {
     enum addcow_class code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
-    if (new_size > ADDCOW_SIZE_MAX)
+    }
+    if (new_size > ADDCOW_SIZE_MAX) {
         return addcow_fail(error, ADDCOW_RANGE, 0, "RSZ-09", "%s: a size of %" PRIu64 " is above 2^62", disk->file.path,
                            new_size);
+    }
     addcow_gate_enter_exclusive(&disk->gate);
     uint64_t old_size = sync_load_acquire(&disk->size);
     code = addcow_disk_check_image(disk, error);
-    if (code == ADDCOW_OK && new_size > old_size)
+    if (code == ADDCOW_OK && new_size > old_size) {
         code = grow(disk, old_size, new_size, error);
-    else if (code == ADDCOW_OK && new_size < old_size)
+    } else if (code == ADDCOW_OK && new_size < old_size) {
         code = shrink(disk, old_size, new_size, error);
+    }
     addcow_gate_leave_exclusive(&disk->gate);
     return code;
 }

@@ -2,8 +2,8 @@
  * The default storage: files of the operating system.
  *
  * Each function is one system call and gives its result or a negative errno; continuing short transfers, retrying after
- * EINTR and wording errors are file_io.c's. Locks are open file description locks, so they belong to the opened file and not to the
- * process: two handles in one process exclude each other like two processes do (LCK-01).
+ * EINTR and wording errors are file_io.c's. Locks are open file description locks, so they belong to the opened file
+ * and not to the process: two handles in one process exclude each other like two processes do (LCK-01).
  */
 #include "addcow_storage.h"
 
@@ -45,8 +45,9 @@ static int posix_sync(struct addcow_file *file)
 static int posix_length(struct addcow_file *file, uint64_t *length)
 {
     struct stat status;
-    if (fstat(descriptor_of(file), &status) < 0)
+    if (fstat(descriptor_of(file), &status) < 0) {
         return -errno;
+    }
     *length = (uint64_t)status.st_size;
     return 0;
 }
@@ -58,8 +59,9 @@ static int posix_truncate(struct addcow_file *file, uint64_t length)
 
 static int posix_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
-    if (fallocate(descriptor_of(file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0)
+    if (fallocate(descriptor_of(file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0) {
         return 0;
+    }
     return errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
@@ -70,24 +72,27 @@ static int posix_next_data(struct addcow_file *file, uint64_t offset, uint64_t *
         *data = (uint64_t)found;
         return 0;
     }
-    if (errno == ENXIO) /* only a hole, or nothing at all, is left */
+    if (errno == ENXIO) { /* only a hole, or nothing at all, is left */
         return posix_length(file, data);
+    }
     return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
 static int posix_lock(struct addcow_file *file, int exclusive)
 {
     struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-    if (fcntl(descriptor_of(file), F_OFD_SETLK, &lock) == 0)
+    if (fcntl(descriptor_of(file), F_OFD_SETLK, &lock) == 0) {
         return 0;
+    }
     return errno == EACCES ? -EAGAIN : -errno;
 }
 
 static int posix_identity(struct addcow_file *file, struct addcow_identity *identity)
 {
     struct stat status;
-    if (fstat(descriptor_of(file), &status) < 0)
+    if (fstat(descriptor_of(file), &status) < 0) {
         return -errno;
+    }
     identity->device = (uint64_t)status.st_dev;
     identity->inode = (uint64_t)status.st_ino;
     return 0;
@@ -132,8 +137,9 @@ static int open_flags(enum addcow_open_mode mode)
 static int check_regular(int descriptor)
 {
     struct stat status;
-    if (fstat(descriptor, &status) < 0)
+    if (fstat(descriptor, &status) < 0) {
         return -errno;
+    }
     return S_ISREG(status.st_mode) ? 0 : -EINVAL;
 }
 
@@ -142,16 +148,18 @@ static int posix_open(struct addcow_storage *storage, const char *path, enum add
 {
     (void)storage;
     struct posix_file *opened = malloc(sizeof *opened);
-    if (!opened)
+    if (!opened) {
         return -ENOMEM;
+    }
     int descriptor;
-    do
+    do {
         descriptor = open(path, open_flags(mode), 0666);
-    while (descriptor < 0 && errno == EINTR);
+    } while (descriptor < 0 && errno == EINTR);
     int result = descriptor < 0 ? -errno : check_regular(descriptor);
     if (result < 0) {
-        if (descriptor >= 0)
+        if (descriptor >= 0) {
             close(descriptor);
+        }
         free(opened);
         return result;
     }
@@ -171,12 +179,14 @@ static int sync_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *directory = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-    if (!directory)
+    if (!directory) {
         return -ENOMEM;
+    }
     int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = descriptor < 0 || fsync(descriptor) < 0 ? -errno : 0;
-    if (descriptor >= 0)
+    if (descriptor >= 0) {
         close(descriptor);
+    }
     free(directory);
     return result;
 }
@@ -185,14 +195,17 @@ static int posix_rename(struct addcow_storage *storage, const char *from, const 
 {
     (void)storage;
     if (replace) {
-        if (rename(from, to) < 0)
+        if (rename(from, to) < 0) {
             return -errno;
+        }
     } else {
         /* link refuses an existing name on every file system, which renameat2 does not. */
-        if (link(from, to) < 0)
+        if (link(from, to) < 0) {
             return -errno;
-        if (unlink(from) < 0)
+        }
+        if (unlink(from) < 0) {
             return -errno;
+        }
     }
     return sync_directory(to);
 }

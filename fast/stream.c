@@ -1,13 +1,14 @@
 /*
  * Stream: allocates every cluster beside other requests, then sets "all allocated".
  *
- * It goes over the disk in short steps, each a request of its own: it enters the gate, takes a few unallocated clusters as a flight like a
- * write does, copies them from the backing file, publishes them, and leaves. So it waits for guest writes to the same clusters
- * and never copies over them (CON-11), resize and commit get in between two steps, and stopping it anywhere loses nothing
- * (STR-03). Clusters that hold only zeros are punched, so a sparse backing file gives a sparse image.
+ * It goes over the disk in short steps, each a request of its own: it enters the gate, takes a few unallocated clusters
+ * as a flight like a write does, copies them from the backing file, publishes them, and leaves. So it waits for guest
+ * writes to the same clusters and never copies over them (CON-11), resize and commit get in between two steps, and
+ * stopping it anywhere loses nothing (STR-03). Clusters that hold only zeros are punched, so a sparse backing file
+ * gives a sparse image.
  *
- * As the disk may have grown or been committed meanwhile, it looks at all bits again at the end, and then, still in the gate, makes them
- * durable and sets the flag (DUR-08).
+ * As the disk may have grown or been committed meanwhile, it looks at all bits again at the end, and then, still in the
+ * gate, makes them durable and sets the flag (DUR-08).
  */
 #include "addcow_disk.h"
 
@@ -25,8 +26,9 @@
 enum addcow_class addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
                                               uint64_t done, uint64_t total, struct addcow_error *error)
 {
-    if (!progress || progress(context, done, total))
+    if (!progress || progress(context, done, total)) {
         return ADDCOW_OK;
+    }
     return addcow_fail(error, ADDCOW_IO, ECANCELED, "", "%s: at %" PRIu64 ": stopped", disk->file.path, done);
 }
 
@@ -37,22 +39,24 @@ static uint64_t step_bytes(const struct addcow *disk)
 }
 
 /*
- * Where what virt reads as from `offset` on, in unallocated clusters, stops being known zeros: past the backing file's end, or in a hole of a
- * raw one. `offset` itself if it may be data.
+ * Where what virt reads as from `offset` on, in unallocated clusters, stops being known zeros: past the backing file's
+ * end, or in a hole of a raw one. `offset` itself if it may be data.
  */
 static uint64_t zeros_end(const struct addcow *disk, uint64_t offset)
 {
     uint64_t end = offset;
-    if (offset < disk->backing_length)
+    if (offset < disk->backing_length) {
         end = disk->lower ? offset : addcow_io_hole_end(&disk->raw_backing, offset);
+    }
     return end < disk->backing_length ? end : UINT64_MAX;
 }
 
 /* Makes [start, end) of the image zeros, unless it is a hole already. */
 static enum addcow_class put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
 {
-    if (addcow_io_hole_end(&disk->image, start) >= end)
+    if (addcow_io_hole_end(&disk->image, start) >= end) {
         return ADDCOW_OK;
+    }
     return addcow_disk_put(disk, start, end - start, NULL, error);
 }
 
@@ -63,29 +67,36 @@ static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight
     uint64_t size = sync_load_acquire(&disk->size);
     uint64_t start = flight->first << disk->cluster_bits;
     uint64_t end = (flight->last + 1) << disk->cluster_bits;
-    if (end > size)
+    if (end > size) {
         end = size;
-    if (!buffer)
+    }
+    if (!buffer) {
         return put_zeros(disk, start, end, error);
+    }
     enum addcow_class code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
-    if (addcow_all_zero(buffer, end - start))
+    }
+    if (addcow_all_zero(buffer, end - start)) {
         return put_zeros(disk, start, end, error);
+    }
     return addcow_disk_put(disk, start, end - start, buffer, error);
 }
 
-/* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was faster. */
+/* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was
+ * faster. */
 static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
 {
     uint64_t limit = disk->bitmap.cluster_count;
-    if (limit - *position > STEP_CLUSTERS_MAX)
+    if (limit - *position > STEP_CLUSTERS_MAX) {
         limit = *position + STEP_CLUSTERS_MAX;
+    }
     bool allocated;
     uint64_t end;
     enum addcow_class code = addcow_bitmap_run(disk, *position, limit, &allocated, &end, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     if (allocated) {
         *position = end;
         return ADDCOW_OK;
@@ -96,15 +107,18 @@ static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *
         buffer = NULL;
         most = zeros - *position;
     }
-    if (end - *position > most)
+    if (end - *position > most) {
         end = *position + most;
+    }
     struct addcow_flight flight;
-    if (!addcow_flight_begin(disk, &flight, *position, end - 1))
+    if (!addcow_flight_begin(disk, &flight, *position, end - 1)) {
         return ADDCOW_OK;
+    }
     code = copy_up(disk, &flight, buffer, error);
     addcow_flight_end(disk, &flight, code == ADDCOW_OK);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         *position = flight.last + 1;
+    }
     return code;
 }
 
@@ -116,26 +130,31 @@ static enum addcow_class pass(struct addcow *disk, uint8_t *buffer, addcow_progr
     for (bool more = true; more;) {
         unsigned stripe = addcow_gate_enter(&disk->gate);
         enum addcow_class code = ADDCOW_OK;
-        if (position < disk->bitmap.cluster_count)
+        if (position < disk->bitmap.cluster_count) {
             code = step(disk, &position, buffer, error);
+        }
         more = position < disk->bitmap.cluster_count;
         uint64_t total = sync_load_acquire(&disk->size);
         addcow_gate_leave(&disk->gate, stripe);
         uint64_t done = more ? position << disk->cluster_bits : total;
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             code = addcow_disk_report_progress(disk, progress, context, done, total, error);
-        if (code != ADDCOW_OK)
+        }
+        if (code != ADDCOW_OK) {
             return code;
+        }
     }
     return ADDCOW_OK;
 }
 
-/* Under "all allocated" every bit should be set (VRT-05), but another writer may have forgotten some, and lookups do not tell. */
+/* Under "all allocated" every bit should be set (VRT-05), but another writer may have forgotten some, and lookups do
+ * not tell. */
 static enum addcow_class set_forgotten_bits(struct addcow *disk, uint64_t count, struct addcow_error *error)
 {
     enum addcow_class code = addcow_bitmap_load(disk, 0, count, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     sync_lock(&disk->allocation.lock);
     addcow_bitmap_set(disk, 0, count);
     sync_unlock(&disk->allocation.lock);
@@ -150,15 +169,19 @@ static enum addcow_class finish(struct addcow *disk, bool *complete, struct addc
     bool allocated = true;
     uint64_t end = count;
     enum addcow_class code = ADDCOW_OK;
-    if (count > 0)
+    if (count > 0) {
         code = addcow_bitmap_run(disk, 0, count, &allocated, &end, error);
+    }
     *complete = allocated && end == count;
-    if (code == ADDCOW_OK && addcow_disk_all_allocated(disk))
+    if (code == ADDCOW_OK && addcow_disk_all_allocated(disk)) {
         code = set_forgotten_bits(disk, count, error);
-    if (code == ADDCOW_OK && *complete)
+    }
+    if (code == ADDCOW_OK && *complete) {
         code = addcow_disk_flush(disk, error);
-    if (code == ADDCOW_OK && *complete && disk->metadata.header.layout == ADDCOW_R20)
+    }
+    if (code == ADDCOW_OK && *complete && disk->metadata.header.layout == ADDCOW_R20) {
         code = addcow_disk_set_all_allocated(disk, true, error);
+    }
     addcow_gate_leave(&disk->gate, stripe);
     return code;
 }
@@ -167,15 +190,18 @@ enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, 
                                 struct addcow_error *error)
 {
     enum addcow_class code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         return code;
+    }
     uint8_t *buffer = malloc((size_t)step_bytes(disk));
-    if (!buffer)
+    if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);
+    }
     for (bool complete = false; code == ADDCOW_OK && !complete;) {
         code = pass(disk, buffer, progress, context, error);
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             code = finish(disk, &complete, error);
+        }
     }
     free(buffer);
     return code;

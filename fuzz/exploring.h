@@ -8,8 +8,8 @@
 #include "fuzz.h"
 
 /*
- * Runs the workload of an input under the scheduler, once. The choices from number `used` on are the schedule's. Demands that the run is judged to
- * be right.
+ * Runs the workload of an input under the scheduler, once. The choices from number `used` on are the schedule's.
+ * Demands that the run is judged to be right.
  */
 void fuzz_explore(const struct fuzz_input *input, size_t used, const struct explore_options *options);
 

@@ -1,8 +1,9 @@
 /*
  * What the fuzz targets share.
  *
- * A target is one LLVMFuzzerTestOneInput, which libFuzzer, AFL++ and the replay program (replay.c) call. It gives an input to the harness and
- * demands what the harness demands; if that does not hold, the reason is on standard error and the process aborts.
+ * A target is one LLVMFuzzerTestOneInput, which libFuzzer, AFL++ and the replay program (replay.c) call. It gives an
+ * input to the harness and demands what the harness demands; if that does not hold, the reason is on standard error and
+ * the process aborts.
  *
  * The input of the structured targets has three sections, of which a target uses some:
  *
@@ -10,7 +11,8 @@
  *   u16 n, n bytes    the binary form of a trace (trace.h)
  *   the rest          bytes of a file
  *
- * Numbers are little-endian; a section that is announced longer than what is left is what is left. So every byte string is an input.
+ * Numbers are little-endian; a section that is announced longer than what is left is what is left. So every byte string
+ * is an input.
  */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
@@ -37,8 +39,8 @@ struct fuzz_input {
 struct fuzz_input fuzz_split(const uint8_t *data, size_t size);
 
 /*
- * The inverse: writes the parts to out[0, max_size), which they do not overlap, cut where they do not fit, and returns the number of bytes. The
- * first two have at most 65535 bytes.
+ * The inverse: writes the parts to out[0, max_size), which they do not overlap, cut where they do not fit, and returns
+ * the number of bytes. The first two have at most 65535 bytes.
  */
 size_t fuzz_join(const struct fuzz_input *input, uint8_t *out, size_t max_size);
 
@@ -55,7 +57,8 @@ struct fuzz_bounds {
 /* Decodes the trace of an input and brings it into the bounds: false if there is none. *trace is static. */
 bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds, struct trace *trace);
 
-/* Ends the process, for a debugger or a fuzzer to see, unless `holds`. What was demanded is in `text`, and the trace that fuzz_trace gave is told. */
+/* Ends the process, for a debugger or a fuzzer to see, unless `holds`. What was demanded is in `text`, and the trace
+ * that fuzz_trace gave is told. */
 void fuzz_demand(bool holds, const char *text);
 
 #endif

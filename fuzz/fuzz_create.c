@@ -1,8 +1,9 @@
 /*
- * Creating a disk, among files that are there already: what is created opens and reads as it must, and what is refused leaves nothing behind.
+ * Creating a disk, among files that are there already: what is created opens and reads as it must, and what is refused
+ * leaves nothing behind.
  *
- * The trace of the input says which disk is there before; the choices say what is asked for, which call of the storage fails, and when the power
- * fails afterwards.
+ * The trace of the input says which disk is there before; the choices say what is asked for, which call of the storage
+ * fails, and when the power fails afterwards.
  */
 #include "addcow_fast.h"
 #include "failing.h"
@@ -85,7 +86,8 @@ static void choose(struct fuzz_part choices, struct wanted *wanted)
     wanted->random.state = take(&choices, 4);
 }
 
-/* Larger files are left to the tests, and names that are longer than simulated storage has them are only there to be refused. */
+/* Larger files are left to the tests, and names that are longer than simulated storage has them are only there to be
+ * refused. */
 static bool is_affordable(const struct wanted *wanted)
 {
     const struct addcow_create_options *options = &wanted->options;

@@ -1,8 +1,9 @@
 /*
  * Any numbers as a header to be written: what encodes decodes to the same, and what is refused would not open either.
  *
- * The other direction than fuzz_header's: there bytes come first, here fields, as a program gives them that makes or changes a disk. The input is a
- * record of fixed length, and then the bytes of the two names. Each name that it announces longer than what is left of them ends in zeros.
+ * The other direction than fuzz_header's: there bytes come first, here fields, as a program gives them that makes or
+ * changes a disk. The input is a record of fixed length, and then the bytes of the two names. Each name that it
+ * announces longer than what is left of them ends in zeros.
  */
 #include "addcow_ref.h"
 #include "fuzz.h"

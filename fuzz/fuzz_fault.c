@@ -1,7 +1,9 @@
 /*
- * A concurrent workload, its schedule, and a call of the storage that fails: the error clauses hold, and so do the durability clauses afterwards.
+ * A concurrent workload, its schedule, and a call of the storage that fails: the error clauses hold, and so do the
+ * durability clauses afterwards.
  *
- * The first choices decide which call fails, in which way, and whether it goes on failing, and the rest is the schedule.
+ * The first choices decide which call fails, in which way, and whether it goes on failing, and the rest is the
+ * schedule.
  */
 #include "exploring.h"
 

@@ -1,6 +1,6 @@
 /*
- * Any bytes as a header: the codec and its rules agree, what is accepted encodes to the same bytes, and the production engine opens what the
- * reference engine accepts and nothing else.
+ * Any bytes as a header: the codec and its rules agree, what is accepted encodes to the same bytes, and the production
+ * engine opens what the reference engine accepts and nothing else.
  */
 #include "hostile.h"
 

@@ -1,10 +1,13 @@
 /*
- * A whole hostile metadata file, with an image and a backing file of any length: it is opened, checked, and used by both engines, which must agree.
+ * A whole hostile metadata file, with an image and a backing file of any length: it is opened, checked, and used by
+ * both engines, which must agree.
  *
- * The trace of the input gives the lengths of the two files and the requests. What the disk is at the start is what the reference engine makes of the
- * bytes. Some fields of the trace's disk say more: whether it is opened read-only (unknown_compatible), and by its seed whether stream and
- * commit are stopped when they report progress, and whether the storage punches holes. A reopen stands for somebody else who cuts the image. Two choices, if there are any, name a call of the storage
- * that fails: then all is done once more, and must neither break the disk nor leave anything open.
+ * The trace of the input gives the lengths of the two files and the requests. What the disk is at the start is what the
+ * reference engine makes of the bytes. Some fields of the trace's disk say more: whether it is opened read-only
+ * (unknown_compatible), and by its seed whether stream and commit are stopped when they report progress, and whether
+ * the storage punches holes. A reopen stands for somebody else who cuts the image. Two choices, if there are any, name
+ * a call of the storage that fails: then all is done once more, and must neither break the disk nor leave anything
+ * open.
  */
 #include "failing.h"
 #include "hostile.h"
@@ -420,7 +423,8 @@ static void ignore(void *context, const struct addcow_finding *finding)
     fuzz_demand(finding->message != NULL && finding->clause != NULL, "a finding says what and why");
 }
 
-/* A check runs to its end whatever it finds, finds fault with what does not open, and its repairs leave nothing to repair. */
+/* A check runs to its end whatever it finds, finds fault with what does not open, and its repairs leave nothing to
+ * repair. */
 static void check(const struct hostile *hostile, addcow_report *report)
 {
     struct addcow_check_result result;

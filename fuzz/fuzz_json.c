@@ -1,5 +1,6 @@
 /*
- * What the gate reads from files: any bytes as a case of the corpus. What is refused has a reason; what is accepted can be laid out and told.
+ * What the gate reads from files: any bytes as a case of the corpus. What is refused has a reason; what is accepted can
+ * be laid out and told.
  *
  * The files that a case describes are not made: their paths are demanded to stay below the directory of the case.
  */

@@ -1,8 +1,8 @@
 /*
  * What an untrusted implementation says: lines of an adapter's answers.
  *
- * The first line is judged as the answer to hello, each further one as an answer to the operation that its first byte chooses. What is accepted must
- * keep the bounds that protocol.h states.
+ * The first line is judged as the answer to hello, each further one as an answer to the operation that its first byte
+ * chooses. What is accepted must keep the bounds that protocol.h states.
  */
 #include "fuzz.h"
 #include "protocol.h"

@@ -1,5 +1,6 @@
 /*
- * A concurrent workload and its schedule: linearizable, no deadlock, and the files that are left are the right ones (explore.h).
+ * A concurrent workload and its schedule: linearizable, no deadlock, and the files that are left are the right ones
+ * (explore.h).
  */
 #include "exploring.h"
 

@@ -1,5 +1,6 @@
 /*
- * A workload of one thread: the production engine on real files does what the reference engine does, byte for byte (judge.h).
+ * A workload of one thread: the production engine on real files does what the reference engine does, byte for byte
+ * (judge.h).
  */
 #include "fuzz.h"
 #include "files.h"

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file of `length` bytes of a pattern, under the name that stands in the header; but not if it is left out. False if another file has the name. */
+/* A file of `length` bytes of a pattern, under the name that stands in the header; but not if it is left out. False if
+ * another file has the name. */
 static bool put_named(struct hostile *hostile, uint32_t offset, uint32_t size, uint64_t length, uint8_t seed,
                       bool left_out)
 {

@@ -1,7 +1,9 @@
 /*
- * A hostile metadata file: bytes of unknown origin as a disk, in simulated storage, beside files of the names that they give.
+ * A hostile metadata file: bytes of unknown origin as a disk, in simulated storage, beside files of the names that they
+ * give.
  *
- * Used by the targets that read such files. The expectation comes from the reference engine's codec and the opening rules as sim_disk.h has them.
+ * Used by the targets that read such files. The expectation comes from the reference engine's codec and the opening
+ * rules as sim_disk.h has them.
  */
 #ifndef FUZZ_HOSTILE_H
 #define FUZZ_HOSTILE_H
@@ -11,9 +13,10 @@
 #include "storage_sim.h"
 
 /*
- * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many bytes it is, 64 if its lower
- * half is 15, else 1; so that files are mostly small, but can hold the largest header. Two bits of that byte leave out files that the header names. The
- * rest are the first bytes of the metadata file; what follows them is zero.
+ * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many
+ * bytes it is, 64 if its lower half is 15, else 1; so that files are mostly small, but can hold the largest header. Two
+ * bits of that byte leave out files that the header names. The rest are the first bytes of the metadata file; what
+ * follows them is zero.
  */
 #define HOSTILE_LENGTH_BYTES 3u
 #define HOSTILE_UNIT 64u

@@ -269,7 +269,8 @@ static void make_formats(void)
 
 /* ---- Workloads ---- */
 
-/* The header of a disk, whose backing file or image, may be the metadata file itself; returns how many bytes of it are not zero. */
+/* The header of a disk, whose backing file or image, may be the metadata file itself; returns how many bytes of it are
+ * not zero. */
 static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_t *bytes)
 {
     static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};

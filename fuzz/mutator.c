@@ -1,9 +1,10 @@
 /*
  * The custom mutator: knows the sections of an input (fuzz.h), what a trace is, and where the fields of a header stand.
  *
- * Plain byte mutations seldom give another sensible workload; these insert, delete, move and splice whole operations, and nudge offsets and
- * lengths to where implementations go wrong: the edges of clusters, of the disk and of the backing file, and one byte or sector beside them. The
- * same code serves libFuzzer, which calls LLVMFuzzerCustomMutator and LLVMFuzzerCustomCrossOver, and AFL++ (mutator_afl.c).
+ * Plain byte mutations seldom give another sensible workload; these insert, delete, move and splice whole operations,
+ * and nudge offsets and lengths to where implementations go wrong: the edges of clusters, of the disk and of the
+ * backing file, and one byte or sector beside them. The same code serves libFuzzer, which calls LLVMFuzzerCustomMutator
+ * and LLVMFuzzerCustomCrossOver, and AFL++ (mutator_afl.c).
  */
 #include "mutator.h"
 

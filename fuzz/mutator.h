@@ -6,7 +6,8 @@
 
 #include "fuzz.h"
 
-/* Makes out[0, result) from data[0, size), which it must not overlap; result <= max_size. The same seed makes the same. */
+/* Makes out[0, result) from data[0, size), which it must not overlap; result <= max_size. The same seed makes the same.
+ */
 size_t mutator_mutate(const uint8_t *data, size_t size, uint8_t *out, size_t max_size, uint64_t seed);
 
 /* Makes one input of two. */

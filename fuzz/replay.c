@@ -1,8 +1,9 @@
 /*
  * Replays inputs: `fuzz_TARGET FILE|DIRECTORY...` runs the target once on each file, without any fuzzing engine.
  *
- * So the inputs that fuzzing has found are ordinary regression tests, under any compiler and under valgrind. Standard output gets the number of
- * inputs; a failing one ends the process as it would in a fuzzer, its name being the last on standard error.
+ * So the inputs that fuzzing has found are ordinary regression tests, under any compiler and under valgrind. Standard
+ * output gets the number of inputs; a failing one ends the process as it would in a fuzzer, its name being the last on
+ * standard error.
  */
 #include "fuzz.h"
 

@@ -1,8 +1,8 @@
 /*
  * The implementation under test, behind one interface.
  *
- * An adapter carries one disk of one implementation: it is opened over files that exist, asked, and closed, any
- * number of times. Whoever judges sees only this interface and, once the disk is closed, the files.
+ * An adapter carries one disk of one implementation: it is opened over files that exist, asked, and closed, any number
+ * of times. Whoever judges sees only this interface and, once the disk is closed, the files.
  *
  *   ref    the reference engine over files mapped into memory, one request at a time
  *   fast   the production engine over the storage that it is given
@@ -61,8 +61,7 @@ struct adapter {
 
 /*
  * Makes the adapter called `name`, with no disk open; null if there is none of that name. The caller destroys it.
- * `storage` is what an engine in this process reaches files through, null for POSIX files; it must outlive the
- * adapter.
+ * `storage` is what an engine in this process reaches files through, null for POSIX files; it must outlive the adapter.
  */
 struct adapter *adapter_make(const char *name, struct addcow_storage *storage);
 

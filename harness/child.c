@@ -1,12 +1,14 @@
 /*
  * A child process that nobody trusts.
  *
- * All descriptors of this process are closed in it but the three pipes. Its standard error is read, or it would block, and all but the end of it forgotten.
+ * All descriptors of this process are closed in it but the three pipes. Its standard error is read, or it would block,
+ * and all but the end of it forgotten.
  *
- * It may start others, which must go when it goes, and all must go when this process does, even by SIGKILL. No process can see to that for itself, so a keeper
- * stands between: a fork of this process that waits for the end of the child or for SIGTERM, which it gets from child_end, or from the system when this
- * process dies. Then it kills the child's process group; whoever has left the group becomes a child of the keeper when its own parent dies, and is killed as such.
- * When all are gone the keeper writes down how the child ended, and goes too.
+ * It may start others, which must go when it goes, and all must go when this process does, even by SIGKILL. No process
+ * can see to that for itself, so a keeper stands between: a fork of this process that waits for the end of the child or
+ * for SIGTERM, which it gets from child_end, or from the system when this process dies. Then it kills the child's
+ * process group; whoever has left the group becomes a child of the keeper when its own parent dies, and is killed as
+ * such. When all are gone the keeper writes down how the child ended, and goes too.
  */
 #include "child.h"
 

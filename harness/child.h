@@ -27,7 +27,8 @@ struct child {
 
 /*
  * Starts `command` by /bin/sh in `directory`. The pipes do not block on this side. When the calling thread ends, even
- * by SIGKILL, the child is killed with all that it has started. False, with the reason in `why`, if there is no process.
+ * by SIGKILL, the child is killed with all that it has started. False, with the reason in `why`, if there is no
+ * process.
  */
 bool child_start(struct child *child, const char *command, const char *directory, char *why, size_t why_size);
 
@@ -44,9 +45,9 @@ bool child_has_ended(const struct child *child);
 bool child_wait(struct child *child, int milliseconds);
 
 /*
- * Kills the child with SIGKILL, and all that it has started, waits until they are gone, and closes everything. Prints to
- * `how` in what way the child ended:
- * "exited with status 1", "died of signal 11 (Segmentation fault)", or "had to be killed" if it was running.
+ * Kills the child with SIGKILL, and all that it has started, waits until they are gone, and closes everything. Prints
+ * to `how` in what way the child ended: "exited with status 1", "died of signal 11 (Segmentation fault)", or "had to be
+ * killed" if it was running.
  */
 void child_end(struct child *child, char *how, size_t how_size);
 

@@ -1,11 +1,12 @@
 /*
  * The conformance corpus: cases as data, and what it takes to load, lay out and run one.
  *
- * A corpus is a directory with corpus.json (its format, version and flags) and one JSON file a case below cases/. What the
- * files may say is written for people in corpus/README.md and for machines in corpus/schema.json; the loader here enforces the same rules
- * and refuses everything else, so that a mistake in a case is never taken for a verdict.
+ * A corpus is a directory with corpus.json (its format, version and flags) and one JSON file a case below cases/. What
+ * the files may say is written for people in corpus/README.md and for machines in corpus/schema.json; the loader here
+ * enforces the same rules and refuses everything else, so that a mistake in a case is never taken for a verdict.
  *
- * Thread-safety: a loaded corpus is immutable and may be read from any thread. Running a case changes the process's current directory.
+ * Thread-safety: a loaded corpus is immutable and may be read from any thread. Running a case changes the process's
+ * current directory.
  */
 #ifndef HARNESS_CORPUS_H
 #define HARNESS_CORPUS_H
@@ -149,14 +150,14 @@ struct corpus {
 uint8_t corpus_pattern(uint64_t seed, uint64_t position);
 
 /*
- * Loads the corpus in `directory`. On success the caller frees *corpus with corpus_free. Otherwise returns false and writes "FILE: JSON PATH:
- * reason" to `error`, of `error_size` bytes.
+ * Loads the corpus in `directory`. On success the caller frees *corpus with corpus_free. Otherwise returns false and
+ * writes "FILE: JSON PATH: reason" to `error`, of `error_size` bytes.
  */
 bool corpus_load(const char *directory, struct corpus **corpus, char *error, size_t error_size);
 
 /*
- * The same of one case's text[0, length), with this id, in memory. `flags` has a member for each flag that the case may have, and must live as long as
- * the corpus.
+ * The same of one case's text[0, length), with this id, in memory. `flags` has a member for each flag that the case may
+ * have, and must live as long as the corpus.
  */
 bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags, struct corpus **corpus, char *error,
                   size_t error_size);
@@ -175,8 +176,8 @@ bool corpus_make_files(const struct corpus_case *c, FILE *out);
 void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length, uint8_t *buffer);
 
 /*
- * Compares `length` bytes found at `at` with what the span, which covers them, expects. If they differ, returns false and prints the first difference
- * with a window in hexadecimal around it.
+ * Compares `length` bytes found at `at` with what the span, which covers them, expects. If they differ, returns false
+ * and prints the first difference with a window in hexadecimal around it.
  */
 bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out);
 
@@ -203,15 +204,16 @@ enum corpus_verdict {
 };
 
 /*
- * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first failure to `out`.
- * CORPUS_CRASHED is returned for a child process only: what kills this process kills it.
+ * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first
+ * failure to `out`. CORPUS_CRASHED is returned for a child process only: what kills this process kills it.
  */
 enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
 
 /* The level of section 15 that a case is of. */
 enum protocol_level corpus_level(const struct corpus_case *c);
 
-/* Null if the subject claims all that a case needs; else a line that says what it does not claim, to be freed by the caller. */
+/* Null if the subject claims all that a case needs; else a line that says what it does not claim, to be freed by the
+ * caller. */
 char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject);
 
 struct corpus_result {
@@ -235,9 +237,10 @@ struct corpus_manner {
 };
 
 /*
- * Judges results[i].c for all i in [0, count), each case in a child process and a directory of its own. Fills verdict, text (never null; the caller frees
- * it) and seconds. When it returns, there is neither a child nor a directory of a case. This process becomes the one that adopts orphans, has no other
- * children, and is not called from several threads.
+ * Judges results[i].c for all i in [0, count), each case in a child process and a directory of its own. Fills verdict,
+ * text (never null; the caller frees it) and seconds. When it returns, there is neither a child nor a directory of a
+ * case. This process becomes the one that adopts orphans, has no other children, and is not called from several
+ * threads.
  */
 void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_manner *manner);
 

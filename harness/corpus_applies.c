@@ -1,8 +1,8 @@
 /*
  * Whether a conformance case applies to an implementation: whether all that it needs is claimed.
  *
- * What an adapter declares (corpus/PROTOCOL.md, section 3) is compared with what the steps of the case ask for. A case that does not apply is reported by
- * name, with everything that is missing.
+ * What an adapter declares (corpus/PROTOCOL.md, section 3) is compared with what the steps of the case ask for. A case
+ * that does not apply is reported by name, with everything that is missing.
  */
 #include "corpus.h"
 
@@ -12,9 +12,11 @@
 /* The operation of an adapter that a step asks for; PROTOCOL_HELLO: none. */
 static enum protocol_operation operation_of(enum corpus_op op)
 {
-    for (unsigned operation = PROTOCOL_OPEN; operation < PROTOCOL_OPERATIONS; operation++)
-        if (!strcmp(protocol_operation_name((enum protocol_operation)operation), corpus_op_name(op)))
+    for (unsigned operation = PROTOCOL_OPEN; operation < PROTOCOL_OPERATIONS; operation++) {
+        if (!strcmp(protocol_operation_name((enum protocol_operation)operation), corpus_op_name(op))) {
             return (enum protocol_operation)operation;
+        }
+    }
     return PROTOCOL_HELLO;
 }
 
@@ -26,8 +28,9 @@ static bool is_granular(const struct corpus_case *c, unsigned granularity)
         bool sized = step->op == CORPUS_SIZE || step->op == CORPUS_RESIZE;
         bool request = step->op >= CORPUS_READ && step->op <= CORPUS_MAP;
         if ((sized && step->size % granularity) ||
-            (request && (step->offset % granularity || step->length % granularity)))
+            (request && (step->offset % granularity || step->length % granularity))) {
             return false;
+        }
     }
     return true;
 }
@@ -46,8 +49,9 @@ static unsigned together_of(const struct corpus_case *c)
 enum protocol_level corpus_level(const struct corpus_case *c)
 {
     unsigned level = 0;
-    while (strncmp(c->level, protocol_level_name((enum protocol_level)level), strcspn(c->level, " ")))
+    while (strncmp(c->level, protocol_level_name((enum protocol_level)level), strcspn(c->level, " "))) {
         level++;
+    }
     return (enum protocol_level)level;
 }
 
@@ -57,8 +61,9 @@ static void name_undeclared_operations(const struct corpus_case *c, const struct
     unsigned named = abilities->operations | 1u << PROTOCOL_HELLO;
     for (size_t i = 0; i < c->step_count; i++) {
         enum protocol_operation operation = operation_of(c->steps[i].op);
-        if (!(named & 1u << operation))
+        if (!(named & 1u << operation)) {
             fprintf(out, " %s", protocol_operation_name(operation));
+        }
         named |= 1u << operation;
     }
 }
@@ -69,20 +74,26 @@ char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *s
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (!out)
+    if (!out) {
         abort();
+    }
     long start = fprintf(out, "not applicable to %s, which does not claim", subject->name);
-    for (unsigned need = 1; corpus_need_name(need); need <<= 1)
-        if (c->needs & subject->cannot & need)
+    for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
+        if (c->needs & subject->cannot & need) {
             fprintf(out, " %s", corpus_need_name(need));
+        }
+    }
     if (abilities) {
         name_undeclared_operations(c, abilities, out);
-        if (!is_granular(c, abilities->granularity))
+        if (!is_granular(c, abilities->granularity)) {
             fputs(" granularity 1", out);
-        if (together_of(c) > abilities->concurrency)
+        }
+        if (together_of(c) > abilities->concurrency) {
             fprintf(out, " concurrency %u", together_of(c));
-        if (corpus_level(c) > abilities->level)
+        }
+        if (corpus_level(c) > abilities->level) {
             fprintf(out, " level %s", c->level);
+        }
     }
     bool applies = ftell(out) == start;
     fputc('\n', out);

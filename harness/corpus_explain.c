@@ -1,7 +1,8 @@
 /*
  * What the gate says about cases that it does not run.
  *
- * A case is data for a program; here it becomes sentences, from the same structures that the runner works on, so that what is told is what is done.
+ * A case is data for a program; here it becomes sentences, from the same structures that the runner works on, so that
+ * what is told is what is done.
  */
 #include "corpus_explain.h"
 
@@ -16,8 +17,9 @@
 static uint64_t number_at(const uint8_t *bytes, unsigned width)
 {
     uint64_t number = 0;
-    for (unsigned i = width; i-- > 0;)
+    for (unsigned i = width; i-- > 0;) {
         number = number << 8 | bytes[i];
+    }
     return number;
 }
 
@@ -28,15 +30,18 @@ static void tell_bytes(FILE *out, const struct corpus_span *span)
         fprintf(out, "the text \"%.*s\"", (int)shown, (const char *)span->bytes);
     } else if (span->width == 1) {
         fputs(span->length == 1 ? "the byte" : "the bytes", out);
-        for (size_t i = 0; i < shown; i++)
+        for (size_t i = 0; i < shown; i++) {
             fprintf(out, " %02x", span->bytes[i]);
+        }
     } else {
         fprintf(out, "the %u-bit %s", 8 * span->width, span->length == span->width ? "number" : "numbers");
-        for (size_t i = 0; i < shown; i += span->width)
+        for (size_t i = 0; i < shown; i += span->width) {
             fprintf(out, " %" PRIu64, number_at(span->bytes + i, span->width));
+        }
     }
-    if (shown < span->length)
+    if (shown < span->length) {
         fprintf(out, "... (%" PRIu64 " bytes)", span->length);
+    }
 }
 
 static void tell_choices(FILE *out, const struct corpus_span *span)
@@ -44,10 +49,11 @@ static void tell_choices(FILE *out, const struct corpus_span *span)
     fputs("in each sector one of", out);
     for (size_t i = 0; i < span->choice_count; i++) {
         fputs(i ? ", " : " ", out);
-        if (span->choices[i].zero)
+        if (span->choices[i].zero) {
             fputs("zeros", out);
-        else
+        } else {
             fprintf(out, "pattern %" PRIu64, span->choices[i].seed);
+        }
     }
 }
 
@@ -104,21 +110,23 @@ static void tell_create(FILE *out, const struct corpus_step *step)
     const struct addcow_create_options *create = &step->create;
     fprintf(out, "create the disk %s of layout %s with clusters of 2^%" PRIu32 " bytes, image file %s", step->path,
             create->layout == ADDCOW_R9 ? "r9" : "r20", create->cluster_bits, create->image_name);
-    if (create->backing_name)
+    if (create->backing_name) {
         fprintf(out, ", backing file %s of format \"%s\"", create->backing_name, create->backing_format);
-    else
+    } else {
         fputs(", no backing file", out);
+    }
 }
 
 static void tell_expected_file(FILE *out, const struct corpus_step *step)
 {
     fprintf(out, "the file %s ", step->path);
-    if (step->absent)
+    if (step->absent) {
         fputs("must not exist", out);
-    else if (step->has_length)
+    } else if (step->has_length) {
         fprintf(out, "must have %" PRIu64 " bytes%s", step->length, step->data.count ? ", and" : "");
-    else
+    } else {
         fputs("must have", out);
+    }
 }
 
 static void tell_request(FILE *out, const struct corpus_step *step)
@@ -170,38 +178,45 @@ static void tell_action(FILE *out, const struct corpus_step *step)
 static void tell_outcome(FILE *out, const struct corpus_step *step)
 {
     const char *between = ": must end with ";
-    if (step->op == CORPUS_SIZE || step->op >= CORPUS_FILE)
+    if (step->op == CORPUS_SIZE || step->op >= CORPUS_FILE) {
         return;
+    }
     if (step->outcomes == 1u << ADDCOW_OK) {
         fputs(": must succeed", out);
     } else {
-        for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++)
+        for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
             if (step->outcomes & 1u << class_code) {
                 fprintf(out, "%s%s", between, addcow_class_name((enum addcow_class)class_code));
                 between = " or ";
             }
-        if (step->clause)
+        }
+        if (step->clause) {
             fprintf(out, ", for %s", step->clause);
+        }
         return;
     }
-    if (step->op == CORPUS_MAP)
+    if (step->op == CORPUS_MAP) {
         fprintf(out, " and report %s for %" PRIu64 " bytes", step->allocated ? "allocated" : "unallocated", step->run);
-    else if (step->op == CORPUS_READ)
+    } else if (step->op == CORPUS_READ) {
         fputs(" and give", out);
+    }
 }
 
 static void tell_step(FILE *out, const struct corpus_case *c, size_t index)
 {
     const struct corpus_step *step = &c->steps[index];
     fprintf(out, "%5zu. ", index + 1);
-    if (step->beside)
+    if (step->beside) {
         fputs("at the same time: ", out);
-    if (c->disk_count > 1 && step->op < CORPUS_CREATE)
+    }
+    if (c->disk_count > 1 && step->op < CORPUS_CREATE) {
         fprintf(out, "disk \"%s\": ", c->disks[step->disk]);
+    }
     tell_action(out, step);
     tell_outcome(out, step);
-    if (step->op == CORPUS_WRITE && step->data.count)
+    if (step->op == CORPUS_WRITE && step->data.count) {
         fputs("; the data", out);
+    }
     fputc('\n', out);
     tell_spans(out, &step->data);
 }
@@ -212,8 +227,9 @@ static void tell_head(FILE *out, const struct corpus_results *results, const str
                       const struct corpus_case *c)
 {
     fprintf(out, "%s: %s\n", c->id, c->title);
-    if (c->notes[0])
+    if (c->notes[0]) {
         fprintf(out, "    %s\n", c->notes);
+    }
     fputs("\nClauses that it witnesses:\n", out);
     for (size_t i = 0; i < c->clause_count; i++) {
         char *sentence = corpus_clause_sentence(results->spec, c->clauses[i]);
@@ -221,12 +237,15 @@ static void tell_head(FILE *out, const struct corpus_results *results, const str
         free(sentence);
     }
     fprintf(out, "\nFor an implementation of level: %s\n", c->level);
-    for (unsigned need = 1; corpus_need_name(need); need <<= 1)
-        if (c->needs & need)
+    for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
+        if (c->needs & need) {
             fprintf(out, "It needs: %s\n", corpus_need_name(need));
-    for (size_t i = 0; i < c->flag_count; i++)
+        }
+    }
+    for (size_t i = 0; i < c->flag_count; i++) {
         fprintf(out, "%s: %s\n", c->flags[i],
                 json_string_value(json_object_get(json_object_get(corpus->document, "flags"), c->flags[i])));
+    }
 }
 
 void corpus_explain(FILE *out, const struct corpus_results *results, const struct corpus *corpus)
@@ -234,13 +253,16 @@ void corpus_explain(FILE *out, const struct corpus_results *results, const struc
     for (size_t i = 0; i < results->count; i++) {
         const struct corpus_case *c = results->items[i].c;
         tell_head(out, results, corpus, c);
-        if (c->file_count)
+        if (c->file_count) {
             fputs("\nFiles, made in this order:\n", out);
-        for (size_t j = 0; j < c->file_count; j++)
+        }
+        for (size_t j = 0; j < c->file_count; j++) {
             tell_file(out, &c->files[j]);
+        }
         fputs("\nSteps:\n", out);
-        for (size_t j = 0; j < c->step_count; j++)
+        for (size_t j = 0; j < c->step_count; j++) {
             tell_step(out, c, j);
+        }
         fprintf(out, "\nRun it: %s --case %s\n", results->repeat, c->id);
     }
 }

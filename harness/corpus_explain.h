@@ -6,7 +6,8 @@
 
 #include "corpus_report.h"
 
-/* Tells each selected case: its story, its clauses with their sentences, its files, its steps and what must come of them. */
+/* Tells each selected case: its story, its clauses with their sentences, its files, its steps and what must come of
+ * them. */
 void corpus_explain(FILE *out, const struct corpus_results *results, const struct corpus *corpus);
 
 /* Prints a table of the selected cases: id, level, clauses, title. */

@@ -1,8 +1,8 @@
 /*
  * The files of a conformance case: made from their recipes before the first step, held against expectations afterwards.
  *
- * Everything here works in the current directory, which is the case's own. Patterns are functions of the position alone, so what a byte
- * must be never depends on any engine, and files of terabytes are a few spans over a hole.
+ * Everything here works in the current directory, which is the case's own. Patterns are functions of the position
+ * alone, so what a byte must be never depends on any engine, and files of terabytes are a few spans over a hole.
  */
 #include "corpus.h"
 
@@ -33,8 +33,9 @@ void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length
         memset(buffer, 0, length);
         break;
     case CORPUS_PATTERN:
-        for (size_t i = 0; i < length; i++)
+        for (size_t i = 0; i < length; i++) {
             buffer[i] = corpus_pattern(span->seed, at + i);
+        }
         break;
     case CORPUS_ANY:
         assert(false);
@@ -48,9 +49,11 @@ void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length
 /* Whether found[0, length), at `at`, is the content that the choice says. */
 static bool is_choice(const struct corpus_choice *choice, uint64_t at, size_t length, const uint8_t *found)
 {
-    for (size_t i = 0; i < length; i++)
-        if (found[i] != (choice->zero ? 0 : corpus_pattern(choice->seed, at + i)))
+    for (size_t i = 0; i < length; i++) {
+        if (found[i] != (choice->zero ? 0 : corpus_pattern(choice->seed, at + i))) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -60,13 +63,15 @@ static bool check_any(const struct corpus_span *span, uint64_t at, size_t length
         size_t size = CORPUS_SECTOR - (size_t)((at + done) % CORPUS_SECTOR);
         size = size < length - done ? size : length - done;
         size_t choice = 0;
-        while (choice < span->choice_count && !is_choice(&span->choices[choice], at + done, size, found + done))
+        while (choice < span->choice_count && !is_choice(&span->choices[choice], at + done, size, found + done)) {
             choice++;
+        }
         if (choice == span->choice_count) {
             fprintf(out, "byte %" PRIu64 ": the sector is none of the %zu that it may be, but begins with", at + done,
                     span->choice_count);
-            for (size_t i = 0; i < size && i < 16; i++)
+            for (size_t i = 0; i < size && i < 16; i++) {
                 fprintf(out, " %02x", found[done + i]);
+            }
             fputc('\n', out);
             return false;
         }
@@ -78,8 +83,9 @@ static bool check_any(const struct corpus_span *span, uint64_t at, size_t length
 bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out)
 {
     uint8_t expected[PIECE];
-    if (span->fill == CORPUS_ANY)
+    if (span->fill == CORPUS_ANY) {
         return check_any(span, at, length, found, out);
+    }
     for (size_t done = 0; done < length;) {
         size_t size = length - done < PIECE ? length - done : PIECE;
         corpus_span_fill(span, at + done, size, expected);
@@ -104,8 +110,9 @@ static bool write_span(int file, const struct corpus_span *span)
         size_t size = span->length - done < PIECE ? (size_t)(span->length - done) : PIECE;
         corpus_span_fill(span, span->at + done, size, buffer);
         ssize_t written = pwrite(file, buffer, size, (off_t)(span->at + done));
-        if (written < 0)
+        if (written < 0) {
             return false;
+        }
         done += (uint64_t)written;
     }
     return true;
@@ -114,11 +121,13 @@ static bool write_span(int file, const struct corpus_span *span)
 static bool make_regular(const struct corpus_file *recipe)
 {
     int file = open(recipe->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file < 0)
+    if (file < 0) {
         return false;
+    }
     bool good = ftruncate(file, (off_t)recipe->length) == 0;
-    for (size_t i = 0; good && i < recipe->content.count; i++)
+    for (size_t i = 0; good && i < recipe->content.count; i++) {
         good = write_span(file, &recipe->content.items[i]);
+    }
     return close(file) == 0 && good;
 }
 
@@ -139,11 +148,12 @@ static bool make_file(const struct corpus_file *recipe)
 
 bool corpus_make_files(const struct corpus_case *c, FILE *out)
 {
-    for (size_t i = 0; i < c->file_count; i++)
+    for (size_t i = 0; i < c->file_count; i++) {
         if (!make_file(&c->files[i])) {
             fprintf(out, "cannot make %s: %s\n", c->files[i].path, strerror(errno));
             return false;
         }
+    }
     return true;
 }
 
@@ -159,8 +169,9 @@ static bool check_content(int file, const struct corpus_span *span, FILE *out)
             fprintf(out, "byte %" PRIu64 ": %s\n", span->at + done, got ? strerror(errno) : "the file ends here");
             return false;
         }
-        if (!corpus_span_check(span, span->at + done, (size_t)got, found, out))
+        if (!corpus_span_check(span, span->at + done, (size_t)got, found, out)) {
             return false;
+        }
         done += (uint64_t)got;
     }
     return true;
@@ -169,12 +180,14 @@ static bool check_content(int file, const struct corpus_span *span, FILE *out)
 bool corpus_check_file(const struct corpus_step *step, FILE *out)
 {
     int file = open(step->path, O_RDONLY | O_CLOEXEC);
-    if (step->absent && file < 0 && errno == ENOENT)
+    if (step->absent && file < 0 && errno == ENOENT) {
         return true;
+    }
     if (step->absent || file < 0) {
         fprintf(out, "%s: %s\n", step->path, file < 0 ? strerror(errno) : "exists, but must not");
-        if (file >= 0)
+        if (file >= 0) {
             close(file);
+        }
         return false;
     }
     struct stat status;
@@ -184,9 +197,11 @@ bool corpus_check_file(const struct corpus_step *step, FILE *out)
                 (uint64_t)status.st_size);
         good = false;
     }
-    for (size_t i = 0; good && i < step->data.count; i++)
-        if (!check_content(file, &step->data.items[i], out))
+    for (size_t i = 0; good && i < step->data.count; i++) {
+        if (!check_content(file, &step->data.items[i], out)) {
             good = false;
+        }
+    }
     close(file);
     return good;
 }

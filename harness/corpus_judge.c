@@ -1,13 +1,16 @@
 /*
- * Judges conformance cases from a safe distance: each in a child process, in a directory of its own, with a limit on time, several at once.
+ * Judges conformance cases from a safe distance: each in a child process, in a directory of its own, with a limit on
+ * time, several at once.
  *
- * So an implementation that crashes, hangs or exits is a verdict on one case and not the end of the run. The child says what it found through a pipe: the
- * first byte is the verdict, the rest the explanation. Only a child that has spoken *and* then exits with 0 is believed, so that what a sanitizer finds at
- * exit counts too. It dies when this process does.
+ * So an implementation that crashes, hangs or exits is a verdict on one case and not the end of the run. The child says
+ * what it found through a pipe: the first byte is the verdict, the rest the explanation. Only a child that has spoken
+ * *and* then exits with 0 is believed, so that what a sanitizer finds at exit counts too. It dies when this process
+ * does.
  *
- * Each child has a slot. One loop fills free slots with the next cases, polls the pipes, and looks at the clock; verdicts are handed on in the order of the
- * cases, whatever the order in which they come. What a killed child has started is killed by its keeper (child.h), which is waited for: this process
- * adopts it. So at the end there is nobody who might still write where this process cleans up.
+ * Each child has a slot. One loop fills free slots with the next cases, polls the pipes, and looks at the clock;
+ * verdicts are handed on in the order of the cases, whatever the order in which they come. What a killed child has
+ * started is killed by its keeper (child.h), which is waited for: this process adopts it. So at the end there is nobody
+ * who might still write where this process cleans up.
  */
 #include "corpus.h"
 
@@ -81,19 +84,22 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
     sigemptyset(&none);
     setpgid(0, 0); /* an interruption from the terminal is for the gate */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != parent) {
         _exit(0);
+    }
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     FILE *out = fdopen(pipe_end, "w");
     char *text = NULL;
     size_t size = 0;
     FILE *explanation = open_memstream(&text, &size);
-    if (!out || !explanation)
+    if (!out || !explanation) {
         abort();
+    }
     enum corpus_verdict verdict = CORPUS_NOT_RUN;
-    if (chdir(directory) == 0 && corpus_make_files(c, explanation))
+    if (chdir(directory) == 0 && corpus_make_files(c, explanation)) {
         verdict = corpus_run(c, subject, explanation);
+    }
     fclose(explanation);
     fputc('0' + (int)verdict, out);
     fputs(text, out);
@@ -114,9 +120,11 @@ static int64_t milliseconds(void)
 /* What an adapter or a file name has put there must neither reach a terminal nor spoil a report. */
 static void make_printable(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c; c++)
-        if ((*c < ' ' && *c != '\n') || *c > '~')
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if ((*c < ' ' && *c != '\n') || *c > '~') {
             *c = '?';
+        }
+    }
 }
 
 static void conclude(struct session *session, struct corpus_result *result, enum corpus_verdict verdict, char *text)
@@ -134,8 +142,9 @@ static char *print_text(const char *format, ...)
     char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
+    if (vasprintf(&text, format, arguments) < 0) {
         abort();
+    }
     va_end(arguments);
     return text;
 }
@@ -145,14 +154,14 @@ static enum corpus_verdict weigh(const char *said, bool in_time, int status, uns
 {
     bool spoke = said[0] >= '0' && said[0] <= '0' + CORPUS_NOT_RUN;
     const char *explanation = spoke ? said + 1 : "";
-    if (!in_time)
+    if (!in_time) {
         *text = print_text("hung: killed after %u s\n%s", timeout, explanation);
-    else if (WIFSIGNALED(status))
+    } else if (WIFSIGNALED(status)) {
         *text = print_text("crashed: %s\n%s", strsignal(WTERMSIG(status)), explanation);
-    else if (WEXITSTATUS(status) != 0 || !spoke)
+    } else if (WEXITSTATUS(status) != 0 || !spoke) {
         *text = print_text("exited with status %d %s\n%s", WEXITSTATUS(status),
                            spoke ? "after the last step" : "in the middle", explanation);
-    else {
+    } else {
         *text = print_text("%s", explanation);
         return (enum corpus_verdict)(said[0] - '0');
     }
@@ -164,8 +173,9 @@ static bool start_child(struct session *session, struct slot *slot, const struct
 {
     int ends[2];
     pid_t parent = getpid();
-    if (pipe2(ends, O_CLOEXEC))
+    if (pipe2(ends, O_CLOEXEC)) {
         return false;
+    }
     fflush(NULL);
     slot->process = fork();
     if (slot->process == 0) {
@@ -181,8 +191,9 @@ static bool start_child(struct session *session, struct slot *slot, const struct
     slot->pipe = ends[0];
     slot->total = 0;
     slot->memory = open_memstream(&slot->said, &slot->said_size);
-    if (!slot->memory)
+    if (!slot->memory) {
         abort();
+    }
     return true;
 }
 
@@ -206,8 +217,9 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
     }
     conclude(session, result, CORPUS_NOT_RUN,
              print_text("no %s: %s\n", made ? "process" : "directory", strerror(errno)));
-    if (made)
+    if (made) {
         rmdir(slot->directory);
+    }
 }
 
 /* Frees the slot of a child that has ended by itself, or ends it. */
@@ -218,8 +230,9 @@ static void end(struct session *session, struct slot *slot, bool in_time)
     kill(-slot->process, SIGKILL);
     waitpid(slot->process, &status, 0);
     fclose(slot->memory);
-    if (slot->pipe >= 0)
+    if (slot->pipe >= 0) {
         close(slot->pipe);
+    }
     enum corpus_verdict verdict = weigh(slot->said, in_time, status, session->manner->timeout, &text);
     slot->result->seconds = (double)(milliseconds() - slot->start) / 1000;
     if (session->stopped && !in_time) {
@@ -229,10 +242,11 @@ static void end(struct session *session, struct slot *slot, bool in_time)
     }
     conclude(session, slot->result, verdict, text);
     free(slot->said);
-    if (in_time)
+    if (in_time) {
         remove_directory(slot->directory);
-    else /* what the child has started may still write there for a moment */
+    } else { /* what the child has started may still write there for a moment */
         session->late[session->late_count++] = print_text("%s", slot->directory);
+    }
     slot->result = NULL;
     session->working--;
 }
@@ -247,20 +261,23 @@ static void listen_to(struct slot *slot)
         slot->pipe = -1;
         return;
     }
-    if (slot->total + (size_t)got <= EXPLANATION_MAX)
+    if (slot->total + (size_t)got <= EXPLANATION_MAX) {
         fwrite(buffer, 1, (size_t)got, slot->memory);
+    }
     slot->total += (size_t)got;
 }
 
 static void attend(struct session *session, struct slot *slot, bool readable)
 {
     siginfo_t info = {.si_pid = 0};
-    if (slot->pipe >= 0 && readable)
+    if (slot->pipe >= 0 && readable) {
         listen_to(slot);
+    }
     bool ended =
         slot->pipe < 0 && waitid(P_PID, (id_t)slot->process, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
-    if (ended || session->stopped || milliseconds() >= slot->deadline)
+    if (ended || session->stopped || milliseconds() >= slot->deadline) {
         end(session, slot, ended);
+    }
 }
 
 /* ---- All cases ---- */
@@ -281,25 +298,31 @@ static void sleep_until_something(struct session *session)
     }
     session->polled[manner->jobs] = (struct pollfd){.fd = manner->interruption, .events = POLLIN};
     poll(session->polled, manner->jobs + 1, session->working && !session->stopped ? (int)patience : 0);
-    if (session->polled[manner->jobs].revents)
+    if (session->polled[manner->jobs].revents) {
         session->stopped = true;
+    }
 }
 
 static void fill_slots(struct session *session)
 {
-    for (unsigned i = 0; i < session->manner->jobs; i++)
-        while (!session->slots[i].result && session->next < session->count && !session->stopped)
+    for (unsigned i = 0; i < session->manner->jobs; i++) {
+        while (!session->slots[i].result && session->next < session->count && !session->stopped) {
             begin(session, &session->slots[i], &session->results[session->next++]);
-    for (; session->stopped && session->next < session->count; session->next++)
+        }
+    }
+    for (; session->stopped && session->next < session->count; session->next++) {
         conclude(session, &session->results[session->next], CORPUS_NOT_RUN, print_text("interrupted\n"));
+    }
 }
 
 static void hand_on(struct session *session)
 {
     const struct corpus_manner *manner = session->manner;
-    for (; session->told < session->count && session->done[session->told]; session->told++)
-        if (!manner->judged(manner->context, session->told))
+    for (; session->told < session->count && session->done[session->told]; session->told++) {
+        if (!manner->judged(manner->context, session->told)) {
             session->stopped = true;
+        }
+    }
 }
 
 /* Waits for those who lost their parent; their own keepers end them. */
@@ -308,9 +331,11 @@ static void wait_for_orphans(void)
     const struct timespec pause = {.tv_nsec = LOOK * 1000000};
     int64_t deadline = milliseconds() + ORPHANS;
     pid_t ended;
-    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && milliseconds() < deadline)
-        if (ended == 0)
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && milliseconds() < deadline) {
+        if (ended == 0) {
             nanosleep(&pause, NULL);
+        }
+    }
 }
 
 void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_manner *manner)
@@ -324,9 +349,11 @@ void corpus_judge(struct corpus_result *results, size_t count, const struct corp
     while (session.told < count) {
         fill_slots(&session);
         sleep_until_something(&session);
-        for (unsigned i = 0; i < manner->jobs; i++)
-            if (session.slots[i].result)
+        for (unsigned i = 0; i < manner->jobs; i++) {
+            if (session.slots[i].result) {
                 attend(&session, &session.slots[i], session.polled[i].revents != 0);
+            }
+        }
         hand_on(&session);
     }
     wait_for_orphans();

@@ -1,10 +1,11 @@
 /*
  * Loads the conformance corpus, strictly.
  *
- * Every kind of object in a case has a table of its fields: name, type, whether it must be there. check_object() holds an object against its table and
- * refuses unknown and missing fields; only then are the values taken out and looked at more closely. `where` follows the JSON path, so that each
- * refusal says exactly what it is about. The first refusal wins, and the whole corpus is refused with it: a gate that silently left out a case that it
- * could not read would call itself complete when it is not.
+ * Every kind of object in a case has a table of its fields: name, type, whether it must be there. check_object() holds
+ * an object against its table and refuses unknown and missing fields; only then are the values taken out and looked at
+ * more closely. `where` follows the JSON path, so that each refusal says exactly what it is about. The first refusal
+ * wins, and the whole corpus is refused with it: a gate that silently left out a case that it could not read would call
+ * itself complete when it is not.
  */
 #include "corpus.h"
 
@@ -42,8 +43,9 @@ static bool refuse(struct where *where, const char *format, ...) __attribute__((
 
 static bool refuse(struct where *where, const char *format, ...)
 {
-    if (where->error[0])
+    if (where->error[0]) {
         return false;
+    }
     va_list arguments;
     va_start(arguments, format);
     char reason[512];
@@ -76,8 +78,9 @@ static void leave(struct where *where, size_t mark)
 static void *allocate(size_t count, size_t size)
 {
     void *memory = calloc(count ? count : 1, size);
-    if (!memory)
+    if (!memory) {
         abort();
+    }
     return memory;
 }
 
@@ -92,8 +95,9 @@ static bool parse_number(json_t *value, uint64_t *number)
     }
     const char *text = json_string_value(value);
     if (!text || strncmp(text, "0x", 2) || !text[2] || strlen(text) > 18 ||
-        strspn(text + 2, "0123456789abcdef") != strlen(text + 2))
+        strspn(text + 2, "0123456789abcdef") != strlen(text + 2)) {
         return false;
+    }
     *number = strtoull(text + 2, NULL, 16);
     return true;
 }
@@ -124,31 +128,37 @@ static const char *const type_names[] = {
     "an object",     "a string or an array"};
 
 /*
- * Holds an object against its table. Bit i of `required` and `allowed` speaks of fields[i]; a field that is in neither is as unknown as one that is not in
- * the table.
+ * Holds an object against its table. Bit i of `required` and `allowed` speaks of fields[i]; a field that is in neither
+ * is as unknown as one that is not in the table.
  */
 static bool check_object(struct where *where, json_t *object, const struct field *fields, size_t count,
                          uint32_t required, uint32_t allowed)
 {
-    if (!json_is_object(object))
+    if (!json_is_object(object)) {
         return refuse(where, "must be an object");
+    }
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value)
     {
         size_t i = 0;
-        while (i < count && strcmp(fields[i].name, key))
+        while (i < count && strcmp(fields[i].name, key)) {
             i++;
-        if (i == count || !((required | allowed) & 1u << i))
+        }
+        if (i == count || !((required | allowed) & 1u << i)) {
             return refuse(where, "unknown field \"%s\"", key);
+        }
         size_t mark = enter_member(where, key);
-        if (!has_type(value, fields[i].type))
+        if (!has_type(value, fields[i].type)) {
             return refuse(where, "must be %s", type_names[fields[i].type]);
+        }
         leave(where, mark);
     }
-    for (size_t i = 0; i < count; i++)
-        if (required & 1u << i && !json_object_get(object, fields[i].name))
+    for (size_t i = 0; i < count; i++) {
+        if (required & 1u << i && !json_object_get(object, fields[i].name)) {
             return refuse(where, "field \"%s\" is missing", fields[i].name);
+        }
+    }
     return true;
 }
 
@@ -170,9 +180,11 @@ static uint64_t number_of(json_t *object, const char *name)
 static bool choose(struct where *where, const char *name, const char *text, const char *const *names, size_t count,
                    size_t *index)
 {
-    for (*index = 0; *index < count; ++*index)
-        if (!strcmp(names[*index], text))
+    for (*index = 0; *index < count; ++*index) {
+        if (!strcmp(names[*index], text)) {
             return true;
+        }
+    }
     size_t mark = enter_member(where, name);
     refuse(where, "\"%s\" is none of the values that are possible here", text);
     leave(where, mark);
@@ -189,8 +201,9 @@ static bool check_path(struct where *where, const char *name, const char *path)
         size_t length = strcspn(part, "/");
         good = length > 0 && !(length == 2 && part[0] == '.' && part[1] == '.');
     }
-    if (!good)
+    if (!good) {
         return refuse(where, "\"%s\" is no path below the case's directory", path);
+    }
     leave(where, mark);
     return true;
 }
@@ -209,12 +222,14 @@ static bool parse_hex(const char *text, struct corpus_span *span)
 {
     span->bytes = allocate(strlen(text) / 2 + 1, 1);
     for (; *text; text++) {
-        if (*text == ' ')
+        if (*text == ' ') {
             continue;
+        }
         int high = hex_digit(text[0]);
         int low = high < 0 ? -1 : hex_digit(text[1]);
-        if (low < 0)
+        if (low < 0) {
             return false;
+        }
         span->bytes[span->length++] = (uint8_t)(high * 16 + low);
         text++;
     }
@@ -227,10 +242,12 @@ static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
     span->width = (unsigned)width;
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint64_t number;
-        if (!parse_number(json_array_get(list, i), &number) || (width == 4 && number > UINT32_MAX))
+        if (!parse_number(json_array_get(list, i), &number) || (width == 4 && number > UINT32_MAX)) {
             return false;
-        for (size_t byte = 0; byte < width; byte++)
+        }
+        for (size_t byte = 0; byte < width; byte++) {
             span->bytes[span->length++] = (uint8_t)(number >> 8 * byte);
+        }
     }
     return true;
 }
@@ -263,15 +280,18 @@ static bool parse_span_bytes(struct where *where, json_t *value, struct corpus_s
         memcpy(span->bytes, text, strlen(text));
     }
     const char *hex = text_of(value, "hex");
-    if (hex && !parse_hex(hex, span))
+    if (hex && !parse_hex(hex, span)) {
         return refuse(where, "\"hex\" must be pairs of digits 0-9a-f, with blanks between pairs at most");
+    }
     span->width = hex ? 1 : 0;
     json_t *words = json_object_get(value, "le32");
-    if (words && !parse_integers(words, 4, span))
+    if (words && !parse_integers(words, 4, span)) {
         return refuse(where, "\"le32\" must be numbers below 2^32");
+    }
     json_t *longs = json_object_get(value, "le64");
-    if (longs && !parse_integers(longs, 8, span))
+    if (longs && !parse_integers(longs, 8, span)) {
         return refuse(where, "\"le64\" must be numbers");
+    }
     return span->length > 0 || refuse(where, "holds no byte");
 }
 
@@ -280,13 +300,15 @@ static bool parse_choices(struct where *where, json_t *list, struct corpus_span 
 {
     span->fill = CORPUS_ANY;
     span->choice_count = json_array_size(list);
-    if (span->choice_count < 2 || span->choice_count > CORPUS_CHOICES_MAX)
+    if (span->choice_count < 2 || span->choice_count > CORPUS_CHOICES_MAX) {
         return refuse(where, "\"any\" lists from 2 to %d contents", CORPUS_CHOICES_MAX);
+    }
     for (size_t i = 0; i < span->choice_count; i++) {
         json_t *choice = json_array_get(list, i);
         span->choices[i].zero = json_is_null(choice);
-        if (!span->choices[i].zero && !parse_number(choice, &span->choices[i].seed))
+        if (!span->choices[i].zero && !parse_number(choice, &span->choices[i].seed)) {
             return refuse(where, "\"any\" lists numbers of patterns, and null for zeros");
+        }
     }
     return true;
 }
@@ -294,33 +316,41 @@ static bool parse_choices(struct where *where, json_t *list, struct corpus_span 
 static bool parse_span(struct where *where, json_t *value, struct corpus_span *span)
 {
     const uint32_t at = 1u << SPAN_AT;
-    if (!check_object(where, value, span_fields, SPAN_FIELDS, at, ~0u))
+    if (!check_object(where, value, span_fields, SPAN_FIELDS, at, ~0u)) {
         return false;
+    }
     unsigned kinds = 0;
-    for (size_t i = SPAN_ZERO; i < SPAN_FIELDS; i++)
+    for (size_t i = SPAN_ZERO; i < SPAN_FIELDS; i++) {
         kinds += json_object_get(value, span_fields[i].name) != NULL;
-    if (kinds != 1)
+    }
+    if (kinds != 1) {
         return refuse(where, "needs exactly one of zero, pattern, hex, text, le32, le64, any");
+    }
     span->at = number_of(value, "at");
     json_t *zero = json_object_get(value, "zero");
     json_t *any = json_object_get(value, "any");
     bool counted = zero || any || json_object_get(value, "pattern");
-    if (counted != (json_object_get(value, "length") != NULL))
+    if (counted != (json_object_get(value, "length") != NULL)) {
         return refuse(where, "\"length\" belongs to zero, pattern and any, and only to them");
+    }
     if (!counted) {
-        if (!parse_span_bytes(where, value, span))
+        if (!parse_span_bytes(where, value, span)) {
             return false;
+        }
     } else {
-        if (zero && !json_is_true(zero))
+        if (zero && !json_is_true(zero)) {
             return refuse(where, "\"zero\" can only be true");
+        }
         span->fill = zero ? CORPUS_ZERO : CORPUS_PATTERN;
         span->seed = number_of(value, "pattern");
         span->length = number_of(value, "length");
-        if (any && !parse_choices(where, any, span))
+        if (any && !parse_choices(where, any, span)) {
             return false;
+        }
     }
-    if (span->length == 0 || span->length > CORPUS_SPAN_MAX)
+    if (span->length == 0 || span->length > CORPUS_SPAN_MAX) {
         return refuse(where, "a span has from 1 to %u bytes", CORPUS_SPAN_MAX);
+    }
     return span->length - 1 <= UINT64_MAX - span->at || refuse(where, "ends past 2^64");
 }
 
@@ -332,8 +362,9 @@ static bool parse_spans(struct where *where, json_t *owner, const char *name, st
     for (size_t i = 0; i < json_array_size(list); i++) {
         size_t mark = enter_element(where, i);
         spans->count++;
-        if (!parse_span(where, json_array_get(list, i), &spans->items[i]))
+        if (!parse_span(where, json_array_get(list, i), &spans->items[i])) {
             return false;
+        }
         leave(where, mark);
     }
     leave(where, outer);
@@ -343,9 +374,11 @@ static bool parse_spans(struct where *where, json_t *owner, const char *name, st
 /* What is made or written is one thing. */
 static bool check_definite(struct where *where, const struct corpus_spans *spans)
 {
-    for (size_t i = 0; i < spans->count; i++)
-        if (spans->items[i].fill == CORPUS_ANY)
+    for (size_t i = 0; i < spans->count; i++) {
+        if (spans->items[i].fill == CORPUS_ANY) {
             return refuse(where, "\"any\" can only be expected");
+        }
+    }
     return true;
 }
 
@@ -359,8 +392,9 @@ static bool check_tiling(struct where *where, const char *name, const struct cor
         tiled = spans->items[i].at == offset + covered && spans->items[i].length <= length - covered;
         covered += spans->items[i].length;
     }
-    if (tiled && covered == length)
+    if (tiled && covered == length) {
         return true;
+    }
     size_t mark = enter_member(where, name);
     refuse(where, "the spans must cover [offset, offset + length) without gap or overlap, at most %u bytes",
            CORPUS_SPAN_MAX);
@@ -379,8 +413,9 @@ static bool parse_link(struct where *where, json_t *value, const char *name, enu
                        struct corpus_file *file)
 {
     const char *target = text_of(value, name);
-    if (!target)
+    if (!target) {
         return true;
+    }
     file->kind = kind;
     file->target = target;
     return check_path(where, name, target);
@@ -389,28 +424,35 @@ static bool parse_link(struct where *where, json_t *value, const char *name, enu
 static bool parse_file(struct where *where, json_t *value, struct corpus_file *file)
 {
     const uint32_t path = 1u << FILE_PATH;
-    if (!check_object(where, value, file_fields, FILE_FIELDS, path, ~0u))
+    if (!check_object(where, value, file_fields, FILE_FIELDS, path, ~0u)) {
         return false;
+    }
     unsigned kinds = 0;
     const size_t kind_fields[] = {FILE_SIZE, FILE_DIRECTORY, FILE_SYMLINK, FILE_HARDLINK};
-    for (size_t i = 0; i < sizeof kind_fields / sizeof *kind_fields; i++)
+    for (size_t i = 0; i < sizeof kind_fields / sizeof *kind_fields; i++) {
         kinds += json_object_get(value, file_fields[kind_fields[i]].name) != NULL;
-    if (kinds != 1)
+    }
+    if (kinds != 1) {
         return refuse(where, "needs exactly one of size, directory, symlink, hardlink");
+    }
     file->path = text_of(value, "path");
     file->length = number_of(value, "size");
     file->kind = json_object_get(value, "directory") ? CORPUS_DIRECTORY : CORPUS_REGULAR;
     if (!check_path(where, "path", file->path) || !parse_link(where, value, "symlink", CORPUS_SYMLINK, file) ||
-        !parse_link(where, value, "hardlink", CORPUS_HARDLINK, file))
+        !parse_link(where, value, "hardlink", CORPUS_HARDLINK, file)) {
         return false;
-    if (file->kind != CORPUS_REGULAR && json_object_get(value, "content"))
+    }
+    if (file->kind != CORPUS_REGULAR && json_object_get(value, "content")) {
         return refuse(where, "only a file with a size has content");
-    if (!parse_spans(where, value, "content", &file->content) || !check_definite(where, &file->content))
+    }
+    if (!parse_spans(where, value, "content", &file->content) || !check_definite(where, &file->content)) {
         return false;
+    }
     for (size_t i = 0; i < file->content.count; i++) {
         const struct corpus_span *span = &file->content.items[i];
-        if (span->at > file->length || span->length > file->length - span->at)
+        if (span->at > file->length || span->length > file->length - span->at) {
             return refuse(where, "content[%zu] ends past the file's size", i);
+        }
     }
     return true;
 }
@@ -505,11 +547,12 @@ const char *corpus_op_name(enum corpus_op op)
 
 static bool parse_outcome(struct where *where, const char *text, unsigned *outcomes)
 {
-    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++)
+    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
         if (!strcmp(text, addcow_class_name((enum addcow_class)class_code))) {
             *outcomes |= 1u << class_code;
             return true;
         }
+    }
     return refuse(where, "\"%s\" is neither \"ok\" nor a class of error", text);
 }
 
@@ -519,34 +562,43 @@ static bool parse_result(struct where *where, json_t *value, struct corpus_step 
     json_t *result = json_object_get(value, "result");
     step->clause = text_of(value, "clause");
     size_t mark = enter_member(where, "result");
-    if (!result)
+    if (!result) {
         step->outcomes = 1u << ADDCOW_OK;
-    else if (json_is_string(result) && !parse_outcome(where, json_string_value(result), &step->outcomes))
+    } else if (json_is_string(result) && !parse_outcome(where, json_string_value(result), &step->outcomes)) {
         return false;
+    }
     for (size_t i = 0; json_is_array(result) && i < json_array_size(result); i++) {
         const char *text = json_string_value(json_array_get(result, i));
-        if (!text)
+        if (!text) {
             return refuse(where, "[%zu] must be a string", i);
-        if (!parse_outcome(where, text, &step->outcomes))
+        }
+        if (!parse_outcome(where, text, &step->outcomes)) {
             return false;
+        }
     }
-    if (!step->outcomes)
+    if (!step->outcomes) {
         return refuse(where, "lists no outcome");
+    }
     leave(where, mark);
-    if (step->clause && step->outcomes & 1u << ADDCOW_OK)
+    if (step->clause && step->outcomes & 1u << ADDCOW_OK) {
         return refuse(where, "\"clause\" names the reason of a refusal, but the step may succeed");
+    }
     return true;
 }
 
 static bool parse_disk(struct where *where, const char *name, struct corpus_case *c, struct corpus_step *step)
 {
-    if (!name)
+    if (!name) {
         name = "disk";
-    for (step->disk = 0; step->disk < c->disk_count; step->disk++)
-        if (!strcmp(c->disks[step->disk], name))
+    }
+    for (step->disk = 0; step->disk < c->disk_count; step->disk++) {
+        if (!strcmp(c->disks[step->disk], name)) {
             return true;
-    if (c->disk_count == CORPUS_DISKS_MAX)
+        }
+    }
+    if (c->disk_count == CORPUS_DISKS_MAX) {
         return refuse(where, "a case names at most %d disks", CORPUS_DISKS_MAX);
+    }
     c->disks[c->disk_count++] = name;
     return true;
 }
@@ -556,11 +608,13 @@ static bool parse_create(struct where *where, json_t *value, struct corpus_step 
     struct addcow_create_options *create = &step->create;
     static const char *const layouts[] = {"r20", "r9"};
     size_t layout;
-    if (!choose(where, "layout", text_of(value, "layout"), layouts, 2, &layout))
+    if (!choose(where, "layout", text_of(value, "layout"), layouts, 2, &layout)) {
         return false;
+    }
     uint64_t bits = number_of(value, "cluster_bits");
-    if (bits > UINT32_MAX)
+    if (bits > UINT32_MAX) {
         return refuse(where, "cluster_bits has 32 bits");
+    }
     create->layout = layout ? ADDCOW_R9 : ADDCOW_R20;
     create->cluster_bits = (uint32_t)bits;
     create->image_name = text_of(value, "image");
@@ -577,24 +631,29 @@ static bool parse_step_details(struct where *where, json_t *value, struct corpus
     if (step->op == CORPUS_OPEN) {
         static const char *const modes[] = {"ro", "rw"};
         size_t mode;
-        if (!choose(where, "mode", text_of(value, "mode"), modes, 2, &mode))
+        if (!choose(where, "mode", text_of(value, "mode"), modes, 2, &mode)) {
             return false;
+        }
         step->writable = mode == 1;
         static const char *const engines[] = {"reference"};
         const char *by = text_of(value, "by");
         size_t engine;
-        if (by && !choose(where, "by", by, engines, 1, &engine))
+        if (by && !choose(where, "by", by, engines, 1, &engine)) {
             return false;
+        }
         step->by_reference = by;
     }
-    if (step->op == CORPUS_CREATE)
+    if (step->op == CORPUS_CREATE) {
         return parse_create(where, value, step);
-    if (step->op == CORPUS_WRITE)
+    }
+    if (step->op == CORPUS_WRITE) {
         return parse_spans(where, value, "data", &step->data) && check_definite(where, &step->data) &&
                check_tiling(where, "data", &step->data, step->offset, step->length);
+    }
     if (step->op == CORPUS_READ) {
-        if (step->length > CORPUS_SPAN_MAX)
+        if (step->length > CORPUS_SPAN_MAX) {
             return refuse(where, "a read has at most %u bytes", CORPUS_SPAN_MAX);
+        }
         return parse_spans(where, value, "expect", &step->data) &&
                (!json_object_get(value, "expect") ||
                 check_tiling(where, "expect", &step->data, step->offset, step->length));
@@ -603,8 +662,9 @@ static bool parse_step_details(struct where *where, json_t *value, struct corpus
         step->absent = json_is_true(json_object_get(value, "absent"));
         step->has_length = json_object_get(value, "length") != NULL;
         bool says_something = step->has_length || json_object_get(value, "content");
-        if (step->absent == says_something)
+        if (step->absent == says_something) {
             return refuse(where, "needs either \"absent\": true, or a length or content");
+        }
         return parse_spans(where, value, "content", &step->data);
     }
     return true;
@@ -613,20 +673,24 @@ static bool parse_step_details(struct where *where, json_t *value, struct corpus
 static bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struct corpus_step *step)
 {
     const char *name = json_is_object(value) ? text_of(value, "op") : NULL;
-    if (!name)
+    if (!name) {
         return refuse(where, "must be an object with a string \"op\"");
+    }
     size_t op = 0;
-    while (op < CORPUS_OP_COUNT && strcmp(op_rules[op].name, name))
+    while (op < CORPUS_OP_COUNT && strcmp(op_rules[op].name, name)) {
         op++;
-    if (op == CORPUS_OP_COUNT)
+    }
+    if (op == CORPUS_OP_COUNT) {
         return refuse(where, "unknown op \"%s\"", name);
+    }
     step->op = (enum corpus_op)op;
     const struct op_rule *rule = &op_rules[op];
     const char *result = text_of(value, "result");
     bool may_succeed = !result || !strcmp(result, "ok");
     if (!check_object(where, value, step_fields, STEP_FIELDS,
-                      BIT(STEP_OP) | rule->required | (may_succeed ? rule->required_on_success : 0), rule->optional))
+                      BIT(STEP_OP) | rule->required | (may_succeed ? rule->required_on_success : 0), rule->optional)) {
         return false;
+    }
     step->path = text_of(value, "path");
     step->offset = number_of(value, "offset");
     step->length = number_of(value, "length");
@@ -634,8 +698,9 @@ static bool parse_step(struct where *where, json_t *value, struct corpus_case *c
     step->allocated = json_is_true(json_object_get(value, "allocated"));
     step->run = number_of(value, "run");
     step->beside = json_is_true(json_object_get(value, "beside"));
-    if (step->path && !check_path(where, "path", step->path))
+    if (step->path && !check_path(where, "path", step->path)) {
         return false;
+    }
     return parse_result(where, value, step) && parse_disk(where, text_of(value, "disk"), c, step) &&
            parse_step_details(where, value, step);
 }
@@ -646,9 +711,11 @@ static const char *const need_names[] = {"r9", "create", "links", "chain", "lock
 
 const char *corpus_need_name(unsigned need)
 {
-    for (size_t i = 0; i < sizeof need_names / sizeof *need_names; i++)
-        if (need == 1u << i)
+    for (size_t i = 0; i < sizeof need_names / sizeof *need_names; i++) {
+        if (need == 1u << i) {
             return need_names[i];
+        }
+    }
     return NULL;
 }
 
@@ -678,11 +745,14 @@ static bool parse_texts(struct where *where, json_t *owner, const char *name, co
     for (size_t i = 0; i < json_array_size(list); i++) {
         size_t mark = enter_element(where, i);
         const char *text = json_string_value(json_array_get(list, i));
-        if (!text)
+        if (!text) {
             return refuse(where, "must be a string");
-        for (size_t j = 0; j < *count; j++)
-            if (!strcmp((*texts)[j], text))
+        }
+        for (size_t j = 0; j < *count; j++) {
+            if (!strcmp((*texts)[j], text)) {
                 return refuse(where, "\"%s\" stands twice", text);
+            }
+        }
         (*texts)[(*count)++] = text;
         leave(where, mark);
     }
@@ -718,22 +788,29 @@ static bool parse_case_head(struct where *where, json_t *document, const char *s
     c->title = text_of(document, "title");
     c->notes = json_object_get(document, "notes") ? text_of(document, "notes") : "";
     c->level = text_of(document, "level");
-    if (strcmp(c->id, stem) || strspn(c->id, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->id))
+    if (strcmp(c->id, stem) || strspn(c->id, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->id)) {
         return refuse(where, "id \"%s\" is not the file's name in a-z, 0-9 and '-', so it may be taken twice", c->id);
+    }
     static const char *const levels[] = {"reader", "writer", "concurrent writer", "durable writer"};
     size_t level;
     if (!choose(where, "level", c->level, levels, 4, &level) ||
         !parse_texts(where, document, "clauses", &c->clauses, &c->clause_count) ||
-        !parse_texts(where, document, "flags", &c->flags, &c->flag_count) || !parse_needs(where, document, &c->needs))
+        !parse_texts(where, document, "flags", &c->flags, &c->flag_count) || !parse_needs(where, document, &c->needs)) {
         return false;
-    if (c->clause_count == 0)
+    }
+    if (c->clause_count == 0) {
         return refuse(where, "a case witnesses at least one clause");
-    for (size_t i = 0; i < c->clause_count; i++)
-        if (!is_clause(c->clauses[i]))
+    }
+    for (size_t i = 0; i < c->clause_count; i++) {
+        if (!is_clause(c->clauses[i])) {
             return refuse(where, "clauses[%zu]: \"%s\" is no ID of a clause", i, c->clauses[i]);
-    for (size_t i = 0; i < c->flag_count; i++)
-        if (!json_object_get(where->known_flags, c->flags[i]))
+        }
+    }
+    for (size_t i = 0; i < c->flag_count; i++) {
+        if (!json_object_get(where->known_flags, c->flags[i])) {
             return refuse(where, "flags[%zu]: \"%s\" is not explained in corpus.json", i, c->flags[i]);
+        }
+    }
     return true;
 }
 
@@ -745,8 +822,9 @@ static bool check_needs(struct where *where, const struct corpus_case *c)
                         : c->steps[i].op == CORPUS_CUT  ? CORPUS_NEEDS_CUT
                         : c->steps[i].op == CORPUS_KILL ? CORPUS_NEEDS_KILL
                                                         : 0;
-        if (need & ~c->needs)
+        if (need & ~c->needs) {
             return refuse(where, "step %zu needs \"%s\", which \"needs\" must say", i, corpus_need_name(need));
+        }
     }
     return true;
 }
@@ -757,10 +835,12 @@ static bool check_killed(struct where *where, const struct corpus_case *c)
     bool by_reference[CORPUS_DISKS_MAX] = {false};
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        if (step->op == CORPUS_OPEN)
+        if (step->op == CORPUS_OPEN) {
             by_reference[step->disk] = step->by_reference;
-        if (step->op == CORPUS_KILL && by_reference[step->disk])
+        }
+        if (step->op == CORPUS_KILL && by_reference[step->disk]) {
             return refuse(where, "step %zu kills the reference engine", i);
+        }
     }
     return true;
 }
@@ -776,10 +856,12 @@ static bool check_beside(struct where *where, const struct corpus_case *c)
     size_t together = 0;
     for (size_t i = 0; i < c->step_count; i++) {
         together = c->steps[i].beside ? together + 1 : 1;
-        if (c->steps[i].beside && (i == 0 || !is_request(&c->steps[i - 1])))
+        if (c->steps[i].beside && (i == 0 || !is_request(&c->steps[i - 1]))) {
             return refuse(where, "step %zu has no request before it that it could be beside", i);
-        if (together > CORPUS_BESIDE_MAX)
+        }
+        if (together > CORPUS_BESIDE_MAX) {
             return refuse(where, "at most %d requests are in flight at once", CORPUS_BESIDE_MAX);
+        }
     }
     return true;
 }
@@ -794,19 +876,22 @@ static bool parse_case_body(struct where *where, json_t *document, struct corpus
     for (size_t i = 0; i < json_array_size(files); i++) {
         size_t mark = enter_element(where, i);
         c->file_count++;
-        if (!parse_file(where, json_array_get(files, i), &c->files[i]))
+        if (!parse_file(where, json_array_get(files, i), &c->files[i])) {
             return false;
+        }
         leave(where, mark);
     }
     leave(where, outer);
     outer = enter_member(where, "steps");
-    if (json_array_size(steps) == 0)
+    if (json_array_size(steps) == 0) {
         return refuse(where, "a case without a step judges nothing");
+    }
     for (size_t i = 0; i < json_array_size(steps); i++) {
         size_t mark = enter_element(where, i);
         c->step_count++;
-        if (!parse_step(where, json_array_get(steps, i), c, &c->steps[i]))
+        if (!parse_step(where, json_array_get(steps, i), c, &c->steps[i])) {
             return false;
+        }
         leave(where, mark);
     }
     leave(where, outer);
@@ -842,9 +927,10 @@ static json_t *load_json(struct where *where)
     }
     json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &problem);
     fclose(file);
-    if (!document)
+    if (!document) {
         snprintf(where->error, where->error_size, "%s: line %d, column %d: %s", where->file, problem.line,
                  problem.column, problem.text);
+    }
     return document;
 }
 
@@ -906,19 +992,22 @@ static bool load_corpus_file(const char *directory, struct where *where, struct 
     snprintf(path, sizeof path, "%s/corpus.json", directory);
     where->file = path;
     corpus->document = load_json(where);
-    if (!corpus->document || !check_object(where, corpus->document, corpus_fields, 4, 0xf, 0))
+    if (!corpus->document || !check_object(where, corpus->document, corpus_fields, 4, 0xf, 0)) {
         return false;
+    }
     uint64_t format = number_of(corpus->document, "format");
-    if (format != CORPUS_FORMAT)
+    if (format != CORPUS_FORMAT) {
         return refuse(where, "the corpus has format %" PRIu64 ", this program reads format %d", format, CORPUS_FORMAT);
+    }
     corpus->version = text_of(corpus->document, "version");
     where->known_flags = json_object_get(corpus->document, "flags");
     const char *key;
     json_t *value;
     json_object_foreach(where->known_flags, key, value)
     {
-        if (!json_is_string(value))
+        if (!json_is_string(value)) {
             return refuse(where, "flags.%s must be a string", key);
+        }
     }
     return true;
 }
@@ -932,8 +1021,9 @@ bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags
     parsed->cases = allocate(1, sizeof *parsed->cases);
     parsed->count = 1;
     parsed->cases->document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
-    if (!parsed->cases->document)
+    if (!parsed->cases->document) {
         snprintf(error, error_size, "%s: line %d, column %d: %s", id, problem.line, problem.column, problem.text);
+    }
     if (!parsed->cases->document || !parse_case(id, &where, parsed->cases)) {
         corpus_free(parsed);
         return false;
@@ -957,17 +1047,20 @@ bool corpus_load(const char *directory, struct corpus **corpus, char *error, siz
 
 static void free_spans(struct corpus_spans *spans)
 {
-    for (size_t i = 0; i < spans->count; i++)
+    for (size_t i = 0; i < spans->count; i++) {
         free(spans->items[i].bytes);
+    }
     free(spans->items);
 }
 
 static void free_case(struct corpus_case *c)
 {
-    for (size_t i = 0; i < c->file_count; i++)
+    for (size_t i = 0; i < c->file_count; i++) {
         free_spans(&c->files[i].content);
-    for (size_t i = 0; i < c->step_count; i++)
+    }
+    for (size_t i = 0; i < c->step_count; i++) {
         free_spans(&c->steps[i].data);
+    }
     free(c->files);
     free(c->steps);
     free(c->clauses);
@@ -977,10 +1070,12 @@ static void free_case(struct corpus_case *c)
 
 void corpus_free(struct corpus *corpus)
 {
-    if (!corpus)
+    if (!corpus) {
         return;
-    for (size_t i = 0; i < corpus->count; i++)
+    }
+    for (size_t i = 0; i < corpus->count; i++) {
         free_case(&corpus->cases[i]);
+    }
     free(corpus->cases);
     json_decref(corpus->document);
     free(corpus);

@@ -1,9 +1,9 @@
 /*
  * What the gate says about a run of the corpus.
  *
- * A case that fails accuses the clauses that it names. The summary turns this round: for each accused clause its sentence in the specification, how many cases
- * accuse it, and the shortest of them, which is the one with the fewest steps. A clause whose cases were all not applicable, or not run, was not judged, and
- * is not said to hold.
+ * A case that fails accuses the clauses that it names. The summary turns this round: for each accused clause its
+ * sentence in the specification, how many cases accuse it, and the shortest of them, which is the one with the fewest
+ * steps. A clause whose cases were all not applicable, or not run, was not judged, and is not said to hold.
  */
 #include "corpus_report.h"
 
@@ -21,17 +21,20 @@ const char *corpus_verdict_name(enum corpus_verdict verdict)
 size_t corpus_count(const struct corpus_results *results, enum corpus_verdict verdict)
 {
     size_t count = 0;
-    for (size_t i = 0; i < results->count; i++)
+    for (size_t i = 0; i < results->count; i++) {
         count += results->items[i].verdict == verdict;
+    }
     return count;
 }
 
 int corpus_exit(const struct corpus_results *results)
 {
-    if (corpus_count(results, CORPUS_CRASHED))
+    if (corpus_count(results, CORPUS_CRASHED)) {
         return REPORT_CRASHED;
-    if (corpus_count(results, CORPUS_FAILED))
+    }
+    if (corpus_count(results, CORPUS_FAILED)) {
         return REPORT_DIFFERS;
+    }
     bool all = results->count > 0 && corpus_count(results, CORPUS_PASSED) == results->count;
     return all ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
@@ -46,8 +49,9 @@ static bool is_accusation(const struct corpus_result *result)
 char *corpus_read_spec(const char *path)
 {
     FILE *file = fopen(path, "r");
-    if (!file)
+    if (!file) {
         return NULL;
+    }
     char *text = NULL;
     size_t size = 0;
     if (getdelim(&text, &size, 0, file) < 0) {
@@ -63,14 +67,17 @@ char *corpus_clause_sentence(const char *spec, const char *clause)
     char start[32];
     snprintf(start, sizeof start, "\n**%s** ", clause);
     const char *from = spec ? strstr(spec, start) : NULL;
-    if (!from)
+    if (!from) {
         return NULL;
+    }
     from += strlen(start);
     const char *end = strstr(from, "\n\n");
     char *sentence = strndup(from, end ? (size_t)(end - from) : strlen(from));
-    for (char *c = sentence; c && *c; c++)
-        if (*c == '\n')
+    for (char *c = sentence; c && *c; c++) {
+        if (*c == '\n') {
             *c = ' ';
+        }
+    }
     return sentence;
 }
 
@@ -92,8 +99,9 @@ static void count_opinion(struct opinion *opinion, const struct corpus_result *r
 {
     if (is_accusation(result)) {
         opinion->accusing++;
-        if (!opinion->shortest || result->c->step_count < opinion->shortest->step_count)
+        if (!opinion->shortest || result->c->step_count < opinion->shortest->step_count) {
             opinion->shortest = result->c;
+        }
     } else {
         opinion->passed += result->verdict == CORPUS_PASSED;
         opinion->silent += result->verdict != CORPUS_PASSED;
@@ -104,18 +112,21 @@ static void count_opinion(struct opinion *opinion, const struct corpus_result *r
 static size_t list_opinions(const struct corpus_results *results, struct opinion **list)
 {
     size_t room = 0;
-    for (size_t i = 0; i < results->count; i++)
+    for (size_t i = 0; i < results->count; i++) {
         room += results->items[i].c->clause_count;
+    }
     *list = report_allocate(room, sizeof **list);
     size_t count = 0;
     for (size_t i = 0; i < results->count; i++) {
         const struct corpus_case *c = results->items[i].c;
         for (size_t j = 0; j < c->clause_count; j++) {
             size_t k = 0;
-            while (k < count && strcmp((*list)[k].clause, c->clauses[j]))
+            while (k < count && strcmp((*list)[k].clause, c->clauses[j])) {
                 k++;
-            if (k == count)
+            }
+            if (k == count) {
                 (*list)[count++] = (struct opinion){.clause = c->clauses[j]};
+            }
             count_opinion(&(*list)[k], &results->items[i]);
         }
     }
@@ -139,15 +150,17 @@ static void print_story(FILE *out, const struct corpus_results *results, size_t 
 {
     const struct corpus_result *result = &results->items[index];
     print_lines(out, prefix, result->text);
-    if (!is_accusation(result))
+    if (!is_accusation(result)) {
         return;
+    }
     for (size_t i = 0; i < result->c->clause_count; i++) {
         char *sentence = corpus_clause_sentence(results->spec, result->c->clauses[i]);
         fprintf(out, "%s%s: %s\n", prefix, result->c->clauses[i], sentence ? sentence : "");
         free(sentence);
     }
-    if (result->c->notes[0])
+    if (result->c->notes[0]) {
         fprintf(out, "%sNote: %s\n", prefix, result->c->notes);
+    }
     fprintf(out, "%sRepeat: %s --case %s\n", prefix, results->repeat, result->c->id);
 }
 
@@ -157,13 +170,16 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
     bool skipped = result->verdict == CORPUS_NOT_APPLICABLE;
     bool good = skipped || result->verdict == CORPUS_PASSED;
     fprintf(out, "%s %zu - %s: ", good ? "ok" : "not ok", index + 1, result->c->id);
-    for (const char *c = result->c->title; *c; c++)
+    for (const char *c = result->c->title; *c; c++) {
         fprintf(out, *c == '#' || *c == '\\' ? "\\%c" : "%c", *c); /* a bare # would begin a directive */
-    if (skipped)
+    }
+    if (skipped) {
         fprintf(out, " # SKIP %.*s", (int)strcspn(result->text, "\n"), result->text);
+    }
     fputc('\n', out);
-    if (!good)
+    if (!good) {
         print_story(out, results, index, "# ");
+    }
     fflush(out);
 }
 
@@ -182,11 +198,13 @@ static void print_clauses(FILE *out, const struct corpus_results *results, const
         broken += list[i].accusing > 0;
         held += !list[i].accusing && list[i].passed > 0;
     }
-    if (broken)
+    if (broken) {
         fprintf(out, "%sbroken clauses: %zu\n", prefix, broken);
+    }
     for (size_t i = 0; i < count; i++) {
-        if (!list[i].accusing)
+        if (!list[i].accusing) {
             continue;
+        }
         char *sentence = corpus_clause_sentence(results->spec, list[i].clause);
         fprintf(out, "%s  %s %s\n", prefix, list[i].clause, sentence ? sentence : "");
         fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].accusing,
@@ -213,8 +231,9 @@ void corpus_print_summary(FILE *out, const struct corpus_results *results, const
             corpus_count(results, CORPUS_PASSED), results->count);
     for (int verdict = CORPUS_FAILED; verdict <= CORPUS_NOT_RUN; verdict++) {
         size_t cases = corpus_count(results, (enum corpus_verdict)verdict);
-        if (cases)
+        if (cases) {
             fprintf(out, ", %zu %s", cases, corpus_verdict_name((enum corpus_verdict)verdict));
+        }
     }
     fprintf(out, ": %s\n", conclusion_of(results));
 }
@@ -224,8 +243,9 @@ void corpus_print_summary(FILE *out, const struct corpus_results *results, const
 static json_t *strings(const char *const *texts, size_t count)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         json_array_append_new(list, json_string(texts[i]));
+    }
     return list;
 }
 
@@ -261,14 +281,16 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
     json_t *cases = json_array();
     json_t *clauses = json_array();
     json_t *broken = json_array();
-    for (size_t i = 0; i < results->count; i++)
+    for (size_t i = 0; i < results->count; i++) {
         json_array_append_new(cases, json_of_result(&results->items[i]));
+    }
     struct opinion *list;
     size_t count = list_opinions(results, &list);
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(clauses, json_of_opinion(results, &list[i]));
-        if (list[i].accusing)
+        if (list[i].accusing) {
             json_array_append_new(broken, json_of_accused(results, &list[i]));
+        }
     }
     free(list);
     json_t *report = json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:o, s:o, s:o}", "report", CORPUS_REPORT, "corpus",
@@ -286,15 +308,17 @@ static void print_xml(FILE *out, const char *text)
     json_t *readable = json_string(text); /* null if it is no UTF-8 */
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '<' || c == '>' || c == '&' || c == '"')
+        if (c == '<' || c == '>' || c == '&' || c == '"') {
             fputs(c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : "&quot;", out);
-        else
+        } else {
             fputc((c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && !readable) ? '?' : c, out);
+        }
     }
     json_decref(readable);
 }
 
-/* The story of a case goes where CI systems show the output of a failed test, the shortest form of it where they show one line. */
+/* The story of a case goes where CI systems show the output of a failed test, the shortest form of it where they show
+ * one line. */
 static void print_junit_case(FILE *out, const struct corpus_results *results, size_t index)
 {
     static const char *const elements[] = {NULL, "failure", "skipped", "error", "skipped"};
@@ -303,8 +327,9 @@ static void print_junit_case(FILE *out, const struct corpus_results *results, si
     char *story = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&story, &size);
-    if (!memory)
+    if (!memory) {
         abort();
+    }
     print_story(memory, results, index, "");
     fclose(memory);
     fputs("    <testcase classname=\"", out);
@@ -313,8 +338,9 @@ static void print_junit_case(FILE *out, const struct corpus_results *results, si
     if (element) {
         fprintf(out, "<%s message=\"", element);
         print_xml(out, is_accusation(result) ? result->c->title : corpus_verdict_name(result->verdict));
-        if (is_accusation(result))
+        if (is_accusation(result)) {
             fprintf(out, "\" type=\"%s", corpus_verdict_name(result->verdict));
+        }
         fputs("\">", out);
         print_xml(out, story);
         fprintf(out, "</%s>", element);
@@ -326,11 +352,13 @@ static void print_junit_case(FILE *out, const struct corpus_results *results, si
 bool corpus_write_junit(const char *path, const struct corpus_results *results)
 {
     FILE *out = fopen(path, "we");
-    if (!out)
+    if (!out) {
         return false;
+    }
     double seconds = 0;
-    for (size_t i = 0; i < results->count; i++)
+    for (size_t i = 0; i < results->count; i++) {
         seconds += results->items[i].seconds;
+    }
     fprintf(out,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
             "<testsuites>\n"
@@ -339,8 +367,9 @@ bool corpus_write_junit(const char *path, const struct corpus_results *results)
             results->version, results->count, corpus_count(results, CORPUS_FAILED),
             corpus_count(results, CORPUS_CRASHED),
             corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN), seconds);
-    for (size_t i = 0; i < results->count; i++)
+    for (size_t i = 0; i < results->count; i++) {
         print_junit_case(out, results, i);
+    }
     fputs("  </testsuite>\n</testsuites>\n", out);
     bool good = !ferror(out);
     return fclose(out) == 0 && good;

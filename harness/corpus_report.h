@@ -38,8 +38,8 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
 void corpus_print_failure(FILE *out, const struct corpus_results *results, size_t index);
 
 /*
- * The clauses that are broken, each with its sentence and the shortest case; how many clauses are kept, broken and not judged; then the verdict. Every line
- * begins with `prefix`.
+ * The clauses that are broken, each with its sentence and the shortest case; how many clauses are kept, broken and not
+ * judged; then the verdict. Every line begins with `prefix`.
  */
 void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix);
 

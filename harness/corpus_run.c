@@ -1,8 +1,8 @@
 /*
  * Runs one conformance case: step after step against an adapter, until the first that does not do what the case says.
  *
- * A step has a set of allowed outcomes. Refusals are judged by their class, and by the clause if the case and the implementation both name one; what
- * must be found is compared only after success.
+ * A step has a set of allowed outcomes. Refusals are judged by their class, and by the clause if the case and the
+ * implementation both name one; what must be found is compared only after success.
  */
 #include "corpus.h"
 
@@ -28,36 +28,41 @@ struct run {
 
 static struct adapter *make_reference(struct adapter **reference)
 {
-    if (!*reference)
+    if (!*reference) {
         *reference = adapter_make("ref", NULL);
+    }
     return *reference;
 }
 
 /*
- * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where the case lets it open the disk:
- * then what the implementation has left in the files is judged by somebody else.
+ * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where
+ * the case lets it open the disk: then what the implementation has left in the files is judged by somebody else.
  */
 static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
 {
     const struct corpus_subject *subject = run->subject;
-    if (!run->open[step->disk])
+    if (!run->open[step->disk]) {
         run->by_reference[step->disk] = step->by_reference;
-    if (run->by_reference[step->disk])
+    }
+    if (run->by_reference[step->disk]) {
         return make_reference(&run->references[step->disk]);
+    }
     bool apart = run->c->needs & CORPUS_NEEDS_KILL && subject->make_apart;
-    if (!run->disks[step->disk])
+    if (!run->disks[step->disk]) {
         run->disks[step->disk] = apart ? subject->make_apart(subject) : subject->make(subject);
+    }
     return run->disks[step->disk];
 }
 
 static void print_outcomes(FILE *out, unsigned outcomes)
 {
     const char *between = "";
-    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++)
+    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
         if (outcomes & 1u << class_code) {
             fprintf(out, "%s%s", between, addcow_class_name((enum addcow_class)class_code));
             between = " or ";
         }
+    }
 }
 
 /* Judges the outcome of a request. */
@@ -81,12 +86,14 @@ static bool judge_outcome(struct run *run, const struct corpus_step *step, enum 
 static uint8_t *buffer_of(uint64_t length)
 {
     uint8_t *buffer = malloc(length ? length : 1);
-    if (!buffer)
+    if (!buffer) {
         abort();
+    }
     return buffer;
 }
 
-/* The buffer starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not read show. */
+/* The buffer starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not read
+ * show. */
 static bool run_read(struct run *run, const struct corpus_step *step, struct adapter *adapter)
 {
     uint8_t *buffer = buffer_of(step->length);
@@ -119,10 +126,12 @@ static bool run_map(struct run *run, const struct corpus_step *step, struct adap
     uint64_t length = 0;
     enum addcow_class outcome =
         adapter->ops->map(adapter, step->offset, step->length, &allocated, &length, &run->error);
-    if (!judge_outcome(run, step, outcome))
+    if (!judge_outcome(run, step, outcome)) {
         return false;
-    if (outcome || (allocated == step->allocated && length == step->run))
+    }
+    if (outcome || (allocated == step->allocated && length == step->run)) {
         return true;
+    }
     fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
             step->allocated ? "allocated" : "unallocated", step->run, allocated ? "allocated" : "unallocated", length);
     return false;
@@ -131,8 +140,9 @@ static bool run_map(struct run *run, const struct corpus_step *step, struct adap
 static bool run_size(struct run *run, const struct corpus_step *step, struct adapter *adapter)
 {
     uint64_t size = adapter->ops->size(adapter);
-    if (size == step->size)
+    if (size == step->size) {
         return true;
+    }
     fprintf(run->out, "expected a virtual size of %" PRIu64 ", got %" PRIu64 "\n", step->size, size);
     return false;
 }
@@ -249,12 +259,15 @@ static size_t run_together(struct run *run, const struct corpus_step *steps, siz
     for (size_t i = 0; i < count; i++) {
         list[i] = (struct beside){.run = *run, .step = &steps[i]};
         list[i].run.out = open_memstream(&list[i].text, &list[i].text_size);
-        if (!list[i].run.out)
+        if (!list[i].run.out) {
             abort();
+        }
     }
-    for (size_t i = 0; i < count; i++)
-        if (pthread_create(&list[i].thread, NULL, run_beside, &list[i]))
+    for (size_t i = 0; i < count; i++) {
+        if (pthread_create(&list[i].thread, NULL, run_beside, &list[i])) {
             abort();
+        }
+    }
     size_t good = count;
     for (size_t i = 0; i < count; i++) {
         pthread_join(list[i].thread, NULL);
@@ -272,8 +285,9 @@ static size_t run_together(struct run *run, const struct corpus_step *steps, siz
 static size_t count_together(const struct corpus_case *c, size_t first)
 {
     size_t count = 1;
-    while (first + count < c->step_count && c->steps[first + count].beside)
+    while (first + count < c->step_count && c->steps[first + count].beside) {
         count++;
+    }
     return count;
 }
 
@@ -285,8 +299,9 @@ static size_t run_steps(struct run *run)
         size_t count = count_together(c, i);
         size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_together(run, &c->steps[i], count);
         i += good;
-        if (good < count)
+        if (good < count) {
             return i;
+        }
     }
     return c->step_count;
 }
@@ -296,8 +311,9 @@ static bool is_sound(struct run *run, struct adapter *adapter)
 {
     char why[2048];
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (state != EXEC_SOUND)
+    if (state != EXEC_SOUND) {
         fprintf(run->out, "the adapter %s: %s\n", exec_state_name(state), why);
+    }
     return state == EXEC_SOUND;
 }
 
@@ -307,16 +323,18 @@ static enum corpus_verdict finish(struct run *run, bool good)
     bool sound = true;
     for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
         struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
-        if (run->disks[i] && !is_sound(run, run->disks[i]))
+        if (run->disks[i] && !is_sound(run, run->disks[i])) {
             sound = false;
-        else if (run->open[i] && last->ops->close(last, &run->error)) {
+        } else if (run->open[i] && last->ops->close(last, &run->error)) {
             fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
             good = false;
         }
-        if (run->disks[i])
+        if (run->disks[i]) {
             run->disks[i]->ops->destroy(run->disks[i]);
-        if (run->references[i])
+        }
+        if (run->references[i]) {
             run->references[i]->ops->destroy(run->references[i]);
+        }
     }
     return !sound ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
 }
@@ -325,12 +343,13 @@ static void print_place(FILE *out, const struct corpus_case *c, size_t index)
 {
     const struct corpus_step *step = &c->steps[index];
     fprintf(out, "step %zu of %zu, %s", index + 1, c->step_count, corpus_op_name(step->op));
-    if (step->path)
+    if (step->path) {
         fprintf(out, " %s%s", step->path, step->by_reference ? " by the reference engine" : "");
-    else if (step->op == CORPUS_RESIZE)
+    } else if (step->op == CORPUS_RESIZE) {
         fprintf(out, " %" PRIu64, step->size);
-    else if (step->op >= CORPUS_READ && step->op <= CORPUS_MAP)
+    } else if (step->op >= CORPUS_READ && step->op <= CORPUS_MAP) {
         fprintf(out, " %" PRIu64 "+%" PRIu64, step->offset, step->length);
+    }
     fputs(": ", out);
 }
 
@@ -339,12 +358,14 @@ enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_
     char *text = NULL;
     size_t text_size = 0;
     struct run run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
-    if (!run.out)
+    if (!run.out) {
         abort();
+    }
     size_t i = run_steps(&run);
     bool good = i == c->step_count;
-    if (!good)
+    if (!good) {
         print_place(out, c, i);
+    }
     enum corpus_verdict verdict = finish(&run, good);
     fclose(run.out);
     fputs(text, out);

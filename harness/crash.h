@@ -3,8 +3,8 @@
  *
  * The crashed files are opened with the production engine and with the reference engine; both must accept them and read
  * the same (DUR-11). Then, sector by sector: what a flush that returned has made durable is there, or something that
- * was written later; what was never written is as it was (DUR-01, DUR-02). The size is one that the disk had since
- * then (DUR-11).
+ * was written later; what was never written is as it was (DUR-01, DUR-02). The size is one that the disk had since then
+ * (DUR-11).
  */
 #ifndef HARNESS_CRASH_H
 #define HARNESS_CRASH_H

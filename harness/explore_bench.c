@@ -1,8 +1,8 @@
 /*
  * How many schedules a second: small workloads of three threads with two operations each, on one core.
  *
- * Every run is judged as in a hunt. A machine that does other things too makes everything slower, never quicker, so
- * the best of several rounds counts; the load is printed beside it.
+ * Every run is judged as in a hunt. A machine that does other things too makes everything slower, never quicker, so the
+ * best of several rounds counts; the load is printed beside it.
  */
 #include "explore_hunt.h"
 

@@ -346,8 +346,8 @@ static bool do_reopen(struct judge *judge)
 }
 
 /*
- * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size
- * or not (DUR-11).
+ * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size or
+ * not (DUR-11).
  */
 static bool revive(struct judge *judge, const struct trace_operation *operation)
 {

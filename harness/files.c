@@ -1,8 +1,8 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
  *
- * In a chain every byte of the backing contents stands in exactly one place where it shows; every other place of
- * every file holds a stamp of its own kind (STAMP_HIDDEN). So an engine that reads the wrong level is found out.
+ * In a chain every byte of the backing contents stands in exactly one place where it shows; every other place of every
+ * file holds a stamp of its own kind (STAMP_HIDDEN). So an engine that reads the wrong level is found out.
  */
 #include "files.h"
 

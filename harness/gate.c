@@ -1,11 +1,12 @@
 /*
- * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which clauses it breaks.
+ * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which
+ * clauses it breaks.
  *
- * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, a corpus that cannot be used, or output that cannot be written; 3 it crashed, hung or broke the
- * protocol; 4 not every selected case was run, or none was selected.
+ * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, a corpus that cannot be used, or output that cannot be
+ * written; 3 it crashed, hung or broke the protocol; 4 not every selected case was run, or none was selected.
  *
- * Whatever ends the gate, it leaves no process behind, and unless it is killed by SIGKILL no file: signals that ask it to end are blocked while there is
- * something to clean up, and arrive through a descriptor.
+ * Whatever ends the gate, it leaves no process behind, and unless it is killed by SIGKILL no file: signals that ask it
+ * to end are blocked while there is something to clean up, and arrive through a descriptor.
  */
 #include "corpus_explain.h"
 #include "corpus_report.h"
@@ -87,14 +88,16 @@ static struct adapter *make_apart(const struct corpus_subject *subject)
 {
     char program[PATH_MAX] = "";
     char command[64];
-    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) {
         return NULL;
+    }
     setenv("ADDCOW_GATE", program, 1);
     snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->name);
     return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
 }
 
-/* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file is cut. */
+/* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file
+ * is cut. */
 static const struct corpus_subject subjects[] = {
     {.name = "fast", .make = make_adapter, .make_apart = make_apart},
     {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter, .make_apart = make_apart},
@@ -104,11 +107,14 @@ static const struct corpus_subject subjects[] = {
 static unsigned cannot_of(const struct protocol_abilities *abilities)
 {
     unsigned cannot = abilities->r9 ? 0 : CORPUS_NEEDS_R9;
-    for (unsigned lack = 0; lack < PROTOCOL_LACKS; lack++)
-        for (unsigned need = 1; corpus_need_name(need); need <<= 1)
+    for (unsigned lack = 0; lack < PROTOCOL_LACKS; lack++) {
+        for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
             if (abilities->lacks & 1u << lack &&
-                !strcmp(protocol_lack_name((enum protocol_lack)lack), corpus_need_name(need)))
+                !strcmp(protocol_lack_name((enum protocol_lack)lack), corpus_need_name(need))) {
                 cannot |= need;
+            }
+        }
+    }
     return cannot;
 }
 
@@ -136,15 +142,18 @@ static int find_subject(const struct options *options, struct corpus_subject *su
                         struct protocol_abilities *abilities)
 {
     const char *name = options->implementation;
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         if (!strcmp(subjects[i].name, name)) {
             *subject = subjects[i];
-            if (!strcmp(name, "ref") && !ref_disk_maps_large())
+            if (!strcmp(name, "ref") && !ref_disk_maps_large()) {
                 subject->cannot |= CORPUS_NEEDS_LARGE;
+            }
             return REPORT_CONFORMS;
         }
-    if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)))
+    }
+    if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX))) {
         return meet_child(name, options->timeout, subject, abilities);
+    }
     fprintf(stderr, "gate: no implementation \"%s\": there are %s\n", name, adapter_names());
     return REPORT_USAGE;
 }
@@ -155,14 +164,17 @@ static bool is_selected(const struct corpus_case *c, const struct options *optio
                         const struct corpus_subject *subject)
 {
     bool witness = !options->clause;
-    for (size_t i = 0; !witness && i < c->clause_count; i++)
+    for (size_t i = 0; !witness && i < c->clause_count; i++) {
         witness = !strcmp(c->clauses[i], options->clause);
+    }
     bool level = !options->level;
-    for (unsigned i = corpus_level(c); !level && i < PROTOCOL_LEVELS; i++)
+    for (unsigned i = corpus_level(c); !level && i < PROTOCOL_LEVELS; i++) {
         level = !strcmp(protocol_level_name((enum protocol_level)i), options->level);
+    }
     if (!witness || !level || (options->filter && !strstr(c->id, options->filter)) ||
-        (options->id && strcmp(c->id, options->id)))
+        (options->id && strcmp(c->id, options->id))) {
         return false;
+    }
     char *missing = options->applicable ? corpus_applies(c, subject) : NULL;
     free(missing);
     return !missing;
@@ -171,12 +183,15 @@ static bool is_selected(const struct corpus_case *c, const struct options *optio
 static void select_cases(const struct corpus *corpus, const struct options *options,
                          const struct corpus_subject *subject, struct corpus_results *results)
 {
-    for (size_t i = 0; i < corpus->count; i++)
-        if (is_selected(&corpus->cases[i], options, subject))
+    for (size_t i = 0; i < corpus->count; i++) {
+        if (is_selected(&corpus->cases[i], options, subject)) {
             results->items[results->count++] =
                 (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
-    if (!results->count)
+        }
+    }
+    if (!results->count) {
         fputs("gate: no case is selected\n", stderr);
+    }
 }
 
 /* ---- Running ---- */
@@ -193,12 +208,13 @@ static bool tell(void *context, size_t index)
     const struct corpus_results *results = telling->results;
     const struct corpus_result *result = &results->items[index];
     report_progress(NULL);
-    if (telling->options->tap)
+    if (telling->options->tap) {
         corpus_print_tap(stdout, results, index);
-    else if (result->verdict == CORPUS_NOT_APPLICABLE)
+    } else if (result->verdict == CORPUS_NOT_APPLICABLE) {
         printf("%s: %s", result->c->id, result->text);
-    else if (result->verdict != CORPUS_PASSED)
+    } else if (result->verdict != CORPUS_PASSED) {
         corpus_print_failure(stdout, results, index);
+    }
     report_progress("%zu of %zu: %s", index + 1, results->count, result->c->id);
     return !ferror(stdout);
 }
@@ -244,12 +260,14 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
                                              .interruption = interruption,
                                              .judged = tell,
                                              .context = &telling};
-        if (options->tap)
+        if (options->tap) {
             printf("TAP version 13\n1..%zu\n", results->count);
+        }
         corpus_judge(results->items, results->count, &manner);
         report_progress(NULL);
-        if (rmdir(directory))
+        if (rmdir(directory)) {
             fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
+        }
     } else {
         fprintf(stderr, "gate: no temporary directory %s: %s\n", wanted, strerror(errno));
     }
@@ -277,8 +295,9 @@ static bool write_reports(const struct options *options, const struct corpus_res
 
 static int run(struct corpus_results *results, const struct options *options, const struct corpus_subject *subject)
 {
-    if (!run_cases(results, subject, options))
+    if (!run_cases(results, subject, options)) {
         return REPORT_INCOMPLETE;
+    }
     corpus_print_summary(stdout, results, options->tap ? "# " : "");
     return write_reports(options, results) ? corpus_exit(results) : REPORT_USAGE;
 }
@@ -288,7 +307,7 @@ static int run(struct corpus_results *results, const struct options *options, co
 /* A clause that the specification does not have would make a case a witness of nothing. */
 static bool check_clauses(const struct corpus *corpus, const char *spec)
 {
-    for (size_t i = 0; spec && i < corpus->count; i++)
+    for (size_t i = 0; spec && i < corpus->count; i++) {
         for (size_t j = 0; j < corpus->cases[i].clause_count; j++) {
             char *sentence = corpus_clause_sentence(spec, corpus->cases[i].clauses[j]);
             if (!sentence) {
@@ -298,6 +317,7 @@ static bool check_clauses(const struct corpus *corpus, const char *spec)
             }
             free(sentence);
         }
+    }
     return true;
 }
 
@@ -310,11 +330,13 @@ static void print_quoted(FILE *out, const char *word)
         return;
     }
     fputc('\'', out);
-    for (; *word; word++)
-        if (*word == '\'')
+    for (; *word; word++) {
+        if (*word == '\'') {
             fputs("'\\''", out);
-        else
+        } else {
             fputc(*word, out);
+        }
+    }
     fputc('\'', out);
 }
 
@@ -324,15 +346,17 @@ static char *make_repeat(const struct options *options, const char *program)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (!out)
+    if (!out) {
         abort();
+    }
     print_quoted(out, program);
     fputs(" --impl ", out);
     print_quoted(out, options->implementation ? options->implementation : "NAME");
     fputs(" --corpus ", out);
     print_quoted(out, options->corpus);
-    if (options->timeout != DEFAULT_TIMEOUT)
+    if (options->timeout != DEFAULT_TIMEOUT) {
         fprintf(out, " --timeout %u", options->timeout);
+    }
     fclose(out);
     return text;
 }
@@ -342,9 +366,11 @@ static char *make_name(const char *name)
 {
     char *copy = strdup(name);
     json_t *value = json_string(name);
-    for (char *c = copy; !value && *c; c++)
-        if (*c < ' ' || *c > '~')
+    for (char *c = copy; !value && *c; c++) {
+        if (*c < ' ' || *c > '~') {
             *c = '?';
+        }
+    }
     json_decref(value);
     return copy;
 }
@@ -353,17 +379,21 @@ static char *make_name(const char *name)
 static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
                         const struct corpus_subject *subject)
 {
-    if (!check_clauses(corpus, results->spec))
+    if (!check_clauses(corpus, results->spec)) {
         return REPORT_USAGE;
+    }
     select_cases(corpus, options, subject, results);
-    if (!options->command)
+    if (!options->command) {
         return run(results, options, subject);
-    if (results->count && options->operand)
+    }
+    if (results->count && options->operand) {
         corpus_explain(stdout, results, corpus);
-    else
+    } else {
         corpus_list(stdout, results);
-    if (fflush(stdout))
+    }
+    if (fflush(stdout)) {
         return REPORT_USAGE;
+    }
     return results->count ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
 
@@ -387,12 +417,15 @@ static int gate(const struct options *options, const char *program)
                                      .implementation = name,
                                      .repeat = repeat,
                                      .spec = corpus_read_spec(path)};
-    if (!results.spec)
+    if (!results.spec) {
         fprintf(stderr, "gate: %s: %s: clauses are named, but not quoted\n", path, strerror(errno));
-    if (!code)
+    }
+    if (!code) {
         code = serve_corpus(corpus, &results, options, &subject);
-    for (size_t i = 0; i < results.count; i++)
+    }
+    for (size_t i = 0; i < results.count; i++) {
         free(results.items[i].text);
+    }
     free(results.items);
     free(results.spec);
     free(repeat);
@@ -446,8 +479,9 @@ static bool parse_number(const char *text, unsigned most, unsigned *number)
 static bool is_level(const char *text)
 {
     unsigned level = 0;
-    while (level < PROTOCOL_LEVELS && strcmp(protocol_level_name((enum protocol_level)level), text))
+    while (level < PROTOCOL_LEVELS && strcmp(protocol_level_name((enum protocol_level)level), text)) {
         level++;
+    }
     return level < PROTOCOL_LEVELS;
 }
 
@@ -467,8 +501,9 @@ static bool take_option(struct options *options, int option)
     case TIMEOUT:
         return parse_number(optarg, TIMEOUT_MAX, &options->timeout);
     default:
-        if (option < IMPL || option > JUNIT)
+        if (option < IMPL || option > JUNIT) {
             return false;
+        }
         *texts[option] = optarg;
         return option != LEVEL || is_level(optarg);
     }
@@ -477,14 +512,18 @@ static bool take_option(struct options *options, int option)
 /* Takes what stands behind the options; false if that makes no sense. */
 static bool take_operands(struct options *options, int count, char **operands)
 {
-    if (count > 0)
+    if (count > 0) {
         options->command = operands[0];
-    if (count > 1)
+    }
+    if (count > 1) {
         options->operand = operands[1];
-    if (!options->command)
+    }
+    if (!options->command) {
         return options->implementation;
-    if (!strcmp(options->command, "list"))
+    }
+    if (!strcmp(options->command, "list")) {
         return count == 1 && (options->implementation || !options->applicable);
+    }
     if (!strcmp(options->command, "explain") && count == 2) {
         options->id = options->operand;
         return true;
@@ -505,10 +544,12 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
     signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
     for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-        if (option == HELP)
+        if (option == HELP) {
             return fputs(usage_text, stdout) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
-        if (option == VERSION)
+        }
+        if (option == VERSION) {
             return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
+        }
         if (!take_option(&options, option)) {
             fputs("gate: wrong usage; see gate --help\n", stderr);
             return REPORT_USAGE;
@@ -518,7 +559,8 @@ int main(int argc, char **argv)
         fputs("gate: --impl NAME is needed, or list, or explain CASE; see gate --help\n", stderr);
         return REPORT_USAGE;
     }
-    if (options.command && !strcmp(options.command, "serve"))
+    if (options.command && !strcmp(options.command, "serve")) {
         return serve_engine(options.operand);
+    }
     return gate(&options, argv[0]);
 }

@@ -2,10 +2,10 @@
  * Random workloads, made to meet the places where an implementation can go wrong.
  *
  * Disks are small, so that requests meet: a few clusters, whose sizes and whose backing file's size are often no
- * multiple of anything. A workload is a series of phases: alone phases with one thread, in which any request may
- * come, also unaligned ones and ones out of range; and crowded phases, in which threads press on a few "hot"
- * clusters, in sectors of their own or in the same ones, while a stream, flushes, maps, a resize or a commit may go
- * on. Commits between phases make clusters unallocated again.
+ * multiple of anything. A workload is a series of phases: alone phases with one thread, in which any request may come,
+ * also unaligned ones and ones out of range; and crowded phases, in which threads press on a few "hot" clusters, in
+ * sectors of their own or in the same ones, while a stream, flushes, maps, a resize or a commit may go on. Commits
+ * between phases make clusters unallocated again.
  */
 #include "generate.h"
 

@@ -4,10 +4,11 @@
  * Resizes and commits that succeeded are put into an order, and each at a moment; then follow these steps, in the order
  * of the functions below:
  *
- *   1. Statuses. They are known from the sizes that the disk has at these moments, but for requests that the storage has
- *      failed: these did to each sector of their range what they were asked to or nothing (ERR-02), and otherwise
+ *   1. Statuses. They are known from the sizes that the disk has at these moments, but for requests that the storage
+ * has failed: these did to each sector of their range what they were asked to or nothing (ERR-02), and otherwise
  *      nothing but allocate (RSZ-07, STR-03, CMT-03). They say between which moments a request took effect.
- *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, must have been true at some moment.
+ *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, must have been true at some
+ * moment.
  *   3. Registers (history_registers.c). Each sector has a witness order of what was done to it.
  *   4. Replay. The oracle writes in witness order, resizes and commits in between, streams; then everything must be
  *      equal.
@@ -267,8 +268,8 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
 }
 
 /*
- * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream, unless
- * a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
+ * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream,
+ * unless a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
  */
 static bool judge_flag(const struct history *history, bool *set)
 {
@@ -497,8 +498,8 @@ static bool load_committed(struct history *history, FILE *out)
 }
 
 /*
- * "All allocated", where a commit that failed, or a stream and a commit, decide about it. After a failure the file may have
- * what the implementation does not believe, until it is flushed; so that one is asked.
+ * "All allocated", where a commit that failed, or a stream and a commit, decide about it. After a failure the file may
+ * have what the implementation does not believe, until it is flushed; so that one is asked.
  */
 static bool find_flag(struct history *history)
 {

@@ -7,9 +7,9 @@
  * (CON-09) are judged by all orders of them, and moments, that there may have been; maps (CON-10) by what was possible
  * at some moment.
  *
- * What it accepts may still be wrong in two cases. Where requests cover only parts of a sector, the parts are judged
- * as registers of their own. And where registers have more states than register.h explores, which is counted, only
- * the final content is taken over.
+ * What it accepts may still be wrong in two cases. Where requests cover only parts of a sector, the parts are judged as
+ * registers of their own. And where registers have more states than register.h explores, which is counted, only the
+ * final content is taken over.
  */
 #ifndef HARNESS_HISTORY_H
 #define HARNESS_HISTORY_H

@@ -2,9 +2,9 @@
  * The contents of a concurrent phase (CON-02).
  *
  * The disk is cut at sectors, at the ends of requests and at its sizes, so that each request covers a register whole or
- * not at all. A growth writes zeros into registers that it brings. A commit reads every register into the backing file; where a later
- * one has not read it again, the backing file still shows what it was. The content at rest is read by nobody after
- * everything.
+ * not at all. A growth writes zeros into registers that it brings. A commit reads every register into the backing file;
+ * where a later one has not read it again, the backing file still shows what it was. The content at rest is read by
+ * nobody after everything.
  */
 #include "history_parts.h"
 

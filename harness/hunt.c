@@ -2,9 +2,9 @@
  * hunt: random concurrent workloads on real threads and real files, judged against the reference engine.
  *
  * The workloads run in a child process; the parent watches. So an implementation that crashes, or that hangs in a
- * deadlock, is reported with the workload that did it, like one that answers wrongly. Trace number i of a hunt has
- * the seed --seed + i and can be made again from it alone; how threads interleave cannot be repeated, so a replay
- * runs its trace many times.
+ * deadlock, is reported with the workload that did it, like one that answers wrongly. Trace number i of a hunt has the
+ * seed --seed + i and can be made again from it alone; how threads interleave cannot be repeated, so a replay runs its
+ * trace many times.
  */
 #include "adapter_exec.h"
 #include "explore_hunt.h"

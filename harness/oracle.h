@@ -54,15 +54,15 @@ void oracle_touch_all(struct oracle *oracle);
 bool oracle_is_allocated(const struct oracle *oracle, uint64_t cluster);
 
 /*
- * Compares the files in `directory`, after the disk was closed, with what they must be, byte for byte: header,
- * bitmap, length of each file, image bytes of allocated clusters and of those never touched, backing contents. Prints
- * the first difference of each kind; true if there is none.
+ * Compares the files in `directory`, after the disk was closed, with what they must be, byte for byte: header, bitmap,
+ * length of each file, image bytes of allocated clusters and of those never touched, backing contents. Prints the first
+ * difference of each kind; true if there is none.
  */
 bool oracle_judge_files(const struct oracle *oracle, const char *directory, FILE *out);
 
 /*
- * A commit has failed when the disk had at most `size` bytes: takes the backing contents over from `directory`. What was
- * written to an add-cow disk below may be in its files only after a flush; so from where the next commits end up to
+ * A commit has failed when the disk had at most `size` bytes: takes the backing contents over from `directory`. What
+ * was written to an add-cow disk below may be in its files only after a flush; so from where the next commits end up to
  * `size` the contents are not known from now on. False, with a message, if they cannot be read.
  */
 bool oracle_fail_commit(struct oracle *oracle, uint64_t size, const char *directory, FILE *out);

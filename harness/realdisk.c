@@ -1,14 +1,17 @@
 /*
- * realdisk: carries a real file system from one state to another through an add-cow disk, with everything going on at once.
+ * realdisk: carries a real file system from one state to another through an add-cow disk, with everything going on at
+ * once.
  *
- * The directory holds two images of equal length: backing.raw, a file system, and target.raw, another one. Over backing.raw an add-cow disk is created.
- * Threads write the blocks in which target.raw differs, in random order; others read at random and hold what they get against what may be there; after a
- * quarter of the blocks a stream begins. Then the disk is flushed and closed, the backing file and the metadata file are deleted, and what is left, the raw image
+ * The directory holds two images of equal length: backing.raw, a file system, and target.raw, another one. Over
+ * backing.raw an add-cow disk is created. Threads write the blocks in which target.raw differs, in random order; others
+ * read at random and hold what they get against what may be there; after a quarter of the blocks a stream begins. Then
+ * the disk is flushed and closed, the backing file and the metadata file are deleted, and what is left, the raw image
  * alone, must be target.raw byte for byte, and clean in the eyes of e2fsck.
  *
- * A reader knows of each block whether it was not yet written, was being written, or was written. It asks before and after its read: written
- * before means new, not yet written after means old, and anything else allows both, byte by byte, because the page cache promises no more for a
- * sector that is read while it is written. What no reader may ever see is a third thing, such as the hole that the image had there (CON-04).
+ * A reader knows of each block whether it was not yet written, was being written, or was written. It asks before and
+ * after its read: written before means new, not yet written after means old, and anything else allows both, byte by
+ * byte, because the page cache promises no more for a sector that is read while it is written. What no reader may ever
+ * see is a third thing, such as the hole that the image had there (CON-04).
  *
  * The run is a child process, so that a crash or a hang of the implementation is a verdict.
  */
@@ -89,8 +92,9 @@ static void fail(struct carry *carry, int code, const char *format, ...) __attri
 static void fail(struct carry *carry, int code, const char *format, ...)
 {
     int none = REPORT_CONFORMS;
-    if (!atomic_compare_exchange_strong(&carry->code, &none, code))
+    if (!atomic_compare_exchange_strong(&carry->code, &none, code)) {
         return;
+    }
     va_list arguments;
     va_start(arguments, format);
     pthread_mutex_lock(&carry->voice);
@@ -140,9 +144,11 @@ static void *write_blocks(void *context)
 /* Whether each byte is the old or the new one. */
 static bool is_mixture(const uint8_t *found, const uint8_t *old_bytes, const uint8_t *new_bytes)
 {
-    for (size_t i = 0; i < BLOCK; i++)
-        if (found[i] != old_bytes[i] && found[i] != new_bytes[i])
+    for (size_t i = 0; i < BLOCK; i++) {
+        if (found[i] != old_bytes[i] && found[i] != new_bytes[i]) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -151,8 +157,9 @@ static bool check_block(struct carry *carry, uint64_t block, uint8_t before, uin
     const uint8_t *old_bytes = carry->old_bytes + block * BLOCK;
     const uint8_t *new_bytes = carry->new_bytes + block * BLOCK;
     const uint8_t *expected = before == BLOCK_NEW ? new_bytes : after == BLOCK_OLD ? old_bytes : NULL;
-    if (expected ? !memcmp(found, expected, BLOCK) : is_mixture(found, old_bytes, new_bytes))
+    if (expected ? !memcmp(found, expected, BLOCK) : is_mixture(found, old_bytes, new_bytes)) {
         return true;
+    }
     const char *what = !expected               ? "is neither old nor new while it is being written (CON-04)"
                        : expected == new_bytes ? "is not what was written before the read began (CON-02)"
                                                : "is not what it was before the disk was written (WR-01)";
@@ -176,8 +183,9 @@ static void *read_blocks(void *context)
         uint64_t count = random_between(&random, 1, READ_BLOCKS_MAX);
         count = count < blocks - first ? count : blocks - first;
         uint8_t before[READ_BLOCKS_MAX];
-        for (uint64_t i = 0; i < count; i++)
+        for (uint64_t i = 0; i < count; i++) {
             before[i] = atomic_load(&carry->states[first + i]);
+        }
         struct addcow_error error = {0};
         enum addcow_class outcome =
             carry->adapter->ops->read(carry->adapter, first * BLOCK, count * BLOCK, buffer, &error);
@@ -185,9 +193,11 @@ static void *read_blocks(void *context)
             fail_request(carry, "a read", outcome, &error);
             break;
         }
-        for (uint64_t i = 0; i < count; i++)
-            if (!check_block(carry, first + i, before[i], atomic_load(&carry->states[first + i]), buffer + i * BLOCK))
+        for (uint64_t i = 0; i < count; i++) {
+            if (!check_block(carry, first + i, before[i], atomic_load(&carry->states[first + i]), buffer + i * BLOCK)) {
                 break;
+            }
+        }
         atomic_fetch_add(&carry->reads, 1);
     }
     free(buffer);
@@ -198,18 +208,21 @@ static void *run_stream(void *context)
 {
     struct carry *carry = context;
     const struct timespec pause = {.tv_nsec = 1000000};
-    while (!failed(carry) && atomic_load(&carry->written) < carry->count / 4)
+    while (!failed(carry) && atomic_load(&carry->written) < carry->count / 4) {
         nanosleep(&pause, NULL);
+    }
     atomic_store(&carry->stream, STREAM_RUNNING);
     struct addcow_error error = {0};
     enum addcow_class outcome = carry->adapter->ops->stream(carry->adapter, &error);
-    if (outcome)
+    if (outcome) {
         fail_request(carry, "the stream", outcome, &error);
+    }
     atomic_store(&carry->stream, STREAM_DONE);
     return NULL;
 }
 
-/* Shows how far it is until the last block is written and the stream done: on a terminal as it goes, else by quarters. */
+/* Shows how far it is until the last block is written and the stream done: on a terminal as it goes, else by quarters.
+ */
 static void watch(struct carry *carry)
 {
     static const char *const streams[] = {"waiting", "running", "done"};
@@ -224,8 +237,9 @@ static void watch(struct carry *carry)
             shown = written * 4 / carry->count;
             fprintf(stderr, "real disk: %zu %% of %zu blocks written\n", shown * 25, carry->count);
         }
-        if (failed(carry) || (written == carry->count && stream == STREAM_DONE))
+        if (failed(carry) || (written == carry->count && stream == STREAM_DONE)) {
             break;
+        }
         nanosleep(&pause, NULL);
     }
     report_progress(NULL);
@@ -233,8 +247,9 @@ static void watch(struct carry *carry)
 
 static void start(pthread_t *thread, void *(*body)(void *), struct carry *carry)
 {
-    if (pthread_create(thread, NULL, body, carry))
+    if (pthread_create(thread, NULL, body, carry)) {
         report_fatal("cannot start a thread");
+    }
 }
 
 static void run_threads(struct carry *carry, unsigned writers)
@@ -243,18 +258,22 @@ static void run_threads(struct carry *carry, unsigned writers)
     pthread_t readers[THREADS_MAX / 4 + 1];
     pthread_t stream;
     unsigned reader_count = writers / 4 + 1;
-    for (unsigned i = 0; i < reader_count; i++)
+    for (unsigned i = 0; i < reader_count; i++) {
         start(&readers[i], read_blocks, carry);
-    for (unsigned i = 0; i < writers; i++)
+    }
+    for (unsigned i = 0; i < writers; i++) {
         start(&threads[i], write_blocks, carry);
+    }
     start(&stream, run_stream, carry);
     watch(carry);
-    for (unsigned i = 0; i < writers; i++)
+    for (unsigned i = 0; i < writers; i++) {
         pthread_join(threads[i], NULL);
+    }
     pthread_join(stream, NULL);
     atomic_store(&carry->stop, true);
-    for (unsigned i = 0; i < reader_count; i++)
+    for (unsigned i = 0; i < reader_count; i++) {
         pthread_join(readers[i], NULL);
+    }
 }
 
 /* ---- Before and after ---- */
@@ -269,10 +288,12 @@ static const uint8_t *map_file(const char *name, uint64_t *size)
         *size = (uint64_t)status.st_size;
         bytes = mmap(NULL, *size, PROT_READ, MAP_SHARED, file, 0);
     }
-    if (bytes == MAP_FAILED)
+    if (bytes == MAP_FAILED) {
         fprintf(stderr, "realdisk: %s: %s\n", name, strerror(errno));
-    if (file >= 0)
+    }
+    if (file >= 0) {
         close(file);
+    }
     return bytes == MAP_FAILED ? NULL : bytes;
 }
 
@@ -293,9 +314,11 @@ static void shuffle_differences(struct carry *carry)
     uint64_t blocks = carry->size / BLOCK;
     carry->order = report_allocate(blocks, sizeof *carry->order);
     carry->states = report_allocate(blocks, sizeof *carry->states);
-    for (uint64_t i = 0; i < blocks; i++)
-        if (memcmp(carry->old_bytes + i * BLOCK, carry->new_bytes + i * BLOCK, BLOCK))
+    for (uint64_t i = 0; i < blocks; i++) {
+        if (memcmp(carry->old_bytes + i * BLOCK, carry->new_bytes + i * BLOCK, BLOCK)) {
             carry->order[carry->count++] = (uint32_t)i;
+        }
+    }
     struct random random = {carry->seed};
     for (size_t i = carry->count; i > 1; i--) {
         size_t other = random_below(&random, i);
@@ -311,15 +334,17 @@ static bool load_images(struct carry *carry)
     uint64_t new_size;
     carry->old_bytes = map_file("backing.raw", &carry->size);
     carry->new_bytes = carry->old_bytes ? map_file("target.raw", &new_size) : NULL;
-    if (!carry->new_bytes)
+    if (!carry->new_bytes) {
         return false;
+    }
     if (carry->size != new_size || carry->size % BLOCK || carry->size / BLOCK > UINT32_MAX) {
         fprintf(stderr, "realdisk: backing.raw and target.raw must be of one length, a multiple of %u\n", BLOCK);
         return false;
     }
     shuffle_differences(carry);
-    if (carry->count < 4)
+    if (carry->count < 4) {
         fprintf(stderr, "realdisk: backing.raw and target.raw hardly differ\n");
+    }
     return carry->count >= 4;
 }
 
@@ -334,10 +359,12 @@ static bool create_disk(struct carry *carry)
                                                   .image_size = carry->size};
     struct addcow_error error = {0};
     enum addcow_class outcome = addcow_create("disk.addcow", &options, NULL, &error);
-    if (!outcome)
+    if (!outcome) {
         outcome = carry->adapter->ops->open(carry->adapter, "disk.addcow", ADDCOW_OPEN_READWRITE, &error);
-    if (outcome)
+    }
+    if (outcome) {
         fail_request(carry, "creating and opening the disk", outcome, &error);
+    }
     return !outcome;
 }
 
@@ -345,11 +372,13 @@ static bool close_disk(struct carry *carry)
 {
     struct addcow_error error = {0};
     enum addcow_class outcome = carry->adapter->ops->flush(carry->adapter, &error);
-    if (outcome)
+    if (outcome) {
         fail_request(carry, "the flush", outcome, &error);
+    }
     outcome = carry->adapter->ops->close(carry->adapter, &error);
-    if (outcome)
+    if (outcome) {
         fail_request(carry, "closing", outcome, &error);
+    }
     return !failed(carry);
 }
 
@@ -382,21 +411,24 @@ static void check_file_system(struct carry *carry)
         _exit(127);
     }
     int status = -1;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) == 127)
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) == 127) {
         fail(carry, REPORT_INCOMPLETE, "e2fsck could not be run");
-    else if (WEXITSTATUS(status))
+    } else if (WEXITSTATUS(status)) {
         fail(carry, REPORT_DIFFERS, "e2fsck -fn finds the file system damaged (status %d; see e2fsck.log)",
              WEXITSTATUS(status));
+    }
 }
 
 static void carry_over(struct carry *carry, const struct options *options)
 {
     uint64_t before = fingerprint(carry->old_bytes, carry->size);
-    if (!create_disk(carry))
+    if (!create_disk(carry)) {
         return;
+    }
     run_threads(carry, options->threads);
-    if (!close_disk(carry) || failed(carry))
+    if (!close_disk(carry) || failed(carry)) {
         return;
+    }
     if (fingerprint(carry->old_bytes, carry->size) != before) {
         fail(carry, REPORT_DIFFERS, "the backing file was changed (WR-05)");
         return;
@@ -406,8 +438,9 @@ static void carry_over(struct carry *carry, const struct options *options)
         return;
     }
     check_image(carry);
-    if (options->fsck && !failed(carry))
+    if (options->fsck && !failed(carry)) {
         check_file_system(carry);
+    }
 }
 
 static void free_tables(struct carry *carry)
@@ -424,16 +457,18 @@ static int run(const struct options *options)
         return REPORT_USAGE;
     }
     carry.adapter = adapter_make(options->implementation, NULL);
-    if (!carry.adapter)
+    if (!carry.adapter) {
         report_fatal("no memory for an adapter");
+    }
     carry_over(&carry, options);
     carry.adapter->ops->destroy(carry.adapter);
     int code = atomic_load(&carry.code);
-    if (code == REPORT_CONFORMS)
+    if (code == REPORT_CONFORMS) {
         printf("real disk, %s: %" PRIu64 " MiB, %zu of %" PRIu64
                " blocks carried by %u threads, %zu reads checked, seed %" PRIu64 ": the image alone is the target%s\n",
                options->implementation, carry.size >> 20, carry.count, carry.size / BLOCK, options->threads,
                atomic_load(&carry.reads), options->seed, options->fsck ? ", e2fsck finds it clean" : "");
+    }
     free_tables(&carry);
     return code;
 }
@@ -455,10 +490,12 @@ static int supervise(const struct options *options)
 {
     fflush(NULL);
     child_process = fork();
-    if (child_process == 0)
+    if (child_process == 0) {
         exit(run(options));
-    if (child_process < 0)
+    }
+    if (child_process < 0) {
         report_fatal("no process: %s", strerror(errno));
+    }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     signal(SIGHUP, on_signal);
@@ -475,13 +512,15 @@ static int supervise(const struct options *options)
         }
         nanosleep(&pause, NULL);
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) <= REPORT_INCOMPLETE && WEXITSTATUS(status) != REPORT_CRASHED)
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= REPORT_INCOMPLETE && WEXITSTATUS(status) != REPORT_CRASHED) {
         return WEXITSTATUS(status);
+    }
     report_progress(NULL);
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status)) {
         printf("real disk: the implementation crashed: %s\n", strsignal(WTERMSIG(status)));
-    else
+    } else {
         printf("real disk: the implementation ended the process with status %d\n", WEXITSTATUS(status));
+    }
     return REPORT_CRASHED;
 }
 
@@ -504,15 +543,17 @@ static bool take_option(struct options *options, int option)
         options->implementation = optarg;
         return true;
     case THREADS:
-        if (!parse_number(optarg, 1, THREADS_MAX, &number))
+        if (!parse_number(optarg, 1, THREADS_MAX, &number)) {
             return false;
+        }
         options->threads = (unsigned)number;
         return true;
     case SEED:
         return parse_number(optarg, 0, UINT64_MAX, &options->seed);
     case TIMEOUT:
-        if (!parse_number(optarg, 1, 86400, &number))
+        if (!parse_number(optarg, 1, 86400, &number)) {
             return false;
+        }
         options->timeout = (unsigned)number;
         return true;
     case NO_FSCK:
@@ -534,8 +575,9 @@ int main(int argc, char **argv)
                                           {NULL, 0, NULL, 0}};
     struct options options = {.threads = 8, .timeout = 200, .seed = 1, .fsck = true};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        if (option == HELP)
+        if (option == HELP) {
             return fputs(usage_text, stdout) < 0 ? REPORT_USAGE : 0;
+        }
         if (!take_option(&options, option)) {
             fputs("realdisk: wrong usage; see realdisk --help\n", stderr);
             return REPORT_USAGE;

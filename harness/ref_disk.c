@@ -2,9 +2,9 @@
  * The reference engine on files.
  *
  * Each metadata file, image and raw backing file is one shared mapping, so what addcow_ref does to its arrays is done
- * to the files at once and nothing has to be written back, and a sparse file of terabytes costs only what is touched.
- * A backing file of format add-cow is opened as a disk of its own, and its virtual contents are read into memory;
- * commit writes the allocated clusters back through it.
+ * to the files at once and nothing has to be written back, and a sparse file of terabytes costs only what is touched. A
+ * backing file of format add-cow is opened as a disk of its own, and its virtual contents are read into memory; commit
+ * writes the allocated clusters back through it.
  *
  * A length of 0 cannot be mapped: such a mapping is one byte that nobody looks at.
  */
@@ -89,8 +89,9 @@ bool ref_disk_maps_large(void)
 {
     size_t size = (size_t)32 << 40;
     void *bytes = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED)
+    if (bytes == MAP_FAILED) {
         return false;
+    }
     munmap(bytes, size);
     return true;
 }

@@ -12,8 +12,8 @@
  *   - When a read returns that has not taken effect, a write of its value in progress takes effect now.
  *   - Directly before either, other writes may take effect that a read in progress has seen.
  *
- * Nothing is lost by this laziness: in a given witness order, a write that no read saw can be moved to just before
- * the next write or to its own response, and one that reads saw to just before the response that demands it first.
+ * Nothing is lost by this laziness: in a given witness order, a write that no read saw can be moved to just before the
+ * next write or to its own response, and one that reads saw to just before the response that demands it first.
  */
 #include "register.h"
 
@@ -140,8 +140,7 @@ static struct state after_write(struct checker *checker, const struct state *bef
 }
 
 /*
- * Whether a read in progress that has not taken effect returns the value of the write in `slot`, which has not
- * either.
+ * Whether a read in progress that has not taken effect returns the value of the write in `slot`, which has not either.
  */
 static bool is_awaited(const struct checker *checker, const struct state *state, uint32_t slot)
 {

@@ -6,8 +6,8 @@
  * what the last write before it wrote (CON-02).
  *
  * The check is exact for any values, also where several writes wrote the same one. Its time is linear in the history
- * and, in the worst case, exponential in the number of operations that are in progress at one moment; where every
- * value is written once it explores little more than one state for each operation. It gives up, saying so, beyond
+ * and, in the worst case, exponential in the number of operations that are in progress at one moment; where every value
+ * is written once it explores little more than one state for each operation. It gives up, saying so, beyond
  * REGISTER_STATES_MAX states at one moment.
  */
 #ifndef HARNESS_REGISTER_H

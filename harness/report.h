@@ -43,8 +43,8 @@ void report_hex_window(FILE *out, uint64_t offset, const uint8_t *expected, cons
 bool report_on_terminal(void);
 
 /*
- * Shows a progress line on standard error in place of the last one, if that is a terminal; at most ten times a
- * second. With a null format removes it. Not to be called from several threads at once.
+ * Shows a progress line on standard error in place of the last one, if that is a terminal; at most ten times a second.
+ * With a null format removes it. Not to be called from several threads at once.
  */
 void report_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

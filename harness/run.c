@@ -1,9 +1,9 @@
 /*
  * Running a trace on real threads.
  *
- * A clock that counts the invocations and responses gives the real-time order: if one operation returned before
- * another was invoked, its moment is less. Operations that overlap may have their moments in any order, which only
- * makes intervals longer and therefore never accuses falsely.
+ * A clock that counts the invocations and responses gives the real-time order: if one operation returned before another
+ * was invoked, its moment is less. Operations that overlap may have their moments in any order, which only makes
+ * intervals longer and therefore never accuses falsely.
  */
 #include "run.h"
 

@@ -1,8 +1,8 @@
 /*
  * The other side of corpus/PROTOCOL.md: an engine of this process behind it.
  *
- * So an engine can be killed without killing its judge, and the protocol is spoken by both sides in this language too. Requests come from a gate and are
- * well-formed; whatever is not ends the process.
+ * So an engine can be killed without killing its judge, and the protocol is spoken by both sides in this language too.
+ * Requests come from a gate and are well-formed; whatever is not ends the process.
  */
 #include "serve.h"
 

@@ -6,7 +6,8 @@
 
 #include "adapter.h"
 
-/* Answers the requests on standard input until it ends, one after the other. Returns an exit status: 0, or 1 if a request was none. */
+/* Answers the requests on standard input until it ends, one after the other. Returns an exit status: 0, or 1 if a
+ * request was none. */
 int serve(struct adapter *adapter);
 
 #endif

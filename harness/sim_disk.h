@@ -28,8 +28,8 @@ void sim_disk_lay(struct sim *sim, const struct trace_disk *disk);
 
 /*
  * The choices of a crash that suffice for judging such a disk: sectors of the bitmaps tear, and of the files with
- * contents one version of every sector is chosen at a time. A sector of the disk is a sector of one of these files,
- * and the bitmaps say of which.
+ * contents one version of every sector is chosen at a time. A sector of the disk is a sector of one of these files, and
+ * the bitmaps say of which.
  */
 struct sim_crash_options sim_disk_crash_options(const struct trace_disk *disk);
 

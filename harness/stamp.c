@@ -1,10 +1,10 @@
 /*
  * Stamps: bytes that say who wrote them and where.
  *
- * The disk is cut into words of eight bytes. The word number n of writer w is the 64-bit number made of source,
- * number and n, sent through a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over
- * all eight bytes, so that any two writers and any two places differ in nearly every byte; and since it is a
- * permutation, a word that was read can be turned back into its writer and place.
+ * The disk is cut into words of eight bytes. The word number n of writer w is the 64-bit number made of source, number
+ * and n, sent through a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over all eight
+ * bytes, so that any two writers and any two places differ in nearly every byte; and since it is a permutation, a word
+ * that was read can be turned back into its writer and place.
  */
 #include "stamp.h"
 

@@ -1,10 +1,10 @@
 /*
  * Stamps: bytes that say who wrote them and where.
  *
- * Every byte that a workload writes, and every byte that a disk's files hold at the start, is a function of its
- * writer and of its offset on the disk. So each byte that is read can be predicted, and each aligned group of eight
- * bytes can be traced back to its writer and to the place that it was written for: a lost, misplaced, torn or exposed
- * sector names its origin.
+ * Every byte that a workload writes, and every byte that a disk's files hold at the start, is a function of its writer
+ * and of its offset on the disk. So each byte that is read can be predicted, and each aligned group of eight bytes can
+ * be traced back to its writer and to the place that it was written for: a lost, misplaced, torn or exposed sector
+ * names its origin.
  *
  * All functions are pure and safe from any thread.
  */
@@ -50,9 +50,9 @@ bool stamp_identify(const uint8_t word[8], struct stamp *stamp, uint64_t *offset
 void stamp_print(FILE *out, struct stamp stamp);
 
 /*
- * Prints in words whose bytes buffer[0, length) are, given that they were found at `offset`: every writer in turn,
- * with the first byte of his and, if they were written for another place, which. Bytes that make no whole aligned
- * group of eight are not traced.
+ * Prints in words whose bytes buffer[0, length) are, given that they were found at `offset`: every writer in turn, with
+ * the first byte of his and, if they were written for another place, which. Bytes that make no whole aligned group of
+ * eight are not traced.
  */
 void stamp_print_writers(FILE *out, uint64_t offset, const uint8_t *buffer, size_t length);
 

@@ -1,11 +1,10 @@
 /*
  * Storage that is as atomic as the spec takes for granted, and no more.
  *
- * Linux does not promise that a read of a page-cached file sees a write of the same sector whole, and on the other
- * hand a pwrite of many sectors is often seen whole. So every transfer is done in steps, each under a lock for its
- * block of eight sectors: a step is one sector, or as much as lies in its block. The locks are shared by all files of
- * a storage: two handles on one file must exclude each other too, and that blocks of other files wait now and then
- * does no harm.
+ * Linux does not promise that a read of a page-cached file sees a write of the same sector whole, and on the other hand
+ * a pwrite of many sectors is often seen whole. So every transfer is done in steps, each under a lock for its block of
+ * eight sectors: a step is one sector, or as much as lies in its block. The locks are shared by all files of a storage:
+ * two handles on one file must exclude each other too, and that blocks of other files wait now and then does no harm.
  */
 #include "storage_sector.h"
 

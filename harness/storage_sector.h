@@ -2,8 +2,8 @@
  * Storage that is as atomic as the spec takes for granted (CON-02), and no more.
  *
  * A read or write of one sector of a file is atomic; one of several sectors is a series of steps between which others
- * come in. Transfers are split at random, now and then with a pause between two steps, and if asked for, end short,
- * are interrupted, and whatever has to do with holes is refused at random. What lies below is POSIX files.
+ * come in. Transfers are split at random, now and then with a pause between two steps, and if asked for, end short, are
+ * interrupted, and whatever has to do with holes is refused at random. What lies below is POSIX files.
  */
 #ifndef HARNESS_STORAGE_SECTOR_H
 #define HARNESS_STORAGE_SECTOR_H

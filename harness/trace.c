@@ -1,8 +1,8 @@
 /*
  * Traces: validity, and the binary form.
  *
- * The binary form is made for fuzzers: records of fixed size, so that a changed byte changes one thing; no checksum,
- * no count, no magic; and every field is brought into its bounds rather than refused. Little-endian.
+ * The binary form is made for fuzzers: records of fixed size, so that a changed byte changes one thing; no checksum, no
+ * count, no magic; and every field is brought into its bounds rather than refused. Little-endian.
  *
  *   offset size  header
  *        0    1  bit 0: layout r9; bit 1: unknown compatible bits; bits 2-3: allocation; bit 4: a backing file
@@ -21,8 +21,8 @@
  *        6    4  length
  *
  * A number is meant within the disk (modulo what is left of it, plus one), in whole sectors within the disk, as it
- * stands, or counted down from 2^64 - 1. So most byte strings give requests within the disk, and every valid trace
- * can be written.
+ * stands, or counted down from 2^64 - 1. So most byte strings give requests within the disk, and every valid trace can
+ * be written.
  */
 #include "trace.h"
 

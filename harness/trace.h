@@ -6,8 +6,8 @@
  * compact binary form, into which nearly every byte string decodes, and a text form for people; both convert exactly
  * into each other.
  *
- * The operations of one thread follow one another; those of different threads overlap freely between two barriers.
- * What stands between two barriers is a phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i}
+ * The operations of one thread follow one another; those of different threads overlap freely between two barriers. What
+ * stands between two barriers is a phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i}
  * (stamp.h).
  */
 #ifndef HARNESS_TRACE_H
@@ -52,9 +52,9 @@ enum trace_allocation {
 };
 
 /*
- * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so
- * that a byte that must not show is recognised when it does. Its backing contents are the stamp {STAMP_BACKING,
- * seed}; but if the seed is odd, about a third of their blocks of TRACE_BLOCK bytes are holes, and zero.
+ * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so that
+ * a byte that must not show is recognised when it does. Its backing contents are the stamp {STAMP_BACKING, seed}; but
+ * if the seed is odd, about a third of their blocks of TRACE_BLOCK bytes are holes, and zero.
  */
 struct trace_disk {
     uint32_t layout;         /* enum addcow_layout */
@@ -126,8 +126,8 @@ uint64_t trace_capacity(const struct trace *trace);
 bool trace_decode(const uint8_t *bytes, size_t length, struct trace *trace);
 
 /*
- * Encodes a trace without problem: returns the number of bytes, at most TRACE_BINARY_MAX. Decoding them gives the
- * same trace.
+ * Encodes a trace without problem: returns the number of bytes, at most TRACE_BINARY_MAX. Decoding them gives the same
+ * trace.
  */
 size_t trace_encode(const struct trace *trace, uint8_t bytes[TRACE_BINARY_MAX]);
 

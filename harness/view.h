@@ -15,8 +15,8 @@ struct view {
 };
 
 /*
- * Asks the adapter's open disk, whose size must be `size`, for everything. False, with a message, if a request fails
- * or an answer contradicts itself; nothing is to be freed then.
+ * Asks the adapter's open disk, whose size must be `size`, for everything. False, with a message, if a request fails or
+ * an answer contradicts itself; nothing is to be freed then.
  */
 bool view_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct view *view, FILE *out);
 void view_free(struct view *view);

@@ -1,10 +1,11 @@
 /*
- * What a user of the engine relies on, said of calls and proved from the public contracts alone. Only the prover reads this.
+ * What a user of the engine relies on, said of calls and proved from the public contracts alone. Only the prover reads
+ * this.
  *
  * A contract can be proved of its function and still say too little. Here stands what callers conclude from it: each
  * function calls one of the engine's and promises what its caller wants to know, of one byte, one cluster or one rule
- * that the caller names (`at`, `k`), and so of each. proofs/contract-mutants weakens the public contracts clause by clause and expects that something here, or
- * in proofs/witness.c, is then no longer provable.
+ * that the caller names (`at`, `k`), and so of each. proofs/contract-mutants weakens the public contracts clause by
+ * clause and expects that something here, or in proofs/witness.c, is then no longer provable.
  */
 #include "addcow_ref.h"
 

@@ -1,24 +1,27 @@
 /*
- * A model of volatile storage, and the proof that flush keeps its promises on it. Nothing here is part of the library; only the prover
- * reads it.
+ * A model of volatile storage, and the proof that flush keeps its promises on it. Nothing here is part of the library;
+ * only the prover reads it.
  *
- * Between two syncs of a file its stores may reach the disk in any order or not at all. So each thing is here twice or more: the image as the
- * system shows it (`cache`) and as it is on the disk (`durable`), with a log of the stores that were not synced; and the bits in memory, in
- * the metadata file, and on the disk. An adversary makes any store of the log durable, at any time, byte by byte, and any bit that was
- * written: finer than the sectors of the spec, so that torn sectors (DUR-04) are among what it does.
+ * Between two syncs of a file its stores may reach the disk in any order or not at all. So each thing is here twice or
+ * more: the image as the system shows it (`cache`) and as it is on the disk (`durable`), with a log of the stores that
+ * were not synced; and the bits in memory, in the metadata file, and on the disk. An adversary makes any store of the
+ * log durable, at any time, byte by byte, and any bit that was written: finer than the sectors of the spec, so that
+ * torn sectors (DUR-04) are among what it does.
  *
- * A byte's content is told by its version. NOTHING is what an image byte holds before it was filled; 0 is the content of the backing file; each
- * write of a byte has a larger version than the one before it. A byte reads as its image byte if the bit of its cluster is 1, else as the
- * backing file. `floor` is the oldest version that a crash may bring back: flush raises it. Everything comes down to `sound`: as long
- * as it holds, a crash shows no byte as NOTHING and none older than its floor. Every step of a request, of flush and of the
- * adversary keeps it, and flush runs with any number of the others between its own.
+ * A byte's content is told by its version. NOTHING is what an image byte holds before it was filled; 0 is the content
+ * of the backing file; each write of a byte has a larger version than the one before it. A byte reads as its image byte
+ * if the bit of its cluster is 1, else as the backing file. `floor` is the oldest version that a crash may bring back:
+ * flush raises it. Everything comes down to `sound`: as long as it holds, a crash shows no byte as NOTHING and none
+ * older than its floor. Every step of a request, of flush and of the adversary keeps it, and flush runs with any number
+ * of the others between its own.
  *
- * flush follows the order of the engine's: take the bits one by one, sync the image, write what was taken, sync the metadata file. What must
- * fail to prove if the model can tell right from wrong: in flush, write_bits before sync_image, take_snapshot after it, and neither
- * sync_image nor sync_metadata; in write_bits, bits_memory in the place of snapshot; in step_of_request, publish without is_filled.
+ * flush follows the order of the engine's: take the bits one by one, sync the image, write what was taken, sync the
+ * metadata file. What must fail to prove if the model can tell right from wrong: in flush, write_bits before
+ * sync_image, take_snapshot after it, and neither sync_image nor sync_metadata; in write_bits, bits_memory in the place
+ * of snapshot; in step_of_request, publish without is_filled.
  *
- * Not in the model: bits that go back to 0 (resize and commit), "all allocated", flushes that join, and an image that forgets, once its sync has
- * failed, what it had shown (DUR-07).
+ * Not in the model: bits that go back to 0 (resize and commit), "all allocated", flushes that join, and an image that
+ * forgets, once its sync has failed, what it had shown (DUR-07).
  *
  * The sizes are constants only because C wants some: no proof depends on them.
  */
@@ -204,9 +207,11 @@ static int is_filled(uint64_t k)
         loop assigns i;
         loop variant k * CLUSTER_SIZE + CLUSTER_SIZE - i;
     */
-    for (uint64_t i = k * CLUSTER_SIZE; i < k * CLUSTER_SIZE + CLUSTER_SIZE; i++)
-        if (cache[i] < 0)
+    for (uint64_t i = k * CLUSTER_SIZE; i < k * CLUSTER_SIZE + CLUSTER_SIZE; i++) {
+        if (cache[i] < 0) {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -222,13 +227,15 @@ static int is_filled(uint64_t k)
 static void step_of_request(uint64_t what, uint64_t i, uint64_t k, uint64_t version)
 {
     if (what == 0) {
-        if (k < CLUSTERS && is_filled(k))
+        if (k < CLUSTERS && is_filled(k)) {
             publish(k);
+        }
     } else if (i < BYTES && log_count < LOG_MAX && version <= INT64_MAX) {
-        if (bits_memory[i / CLUSTER_SIZE] == 0)
+        if (bits_memory[i / CLUSTER_SIZE] == 0) {
             fill(i, (int64_t)version);
-        else if ((int64_t)version > cache[i])
+        } else if ((int64_t)version > cache[i]) {
             overwrite(i, (int64_t)version);
+        }
     }
 }
 
@@ -243,10 +250,12 @@ static void step_of_request(uint64_t what, uint64_t i, uint64_t k, uint64_t vers
 static void step_of_storage(uint64_t what, uint64_t j, uint64_t k)
 {
     if (what == 0) {
-        if (j < log_count)
+        if (j < log_count) {
             persist_store(j);
-    } else if (k < CLUSTERS && bits_file[k] != 0)
+        }
+    } else if (k < CLUSTERS && bits_file[k] != 0) {
         persist_bit(k);
+    }
 }
 
 /* Any number of steps of requests and of the storage, while a flush runs. */
@@ -292,8 +301,9 @@ static void begin(void)
         loop assigns i, next[0 .. BYTES - 1];
         loop variant BYTES - i;
     */
-    for (uint64_t i = 0; i < BYTES; i++)
+    for (uint64_t i = 0; i < BYTES; i++) {
         next[i] = bits_memory[i / CLUSTER_SIZE] != 0 ? cache[i] : 0;
+    }
 }
 
 /*@ requires sound && taken;
@@ -351,8 +361,9 @@ static void sync_image(void)
         loop assigns i, durable[0 .. BYTES - 1];
         loop variant BYTES - i;
     */
-    for (uint64_t i = 0; i < BYTES; i++)
+    for (uint64_t i = 0; i < BYTES; i++) {
         durable[i] = cache[i];
+    }
     log_count = 0;
 }
 
@@ -396,8 +407,9 @@ static void write_bits(void)
         loop variant CLUSTERS - k;
     */
     for (uint64_t k = 0; k < CLUSTERS; k++) {
-        if (snapshot[k] != 0)
+        if (snapshot[k] != 0) {
             write_bit(k);
+        }
         meanwhile();
     }
 }
@@ -418,8 +430,9 @@ static void sync_metadata(void)
         loop assigns k, bits_durable[0 .. CLUSTERS - 1];
         loop variant CLUSTERS - k;
     */
-    for (uint64_t k = 0; k < CLUSTERS; k++)
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
         bits_durable[k] = bits_file[k];
+    }
 }
 
 /* Flush may promise now what it was called for. */
@@ -439,8 +452,9 @@ static void promise(void)
         loop assigns i, floors[0 .. BYTES - 1];
         loop variant BYTES - i;
     */
-    for (uint64_t i = 0; i < BYTES; i++)
+    for (uint64_t i = 0; i < BYTES; i++) {
         floors[i] = next[i];
+    }
 }
 
 /* ---- Flush and crash ---- */
@@ -461,13 +475,15 @@ int flush(void)
     begin();
     meanwhile();
     take_snapshot();
-    if (any != 0)
+    if (any != 0) {
         return 0;
+    }
     sync_image();
     meanwhile();
     write_bits();
-    if (any != 0)
+    if (any != 0) {
         return 0;
+    }
     sync_metadata();
     promise();
     return 1;
@@ -489,8 +505,9 @@ void crash(void)
         loop assigns i, cache[0 .. BYTES - 1];
         loop variant BYTES - i;
     */
-    for (uint64_t i = 0; i < BYTES; i++)
+    for (uint64_t i = 0; i < BYTES; i++) {
         cache[i] = durable[i];
+    }
     log_count = 0;
     /*@ loop invariant 0 <= k <= CLUSTERS;
         loop invariant \forall integer c; 0 <= c < k ==> bits_memory[c] == bits_durable[c] && bits_file[c] == bits_durable[c];

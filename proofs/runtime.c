@@ -1,7 +1,8 @@
 /*
  * The other side of proofs/runtime.h: frames, copies of memory, counters, and the report of a broken clause.
  *
- * At exit the counters are appended to the file that ADDCOW_CONTRACTS names, a line a clause that was checked, so that the runs of several programs add up.
+ * At exit the counters are appended to the file that ADDCOW_CONTRACTS names, a line a clause that was checked, so that
+ * the runs of several programs add up.
  */
 #include "runtime.h"
 
@@ -52,33 +53,39 @@ static void write_counters(void)
 {
     const char *name = getenv("ADDCOW_CONTRACTS");
     FILE *file = name != NULL ? fopen(name, "a") : NULL;
-    if (file == NULL)
+    if (file == NULL) {
         return;
+    }
     fprintf(file, "operations %" PRIuFAST64 " unchecked %" PRIuFAST64 "\n", operations, unchecked);
-    for (size_t t = 0; t < table_count; t++)
+    for (size_t t = 0; t < table_count; t++) {
         for (size_t i = 0; i < tables[t].count; i++) {
             const struct rtc_clause *clause = &tables[t].clauses[i];
-            if (clause->checked > 0)
+            if (clause->checked > 0) {
                 fprintf(file, "%" PRIu64 " %" PRIu64 " %s %s\n", clause->checked, clause->hit, clause->function,
                         clause->name);
+            }
         }
+    }
     fclose(file);
 }
 
 void rtc_register(struct rtc_clause *clauses, size_t count)
 {
-    if (table_count == 0)
+    if (table_count == 0) {
         atexit(write_counters);
-    if (table_count == TABLES)
+    }
+    if (table_count == TABLES) {
         abort();
+    }
     tables[table_count++] = (struct table){clauses, count};
 }
 
 void rtc_count(struct rtc_clause *clause, int hit)
 {
     __atomic_fetch_add(&clause->checked, 1, __ATOMIC_RELAXED);
-    if (hit)
+    if (hit) {
         __atomic_fetch_add(&clause->hit, 1, __ATOMIC_RELAXED);
+    }
 }
 
 /* ---- Copies of memory ---- */
@@ -106,10 +113,12 @@ static struct rtc_state *copy_of(const struct rtc_state *blocks)
 
 static void drop(struct rtc_state *state)
 {
-    if (state == NULL)
+    if (state == NULL) {
         return;
-    for (size_t i = 0; i < state->count; i++)
+    }
+    for (size_t i = 0; i < state->count; i++) {
         free(state->blocks[i].copy);
+    }
     free(state);
 }
 
@@ -119,10 +128,12 @@ const void *rtc_find(const struct rtc_state *state, const void *place)
     const char *p = place;
     for (size_t i = 0; i < state->count; i++) {
         const struct rtc_block *block = &state->blocks[i];
-        if (p >= block->begin && p < block->begin + block->bytes)
+        if (p >= block->begin && p < block->begin + block->bytes) {
             return block->copy + (p - block->begin);
-        if (p >= block->copy && p < block->copy + block->bytes)
+        }
+        if (p >= block->copy && p < block->copy + block->bytes) {
             return p;
+        }
     }
     fprintf(
         stderr,
@@ -138,8 +149,9 @@ static void note_block(struct rtc_frame *frame, struct rtc_region region)
     size_t bytes = (size_t)region.bytes;
     for (size_t i = 0; i < known->count; i++) {
         struct rtc_block *block = &known->blocks[i];
-        if (region.begin >= block->begin && region.begin + bytes <= block->begin + block->bytes)
+        if (region.begin >= block->begin && region.begin + bytes <= block->begin + block->bytes) {
             return;
+        }
         if (region.begin <= block->begin && region.begin + bytes >= block->begin + block->bytes) {
             frame->bytes += bytes - block->bytes;
             *block = (struct rtc_block){region.begin, bytes, NULL};
@@ -160,8 +172,9 @@ static void note_block(struct rtc_frame *frame, struct rtc_region region)
 static int affordable(struct rtc_site *site)
 {
     uint64_t passed;
-    if (__atomic_load_n(&site->spent, __ATOMIC_RELAXED) < rtc_ample)
+    if (__atomic_load_n(&site->spent, __ATOMIC_RELAXED) < rtc_ample) {
         return 1;
+    }
     passed = __atomic_fetch_add(&site->passed, 1, __ATOMIC_RELAXED);
     return passed % (RTC_EVERY + __atomic_load_n(&site->bytes, __ATOMIC_RELAXED)) == 0;
 }
@@ -174,8 +187,9 @@ static void pay(struct rtc_site *site, uint64_t bytes)
 
 int rtc_enter(struct rtc_frame *frame, struct rtc_site *site, int outermost)
 {
-    if (outermost && rtc_top == NULL)
+    if (outermost && rtc_top == NULL) {
         operations++;
+    }
     if (affordable(site)) {
         memset(frame, 0, sizeof *frame);
         frame->site = site;
@@ -205,15 +219,17 @@ void rtc_keep(struct rtc_frame *frame)
 void rtc_leave(struct rtc_frame *frame)
 {
     drop(frame->copy);
-    for (size_t i = 0; i < frame->label_count; i++)
+    for (size_t i = 0; i < frame->label_count; i++) {
         drop(frame->labels[i]);
+    }
     rtc_top = frame->caller;
 }
 
 const struct rtc_state *rtc_label(struct rtc_frame *frame)
 {
-    if (!frame->active)
+    if (!frame->active) {
         return NULL;
+    }
     if (frame->label_count == RTC_LABELS) {
         fputs("contracts: too many labels in one call\n", stderr);
         abort();
@@ -223,8 +239,9 @@ const struct rtc_state *rtc_label(struct rtc_frame *frame)
 
 int rtc_due(const struct rtc_frame *frame, struct rtc_site *site)
 {
-    if (!frame->active || !affordable(site))
+    if (!frame->active || !affordable(site)) {
         return 0;
+    }
     pay(site, frame->bytes + 64);
     return 1;
 }
@@ -239,11 +256,13 @@ struct rtc_region rtc_region(const void *begin, size_t size, rtc_integer low, rt
 
 int rtc_valid(struct rtc_region region)
 {
-    if (region.bytes <= 0)
+    if (region.bytes <= 0) {
         return 1;
+    }
     if (region.bytes > RTC_LARGE) {
-        if (rtc_top != NULL && rtc_top->collecting)
+        if (rtc_top != NULL && rtc_top->collecting) {
             rtc_top->active = 0;
+        }
         return 1;
     }
     if (region.begin == NULL ||
@@ -251,8 +270,9 @@ int rtc_valid(struct rtc_region region)
         rtc_note("bytes that are not valid", region.bytes);
         return 0;
     }
-    if (rtc_top != NULL && rtc_top->collecting)
+    if (rtc_top != NULL && rtc_top->collecting) {
         note_block(rtc_top, region);
+    }
     return 1;
 }
 
@@ -269,9 +289,11 @@ rtc_integer rtc_within(rtc_integer low, rtc_integer high)
 
 static int in_regions(const char *p, const struct rtc_region *regions, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (regions[i].bytes > 0 && p >= regions[i].begin && p - regions[i].begin < regions[i].bytes)
+    for (size_t i = 0; i < count; i++) {
+        if (regions[i].bytes > 0 && p >= regions[i].begin && p - regions[i].begin < regions[i].bytes) {
             return 1;
+        }
+    }
     return 0;
 }
 
@@ -279,14 +301,16 @@ int rtc_only(const struct rtc_frame *frame, const struct rtc_region *regions, si
 {
     for (size_t b = 0; b < frame->copy->count; b++) {
         const struct rtc_block *block = &frame->copy->blocks[b];
-        if (memcmp(block->begin, block->copy, block->bytes) == 0)
+        if (memcmp(block->begin, block->copy, block->bytes) == 0) {
             continue;
-        for (size_t i = 0; i < block->bytes; i++)
+        }
+        for (size_t i = 0; i < block->bytes; i++) {
             if (block->begin[i] != block->copy[i] && !in_regions(block->begin + i, regions, count)) {
                 rtc_note("block", (rtc_integer)b);
                 rtc_note("byte of it that changed", (rtc_integer)i);
                 return 0;
             }
+        }
     }
     return 1;
 }
@@ -301,8 +325,9 @@ void rtc_begin(const struct rtc_clause *clause)
 
 void rtc_note(const char *name, rtc_integer value)
 {
-    if (note_count < NOTES)
+    if (note_count < NOTES) {
         notes[note_count++] = (struct note){name, value};
+    }
 }
 
 void rtc_show(const char *name, rtc_integer value)
@@ -311,9 +336,9 @@ void rtc_show(const char *name, rtc_integer value)
     char digits[48];
     size_t place = sizeof digits;
     digits[--place] = '\0';
-    do
+    do {
         digits[--place] = (char)('0' + (int)(rest % 10));
-    while ((rest /= 10) > 0);
+    } while ((rest /= 10) > 0);
     fprintf(stderr, "  %s = %s%s\n", name, value < 0 ? "-" : "", digits + place);
 }
 
@@ -347,7 +372,8 @@ void rtc_headline(void)
 
 void rtc_broken(void)
 {
-    for (size_t i = 0; i < note_count; i++)
+    for (size_t i = 0; i < note_count; i++) {
         rtc_show(notes[i].name, notes[i].value);
+    }
     abort();
 }

@@ -1,13 +1,15 @@
 /*
  * What the checks of contracts call that proofs/instrument.py writes into a copy of the reference engine.
  *
- * A call of a checked function has a frame. While its preconditions are checked, every range that they call valid is noted; a copy of all of them, made before
- * the body runs, is the state `Pre` of the contract, and what has changed against it afterwards must be in `assigns`. A ghost label is such a
- * copy too. A clause that does not hold is printed with its text and the values of its variables, and the process aborts.
+ * A call of a checked function has a frame. While its preconditions are checked, every range that they call valid is
+ * noted; a copy of all of them, made before the body runs, is the state `Pre` of the contract, and what has changed
+ * against it afterwards must be in `assigns`. A ghost label is such a copy too. A clause that does not hold is printed
+ * with its text and the values of its variables, and the process aborts.
  *
- * So that programs with large disks come to an end, a function whose checks have looked at rtc_ample bytes is from then on checked only so often that
- * they look at about one byte a call, and likewise a loop; and calls whose memory is larger than RTC_LARGE are not checked. Nothing of this depends on time,
- * and the calls that are passed over are counted.
+ * So that programs with large disks come to an end, a function whose checks have looked at rtc_ample bytes is from then
+ * on checked only so often that they look at about one byte a call, and likewise a loop; and calls whose memory is
+ * larger than RTC_LARGE are not checked. Nothing of this depends on time, and the calls that are passed over are
+ * counted.
  *
  * Thread-safe: frames belong to threads, counters are atomic.
  */
@@ -138,11 +140,7 @@ static inline rtc_integer rtc_max(rtc_integer a, rtc_integer b)
 #define RTC_AT(state, place) (*RTC_PLACE(state, place))
 #define RTC_SAME(a, b) (__builtin_memcmp(a, b, sizeof *(a)) == 0)
 #define RTC_REGION(p, low, high) rtc_region(p, sizeof *(p), low, high)
-#define RTC_NOWHERE                                                                                                    \
-    (struct rtc_region)                                                                                                \
-    {                                                                                                                  \
-        0, 0                                                                                                           \
-    }
+#define RTC_NOWHERE (struct rtc_region){0, 0}
 
 #define RTC_SHOW(name, x)                                                                                              \
     _Generic((x),                                                                                                      \

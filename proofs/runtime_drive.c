@@ -1,12 +1,14 @@
 /*
- * Drives the reference engine through its public functions at random, so that its contracts can be checked while it runs.
+ * Drives the reference engine through its public functions at random, so that its contracts can be checked while it
+ * runs.
  *
  *     runtime_drive SEED OPERATIONS
  *
- * Linked with the checked copy of the engine (proofs/runtime.h); by itself this program judges nothing. Disks have clusters of 4 to 16 bytes here, which nothing in
- * the engine but a precondition forbids: then every loop is short, all checks can be made every time, and corners are common. Arrays have exactly the size
- * that they must have, so that the address sanitizer sees a step outside. Headers are made by the encoder and by hand, and then damaged where damage means
- * something.
+ * Linked with the checked copy of the engine (proofs/runtime.h); by itself this program judges nothing. Disks have
+ * clusters of 4 to 16 bytes here, which nothing in the engine but a precondition forbids: then every loop is short, all
+ * checks can be made every time, and corners are common. Arrays have exactly the size that they must have, so that the
+ * address sanitizer sees a step outside. Headers are made by the encoder and by hand, and then damaged where damage
+ * means something.
  */
 #include "addcow_ref.h"
 
@@ -31,10 +33,12 @@ static uint64_t below(uint64_t bound)
 static uint8_t *obtain(uint64_t bytes)
 {
     uint8_t *memory = malloc((size_t)bytes);
-    if (memory == NULL)
+    if (memory == NULL) {
         exit(2);
-    for (uint64_t i = 0; i < bytes; i++)
+    }
+    for (uint64_t i = 0; i < bytes; i++) {
         memory[i] = (uint8_t)(1 + below(255));
+    }
     return memory;
 }
 
@@ -56,9 +60,11 @@ static void make_disk(struct addcow_ref *disk)
                                 .cluster_size = cluster,
                                 .has_backing = has_backing,
                                 .all_allocated = below(6) == 0};
-    if (below(3) != 0)
-        for (uint64_t i = 0; i < bytes; i++)
+    if (below(3) != 0) {
+        for (uint64_t i = 0; i < bytes; i++) {
             disk->bitmap[i] = 0;
+        }
+    }
 }
 
 static void drop_disk(struct addcow_ref *disk)
@@ -88,8 +94,9 @@ static void request(struct addcow_ref *disk)
     uint8_t *buffer = obtain(length);
     uint32_t allocated = 7;
     uint64_t run = 7;
-    if (below(16) == 0)
+    if (below(16) == 0) {
         offset = UINT64_MAX - below(4);
+    }
     switch (below(5)) {
     case 0:
         read_disk(disk, offset, length, buffer);
@@ -150,19 +157,24 @@ static void make_named(struct named *named)
     header->header_size = layout == ADDCOW_R9 ? 4096 : (uint32_t)addcow_cluster_size(bits);
     header->backing_offset = layout == ADDCOW_R9 ? 12 : backing ? 75 + (uint32_t)below(30) : 0;
     header->image_offset = layout == ADDCOW_R9 ? 1036 : backing ? header->backing_offset + backing : 76;
-    if (layout == ADDCOW_R20 && below(8) == 0)
+    if (layout == ADDCOW_R20 && below(8) == 0) {
         header->image_offset -= below(2) ? 1 : -1u;
-    if (backing || layout == ADDCOW_R9)
+    }
+    if (backing || layout == ADDCOW_R9) {
         memcpy(header->backing_format, below(3) || layout == ADDCOW_R9 ? "raw\0\0\0\0" : "add-cow", 7);
+    }
     memcpy(header->image_format, "raw", 3);
-    if (layout == ADDCOW_R20)
+    if (layout == ADDCOW_R20) {
         header->compatible_features = below(4);
+    }
     named->backing = obtain(backing);
     named->image = obtain(image);
-    if (backing == image && below(2))
+    if (backing == image && below(2)) {
         memcpy(named->image, named->backing, image);
-    if (image > 300 && below(2))
+    }
+    if (image > 300 && below(2)) {
         named->image[image - 1] ^= 1;
+    }
 }
 
 static void drop_named(struct named *named)
@@ -193,12 +205,14 @@ static void disturb(struct named *named)
         header->image_format[below(16)] = (uint8_t)below(3);
         break;
     case 4:
-        if (header->backing_size > 0)
+        if (header->backing_size > 0) {
             named->backing[below(header->backing_size)] = below(2) ? ':' : '/';
+        }
         break;
     case 5:
-        if (header->image_size > 0)
+        if (header->image_size > 0) {
             named->image[below(header->image_size)] = (uint8_t)(below(2) ? ':' : 0);
+        }
         break;
     default:
         *fields[below(5)] = below(4) == 0   ? UINT32_MAX - small
@@ -227,10 +241,12 @@ static void look(const uint8_t *file, uint64_t length)
     addcow_rule_class(rule);
     addcow_rule_clause(rule);
     addcow_class_name((enum addcow_class)below(ADDCOW_BUSY + 1));
-    for (int i = 1; i < ADDCOW_RULE_COUNT; i++)
+    for (int i = 1; i < ADDCOW_RULE_COUNT; i++) {
         addcow_header_rule_holds(file, length, (enum addcow_rule)i);
-    if (rule == ADDCOW_RULE_NONE)
+    }
+    if (rule == ADDCOW_RULE_NONE) {
         open_file(file, &header);
+    }
 }
 
 /* Bytes and words with a meaning become something else: fields, formats, the edges of names and padding. */
@@ -241,10 +257,12 @@ static void damage(uint8_t *file, uint64_t length)
                                       77, 80, 90, 99, 116, 200, 1035, 1036, 1037, 2059, 2060, 4095};
     for (uint64_t count = below(3); count > 0; count--) {
         uint64_t place = below(8) ? places[below(sizeof places / sizeof *places)] : below(length + 1);
-        if (place < length)
+        if (place < length) {
             file[place] = (uint8_t)(below(3) == 0 ? 0 : below(2) == 0 ? below(100) : below(256));
-        if (below(12) == 0 && place + 4 <= length)
+        }
+        if (below(12) == 0 && place + 4 <= length) {
             memset(file + place, below(2) ? 0xFF : 0, 4);
+        }
     }
 }
 
@@ -252,11 +270,13 @@ static void header(void)
 {
     struct named named;
     make_named(&named);
-    for (uint64_t count = below(3); count > 0; count--)
+    for (uint64_t count = below(3); count > 0; count--) {
         disturb(&named);
+    }
     uint64_t length = named.header.header_size <= ROOM ? named.header.header_size : 4096;
-    if (below(12) == 0)
+    if (below(12) == 0) {
         length = below(2) ? below(length + 1) : length + below(9);
+    }
     uint8_t *file = obtain(length);
     addcow_encode(&named.header, named.backing, named.image, file, length);
     damage(file, length);
@@ -268,8 +288,9 @@ static void header(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 3) {
         return 2;
+    }
     random_state = strtoull(argv[1], NULL, 10);
     rtc_smallest_cluster = 4;
     rtc_ample = UINT64_MAX;
@@ -277,12 +298,13 @@ int main(int argc, char **argv)
     struct addcow_ref disk;
     make_disk(&disk);
     for (uint64_t i = 0; i < operations; i++) {
-        if (i % 4 == 3)
+        if (i % 4 == 3) {
             header();
-        else if (below(3))
+        } else if (below(3)) {
             request(&disk);
-        else
+        } else {
             maintain(&disk);
+        }
         if (below(12) == 0) {
             drop_disk(&disk);
             make_disk(&disk);

@@ -1,12 +1,13 @@
 /*
  * Proofs about the public contracts together. Nothing here is part of the library; only the prover reads it.
  *
- * A contract of the form "if it succeeds, then ..." is empty if it never succeeds. make_r20 and make_r9 build headers that satisfy the
- * precondition of encode's success, and round_trip shows from the public contracts alone that whatever can be encoded
- * is decoded to the same header. reach_r20 and reach_r9 put the two together: there are headers that go there and back.
+ * A contract of the form "if it succeeds, then ..." is empty if it never succeeds. make_r20 and make_r9 build headers
+ * that satisfy the precondition of encode's success, and round_trip shows from the public contracts alone that whatever
+ * can be encoded is decoded to the same header. reach_r20 and reach_r9 put the two together: there are headers that go
+ * there and back.
  *
- * The round trip is proved a layout at a time, in steps that say of the contracts only what the next step needs, field by
- * field: the provers lose their way where a whole header and all the rules of its bytes are in sight at once.
+ * The round trip is proved a layout at a time, in steps that say of the contracts only what the next step needs, field
+ * by field: the provers lose their way where a whole header and all the rules of its bytes are in sight at once.
  */
 #include "addcow_ref.h"
 
@@ -23,8 +24,9 @@ static void make_raw(uint8_t *format)
         loop assigns i, format[3 .. 15];
         loop variant 16 - i;
     */
-    for (uint32_t i = 3; i < 16; i++)
+    for (uint32_t i = 3; i < 16; i++) {
         format[i] = 0;
+    }
     format[0] = 'r';
     format[1] = 'a';
     format[2] = 'w';
@@ -353,8 +355,9 @@ static enum addcow_rule round_trip_r9(const struct addcow_header *header, const 
 enum addcow_rule round_trip(const struct addcow_header *header, const uint8_t *backing_name, const uint8_t *image_name,
                             uint8_t *out, uint64_t capacity, struct addcow_header *again)
 {
-    if (header->layout == ADDCOW_R20)
+    if (header->layout == ADDCOW_R20) {
         return round_trip_r20(header, backing_name, image_name, out, capacity, again);
+    }
     return round_trip_r9(header, backing_name, image_name, out, capacity, again);
 }
 

@@ -1,13 +1,13 @@
 /*
  * The header codec: sections 2 to 4 of spec/add-cow.md.
  *
- * A rule of the spec is one small function that looks at the header's bytes and says whether the rule holds. Two functions
- * ask them in the order of the spec, one a layout, and name the first rule that is broken; decode, encode and the checker are
- * built on those. Encode writes what it was given and then lets the same rules judge the result, so nothing that
- * decode would refuse ever leaves it.
+ * A rule of the spec is one small function that looks at the header's bytes and says whether the rule holds. Two
+ * functions ask them in the order of the spec, one a layout, and name the first rule that is broken; decode, encode and
+ * the checker are built on those. Encode writes what it was given and then lets the same rules judge the result, so
+ * nothing that decode would refuse ever leaves it.
  *
- * The code is shaped for proof: numbers are read and written by division and multiplication, and there is neither shift, cast
- * between pointer types, nor libc. This codec is also the one that the production engine uses.
+ * The code is shaped for proof: numbers are read and written by division and multiplication, and there is neither
+ * shift, cast between pointer types, nor libc. This codec is also the one that the production engine uses.
  */
 #include "addcow_ref.h"
 
@@ -130,8 +130,9 @@ static void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t count)
         loop assigns i, to[0 .. count - 1];
         loop variant count - i;
     */
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         to[i] = from[i];
+    }
 }
 
 /*@ requires from <= to && \valid(p + (from .. to - 1));
@@ -146,8 +147,9 @@ static void zero_bytes(uint8_t *p, uint32_t from, uint32_t to)
         loop assigns i, p[from .. to - 1];
         loop variant to - i;
     */
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = from; i < to; i++) {
         p[i] = 0;
+    }
 }
 
 /*@ requires from <= to && \valid_read(p + (from .. to - 1));
@@ -163,9 +165,11 @@ static int all_zero(const uint8_t *p, uint32_t from, uint32_t to)
         loop assigns i;
         loop variant to - i;
     */
-    for (uint32_t i = from; i < to; i++)
-        if (p[i] != 0)
+    for (uint32_t i = from; i < to; i++) {
+        if (p[i] != 0) {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -182,9 +186,11 @@ static int same_bytes(const uint8_t *p, const uint8_t *q, uint32_t count)
         loop assigns i;
         loop variant count - i;
     */
-    for (uint32_t i = 0; i < count; i++)
-        if (p[i] != q[i])
+    for (uint32_t i = 0; i < count; i++) {
+        if (p[i] != q[i]) {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -204,8 +210,9 @@ static uint32_t text_length(const uint8_t *p, uint32_t count)
         loop assigns i;
         loop variant count - i;
     */
-    while (i < count && p[i] != 0)
+    while (i < count && p[i] != 0) {
         i++;
+    }
     return i;
 }
 
@@ -292,8 +299,9 @@ uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size)
 {
     uint64_t cluster_size = addcow_cluster_size(header->cluster_bits);
     uint64_t bytes = addcow_bitmap_bytes(size, cluster_size);
-    if (header->layout == ADDCOW_R20)
+    if (header->layout == ADDCOW_R20) {
         bytes = addcow_cluster_count(bytes, cluster_size) * cluster_size;
+    }
     return header->header_size + bytes;
 }
 
@@ -575,9 +583,11 @@ static int padding_zero(const uint8_t *file)
         loop assigns i;
         loop variant header_size - i;
     */
-    for (uint32_t i = ADDCOW_NAMES_OFFSET; i < header_size; i++)
-        if (file[i] != 0 && !in_name(i, backing_offset, backing_size) && !in_name(i, image_offset, image_size))
+    for (uint32_t i = ADDCOW_NAMES_OFFSET; i < header_size; i++) {
+        if (file[i] != 0 && !in_name(i, backing_offset, backing_size) && !in_name(i, image_offset, image_size)) {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -708,14 +718,18 @@ static int r9_names_differ(const uint8_t *file)
 */
 static enum addcow_rule check_size(const uint8_t *file, uint64_t length)
 {
-    if (!features_known(file))
+    if (!features_known(file)) {
         return ADDCOW_RULE_FEATURES;
-    if (!cluster_bits_valid(file))
+    }
+    if (!cluster_bits_valid(file)) {
         return ADDCOW_RULE_CLUSTER_BITS;
-    if (!header_size_valid(file))
+    }
+    if (!header_size_valid(file)) {
         return ADDCOW_RULE_HEADER_SIZE;
-    if (!header_complete(file, length))
+    }
+    if (!header_complete(file, length)) {
         return ADDCOW_RULE_HEADER_LENGTH;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -748,18 +762,24 @@ static enum addcow_rule check_size(const uint8_t *file, uint64_t length)
 */
 static enum addcow_rule check_names(const uint8_t *file)
 {
-    if (!backing_presence_valid(file))
+    if (!backing_presence_valid(file)) {
         return ADDCOW_RULE_BACKING_PRESENCE;
-    if (!backing_range_valid(file))
+    }
+    if (!backing_range_valid(file)) {
         return ADDCOW_RULE_BACKING_RANGE;
-    if (!backing_text_valid(file))
+    }
+    if (!backing_text_valid(file)) {
         return ADDCOW_RULE_BACKING_NUL;
-    if (!image_present(file))
+    }
+    if (!image_present(file)) {
         return ADDCOW_RULE_IMAGE_PRESENCE;
-    if (!image_range_valid(file))
+    }
+    if (!image_range_valid(file)) {
         return ADDCOW_RULE_IMAGE_RANGE;
-    if (!image_text_valid(file))
+    }
+    if (!image_text_valid(file)) {
         return ADDCOW_RULE_IMAGE_NUL;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -796,20 +816,27 @@ static enum addcow_rule check_names(const uint8_t *file)
 */
 static enum addcow_rule check_rest(const uint8_t *file)
 {
-    if (!names_disjoint(file))
+    if (!names_disjoint(file)) {
         return ADDCOW_RULE_NAMES_OVERLAP;
-    if (!backing_format_valid(file))
+    }
+    if (!backing_format_valid(file)) {
         return ADDCOW_RULE_BACKING_FORMAT;
-    if (!backing_format_agrees(file))
+    }
+    if (!backing_format_agrees(file)) {
         return ADDCOW_RULE_BACKING_FORMAT_ABSENT;
-    if (!image_format_valid(file))
+    }
+    if (!image_format_valid(file)) {
         return ADDCOW_RULE_IMAGE_FORMAT;
-    if (!image_format_present(file))
+    }
+    if (!image_format_present(file)) {
         return ADDCOW_RULE_IMAGE_FORMAT_ABSENT;
-    if (!padding_zero(file))
+    }
+    if (!padding_zero(file)) {
         return ADDCOW_RULE_PADDING;
-    if (!names_differ(file))
+    }
+    if (!names_differ(file)) {
         return ADDCOW_RULE_NAMES_EQUAL;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -864,8 +891,9 @@ static enum addcow_rule check_rest(const uint8_t *file)
 static enum addcow_rule check_content(const uint8_t *file)
 {
     enum addcow_rule rule = check_names(file);
-    if (rule == ADDCOW_RULE_NONE)
+    if (rule == ADDCOW_RULE_NONE) {
         rule = check_rest(file);
+    }
     return rule;
 }
 
@@ -930,8 +958,9 @@ static enum addcow_rule check_content(const uint8_t *file)
 static enum addcow_rule check_r20(const uint8_t *file, uint64_t length)
 {
     enum addcow_rule rule = check_size(file, length);
-    if (rule == ADDCOW_RULE_NONE)
+    if (rule == ADDCOW_RULE_NONE) {
         rule = check_content(file);
+    }
     return rule;
 }
 
@@ -965,20 +994,27 @@ static enum addcow_rule check_r20(const uint8_t *file, uint64_t length)
 */
 static enum addcow_rule check_r9(const uint8_t *file)
 {
-    if (!r9_version_known(file))
+    if (!r9_version_known(file)) {
         return ADDCOW_RULE_R9_VERSION;
-    if (!r9_backing_valid(file))
+    }
+    if (!r9_backing_valid(file)) {
         return ADDCOW_RULE_R9_BACKING_NUL;
-    if (!r9_backing_present(file))
+    }
+    if (!r9_backing_present(file)) {
         return ADDCOW_RULE_R9_BACKING_ABSENT;
-    if (!r9_image_valid(file))
+    }
+    if (!r9_image_valid(file)) {
         return ADDCOW_RULE_R9_IMAGE_NUL;
-    if (!r9_image_present(file))
+    }
+    if (!r9_image_present(file)) {
         return ADDCOW_RULE_R9_IMAGE_ABSENT;
-    if (!r9_padding_zero(file))
+    }
+    if (!r9_padding_zero(file)) {
         return ADDCOW_RULE_R9_PADDING;
-    if (!r9_names_differ(file))
+    }
+    if (!r9_names_differ(file)) {
         return ADDCOW_RULE_R9_NAMES_EQUAL;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -991,12 +1027,15 @@ static enum addcow_rule check_r9(const uint8_t *file)
 */
 static enum addcow_rule check_header(const uint8_t *file, uint64_t length)
 {
-    if (!long_enough(length))
+    if (!long_enough(length)) {
         return ADDCOW_RULE_LENGTH;
-    if (is_r20(file))
+    }
+    if (is_r20(file)) {
         return check_r20(file, length);
-    if (is_r9(file))
+    }
+    if (is_r9(file)) {
         return check_r9(file);
+    }
     return ADDCOW_RULE_MAGIC;
 }
 
@@ -1143,12 +1182,15 @@ static int r9_rule_holds(const uint8_t *file, enum addcow_rule rule)
 
 int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule)
 {
-    if (!long_enough(length))
+    if (!long_enough(length)) {
         return rule != ADDCOW_RULE_LENGTH;
-    if (is_r20(file))
+    }
+    if (is_r20(file)) {
         return field_rule_holds(file, length, rule) && name_rule_holds(file, length, rule);
-    if (is_r9(file))
+    }
+    if (is_r9(file)) {
         return r9_rule_holds(file, rule);
+    }
     return rule != ADDCOW_RULE_MAGIC;
 }
 
@@ -1239,10 +1281,11 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 {
     enum addcow_rule rule = check_header(file, length);
     if (rule == ADDCOW_RULE_NONE) {
-        if (is_r20(file))
+        if (is_r20(file)) {
             load_r20(file, header);
-        else
+        } else {
             load_r9(file, header);
+        }
     }
     return rule;
 }
@@ -1334,8 +1377,9 @@ static void store_fields(const struct addcow_header *header, uint8_t *out)
 */
 static void store_name(const uint8_t *name, uint32_t offset, uint32_t size, uint32_t header_size, uint8_t *out)
 {
-    if (name_in_header(offset, size, header_size))
+    if (name_in_header(offset, size, header_size)) {
         copy_bytes(out + offset, name, size);
+    }
 }
 
 /*@ requires \valid_read(header) && 76 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
@@ -1547,8 +1591,9 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     rule = check_size(out, capacity);
     /*@ assert sized: encodable_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
           rule == ADDCOW_RULE_NONE; */
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         return rule;
+    }
     return encode_content(header, backing_name, image_name, out);
 }
 
@@ -1572,20 +1617,27 @@ static int is_raw(const uint8_t *format)
 */
 static enum addcow_rule check_r9_fields(const struct addcow_header *header)
 {
-    if (header->features != 0 || header->compatible_features != 0)
+    if (header->features != 0 || header->compatible_features != 0) {
         return ADDCOW_RULE_FEATURES;
-    if (header->cluster_bits != R9_CLUSTER_BITS)
+    }
+    if (header->cluster_bits != R9_CLUSTER_BITS) {
         return ADDCOW_RULE_CLUSTER_BITS;
-    if (header->header_size != ADDCOW_HEADER_MIN)
+    }
+    if (header->header_size != ADDCOW_HEADER_MIN) {
         return ADDCOW_RULE_HEADER_SIZE;
-    if (header->backing_offset != ADDCOW_R9_BACKING_OFFSET)
+    }
+    if (header->backing_offset != ADDCOW_R9_BACKING_OFFSET) {
         return ADDCOW_RULE_BACKING_RANGE;
-    if (header->image_offset != ADDCOW_R9_IMAGE_OFFSET)
+    }
+    if (header->image_offset != ADDCOW_R9_IMAGE_OFFSET) {
         return ADDCOW_RULE_IMAGE_RANGE;
-    if (!is_raw(header->backing_format))
+    }
+    if (!is_raw(header->backing_format)) {
         return ADDCOW_RULE_BACKING_FORMAT;
-    if (!is_raw(header->image_format))
+    }
+    if (!is_raw(header->image_format)) {
         return ADDCOW_RULE_IMAGE_FORMAT;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -1602,8 +1654,9 @@ static enum addcow_rule check_r9_fields(const struct addcow_header *header)
 static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
 {
     zero_bytes(field, 0, ADDCOW_R9_NAME_SIZE);
-    if (size >= ADDCOW_R9_NAME_SIZE)
+    if (size >= ADDCOW_R9_NAME_SIZE) {
         return 0;
+    }
     copy_bytes(field, name, size);
     return has_no_nul(field, size);
 }
@@ -1661,11 +1714,13 @@ static void store_r9_magic(uint8_t *out)
 static enum addcow_rule store_r9_names(const struct addcow_header *header, const uint8_t *backing_name,
                                        const uint8_t *image_name, uint8_t *out)
 {
-    if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET))
+    if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET)) {
         return ADDCOW_RULE_R9_BACKING_NUL;
+    }
     //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
-    if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET))
+    if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET)) {
         return ADDCOW_RULE_R9_IMAGE_NUL;
+    }
     return ADDCOW_RULE_NONE;
 }
 
@@ -1686,8 +1741,9 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
                                   const uint8_t *image_name, uint8_t *out)
 {
     enum addcow_rule rule = check_r9_fields(header);
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         return rule;
+    }
     //@ assert offsets: header->backing_offset == 12 && header->image_offset == 1036;
     store_r9_magic(out);
     //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
@@ -1698,8 +1754,9 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
     //@ assert backing_still: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
     //@ assert image_still: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
     rule = store_r9_names(header, backing_name, image_name, out);
-    if (rule != ADDCOW_RULE_NONE)
+    if (rule != ADDCOW_RULE_NONE) {
         return rule;
+    }
     //@ assert frame: equal{Framed, Here}(out, 12);
     //@ assert padding: hr9_06(out);
     //@ assert magic: is_r9(out) && !is_r20(out) && hr9_01(out);
@@ -1719,12 +1776,15 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
 enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t *backing_name,
                                const uint8_t *image_name, uint8_t *out, uint64_t capacity)
 {
-    if (!long_enough(capacity))
+    if (!long_enough(capacity)) {
         return ADDCOW_RULE_LENGTH;
-    if (header->layout == ADDCOW_R20)
+    }
+    if (header->layout == ADDCOW_R20) {
         return encode_r20(header, backing_name, image_name, out, capacity);
-    if (header->layout == ADDCOW_R9)
+    }
+    if (header->layout == ADDCOW_R9) {
         return encode_r9(header, backing_name, image_name, out);
+    }
     return ADDCOW_RULE_MAGIC;
 }
 
@@ -1746,8 +1806,9 @@ static int has_protocol(const uint8_t *name, uint32_t size)
         loop assigns i;
         loop variant size - i;
     */
-    while (i < size && name[i] != ':' && name[i] != '/')
+    while (i < size && name[i] != ':' && name[i] != '/') {
         i++;
+    }
     return i < size && name[i] == ':';
 }
 
@@ -1766,17 +1827,22 @@ static int is_addcow(const uint8_t *format)
 enum addcow_rule addcow_check_open(const struct addcow_header *header, const uint8_t *backing_name,
                                    const uint8_t *image_name, uint64_t file_length, uint64_t image_length)
 {
-    if (has_protocol(backing_name, header->backing_size) || has_protocol(image_name, header->image_size))
+    if (has_protocol(backing_name, header->backing_size) || has_protocol(image_name, header->image_size)) {
         return ADDCOW_RULE_NAME_PROTOCOL;
-    if (!is_raw(header->image_format))
+    }
+    if (!is_raw(header->image_format)) {
         return ADDCOW_RULE_IMAGE_FORMAT_RAW;
-    if (header->backing_size != 0 && !is_raw(header->backing_format) && !is_addcow(header->backing_format))
+    }
+    if (header->backing_size != 0 && !is_raw(header->backing_format) && !is_addcow(header->backing_format)) {
         return ADDCOW_RULE_BACKING_FORMAT_KNOWN;
-    if (image_length > ADDCOW_SIZE_MAX)
+    }
+    if (image_length > ADDCOW_SIZE_MAX) {
         return ADDCOW_RULE_VIRTUAL_SIZE;
+    }
     if (file_length <
-        header->header_size + addcow_bitmap_bytes(image_length, addcow_cluster_size(header->cluster_bits)))
+        header->header_size + addcow_bitmap_bytes(image_length, addcow_cluster_size(header->cluster_bits))) {
         return ADDCOW_RULE_BITMAP_LENGTH;
+    }
     return ADDCOW_RULE_NONE;
 }
 

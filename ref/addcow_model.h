@@ -1,8 +1,9 @@
 /*
  * What the contracts of the reference engine speak about: spec/add-cow.md as logic. Only the prover reads this.
  *
- * The header's rules stand here clause by clause, as predicates of the file's bytes; `rule_holds` says what "this rule holds" means for
- * a checker, and `valid_header` is section 2. The disk's one meaning is `virt` (VRT-02); what an operation does is said of it.
+ * The header's rules stand here clause by clause, as predicates of the file's bytes; `rule_holds` says what "this rule
+ * holds" means for a checker, and `valid_header` is section 2. The disk's one meaning is `virt` (VRT-02); what an
+ * operation does is said of it.
  *
  * Everything is a definition. There is no axiom.
  */

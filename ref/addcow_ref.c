@@ -1,10 +1,10 @@
 /*
  * The disk in memory: sections 5 to 9 of spec/add-cow.md.
  *
- * Every change of the disk is a sequence of elementary steps, each of which is one of few kinds: bytes of the image that no
- * one can see (copy_up), bytes of the image that are the data (put_data), one bit (allocate), bytes of the backing file
- * under allocated clusters, or the size. The order of the steps is the one that makes a crash between any two of them
- * harmless, and the contract of each step says so: every byte of the disk is its old or its new value.
+ * Every change of the disk is a sequence of elementary steps, each of which is one of few kinds: bytes of the image
+ * that no one can see (copy_up), bytes of the image that are the data (put_data), one bit (allocate), bytes of the
+ * backing file under allocated clusters, or the size. The order of the steps is the one that makes a crash between any
+ * two of them harmless, and the contract of each step says so: every byte of the disk is its old or its new value.
  *
  * The code is shaped for proof: division and remainder instead of shifts, one cluster at a time, small functions.
  */
@@ -113,17 +113,18 @@ static void bit_clear(uint8_t *bitmap, uint64_t k)
 */
 static void bit_put(uint8_t *bitmap, uint64_t k, int value)
 {
-    if (value)
+    if (value) {
         bit_set(bitmap, k);
-    else
+    } else {
         bit_clear(bitmap, k);
+    }
 }
 
 /* ---- Arithmetic of clusters ---- */
 
 /*
- * What the provers need to know about division by the cluster size. Each lemma is proved from those above it. None makes
- * a prover invent new numerators: with "(i - 1) / n == i / n" it would look at i - 2 next, and never end.
+ * What the provers need to know about division by the cluster size. Each lemma is proved from those above it. None
+ * makes a prover invent new numerators: with "(i - 1) / n == i / n" it would look at i - 2 next, and never end.
  */
 /*@
   lemma div_in_cluster: \forall integer i, c, n; 0 < n && 0 <= c && c * n <= i < c * n + n ==> i / n == c;
@@ -315,15 +316,17 @@ static void read_part(const struct addcow_ref *disk, uint64_t position, uint64_t
         loop assigns i, buffer[position - base .. position - base + count - 1];
         loop variant position + count - i;
     */
-    for (uint64_t i = position; i < position + count; i++)
+    for (uint64_t i = position; i < position + count; i++) {
         buffer[i - base] = disk_byte(disk, allocated, i);
+    }
 }
 
 enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
 {
     uint64_t done = 0;
-    if (!in_range(disk, offset, length))
+    if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
+    }
     /*@ loop invariant 0 <= done <= length;
         loop invariant valid: valid_disk(disk);
         loop invariant same: virt_same{Pre, Here}(disk, 0, disk->size);
@@ -359,8 +362,9 @@ static void copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to)
         loop assigns i, disk->image[from .. to - 1];
         loop variant to - i;
     */
-    for (uint64_t i = from; i < to; i++)
+    for (uint64_t i = from; i < to; i++) {
         disk->image[i] = backing_byte(disk, i);
+    }
 }
 
 /* Byte i of what a request writes. */
@@ -371,8 +375,9 @@ static void copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to)
 */
 static uint8_t source_byte(const uint8_t *buffer, uint64_t i)
 {
-    if (buffer)
+    if (buffer) {
         return buffer[i];
+    }
     return 0;
 }
 
@@ -394,8 +399,9 @@ static void store_data(uint8_t *image, uint64_t position, uint64_t count, const 
         loop assigns i, image[position .. position + count - 1];
         loop variant position + count - i;
     */
-    for (uint64_t i = position; i < position + count; i++)
+    for (uint64_t i = position; i < position + count; i++) {
         image[i] = source_byte(buffer, i - base);
+    }
 }
 
 /* Stores the data: buffer[i - base] for byte i of the disk, or zeros if buffer is null. Hidden while the bit is 0. */
@@ -573,10 +579,11 @@ static void write_allocated(struct addcow_ref *disk, uint64_t position, uint64_t
 */
 static void write_part(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer, uint64_t base)
 {
-    if (is_allocated(disk, position / disk->cluster_size))
+    if (is_allocated(disk, position / disk->cluster_size)) {
         write_allocated(disk, position, count, buffer, base);
-    else
+    } else {
         write_unallocated(disk, position, count, buffer, base);
+    }
 }
 
 /* Zeros if buffer is null. */
@@ -631,8 +638,9 @@ static void write_range(struct addcow_ref *disk, uint64_t offset, uint64_t lengt
 
 enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
 {
-    if (!in_range(disk, offset, length))
+    if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
+    }
     write_range(disk, offset, length, buffer);
     return ADDCOW_OK;
 }
@@ -640,8 +648,9 @@ enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uin
 /* ZR-01 */
 enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length)
 {
-    if (!in_range(disk, offset, length))
+    if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
+    }
     write_range(disk, offset, length, 0);
     return ADDCOW_OK;
 }
@@ -674,16 +683,18 @@ static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint6
         loop assigns done;
         loop variant end - offset - done;
     */
-    while (done < end - offset && is_allocated(disk, (offset + done) / disk->cluster_size) == status)
+    while (done < end - offset && is_allocated(disk, (offset + done) / disk->cluster_size) == status) {
         done += part_length(offset + done, end - offset - done, disk->cluster_size);
+    }
     return done;
 }
 
 enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
                                  uint64_t *run)
 {
-    if (!in_range(disk, offset, length))
+    if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
+    }
     if (length == 0) { /* MAP-03 */
         *allocated = 0;
         *run = 0;
@@ -765,8 +776,9 @@ static int grows_over_backing(const struct addcow_ref *disk)
 */
 static void allocate_boundary(struct addcow_ref *disk)
 {
-    if (grows_over_backing(disk))
+    if (grows_over_backing(disk)) {
         allocate_cluster(disk, disk->size - 1);
+    }
 }
 
 /* How many clusters of the grown disk may not show the backing file, or all of them under "all allocated". */
@@ -800,8 +812,9 @@ static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits,
         loop assigns k, disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
         loop variant bits - k;
     */
-    for (uint64_t k = first; k < bits; k++)
+    for (uint64_t k = first; k < bits; k++) {
         bit_put(disk->bitmap, k, k < covered);
+    }
 }
 
 /* What extending the image file does: [from, to) of the image reads as zeros. */
@@ -820,8 +833,9 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
         loop assigns i, disk->image[from .. to - 1];
         loop variant to - i;
     */
-    for (uint64_t i = from; i < to; i++)
+    for (uint64_t i = from; i < to; i++) {
         disk->image[i] = 0;
+    }
 }
 
 /* Prepares growth: allocates what would show the backing file past the end, and gives the new clusters their bits. */
@@ -897,14 +911,17 @@ static void shrink(struct addcow_ref *disk, uint64_t new_size)
 
 enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 {
-    if (new_size > ADDCOW_SIZE_MAX) /* RSZ-09 */
+    if (new_size > ADDCOW_SIZE_MAX) { /* RSZ-09 */
         return ADDCOW_RANGE;
-    if (new_size > disk->capacity)
+    }
+    if (new_size > disk->capacity) {
         return ADDCOW_NOSPACE;
-    if (new_size > disk->size)
+    }
+    if (new_size > disk->size) {
         grow(disk, new_size);
-    else if (new_size < disk->size)
+    } else if (new_size < disk->size) {
         shrink(disk, new_size);
+    }
     return ADDCOW_OK;
 }
 
@@ -922,10 +939,11 @@ enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 */
 static void stream_cluster(struct addcow_ref *disk, uint64_t cluster)
 {
-    if (disk->all_allocated)
+    if (disk->all_allocated) {
         allocate(disk, cluster);
-    else if (!is_allocated(disk, cluster))
+    } else if (!is_allocated(disk, cluster)) {
         allocate_cluster(disk, cluster_offset(disk, cluster));
+    }
 }
 
 void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag)
@@ -939,10 +957,12 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag)
           disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
         loop variant clusters - k;
     */
-    for (uint64_t k = 0; k < clusters; k++)
+    for (uint64_t k = 0; k < clusters; k++) {
         stream_cluster(disk, k);
-    if (flag)
+    }
+    if (flag) {
         disk->all_allocated = 1;
+    }
 }
 
 /* ---- Commit (section 9) ---- */
@@ -980,9 +1000,11 @@ static int backing_reaches(const struct addcow_ref *disk)
         loop assigns k;
         loop variant clusters - k;
     */
-    for (uint64_t k = 0; k < clusters; k++)
-        if (!cluster_reaches(disk, k))
+    for (uint64_t k = 0; k < clusters; k++) {
+        if (!cluster_reaches(disk, k)) {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -1015,8 +1037,9 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
         loop assigns i, disk->backing[start .. end - 1];
         loop variant end - i;
     */
-    for (uint64_t i = start; i < end; i++)
+    for (uint64_t i = start; i < end; i++) {
         disk->backing[i] = disk->image[i];
+    }
 }
 
 /* Copies a cluster if it is allocated; what stood in the backing file of other allocated clusters still does. */
@@ -1034,8 +1057,9 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
 */
 static void commit_if_allocated(struct addcow_ref *disk, uint64_t cluster)
 {
-    if (is_allocated(disk, cluster))
+    if (is_allocated(disk, cluster)) {
         commit_cluster(disk, cluster);
+    }
 }
 
 /* Copies every allocated cluster. After it, what is allocated stands in the backing file too. */
@@ -1058,8 +1082,9 @@ static void commit_clusters(struct addcow_ref *disk)
         loop assigns k, disk->backing[0 .. disk->backing_size - 1];
         loop variant clusters - k;
     */
-    for (uint64_t k = 0; k < clusters; k++)
+    for (uint64_t k = 0; k < clusters; k++) {
         commit_if_allocated(disk, k);
+    }
 }
 
 /* Clears all bits. Invisible when all that is allocated stands in the backing file: each byte cleared leaves it so. */
@@ -1081,8 +1106,9 @@ static void clear_bits(struct addcow_ref *disk)
         loop assigns i, disk->bitmap[0 .. bytes - 1];
         loop variant bytes - i;
     */
-    for (uint64_t i = 0; i < bytes; i++)
+    for (uint64_t i = 0; i < bytes; i++) {
         disk->bitmap[i] = 0;
+    }
 }
 
 /* Makes the bits count again. Invisible: what had no bit is read from the backing file, which is the same by now. */
@@ -1103,10 +1129,12 @@ static void clear_flag(struct addcow_ref *disk)
 /* Nothing is cleared before everything is copied. */
 enum addcow_class addcow_ref_commit(struct addcow_ref *disk)
 {
-    if (!disk->has_backing)
+    if (!disk->has_backing) {
         return ADDCOW_UNSUPPORTED;
-    if (!backing_reaches(disk))
+    }
+    if (!backing_reaches(disk)) {
         return ADDCOW_RANGE;
+    }
     commit_clusters(disk);
     clear_flag(disk);
     clear_bits(disk);

@@ -2,8 +2,8 @@
  * add-cow reference engine: the semantics of spec/add-cow.md, in memory.
  *
  * Everything here works on byte arrays that the caller owns. There is no allocation, no I/O, no libc and no thread: the
- * disk as mathematics. It is the oracle that every other implementation is compared with, and its header codec is
- * also the production codec of fast/.
+ * disk as mathematics. It is the oracle that every other implementation is compared with, and its header codec is also
+ * the production codec of fast/.
  *
  * Thread-safety: functions that take a `const` pointer may run at once on the same object; others may not.
  */
@@ -146,8 +146,8 @@ const char *addcow_class_name(enum addcow_class class_code);
 
 /*
  * Decodes the header in the first bytes of a metadata file. `length` is the length of the whole file; `file` must hold
- * min(length, header_size) bytes at least, so min(length, 2 MiB) always suffices. Returns ADDCOW_RULE_NONE and fills *header, or the first
- * broken rule in the order of the spec and leaves *header alone.
+ * min(length, header_size) bytes at least, so min(length, 2 MiB) always suffices. Returns ADDCOW_RULE_NONE and fills
+ * *header, or the first broken rule in the order of the spec and leaves *header alone.
  */
 /*@ requires readable(file, length);
     requires \valid(header) && \separated(header, file + (0 .. 4095));
@@ -161,8 +161,8 @@ const char *addcow_class_name(enum addcow_class class_code);
 enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header);
 
 /*
- * Whether one rule of sections 2.1 or 2.2 holds: 1 if it does, or if it cannot be judged because a rule that it builds on is broken or
- * belongs to the other layout; else 0. For checkers, which name every broken rule (CHK-01).
+ * Whether one rule of sections 2.1 or 2.2 holds: 1 if it does, or if it cannot be judged because a rule that it builds
+ * on is broken or belongs to the other layout; else 0. For checkers, which name every broken rule (CHK-01).
  */
 /*@ requires readable(file, length);
     terminates \true;
@@ -173,9 +173,9 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule);
 
 /*
- * Encodes a header: writes exactly header->header_size bytes to `out`, which has room for `capacity`. backing_name and image_name
- * hold backing_size and image_size bytes (backing_name may be null when there is none). Returns ADDCOW_RULE_NONE, or the first
- * rule that the result would break; then `out` is unspecified.
+ * Encodes a header: writes exactly header->header_size bytes to `out`, which has room for `capacity`. backing_name and
+ * image_name hold backing_size and image_size bytes (backing_name may be null when there is none). Returns
+ * ADDCOW_RULE_NONE, or the first rule that the result would break; then `out` is unspecified.
  */
 /*@ requires \valid_read(header) && \valid(out + (0 .. capacity - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
@@ -233,8 +233,8 @@ uint64_t addcow_bitmap_bytes(uint64_t size, uint64_t cluster_size);
 uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size);
 
 /*
- * The opening rules that need only a valid header, the names, and the lengths of the metadata and image file: LNK-02, LNK-03,
- * LNK-04, VRT-01, BMP-03, in this order. Returns ADDCOW_RULE_NONE or the first broken one.
+ * The opening rules that need only a valid header, the names, and the lengths of the metadata and image file: LNK-02,
+ * LNK-03, LNK-04, VRT-01, BMP-03, in this order. Returns ADDCOW_RULE_NONE or the first broken one.
  */
 /*@ requires \valid_read(header) && sane_header(header);
     requires \valid_read(backing_name + (0 .. header->backing_size - 1));

@@ -1,9 +1,9 @@
 /*
- * Stands in for fast/addcow_sync.h where helgrind or drd looks on (-include): the same locks and atomics, and for each atomic the word to them, who
- * do not know C11 atomics, of what it orders. Both understand the same words.
+ * Stands in for fast/addcow_sync.h where helgrind or drd looks on (-include): the same locks and atomics, and for each
+ * atomic the word to them, who do not know C11 atomics, of what it orders. Both understand the same words.
  *
- * A release happens before the acquire that reads it; an operation that is both does both. What they then report is a real
- * race: an access that neither a lock nor an atomic orders.
+ * A release happens before the acquire that reads it; an operation that is both does both. What they then report is a
+ * real race: an access that neither a lock nor an atomic orders.
  */
 #ifndef ADDCOW_SYNC_H
 #define ADDCOW_SYNC_H
@@ -104,8 +104,9 @@ static inline void *sync_pointer_publish(sync_pointer *pointer, void *value)
     SYNC_ATOMIC(pointer);
     SYNC_RELEASE(pointer);
     void *found = NULL;
-    if (atomic_compare_exchange_strong(pointer, &found, value))
+    if (atomic_compare_exchange_strong(pointer, &found, value)) {
         return value;
+    }
     SYNC_ACQUIRE(pointer);
     return found;
 }

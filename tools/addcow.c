@@ -5,8 +5,8 @@
  * arrived. The subcommands themselves are in inspect.c (info, check, map), data.c (read, write, zero, discard) and
  * maintain.c (create, resize, stream, commit).
  *
- * All subcommands draw on one table of options, and each lists the letters that it accepts, so that an option means
- * the same wherever it occurs.
+ * All subcommands draw on one table of options, and each lists the letters that it accepts, so that an option means the
+ * same wherever it occurs.
  */
 #include "command.h"
 
@@ -50,20 +50,23 @@ static const char short_options[] = ":hqprfi:o:b:F:s:c:";
 
 static const struct command *find_command(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
+        }
+    }
     return NULL;
 }
 
 static bool parse_layout(const char *text, enum addcow_layout *layout)
 {
-    if (strcmp(text, "r20") == 0)
+    if (strcmp(text, "r20") == 0) {
         *layout = ADDCOW_R20;
-    else if (strcmp(text, "r9") == 0)
+    } else if (strcmp(text, "r9") == 0) {
         *layout = ADDCOW_R9;
-    else
+    } else {
         return false;
+    }
     return true;
 }
 
@@ -128,24 +131,28 @@ static void apply_switch(int letter, struct options *options)
 
 static const char *long_name(int letter)
 {
-    for (const struct option *option = long_options; option->name; option++)
-        if (option->val == letter)
+    for (const struct option *option = long_options; option->name; option++) {
+        if (option->val == letter) {
             return option->name;
+        }
+    }
     return NULL;
 }
 
 /* The sentence for what getopt (`?` and `:`) or the command (the letter itself) does not accept. */
 static int complain_option(const struct command *command, int letter, const char *word)
 {
-    if (letter == ':')
+    if (letter == ':') {
         return complain_usage(command->name, "option '%s' needs a value", word);
+    }
     if (letter != '?') {
         const char *name = long_name(letter);
         return name ? complain_usage(command->name, "option '--%s' does not apply", name)
                     : complain_usage(command->name, "option '-%c' does not apply", letter);
     }
-    if (optopt != 0 && !long_name(optopt))
+    if (optopt != 0 && !long_name(optopt)) {
         return complain_usage(command->name, "there is no option '-%c'", optopt);
+    }
     return complain_usage(command->name, "there is no option '%s'", word);
 }
 
@@ -162,14 +169,17 @@ static int parse_options(const struct command *command, int argc, char **argv, s
     opterr = 0;
     int letter;
     while ((letter = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
-        if (letter == 'h')
+        if (letter == 'h') {
             return print_help(command);
-        if (letter == ':' || letter == '?' || !strchr(command->accepted, letter))
+        }
+        if (letter == ':' || letter == '?' || !strchr(command->accepted, letter)) {
             return complain_option(command, letter, argv[optind - 1]);
-        if (!optarg)
+        }
+        if (!optarg) {
             apply_switch(letter, options);
-        else if (!apply_value(letter, optarg, options))
+        } else if (!apply_value(letter, optarg, options)) {
             return complain_usage(command->name, "'%s' is not a value that this option takes", optarg);
+        }
     }
     *done = false;
     return EXIT_OK;
@@ -184,15 +194,19 @@ static int run_command(const struct command *command, int argc, char **argv)
     bool taken = command->signed_operand && argc > 1 && last[0] == '-' && isdigit((unsigned char)last[1]);
     bool done;
     int code = parse_options(command, taken ? argc - 1 : argc, argv, &options, &done);
-    if (done)
+    if (done) {
         return code;
+    }
     int count = argc - optind;
-    if (count < command->least_operands)
+    if (count < command->least_operands) {
         return complain_usage(command->name, "too few operands");
-    if (count > command->most_operands)
+    }
+    if (count > command->most_operands) {
         return complain_usage(command->name, "too many operands: '%s'", argv[optind + command->most_operands]);
-    for (int i = 0; i < count; i++)
+    }
+    for (int i = 0; i < count; i++) {
         options.operand[i] = argv[optind + i];
+    }
     options.operands = count;
     return command->run(&options);
 }
@@ -216,8 +230,9 @@ static int print_usage(void)
 /* What was printed has to arrive: a full disk or a closed pipe is a failure like any other. */
 static int finish_output(int code)
 {
-    if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0)
+    if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0) {
         return code;
+    }
     bool reported = code == EXIT_FAILED || code == EXIT_USAGE;
     return reported ? code : complain("standard output: %s", strerror(errno));
 }
@@ -228,25 +243,30 @@ static int finish_output(int code)
  */
 static void occupy_standard_streams(void)
 {
-    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
-        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
             exit(EXIT_FAILED);
+        }
+    }
 }
 
 static int dispatch(int argc, char **argv)
 {
-    if (argc < 2)
+    if (argc < 2) {
         return complain_usage("", "a command is missing");
+    }
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         return print_usage();
+    }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         printf("addcow %s\n", ADDCOW_VERSION);
         return EXIT_OK;
     }
     const struct command *command = find_command(name);
-    if (!command)
+    if (!command) {
         return complain_usage("", "there is no command '%s'", name);
+    }
     return run_command(command, argc - 1, argv + 1);
 }
 

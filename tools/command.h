@@ -1,8 +1,8 @@
 /*
  * What the subcommands of `addcow` share: the command line, sizes, messages, progress.
  *
- * The command is one thread; nothing here is meant for more. Functions that report a failure print one line to
- * standard error, `addcow: FILE: reason`, and return the exit code to give back.
+ * The command is one thread; nothing here is meant for more. Functions that report a failure print one line to standard
+ * error, `addcow: FILE: reason`, and return the exit code to give back.
  */
 #ifndef ADDCOW_COMMAND_H
 #define ADDCOW_COMMAND_H
@@ -72,8 +72,7 @@ const char *human_size(uint64_t size);
 /* ---- report.c ---- */
 
 /*
- * Prints `addcow: MESSAGE` in one line; control characters, which file names may hold, become `?`. Returns
- * EXIT_FAILED.
+ * Prints `addcow: MESSAGE` in one line; control characters, which file names may hold, become `?`. Returns EXIT_FAILED.
  */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,9 +1,9 @@
 /*
  * read, write, zero and discard: what moves a disk's bytes.
  *
- * Data passes in chunks through one buffer, so that a disk or a pipe may be of any length. Chunks after the first
- * begin at multiples of the buffer's size, which is a multiple of every cluster size: each cluster is then written
- * whole, in one piece.
+ * Data passes in chunks through one buffer, so that a disk or a pipe may be of any length. Chunks after the first begin
+ * at multiples of the buffer's size, which is a multiple of every cluster size: each cluster is then written whole, in
+ * one piece.
  */
 #include "command.h"
 
@@ -37,8 +37,9 @@ static uint64_t chunk_at(uint64_t offset)
 /* Takes a size from the command line. Returns EXIT_OK, or EXIT_USAGE after saying so. */
 static int parse_operand(const struct options *options, const char *command, int index, uint64_t *value)
 {
-    if (options->operands <= index || parse_size(options->operand[index], value))
+    if (options->operands <= index || parse_size(options->operand[index], value)) {
         return EXIT_OK;
+    }
     return complain_usage(command, "'%s' is not a size", options->operand[index]);
 }
 
@@ -64,10 +65,12 @@ static int put_all(struct stream *out, const uint8_t *bytes, size_t count)
 {
     while (count > 0) {
         ssize_t put = write(out->descriptor, bytes, count);
-        if (put < 0 && errno == EINTR)
+        if (put < 0 && errno == EINTR) {
             continue;
-        if (put < 0)
+        }
+        if (put < 0) {
             return complain("%s: %s", out->name, strerror(errno));
+        }
         bytes += put;
         count -= (size_t)put;
     }
@@ -77,19 +80,22 @@ static int put_all(struct stream *out, const uint8_t *bytes, size_t count)
 /* Writes a chunk; in a file that this command has made, blocks of zeros are left as holes. */
 static int put_chunk(struct stream *out, const uint8_t *bytes, size_t count)
 {
-    if (!out->made)
+    if (!out->made) {
         return put_all(out, bytes, count);
+    }
     int code = EXIT_OK;
     for (size_t at = 0; at < count && code == EXIT_OK;) {
         size_t part = count - at < BLOCK ? count - at : BLOCK;
         bool hole = all_zero(bytes + at, part);
         size_t end = at + part;
-        while (end < count && all_zero(bytes + end, count - end < BLOCK ? count - end : BLOCK) == hole)
+        while (end < count && all_zero(bytes + end, count - end < BLOCK ? count - end : BLOCK) == hole) {
             end += count - end < BLOCK ? count - end : BLOCK;
-        if (!hole)
+        }
+        if (!hole) {
             code = put_all(out, bytes + at, end - at);
-        else if (lseek(out->descriptor, (off_t)(end - at), SEEK_CUR) < 0)
+        } else if (lseek(out->descriptor, (off_t)(end - at), SEEK_CUR) < 0) {
             code = complain("%s: %s", out->name, strerror(errno));
+        }
         at = end;
     }
     return code;
@@ -102,16 +108,19 @@ static int put_chunk(struct stream *out, const uint8_t *bytes, size_t count)
 static int open_output(const char *path, struct stream *out)
 {
     *out = (struct stream){.descriptor = STDOUT_FILENO, .name = "standard output"};
-    if (!path)
+    if (!path) {
         return EXIT_OK;
+    }
     out->name = path;
     out->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     out->made = out->descriptor >= 0;
-    if (out->descriptor >= 0 || errno != EEXIST)
+    if (out->descriptor >= 0 || errno != EEXIST) {
         return out->made ? EXIT_OK : complain("%s: %s", path, strerror(errno));
+    }
     struct stat status;
-    if (stat(path, &status) != 0 || S_ISREG(status.st_mode))
+    if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) {
         return complain("%s: exists and is not overwritten", path);
+    }
     out->descriptor = open(path, O_WRONLY | O_CLOEXEC);
     return out->descriptor >= 0 ? EXIT_OK : complain("%s: %s", path, strerror(errno));
 }
@@ -119,14 +128,18 @@ static int open_output(const char *path, struct stream *out)
 /* Gives the output its length, makes it durable, and closes it; removes what a failed read has made. */
 static int close_output(struct stream *out, int code)
 {
-    if (out->descriptor < 0 || out->descriptor == STDOUT_FILENO)
+    if (out->descriptor < 0 || out->descriptor == STDOUT_FILENO) {
         return code;
-    if (code == EXIT_OK && out->made && (ftruncate(out->descriptor, (off_t)out->end) != 0 || fsync(out->descriptor)))
+    }
+    if (code == EXIT_OK && out->made && (ftruncate(out->descriptor, (off_t)out->end) != 0 || fsync(out->descriptor))) {
         code = complain("%s: %s", out->name, strerror(errno));
-    if (close(out->descriptor) != 0 && code == EXIT_OK)
+    }
+    if (close(out->descriptor) != 0 && code == EXIT_OK) {
         code = complain("%s: %s", out->name, strerror(errno));
-    if (code != EXIT_OK && out->made)
+    }
+    if (code != EXIT_OK && out->made) {
         unlink(out->name);
+    }
     return code;
 }
 
@@ -137,8 +150,9 @@ static int read_chunks(struct addcow *disk, uint64_t offset, uint64_t length, ui
     while (length > 0 && code == EXIT_OK) {
         uint64_t part = chunk_at(offset) < length ? chunk_at(offset) : length;
         struct addcow_error error;
-        if (addcow_read(disk, offset, part, buffer, &error) != ADDCOW_OK)
+        if (addcow_read(disk, offset, part, buffer, &error) != ADDCOW_OK) {
             return complain_error(&error);
+        }
         code = put_chunk(out, buffer, (size_t)part);
         offset += part;
         length -= part;
@@ -149,17 +163,21 @@ static int read_chunks(struct addcow *disk, uint64_t offset, uint64_t length, ui
 static int read_range(const struct options *options, struct addcow *disk, uint64_t offset, uint64_t length)
 {
     uint64_t size = addcow_size(disk);
-    if (length == NO_SIZE && offset <= size)
+    if (length == NO_SIZE && offset <= size) {
         length = size - offset;
-    if (!within(offset, length, size))
+    }
+    if (!within(offset, length, size)) {
         return complain_range(options->operand[0], offset, length, size);
+    }
     uint8_t *buffer = malloc(CHUNK);
-    if (!buffer)
+    if (!buffer) {
         return complain("%s: %s", options->operand[0], strerror(errno));
+    }
     struct stream out;
     int code = open_output(options->path, &out);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK) {
         code = read_chunks(disk, offset, length, buffer, &out);
+    }
     code = close_output(&out, code);
     free(buffer);
     return code;
@@ -170,14 +188,17 @@ static int run_read(const struct options *options)
     uint64_t offset = 0;
     uint64_t length = NO_SIZE;
     int code = parse_operand(options, "read", 1, &offset);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK) {
         code = parse_operand(options, "read", 2, &length);
-    if (code != EXIT_OK)
+    }
+    if (code != EXIT_OK) {
         return code;
+    }
     struct addcow *disk;
     code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     return close_disk(disk, read_range(options, disk, offset, length));
 }
 
@@ -204,8 +225,9 @@ static uint64_t input_length(const struct stream *in)
 {
     struct stat status;
     off_t position = lseek(in->descriptor, 0, SEEK_CUR);
-    if (position < 0 || fstat(in->descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+    if (position < 0 || fstat(in->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
         return NO_SIZE;
+    }
     return status.st_size > position ? (uint64_t)(status.st_size - position) : 0;
 }
 
@@ -229,12 +251,15 @@ static enum addcow_class get_chunk(const struct stream *in, uint8_t *bytes, size
     *got = 0;
     while (*got < count) {
         ssize_t part = read(in->descriptor, bytes + *got, count - *got);
-        if (part < 0 && errno == EINTR)
+        if (part < 0 && errno == EINTR) {
             continue;
-        if (part < 0)
+        }
+        if (part < 0) {
             return fail_input(error, ADDCOW_IO, "%s: %s", in->name, strerror(errno));
-        if (part == 0)
+        }
+        if (part == 0) {
             break;
+        }
         *got += (size_t)part;
     }
     return ADDCOW_OK;
@@ -261,9 +286,10 @@ static enum addcow_class write_chunk(struct addcow *disk, uint64_t *offset, uint
     }
     *offset += part;
     *more = got == wanted;
-    if (input == ADDCOW_OK && got > part)
+    if (input == ADDCOW_OK && got > part) {
         return fail_input(error, ADDCOW_RANGE, "%s: the input goes past the end of the disk (%" PRIu64 " bytes)",
                           in->name, addcow_size(disk));
+    }
     return input;
 }
 
@@ -271,17 +297,20 @@ static enum addcow_class write_chunk(struct addcow *disk, uint64_t *offset, uint
 static int write_chunks(struct addcow *disk, uint64_t offset, const struct stream *in)
 {
     uint8_t *buffer = malloc(CHUNK);
-    if (!buffer)
+    if (!buffer) {
         return complain("%s: %s", in->name, strerror(errno));
+    }
     uint64_t position = offset;
     bool more = true;
     struct addcow_error error;
     enum addcow_class code = ADDCOW_OK;
-    while (more && code == ADDCOW_OK)
+    while (more && code == ADDCOW_OK) {
         code = write_chunk(disk, &position, buffer, in, &more, &error);
+    }
     free(buffer);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         return EXIT_OK;
+    }
     char written[64];
     snprintf(written, sizeof(written), "; the first %" PRIu64 " bytes were written", position - offset);
     return complain_error_and(&error, written);
@@ -292,8 +321,9 @@ static int write_input(const struct options *options, struct addcow *disk, uint6
     uint64_t size = addcow_size(disk);
     uint64_t known = input_length(in);
     uint64_t length = known == NO_SIZE ? 0 : known;
-    if (!within(offset, length, size))
+    if (!within(offset, length, size)) {
         return complain_range(options->operand[0], offset, length, size);
+    }
     return write_chunks(disk, offset, in);
 }
 
@@ -301,21 +331,25 @@ static int run_write(const struct options *options)
 {
     uint64_t offset = 0;
     int code = parse_operand(options, "write", 1, &offset);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     struct stream in = {.descriptor = STDIN_FILENO, .name = "standard input"};
     if (options->path) {
         in.name = options->path;
         in.descriptor = open(options->path, O_RDONLY | O_CLOEXEC);
-        if (in.descriptor < 0)
+        if (in.descriptor < 0) {
             return complain("%s: %s", options->path, strerror(errno));
+        }
     }
     struct addcow *disk;
     code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK) {
         code = close_disk(disk, write_input(options, disk, offset, &in));
-    if (options->path)
+    }
+    if (options->path) {
         close(in.descriptor);
+    }
     return code;
 }
 
@@ -345,17 +379,21 @@ static int run_range(const struct options *options, const char *name, range_oper
     uint64_t offset = 0;
     uint64_t length = 0;
     int code = parse_operand(options, name, 1, &offset);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK) {
         code = parse_operand(options, name, 2, &length);
-    if (code != EXIT_OK)
+    }
+    if (code != EXIT_OK) {
         return code;
+    }
     struct addcow *disk;
     code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     struct addcow_error error;
-    if (operation(disk, offset, length, &error) != ADDCOW_OK)
+    if (operation(disk, offset, length, &error) != ADDCOW_OK) {
         code = complain_error(&error);
+    }
     return close_disk(disk, code);
 }
 

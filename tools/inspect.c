@@ -1,9 +1,9 @@
 /*
  * info, check and map: what tells about a disk and changes nothing (but for check --repair).
  *
- * Output for people and JSON are those of qemu-img, field by field, where the two have the same thing to say; the
- * JSON is made by jansson. Lists that may be long (map) are printed object by object, so that memory does not grow
- * with the disk.
+ * Output for people and JSON are those of qemu-img, field by field, where the two have the same thing to say; the JSON
+ * is made by jansson. Lists that may be long (map) are printed object by object, so that memory does not grow with the
+ * disk.
  */
 #include "command.h"
 
@@ -23,11 +23,13 @@
 static json_t *json_text(const char *text)
 {
     json_t *string = json_string(text);
-    if (string)
+    if (string) {
         return string;
+    }
     char *copy = strdup(text);
-    for (unsigned char *at = (unsigned char *)copy; at && *at; at++)
+    for (unsigned char *at = (unsigned char *)copy; at && *at; at++) {
         *at = *at < 0x80 ? *at : '?';
+    }
     string = copy ? json_string(copy) : NULL;
     free(copy);
     return string;
@@ -54,10 +56,12 @@ static uint64_t disk_usage(const char *path, const struct addcow_info *info)
 {
     struct stat status;
     uint64_t blocks = 0;
-    if (stat(path, &status) == 0)
+    if (stat(path, &status) == 0) {
         blocks += (uint64_t)status.st_blocks;
-    if (stat(info->image_path, &status) == 0)
+    }
+    if (stat(info->image_path, &status) == 0) {
         blocks += (uint64_t)status.st_blocks;
+    }
     return blocks * 512;
 }
 
@@ -86,18 +90,20 @@ static int info_json(const char *path, const struct addcow_info *info)
         json_object_set_new(object, "full-backing-filename", json_text(info->backing_path));
         json_object_set_new(object, "backing-filename-format", json_string(info->backing_format));
     }
-    if (object)
+    if (object) {
         json_object_set_new(object, "format-specific", info_specific(info));
+    }
     return print_json(object, path);
 }
 
 /* `LABEL: NAME`, and the path that it was resolved to where that is another. */
 static void print_name(const char *label, const char *name, const char *resolved)
 {
-    if (strcmp(name, resolved) == 0)
+    if (strcmp(name, resolved) == 0) {
         print_line("%s: %s", label, name);
-    else
+    } else {
         print_line("%s: %s (actual path: %s)", label, name, resolved);
+    }
 }
 
 static void info_human(const char *path, const struct addcow_info *info)
@@ -124,14 +130,16 @@ static int run_info(const struct options *options)
 {
     struct addcow *disk;
     int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     struct addcow_info info;
     addcow_get_info(disk, &info);
-    if (options->json)
+    if (options->json) {
         code = info_json(options->operand[0], &info);
-    else
+    } else {
         info_human(options->operand[0], &info);
+    }
     return close_disk(disk, code);
 }
 
@@ -180,12 +188,14 @@ static int check_json(const char *path, json_t *findings, const struct addcow_ch
 
 static void check_human(const struct addcow_check_result *result)
 {
-    if (result->repaired)
+    if (result->repaired) {
         printf("%u broken clauses were repaired.\n", result->repaired);
-    if (result->broken)
+    }
+    if (result->broken) {
         printf("%u broken clauses were found.\n", result->broken);
-    else
+    } else {
         printf("No errors %s on the disk.\n", result->repaired ? "are left" : "were found");
+    }
     if (result->clusters) {
         printf("%" PRIu64 "/%" PRIu64 " = %.2f%% allocated\n", result->allocated, result->clusters,
                100 * (double)result->allocated / (double)result->clusters);
@@ -203,10 +213,11 @@ static int run_check(const struct options *options)
         return complain_error(&error);
     }
     int code = EXIT_OK;
-    if (options->json)
+    if (options->json) {
         code = check_json(path, output.findings, &result);
-    else if (!options->quiet)
+    } else if (!options->quiet) {
         check_human(&result);
+    }
     json_decref(output.findings);
     return code == EXIT_OK && result.broken ? EXIT_BROKEN : code;
 }
@@ -255,8 +266,9 @@ static int print_json_entry(struct map_output *output, const struct map_entry *e
     json_t *object = json_pack("{s:o, s:o, s:i, s:b, s:b, s:b}", "start", json_size(entry->start), "length",
                                json_size(entry->length), "depth", (int)entry->depth, "present", entry->present, "zero",
                                !entry->data, "data", entry->data);
-    if (object && entry->present)
+    if (object && entry->present) {
         json_object_set_new(object, "offset", json_size(entry->offset));
+    }
     fputs(output->begun ? ",\n" : "[", stdout);
     output->begun = true;
     int result = object ? json_dumpf(object, stdout, JSON_PRESERVE_ORDER) : -1;
@@ -266,10 +278,12 @@ static int print_json_entry(struct map_output *output, const struct map_entry *e
 
 static int print_entry(struct map_output *output, const struct map_entry *entry)
 {
-    if (entry->length == 0)
+    if (entry->length == 0) {
         return EXIT_OK;
-    if (output->json)
+    }
+    if (output->json) {
         return print_json_entry(output, entry);
+    }
     if (entry->data) {
         print_line("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s", entry->start, entry->length, entry->offset,
                    entry->file);
@@ -300,8 +314,9 @@ static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, boo
 {
     off_t found = lseek(descriptor, (off_t)position, SEEK_DATA);
     *data = found < 0 ? errno != ENXIO : (uint64_t)found == position;
-    if (!*data)
+    if (!*data) {
         return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+    }
     found = lseek(descriptor, (off_t)position, SEEK_HOLE);
     return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
 }
@@ -310,8 +325,9 @@ static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, boo
 static int add_present(struct map_output *output, uint64_t start, const struct addcow_extent *extent)
 {
     int *descriptor = &output->descriptors[extent->depth];
-    if (*descriptor < 0)
+    if (*descriptor < 0) {
         *descriptor = open(extent->path, O_RDONLY | O_CLOEXEC);
+    }
     uint64_t end = extent->file_offset + extent->length;
     int code = EXIT_OK;
     for (uint64_t position = extent->file_offset; position < end && code == EXIT_OK;) {
@@ -336,8 +352,9 @@ static int map_range(struct addcow *disk, struct map_output *output, uint64_t st
     while (start < end && code == EXIT_OK) {
         struct addcow_extent extent;
         struct addcow_error error;
-        if (addcow_map_chain(disk, start, end - start, &extent, &error) != ADDCOW_OK)
+        if (addcow_map_chain(disk, start, end - start, &extent, &error) != ADDCOW_OK) {
             return complain_error(&error);
+        }
         if (extent.present) {
             code = add_present(output, start, &extent);
         } else {
@@ -352,8 +369,9 @@ static int map_range(struct addcow *disk, struct map_output *output, uint64_t st
 /* The range that the options ask for. Returns false if it starts outside the disk. */
 static bool map_bounds(const struct options *options, uint64_t size, uint64_t *end)
 {
-    if (options->start_offset > size)
+    if (options->start_offset > size) {
         return false;
+    }
     uint64_t rest = size - options->start_offset;
     *end = options->start_offset + (options->maximum_length < rest ? options->maximum_length : rest);
     return true;
@@ -363,8 +381,9 @@ static int run_map(const struct options *options)
 {
     struct addcow *disk;
     int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     struct map_output output = {.json = options->json};
     memset(output.descriptors, -1, sizeof(output.descriptors));
     uint64_t end;
@@ -373,14 +392,18 @@ static int run_map(const struct options *options)
                         options->start_offset, addcow_size(disk));
         return close_disk(disk, code);
     }
-    if (!output.json)
+    if (!output.json) {
         printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
+    }
     code = map_range(disk, &output, options->start_offset, end);
-    if (output.json)
+    if (output.json) {
         printf("%s]\n", output.begun ? "" : "[");
-    for (size_t depth = 0; depth <= ADDCOW_CHAIN_MAX; depth++)
-        if (output.descriptors[depth] >= 0)
+    }
+    for (size_t depth = 0; depth <= ADDCOW_CHAIN_MAX; depth++) {
+        if (output.descriptors[depth] >= 0) {
             close(output.descriptors[depth]);
+        }
+    }
     return close_disk(disk, code);
 }
 

@@ -14,8 +14,9 @@
 static uint32_t exponent_of(uint64_t size)
 {
     uint32_t bits = 0;
-    while (bits < 64 && UINT64_C(1) << bits != size)
+    while (bits < 64 && UINT64_C(1) << bits != size) {
         bits++;
+    }
     return bits;
 }
 
@@ -37,14 +38,17 @@ static void print_created(const struct options *options, const struct addcow_cre
 
 static int run_create(const struct options *options)
 {
-    if (!options->path)
+    if (!options->path) {
         return complain_usage("create", "an image file is needed: -i IMAGE");
-    if (options->format && !options->backing)
+    }
+    if (options->format && !options->backing) {
         return complain_usage("create", "-F FORMAT needs a backing file: -b BACKING");
+    }
     uint32_t cluster_bits =
         options->cluster_size == NO_SIZE ? ADDCOW_CLUSTER_BITS_DEFAULT : exponent_of(options->cluster_size);
-    if (cluster_bits < ADDCOW_CLUSTER_BITS_MIN || cluster_bits > ADDCOW_CLUSTER_BITS_MAX)
+    if (cluster_bits < ADDCOW_CLUSTER_BITS_MIN || cluster_bits > ADDCOW_CLUSTER_BITS_MAX) {
         return complain_usage("create", "the cluster size is a power of two from 4k to 2M");
+    }
     struct addcow_create_options create = {
         .layout = options->layout,
         .cluster_bits = cluster_bits,
@@ -57,10 +61,12 @@ static int run_create(const struct options *options)
         .image_size = options->size != NO_SIZE ? options->size : 0,
     };
     struct addcow_error error;
-    if (addcow_create(options->operand[0], &create, NULL, &error) != ADDCOW_OK)
+    if (addcow_create(options->operand[0], &create, NULL, &error) != ADDCOW_OK) {
         return complain_create(options, &error);
-    if (!options->quiet)
+    }
+    if (!options->quiet) {
         print_created(options, &create);
+    }
     return EXIT_OK;
 }
 
@@ -95,8 +101,9 @@ static int resized(const char *text, uint64_t size, uint64_t *new_size)
 {
     bool relative = *text == '+' || *text == '-';
     uint64_t value;
-    if (!parse_size(text + relative, &value))
+    if (!parse_size(text + relative, &value)) {
         return complain_usage("resize", "'%s' is not a size", text);
+    }
     if (!relative) {
         *new_size = value;
         return EXIT_OK;
@@ -114,8 +121,9 @@ static int resize_disk(const struct options *options, struct addcow *disk)
     uint64_t size = addcow_size(disk);
     uint64_t new_size = 0;
     int code = resized(options->operand[1], size, &new_size);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     if (new_size < size && !options->shrink) {
         return complain("%s: shrinking from %" PRIu64 " to %" PRIu64
                         " bytes loses what lies behind; --shrink allows it",
@@ -129,11 +137,13 @@ static int run_resize(const struct options *options)
 {
     struct addcow *disk;
     int code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     code = close_disk(disk, resize_disk(options, disk));
-    if (code == EXIT_OK && !options->quiet)
+    if (code == EXIT_OK && !options->quiet) {
         printf("Image resized.\n");
+    }
     return code;
 }
 
@@ -161,20 +171,23 @@ static int run_long(const struct options *options, long_operation *operation, co
 {
     struct addcow *disk;
     int code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
         return code;
+    }
     struct progress progress;
     struct addcow_error error;
     progress_start(&progress, options);
     enum addcow_class result = operation(disk, progress_step, &progress, &error);
     bool stopped = progress_end(&progress);
-    if (result != ADDCOW_OK && stopped && error.errnum == ECANCELED)
+    if (result != ADDCOW_OK && stopped && error.errnum == ECANCELED) {
         code = complain("%s: stopped; nothing is lost, and the command can be given again", options->operand[0]);
-    else if (result != ADDCOW_OK)
+    } else if (result != ADDCOW_OK) {
         code = complain_error(&error);
+    }
     code = close_disk(disk, code);
-    if (code == EXIT_OK && !options->quiet)
+    if (code == EXIT_OK && !options->quiet) {
         printf("%s\n", done);
+    }
     return code;
 }
 

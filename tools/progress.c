@@ -44,8 +44,9 @@ void progress_start(struct progress *progress, const struct options *options)
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         struct sigaction before;
         /* What nohup or a shell has set to be ignored stays ignored. */
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
             sigaction(signals[i], &action, NULL);
+        }
     }
 }
 
@@ -72,7 +73,8 @@ bool progress_step(void *context, uint64_t done, uint64_t total)
 
 bool progress_end(struct progress *progress)
 {
-    if (progress->shown)
+    if (progress->shown) {
         fputc('\n', stderr);
+    }
     return stop_asked;
 }

@@ -1,8 +1,8 @@
 /*
  * What the command says to people: failures in one line each, and text on standard output.
  *
- * File names come from the command line, but also from headers that a stranger may have written. So nothing is
- * printed as it is: control characters, which could forge lines or steer a terminal, become question marks.
+ * File names come from the command line, but also from headers that a stranger may have written. So nothing is printed
+ * as it is: control characters, which could forge lines or steer a terminal, become question marks.
  */
 #include "command.h"
 
@@ -14,9 +14,11 @@
 
 static void make_harmless(char *text)
 {
-    for (unsigned char *at = (unsigned char *)text; *at; at++)
-        if (*at < 0x20 || *at == 0x7f)
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        if (*at < 0x20 || *at == 0x7f) {
             *at = '?';
+        }
+    }
 }
 
 int complain(const char *format, ...)
@@ -78,7 +80,8 @@ int open_disk(const struct options *options, enum addcow_open_flags flags, struc
 int close_disk(struct addcow *disk, int code)
 {
     struct addcow_error error;
-    if (addcow_close(disk, &error) != ADDCOW_OK && code == EXIT_OK)
+    if (addcow_close(disk, &error) != ADDCOW_OK && code == EXIT_OK) {
         return complain_error(&error);
+    }
     return code;
 }

@@ -1,8 +1,8 @@
 /*
  * Sizes as people type and read them.
  *
- * The suffixes are those of qemu-img: powers of 1024, upper or lower case for kilo, upper case for the rest.
- * Fractions are refused: 1536M says the same as 1.5G and leaves no doubt about rounding.
+ * The suffixes are those of qemu-img: powers of 1024, upper or lower case for kilo, upper case for the rest. Fractions
+ * are refused: 1536M says the same as 1.5G and leaves no doubt about rounding.
  */
 #include "command.h"
 
@@ -17,31 +17,38 @@
 static int suffix_bits(const char *suffix)
 {
     static const char letters[] = "bkMGTPE";
-    if (*suffix == '\0')
+    if (*suffix == '\0') {
         return 0;
-    if (suffix[1] != '\0')
+    }
+    if (suffix[1] != '\0') {
         return -1;
-    if (*suffix == 'K')
+    }
+    if (*suffix == 'K') {
         return 10;
+    }
     const char *found = strchr(letters, *suffix);
     return found ? 10 * (int)(found - letters) : -1;
 }
 
 bool parse_size(const char *text, uint64_t *size)
 {
-    if (!isdigit((unsigned char)*text))
+    if (!isdigit((unsigned char)*text)) {
         return false; /* strtoumax would take signs and spaces */
+    }
     bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-    if (hexadecimal && !isxdigit((unsigned char)text[2]))
+    if (hexadecimal && !isxdigit((unsigned char)text[2])) {
         return false;
+    }
     char *end;
     errno = 0;
     uintmax_t number = strtoumax(text, &end, hexadecimal ? 16 : 10);
-    if (errno != 0 || number > UINT64_MAX)
+    if (errno != 0 || number > UINT64_MAX) {
         return false;
+    }
     int bits = suffix_bits(end);
-    if (bits < 0 || number > UINT64_MAX >> bits)
+    if (bits < 0 || number > UINT64_MAX >> bits) {
         return false;
+    }
     *size = (uint64_t)number << bits;
     return true;
 }

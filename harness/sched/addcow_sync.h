@@ -80,8 +80,9 @@ typedef _Atomic(uint64_t) sync_u64;
 
 static inline void sync_point(const void *object, int is_write)
 {
-    if (sched_budget-- == 0)
+    if (sched_budget-- == 0) {
         sched_atomic_point(object, is_write);
+    }
 }
 
 static inline uint64_t sync_load(const sync_u64 *number)
@@ -144,8 +145,9 @@ static inline void *sync_pointer_publish(sync_pointer *pointer, void *value)
 {
     void *found = NULL;
     sync_point(pointer, 1);
-    if (atomic_compare_exchange_strong_explicit(pointer, &found, value, memory_order_relaxed, memory_order_relaxed))
+    if (atomic_compare_exchange_strong_explicit(pointer, &found, value, memory_order_relaxed, memory_order_relaxed)) {
         return value;
+    }
     return found;
 }
 

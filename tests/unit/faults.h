@@ -1,9 +1,9 @@
 /*
  * A storage that fails at one chosen call, whatever it is, for tests that try every call of an operation in turn.
  *
- * It passes everything on to POSIX files. The call number `fail_at`, counted from 1 over all functions of both
- * tables, fails with `errnum`: before it does anything, or, if `after` is set, when it has done its work, which is
- * how a sync of a directory fails.
+ * It passes everything on to POSIX files. The call number `fail_at`, counted from 1 over all functions of both tables,
+ * fails with `errnum`: before it does anything, or, if `after` is set, when it has done its work, which is how a sync
+ * of a directory fails.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -34,8 +34,9 @@ struct faulty_file {
 /* Whether this call fails, at its beginning or at its end. */
 static inline bool fault_due(struct faults *faults, bool at_end)
 {
-    if (!at_end)
+    if (!at_end) {
         faults->calls++;
+    }
     return faults->calls == faults->fail_at && at_end == faults->after;
 }
 
@@ -128,17 +129,20 @@ static inline int faulty_open(struct addcow_storage *self, const char *path, enu
                               struct addcow_file **file)
 {
     struct faults *faults = (struct faults *)self;
-    if (fault_due(faults, false))
+    if (fault_due(faults, false)) {
         return -faults->errnum;
+    }
     struct faulty_file *opened = malloc(sizeof *opened);
-    if (!opened)
+    if (!opened) {
         return -ENOMEM;
+    }
     *opened = (struct faulty_file){.file = {&faulty_file_ops}, .faults = faults};
     int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, &opened->inner);
-    if (result < 0)
+    if (result < 0) {
         free(opened);
-    else
+    } else {
         *file = &opened->file;
+    }
     return result;
 }
 

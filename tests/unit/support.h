@@ -1,8 +1,9 @@
 /*
- * What the unit tests of the production engine share: disks made in a directory of their own, a model of what they must read as, and a
- * storage that records and fails.
+ * What the unit tests of the production engine share: disks made in a directory of their own, a model of what they must
+ * read as, and a storage that records and fails.
  *
- * Metadata files are made here from the encoder of ref/, not by addcow_create, so that a mistake of create cannot hide one of open.
+ * Metadata files are made here from the encoder of ref/, not by addcow_create, so that a mistake of create cannot hide
+ * one of open.
  */
 #ifndef SUPPORT_H
 #define SUPPORT_H
@@ -67,8 +68,9 @@ static inline uint8_t pattern(unsigned seed, uint64_t i)
 
 static inline void fill_pattern(uint8_t *bytes, unsigned seed, uint64_t offset, uint64_t size)
 {
-    for (uint64_t i = 0; i < size; i++)
+    for (uint64_t i = 0; i < size; i++) {
         bytes[i] = pattern(seed, offset + i);
+    }
 }
 
 static inline uint8_t *allocate_bytes(uint64_t size)
@@ -170,20 +172,23 @@ static inline void make_disk(const char *name, const struct disk_spec *spec)
         header.backing_offset = spec->backing_name ? ADDCOW_NAMES_OFFSET : 0;
         header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
     }
-    if (spec->backing_name)
+    if (spec->backing_name) {
         memcpy(header.backing_format, format, strlen(format));
+    }
     uint64_t length = addcow_file_length(&header, spec->size);
     uint8_t *bytes = allocate_bytes(length);
     assert_int_equal(
         addcow_encode(&header, (const uint8_t *)spec->backing_name, (const uint8_t *)image_name, bytes, length),
         ADDCOW_RULE_NONE);
-    for (uint64_t i = 0; i < 8 && header.header_size + i < length; i++)
+    for (uint64_t i = 0; i < 8 && header.header_size + i < length; i++) {
         bytes[header.header_size + i] = (uint8_t)(spec->allocated >> (8 * i));
+    }
     store_file(metadata, bytes, length);
     free(bytes);
     store_pattern(image_name, SEED_IMAGE, spec->size);
-    if (spec->backing_name && strcmp(format, "raw") == 0 && !spec->backing_is_made)
+    if (spec->backing_name && strcmp(format, "raw") == 0 && !spec->backing_is_made) {
         store_pattern(spec->backing_name, SEED_BACKING, spec->backing_size);
+    }
 }
 
 static inline struct addcow *open_disk_on(const char *name, enum addcow_open_flags flags,
@@ -191,8 +196,9 @@ static inline struct addcow *open_disk_on(const char *name, enum addcow_open_fla
 {
     struct addcow *disk = NULL;
     struct addcow_error error = {0};
-    if (addcow_open(in_directory(name), flags, storage, &disk, &error) != ADDCOW_OK)
+    if (addcow_open(in_directory(name), flags, storage, &disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
+    }
     return disk;
 }
 
@@ -204,8 +210,9 @@ static inline struct addcow *open_disk(const char *name)
 static inline void close_disk(struct addcow *disk)
 {
     struct addcow_error error = {0};
-    if (addcow_close(disk, &error) != ADDCOW_OK)
+    if (addcow_close(disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
+    }
 }
 
 /* Asserts that opening fails with this class and clause, and says why. */
@@ -214,8 +221,9 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
 {
     struct addcow *disk = NULL;
     struct addcow_error error = {0};
-    if (addcow_open(in_directory(name), flags, NULL, &disk, &error) != code)
+    if (addcow_open(in_directory(name), flags, NULL, &disk, &error) != code) {
         fail_msg("expected %s: %s", addcow_class_name(code), error.message);
+    }
     assert_int_equal(error.code, code);
     assert_string_equal(error.clause, clause);
     assert_true(strlen(error.message) > 0);
@@ -229,8 +237,9 @@ static _Thread_local struct addcow_error reason;
 
 static inline void assert_ok(enum addcow_class code)
 {
-    if (code != ADDCOW_OK)
+    if (code != ADDCOW_OK) {
         fail_msg("%s", reason.message);
+    }
 }
 
 /* ---- The model: what a disk must read as ---- */
@@ -248,12 +257,14 @@ static inline struct model make_model(const struct disk_spec *spec)
     uint64_t count = addcow_cluster_count(spec->size, model.cluster);
     model.virt = allocate_bytes(spec->size);
     model.allocated = allocate_bytes(count);
-    for (uint64_t k = 0; k < count && k < 64; k++)
+    for (uint64_t k = 0; k < count && k < 64; k++) {
         model.allocated[k] = spec->allocated >> k & 1;
-    for (uint64_t i = 0; i < spec->size; i++)
+    }
+    for (uint64_t i = 0; i < spec->size; i++) {
         model.virt[i] = model.allocated[i / model.cluster] ? pattern(SEED_IMAGE, i)
                         : i < spec->backing_size           ? pattern(SEED_BACKING, i)
                                                            : 0;
+    }
     return model;
 }
 
@@ -265,8 +276,9 @@ static inline void free_model(struct model *model)
 
 static inline void model_allocate(struct model *model, uint64_t offset, uint64_t length)
 {
-    for (uint64_t k = offset / model->cluster; length > 0 && k <= (offset + length - 1) / model->cluster; k++)
+    for (uint64_t k = offset / model->cluster; length > 0 && k <= (offset + length - 1) / model->cluster; k++) {
         model->allocated[k] = 1;
+    }
 }
 
 /* Writes to both. */
@@ -282,10 +294,11 @@ static inline void write_both(struct addcow *disk, struct model *model, uint64_t
 
 static inline void zero_both(struct addcow *disk, struct model *model, uint64_t offset, uint64_t length, bool discard)
 {
-    if (discard)
+    if (discard) {
         assert_ok(addcow_discard(disk, offset, length, &reason));
-    else
+    } else {
         assert_ok(addcow_zero(disk, offset, length, &reason));
+    }
     memset(model->virt + offset, 0, (size_t)length);
     model_allocate(model, offset, length);
 }
@@ -293,8 +306,9 @@ static inline void zero_both(struct addcow *disk, struct model *model, uint64_t 
 static inline void assert_bytes(const uint8_t *actual, const uint8_t *expected, uint64_t length, uint64_t offset)
 {
     for (uint64_t i = 0; i < length; i++) {
-        if (actual[i] != expected[i])
+        if (actual[i] != expected[i]) {
             fail_msg("byte %" PRIu64 " is %02x, expected %02x", offset + i, actual[i], expected[i]);
+        }
     }
 }
 
@@ -312,8 +326,9 @@ static inline void compare_map(struct addcow *disk, const struct model *model)
     uint64_t count = addcow_cluster_count(model->size, model->cluster);
     for (uint64_t k = 0; k < count;) {
         uint64_t end = k;
-        while (end < count && model->allocated[end] == model->allocated[k])
+        while (end < count && model->allocated[end] == model->allocated[k]) {
             end++;
+        }
         uint64_t end_byte = end * model->cluster < model->size ? end * model->cluster : model->size;
         bool allocated = false;
         uint64_t run = 0;
@@ -355,8 +370,8 @@ struct event {
 #define EVENTS_MAX 65536
 
 /*
- * Passes on to POSIX what `decide` lets pass: it returns 0, or a negative errno for the engine to get, or, for a transfer, a positive limit of how
- * many bytes may move.
+ * Passes on to POSIX what `decide` lets pass: it returns 0, or a negative errno for the engine to get, or, for a
+ * transfer, a positive limit of how many bytes may move.
  */
 struct probe {
     struct addcow_storage storage;
@@ -381,8 +396,9 @@ static inline int probe_decide(struct probe_file *file, enum event_kind kind, ui
     pthread_mutex_lock(&probe->lock);
     int result = probe->decide ? probe->decide(probe, &event) : 0;
     event.result = result < 0 ? result : 0;
-    if (probe->count < EVENTS_MAX)
+    if (probe->count < EVENTS_MAX) {
         probe->events[probe->count++] = event;
+    }
     pthread_mutex_unlock(&probe->lock);
     return result;
 }
@@ -471,8 +487,9 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
     struct addcow_storage *posix = addcow_posix_storage();
     struct addcow_file *inner;
     int result = posix->ops->open(posix, path, mode, &inner);
-    if (result < 0)
+    if (result < 0) {
         return result;
+    }
     struct probe_file *opened = malloc(sizeof *opened);
     assert_non_null(opened);
     const char *name = strrchr(path, '/') + 1;
@@ -509,8 +526,9 @@ static inline void free_probe(struct probe *probe)
 static inline size_t count_events(const struct probe *probe, size_t from, enum event_kind kind, char file)
 {
     size_t count = 0;
-    for (size_t i = from; i < probe->count; i++)
+    for (size_t i = from; i < probe->count; i++) {
         count += probe->events[i].kind == kind && probe->events[i].file == file;
+    }
     return count;
 }
 

@@ -1,7 +1,7 @@
 /*
- * addcow_check: what the command line cannot reach. Every call of the storage fails once while a damaged disk is checked and
- * repaired: whatever happens, the disk reads the same (CHK-02), nothing is called repaired that is not durable, and
- * no failure of the storage is taken for a fault of the file (ERR-01).
+ * addcow_check: what the command line cannot reach. Every call of the storage fails once while a damaged disk is
+ * checked and repaired: whatever happens, the disk reads the same (CHK-02), nothing is called repaired that is not
+ * durable, and no failure of the storage is taken for a fault of the file (ERR-01).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,8 +35,9 @@ static int leave_directory(void **state)
     (void)state;
     char name[4096];
     static const char *const files[] = {"disk", "image", "base", "below", "lower"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         unlink(files[i]);
+    }
     return getcwd(name, sizeof name) && chdir(origin) == 0 && rmdir(name) == 0 ? 0 : -1;
 }
 
@@ -46,8 +47,9 @@ static void store(const char *name, uint64_t size, unsigned seed)
 {
     FILE *file = fopen(name, "wb");
     assert_non_null(file);
-    for (uint64_t i = 0; i < size; i++)
+    for (uint64_t i = 0; i < size; i++) {
         fputc((int)((i * 7 + i / 251 + seed) % 255 + 1), file);
+    }
     assert_int_equal(fclose(file), 0);
 }
 
@@ -117,8 +119,9 @@ static uint8_t *read_disk(void)
     struct addcow_error error;
     uint8_t *bytes = malloc(SIZE);
     assert_non_null(bytes);
-    if (addcow_open("disk", ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK)
+    if (addcow_open("disk", ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
+    }
     assert_int_equal(addcow_size(disk), SIZE);
     assert_int_equal(addcow_read(disk, 0, SIZE, bytes, NULL), ADDCOW_OK);
     assert_int_equal(addcow_close(disk, NULL), ADDCOW_OK);
@@ -154,8 +157,9 @@ static void expect(bool repair, const char *clauses, unsigned broken, unsigned r
     struct findings findings = {0};
     struct addcow_check_result result;
     struct addcow_error error;
-    if (addcow_check("disk", repair, NULL, note, &findings, &result, &error) != ADDCOW_OK)
+    if (addcow_check("disk", repair, NULL, note, &findings, &result, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
+    }
     assert_string_equal(findings.clauses, clauses);
     assert_int_equal(result.broken, broken);
     assert_int_equal(result.repaired, repaired);
@@ -259,8 +263,9 @@ static void every_call_fails(int errnum, bool after)
 {
     for (int wrapped = 0; wrapped < 2; wrapped++) {
         uint64_t call = 1;
-        while (try_fault(wrapped, call, errnum, after))
+        while (try_fault(wrapped, call, errnum, after)) {
             call++;
+        }
         assert_true(call > 10);
     }
 }
@@ -286,7 +291,8 @@ static void test_interruption_of_every_call(void **state)
     every_call_fails(EINTR, false);
 }
 
-/* What is not permitted: to open a file of the disk is a finding, and anything else a failure. Returns how many findings. */
+/* What is not permitted: to open a file of the disk is a finding, and anything else a failure. Returns how many
+ * findings. */
 static unsigned forbid_every_call(int errnum)
 {
     unsigned found = 0;

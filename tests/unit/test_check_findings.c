@@ -1,6 +1,6 @@
 /*
- * What a check says of a damaged disk: each damage by itself gives its own finding and no other, with the number that helps to find it, and what
- * can still be judged is (CHK-01).
+ * What a check says of a damaged disk: each damage by itself gives its own finding and no other, with the number that
+ * helps to find it, and what can still be judged is (CHK-01).
  */
 #include "support.h"
 
@@ -22,8 +22,9 @@ static bool is_durable(const struct probe *probe)
     bool durable = true;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->file == 'm' && event->kind != EVENT_READ)
+        if (event->file == 'm' && event->kind != EVENT_READ) {
             durable = event->kind == EVENT_SYNC;
+        }
     }
     return durable;
 }
@@ -90,8 +91,9 @@ static void assert_finding(const struct findings *findings, unsigned number, enu
     assert_true(number < findings->count);
     assert_string_equal(findings->clauses[number], clause);
     assert_int_equal(findings->codes[number], code);
-    if (!strstr(findings->messages[number], text))
+    if (!strstr(findings->messages[number], text)) {
         fail_msg("'%s' does not say '%s'", findings->messages[number], text);
+    }
 }
 
 static void assert_one(const struct findings *findings, enum addcow_class code, const char *clause, const char *text)
@@ -205,8 +207,9 @@ static void make_naming(const struct naming *naming)
     spec.backing_name = naming->backing_name;
     make_disk("disk", &spec);
     store_format(60, naming->image_format);
-    if (naming->backing_name)
+    if (naming->backing_name) {
         store_format(44, naming->backing_format);
+    }
 }
 
 /* LNK-02 LNK-03 LNK-04: neither hides another, and a broken backing name keeps nothing from being judged. */
@@ -228,9 +231,10 @@ static void test_names(void **state)
         make_naming(naming);
         struct findings findings = check();
         unsigned count = 0;
-        for (; naming->broken[count] != ADDCOW_RULE_NONE; count++)
+        for (; naming->broken[count] != ADDCOW_RULE_NONE; count++) {
             assert_finding(&findings, count, ADDCOW_UNSUPPORTED, addcow_rule_clause(naming->broken[count]),
                            "disk.add-cow");
+        }
         assert_int_equal(findings.count, count);
         assert_int_equal(findings.repairable, 0);
         assert_int_equal(findings.result.clusters, naming->image_sound ? 11 : 0);

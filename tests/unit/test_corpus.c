@@ -1,6 +1,7 @@
 /*
- * The conformance corpus: what the loader refuses, and that the gate's verdicts are the right ones. Wrong implementations are the
- * production engine behind an adapter with one defect each; a verdict that cannot be lost is worth nothing.
+ * The conformance corpus: what the loader refuses, and that the gate's verdicts are the right ones. Wrong
+ * implementations are the production engine behind an adapter with one defect each; a verdict that cannot be lost is
+ * worth nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,8 +67,9 @@ static bool load(const char *head, const char *text, char *error, size_t error_s
     store("cases/a.json", text);
     struct corpus *corpus;
     bool good = corpus_load(directory, &corpus, error, error_size);
-    if (good)
+    if (good) {
         corpus_free(corpus);
+    }
     return good;
 }
 
@@ -90,8 +92,9 @@ static void good_case_loads(void **state)
         "{\"op\": \"read\", \"offset\": 0, \"length\": 3, \"expect\": [{\"at\": 0, \"length\": 1, \"zero\": true}, "
         "{\"at\": 1, \"text\": \"ab\"}]}, {\"op\": \"cut\", \"path\": \"f\", \"size\": 0}, "
         "{\"op\": \"close\", \"result\": [\"ok\", \"io\"]}");
-    if (!load(GOOD_HEAD, text, error, sizeof error))
+    if (!load(GOOD_HEAD, text, error, sizeof error)) {
         fail_msg("%s", error);
+    }
 }
 
 static const struct {
@@ -186,10 +189,12 @@ static void bad_cases_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad_cases / sizeof *bad_cases; i++) {
         char error[1024] = "";
-        if (load(GOOD_HEAD, bad_cases[i].text, error, sizeof error))
+        if (load(GOOD_HEAD, bad_cases[i].text, error, sizeof error)) {
             fail_msg("accepted: %s", bad_cases[i].text);
-        if (!strstr(error, bad_cases[i].reason) || !strstr(error, "cases/a.json"))
+        }
+        if (!strstr(error, bad_cases[i].reason) || !strstr(error, "cases/a.json")) {
             fail_msg("%s: '%s' does not say '%s'", bad_cases[i].text, error, bad_cases[i].reason);
+        }
     }
 }
 
@@ -208,8 +213,9 @@ static void bad_corpora_are_refused(void **state)
     char error[1024];
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         assert_false(load(heads[i][0], WITH_STEP(FLUSH), error, sizeof error));
-        if (!strstr(error, heads[i][1]))
+        if (!strstr(error, heads[i][1])) {
             fail_msg("'%s' does not say '%s'", error, heads[i][1]);
+        }
     }
     store("cases/b.txt", "");
     assert_false(load(GOOD_HEAD, WITH_STEP(FLUSH), error, sizeof error));
@@ -229,8 +235,9 @@ static void pattern_is_the_documented_one(void **state)
     assert_int_equal(corpus_pattern(1, 1), 91);
     assert_int_equal(corpus_pattern(2, 256), 1 + (166 + 7 * 256 + 13) % 255);
     assert_int_equal(corpus_pattern(9, 1000000), 1 + (747 + 7000000 + 13 * 3906) % 255);
-    for (uint64_t shift = 1; shift != 0; shift <<= 1)
+    for (uint64_t shift = 1; shift != 0; shift <<= 1) {
         assert_int_not_equal(corpus_pattern(3, 12345), corpus_pattern(3, 12345 + shift));
+    }
 }
 
 /* ---- Verdicts on wrong implementations ---- */
@@ -255,23 +262,28 @@ static enum addcow_class wrong_open(struct adapter *adapter, const char *path, e
                                     struct addcow_error *error)
 {
     struct adapter *inner = inner_of(adapter);
-    if (has_defect(adapter, "crashes"))
+    if (has_defect(adapter, "crashes")) {
         abort();
-    if (has_defect(adapter, "hangs"))
+    }
+    if (has_defect(adapter, "hangs")) {
         pause();
-    if (has_defect(adapter, "exits"))
+    }
+    if (has_defect(adapter, "exits")) {
         exit(0);
+    }
     enum addcow_class outcome = inner->ops->open(inner, path, flags, error);
-    if (outcome && has_defect(adapter, "names the wrong clause"))
+    if (outcome && has_defect(adapter, "names the wrong clause")) {
         snprintf(error->clause, sizeof error->clause, "HDR-04");
+    }
     return outcome && has_defect(adapter, "knows one class") ? ADDCOW_IO : outcome;
 }
 
 static enum addcow_class wrong_close(struct adapter *adapter, struct addcow_error *error)
 {
     enum addcow_class outcome = inner_of(adapter)->ops->close(inner_of(adapter), error);
-    if (has_defect(adapter, "exits late"))
+    if (has_defect(adapter, "exits late")) {
         atexit(abort);
+    }
     return has_defect(adapter, "cannot close") ? ADDCOW_IO : outcome;
 }
 
@@ -285,10 +297,12 @@ static enum addcow_class wrong_read(struct adapter *adapter, uint64_t offset, ui
                                     struct addcow_error *error)
 {
     enum addcow_class outcome = inner_of(adapter)->ops->read(inner_of(adapter), offset, length, buffer, error);
-    if (!outcome && length && has_defect(adapter, "spoils the last byte"))
+    if (!outcome && length && has_defect(adapter, "spoils the last byte")) {
         ((uint8_t *)buffer)[length - 1] ^= 1;
-    if (!outcome && has_defect(adapter, "reads nothing"))
+    }
+    if (!outcome && has_defect(adapter, "reads nothing")) {
         memset(buffer, 0xee, length);
+    }
     return outcome;
 }
 
@@ -306,8 +320,9 @@ static enum addcow_class wrong_map(struct adapter *adapter, uint64_t offset, uin
 {
     struct adapter *inner = inner_of(adapter);
     enum addcow_class outcome = inner->ops->map(inner, offset, length, allocated, run, error);
-    if (has_defect(adapter, "maps a sector short") && *run > 512)
+    if (has_defect(adapter, "maps a sector short") && *run > 512) {
         *run -= 512;
+    }
     return outcome;
 }
 
@@ -369,9 +384,11 @@ static const struct {
 
 static const struct corpus_case *find_case(const struct corpus *corpus, const char *id)
 {
-    for (size_t i = 0; i < corpus->count; i++)
-        if (!strcmp(corpus->cases[i].id, id))
+    for (size_t i = 0; i < corpus->count; i++) {
+        if (!strcmp(corpus->cases[i].id, id)) {
             return &corpus->cases[i];
+        }
+    }
     fail_msg("no case %s", id);
     return NULL;
 }
@@ -405,17 +422,19 @@ static void wrong_implementations_are_caught(void **state)
     (void)state;
     char error[1024] = "";
     struct corpus *corpus;
-    if (!corpus_load("corpus", &corpus, error, sizeof error))
+    if (!corpus_load("corpus", &corpus, error, sizeof error)) {
         fail_msg("%s", error);
+    }
     for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
         const struct corpus_subject subject = {
             .name = defects[i].defect, .cannot = CORPUS_NEEDS_CREATE, .make = make_wrong};
         unsigned timeout = strcmp(defects[i].defect, "hangs") ? 60 : 1;
         struct corpus_result result = {.c = find_case(corpus, defects[i].id)};
         judge_at_once(&result, 1, &subject, timeout, 1, -1);
-        if (result.verdict != defects[i].verdict || !strstr(result.text, defects[i].explanation))
+        if (result.verdict != defects[i].verdict || !strstr(result.text, defects[i].explanation)) {
             fail_msg("%s, %s: %s: %s", defects[i].defect, defects[i].id, corpus_verdict_name(result.verdict),
                      result.text);
+        }
         free(result.text);
     }
     corpus_free(corpus);
@@ -427,13 +446,15 @@ static void cases_run_at_once(void **state)
     (void)state;
     char error[1024] = "";
     struct corpus *corpus;
-    if (!corpus_load("corpus", &corpus, error, sizeof error))
+    if (!corpus_load("corpus", &corpus, error, sizeof error)) {
         fail_msg("%s", error);
+    }
     const struct corpus_subject sound = {.name = "sound", .make = make_sound};
     const struct corpus_subject hanging = {.name = "hangs", .make = make_wrong};
     struct corpus_result results[12];
-    for (size_t i = 0; i < 12; i++)
+    for (size_t i = 0; i < 12; i++) {
         results[i] = (struct corpus_result){.c = &corpus->cases[i]};
+    }
     judge_at_once(results, 12, &sound, 60, 5, -1);
     for (size_t i = 0; i < 12; i++) {
         assert_int_equal(results[i].verdict, CORPUS_PASSED);
@@ -441,8 +462,9 @@ static void cases_run_at_once(void **state)
     }
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    for (size_t i = 0; i < 12; i++)
+    for (size_t i = 0; i < 12; i++) {
         results[i] = (struct corpus_result){.c = find_case(corpus, "rd-01-mixed")};
+    }
     judge_at_once(results, 12, &hanging, 1, 12, -1);
     clock_gettime(CLOCK_MONOTONIC, &end);
     assert_true(end.tv_sec - start.tv_sec < 10);
@@ -458,15 +480,17 @@ static void an_interruption_ends_all(void **state)
     (void)state;
     char error[1024] = "";
     struct corpus *corpus;
-    if (!corpus_load("corpus", &corpus, error, sizeof error))
+    if (!corpus_load("corpus", &corpus, error, sizeof error)) {
         fail_msg("%s", error);
+    }
     const struct corpus_subject hanging = {.name = "hangs", .make = make_wrong};
     struct corpus_result results[3];
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "", 1), 1);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         results[i] = (struct corpus_result){.c = find_case(corpus, "rd-01-mixed")};
+    }
     judge_at_once(results, 3, &hanging, 86400, 2, ends[0]);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(results[i].verdict, CORPUS_NOT_RUN);

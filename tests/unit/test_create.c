@@ -38,9 +38,11 @@ static void empty_directory(void)
 {
     DIR *directory = opendir(".");
     assert_non_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             assert_int_equal(unlink(entry->d_name), 0);
+        }
+    }
     closedir(directory);
 }
 
@@ -56,8 +58,9 @@ static void store(const char *name, uint64_t size, unsigned seed)
 {
     FILE *file = fopen(name, "wb");
     assert_non_null(file);
-    for (uint64_t i = 0; i < size; i++)
+    for (uint64_t i = 0; i < size; i++) {
         fputc((int)((i * 7 + i / 251 + seed) % 255 + 1), file);
+    }
     assert_int_equal(fclose(file), 0);
 }
 
@@ -75,15 +78,18 @@ static uint64_t fingerprint(void)
     assert_non_null(directory);
     uint64_t sum = 0;
     for (struct dirent *entry; (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.' && (entry->d_name[1] == '\0' || strcmp(entry->d_name, "..") == 0))
+        if (entry->d_name[0] == '.' && (entry->d_name[1] == '\0' || strcmp(entry->d_name, "..") == 0)) {
             continue;
+        }
         uint64_t hash = 14695981039346656037u;
-        for (const char *at = entry->d_name; *at; at++)
+        for (const char *at = entry->d_name; *at; at++) {
             hash = (hash ^ (uint8_t)*at) * 1099511628211u;
+        }
         FILE *file = fopen(entry->d_name, "rb");
         assert_non_null(file);
-        for (int byte; (byte = fgetc(file)) != EOF;)
+        for (int byte; (byte = fgetc(file)) != EOF;) {
             hash = (hash ^ (uint8_t)byte) * 1099511628211u;
+        }
         fclose(file);
         sum += hash;
     }
@@ -97,8 +103,9 @@ static void assert_complete(const char *path, const char *expected)
     struct addcow_error error;
     struct addcow *disk;
     struct addcow_check_result result;
-    if (addcow_open(path, ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK)
+    if (addcow_open(path, ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
+    }
     uint64_t size = addcow_size(disk);
     uint8_t *bytes = malloc((size_t)size + 1);
     assert_non_null(bytes);
@@ -197,10 +204,11 @@ static bool try_fault(const struct scenario *scenario, uint64_t fail_at, int err
     } else {
         assert_int_not_equal(errnum, EINTR);
         assert_int_not_equal(strlen(error.message), 0);
-        if (was_replaced(scenario))
+        if (was_replaced(scenario)) {
             assert_complete("disk", scenario->expected);
-        else
+        } else {
             assert_int_equal(fingerprint(), before);
+        }
     }
     return faults.calls >= fail_at;
 }
@@ -209,8 +217,9 @@ static void every_call_fails(int errnum, bool after)
 {
     for (size_t i = 0; i < SCENARIOS; i++) {
         uint64_t call = 1;
-        while (try_fault(&scenarios[i], call, errnum, after))
+        while (try_fault(&scenarios[i], call, errnum, after)) {
             call++;
+        }
         assert_true(call > 10);
     }
 }
@@ -297,7 +306,8 @@ static void test_options(void **state)
     refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
 }
 
-/* CRE-05: which of two things that are wrong is told; how much room the names have is not known without a cluster size. */
+/* CRE-05: which of two things that are wrong is told; how much room the names have is not known without a cluster size.
+ */
 static void test_options_and_long_names(void **state)
 {
     (void)state;
@@ -386,8 +396,9 @@ static int names_open(struct addcow_storage *self, const char *path, enum addcow
                       struct addcow_file **file)
 {
     const struct names *names = (struct names *)self;
-    if (mode == ADDCOW_FILE_CREATE && names->make_errnum != 0)
+    if (mode == ADDCOW_FILE_CREATE && names->make_errnum != 0) {
         return -names->make_errnum;
+    }
     return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
 }
 
@@ -399,19 +410,22 @@ static int names_remove(struct addcow_storage *self, const char *path)
 
 static void take_name(const struct names *names)
 {
-    if (names->dangling)
+    if (names->dangling) {
         assert_int_equal(symlink("nothing", names->taken), 0);
-    else
+    } else {
         store(names->taken, 99, 3);
+    }
 }
 
 static int names_rename(struct addcow_storage *self, const char *from, const char *to, int replace)
 {
     const struct names *names = (struct names *)self;
-    if (names->rename_errnum != 0)
+    if (names->rename_errnum != 0) {
         return -names->rename_errnum;
-    if (names->taken && strcmp(to, names->taken) == 0)
+    }
+    if (names->taken && strcmp(to, names->taken) == 0) {
         take_name(names);
+    }
     return addcow_posix_storage()->ops->rename(addcow_posix_storage(), from, to, replace);
 }
 
@@ -522,8 +536,9 @@ static void test_creates_at_once(void **state)
         prepare(&scenarios[0]);
         pthread_t threads[CREATORS];
         enum addcow_class codes[CREATORS];
-        for (size_t i = 0; i < CREATORS; i++)
+        for (size_t i = 0; i < CREATORS; i++) {
             assert_int_equal(pthread_create(&threads[i], NULL, create_one, &codes[i]), 0);
+        }
         unsigned made = 0;
         for (size_t i = 0; i < CREATORS; i++) {
             assert_int_equal(pthread_join(threads[i], NULL), 0);

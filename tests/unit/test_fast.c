@@ -24,8 +24,9 @@ static ssize_t read_for_another(struct addcow_file *file, void *buffer, size_t s
     bool allocated;
     uint64_t run;
     asked_twice = NULL;
-    if (disk)
+    if (disk) {
         assert_ok(addcow_map(disk, 4096, 1, &allocated, &run, &reason));
+    }
     return probe_pread(file, buffer, size, offset);
 }
 
@@ -42,7 +43,8 @@ static int open_for_another(struct addcow_storage *storage, const char *path, en
     return result;
 }
 
-/* BMP-01 CON-07: the slower one of two requests that load a block drops its own, and what the faster one has set since stays. */
+/* BMP-01 CON-07: the slower one of two requests that load a block drops its own, and what the faster one has set since
+ * stays. */
 static void test_block_loaded_twice(void **state)
 {
     (void)state;
@@ -104,8 +106,9 @@ static void check_image_outside(const struct disk_spec *spec, const struct model
     uint8_t *image = load_file("disk.raw");
     for (uint64_t i = 0; i < spec->size; i++) {
         uint8_t expected = model->allocated[i / model->cluster] ? model->virt[i] : pattern(SEED_IMAGE, i);
-        if (image[i] != expected)
+        if (image[i] != expected) {
             fail_msg("image byte %" PRIu64 " is %02x, expected %02x", i, image[i], expected);
+        }
     }
     free(image);
 }
@@ -149,9 +152,11 @@ static void test_write_shapes(void **state)
         {123, 10 * 4096},           /* all sorts */
     };
     const struct disk_spec *specs[] = {&usual, &no_backing, &long_backing};
-    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
-        for (size_t j = 0; j < sizeof ranges / sizeof ranges[0]; j++)
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        for (size_t j = 0; j < sizeof ranges / sizeof ranges[0]; j++) {
             check_write(specs[i], ranges[j][0], ranges[j][1]);
+        }
+    }
 }
 
 /* HR9-08 BMP-01 WR-03: the other layout, and other cluster sizes. */
@@ -212,15 +217,17 @@ static void test_random_requests(void **state)
         for (unsigned i = 0; i < 40; i++) {
             uint64_t offset = (uint64_t)rand_r(&seed) % (spec.size + 1);
             uint64_t length = (uint64_t)rand_r(&seed) % (i % 4 == 0 ? spec.size : 2000);
-            if (length > spec.size - offset)
+            if (length > spec.size - offset) {
                 length = spec.size - offset;
+            }
             unsigned kind = (unsigned)rand_r(&seed) % 8;
-            if (kind < 3)
+            if (kind < 3) {
                 write_both(disk, &model, offset, length, i + 5);
-            else if (kind < 5)
+            } else if (kind < 5) {
                 zero_both(disk, &model, offset, length, kind == 4);
-            else
+            } else {
                 compare_range(disk, &model, offset, length);
+            }
             if (i == 20) {
                 close_disk(disk);
                 disk = open_disk("disk.add-cow");
@@ -449,8 +456,9 @@ static void test_map(void **state)
     for (uint64_t offset = 0; offset < usual.size; offset += 511) {
         for (uint64_t length = 1; length <= usual.size - offset; length += 1023) {
             uint64_t expected = 1;
-            while (expected < length && model.allocated[(offset + expected) / 4096] == model.allocated[offset / 4096])
+            while (expected < length && model.allocated[(offset + expected) / 4096] == model.allocated[offset / 4096]) {
                 expected++;
+            }
             bool allocated;
             uint64_t run;
             assert_ok(addcow_map(disk, offset, length, &allocated, &run, &reason));
@@ -485,8 +493,9 @@ static uint8_t chain_byte(uint64_t i)
 {
     uint64_t k = i / 4096;
     bool image = k == 3 || k == 9 || k == 0 || k == 4 || (i / 8192 == 1 && k != 4);
-    if (k != 3 && k != 9 && i >= 8 * 4096)
+    if (k != 3 && k != 9 && i >= 8 * 4096) {
         return 0;
+    }
     return image ? pattern(SEED_IMAGE, i) : pattern(SEED_BACKING, i);
 }
 
@@ -495,8 +504,9 @@ static void test_chain(void **state)
     (void)state;
     make_chain();
     struct model model = make_model(&(struct disk_spec){.size = 10 * 4096 + 9, .allocated = 0x208});
-    for (uint64_t i = 0; i < model.size; i++)
+    for (uint64_t i = 0; i < model.size; i++) {
         model.virt[i] = chain_byte(i);
+    }
     struct addcow *disk = open_disk("disk.add-cow");
     compare(disk, &model);
     struct addcow_info info;
@@ -730,7 +740,8 @@ static void test_reasons(void **state)
     assert_reason(ADDCOW_OPEN_READONLY, "is not a regular file", EINVAL);
 }
 
-/* A storage in which disk.raw cannot be opened for writing, and by `context` not even for reading: root may open everything. */
+/* A storage in which disk.raw cannot be opened for writing, and by `context` not even for reading: root may open
+ * everything. */
 static int no_write_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                          struct addcow_file **file);
 static bool readable_for_test;
@@ -740,8 +751,9 @@ static int no_write_open(struct addcow_storage *storage, const char *path, enum 
                          struct addcow_file **file)
 {
     (void)storage;
-    if (strstr(path, "disk.raw") && (mode != ADDCOW_FILE_READ || !readable_for_test))
+    if (strstr(path, "disk.raw") && (mode != ADDCOW_FILE_READ || !readable_for_test)) {
         return mode == ADDCOW_FILE_READ ? -EACCES : -EROFS;
+    }
     return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
 }
 
@@ -842,10 +854,12 @@ static void test_damaged_headers(void **state)
             struct addcow_error error = {0};
             enum addcow_class code =
                 addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, &error);
-            if (rule != ADDCOW_RULE_NONE)
+            if (rule != ADDCOW_RULE_NONE) {
                 assert_string_equal(error.clause, addcow_rule_clause(rule));
-            if (code == ADDCOW_OK)
+            }
+            if (code == ADDCOW_OK) {
                 close_disk(disk);
+            }
             bytes[i] = original;
         }
         patch_file("disk.add-cow", i, &bytes[i], 1);

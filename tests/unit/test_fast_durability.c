@@ -30,20 +30,23 @@ static void free_rig(struct rig *rig)
 /* ---- Order ---- */
 
 /*
- * DUR-03: no bitmap write without a sync of the image between it and the last change of the image before the flush. As the flushes here are
- * not beside writes, every change of the image precedes the flush.
+ * DUR-03: no bitmap write without a sync of the image between it and the last change of the image before the flush. As
+ * the flushes here are not beside writes, every change of the image precedes the flush.
  */
 static void check_order(const struct probe *probe)
 {
     bool image_dirty = false;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->file == 'i' && (event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH))
+        if (event->file == 'i' && (event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH)) {
             image_dirty = true;
-        if (event->file == 'i' && event->kind == EVENT_SYNC && event->result == 0)
+        }
+        if (event->file == 'i' && event->kind == EVENT_SYNC && event->result == 0) {
             image_dirty = false;
-        if (event->file == 'm' && event->kind == EVENT_WRITE)
+        }
+        if (event->file == 'm' && event->kind == EVENT_WRITE) {
             assert_false(image_dirty);
+        }
     }
 }
 
@@ -57,9 +60,11 @@ static void test_opening_syncs(void **state)
         struct addcow *disk =
             open_disk_on("disk.add-cow", writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY, &probe->storage);
         char synced[8] = {0};
-        for (size_t i = 0, count = 0; i < probe->count && count < sizeof synced - 1; i++)
-            if (probe->events[i].kind == EVENT_SYNC)
+        for (size_t i = 0, count = 0; i < probe->count && count < sizeof synced - 1; i++) {
+            if (probe->events[i].kind == EVENT_SYNC) {
                 synced[count++] = probe->events[i].file;
+            }
+        }
         assert_string_equal(synced, writable ? "im" : "");
         close_disk(disk);
         free_probe(probe);
@@ -150,7 +155,8 @@ static void test_no_needless_calls(void **state)
     free_rig(&rig);
 }
 
-/* SEC-02 BMP-04: a bitmap that is not padded is as long as before when its last byte has been written, also behind a whole block. */
+/* SEC-02 BMP-04: a bitmap that is not padded is as long as before when its last byte has been written, also behind a
+ * whole block. */
 static void test_bitmap_bounds(void **state)
 {
     (void)state;
@@ -183,8 +189,9 @@ static void test_read_only_flush(void **state)
     probe->count = 0;
     assert_ok(addcow_flush(disk, &reason));
     close_disk(disk);
-    for (size_t i = 0; i < probe->count; i++)
+    for (size_t i = 0; i < probe->count; i++) {
         assert_int_equal(probe->events[i].kind, EVENT_CLOSE);
+    }
     free_probe(probe);
 }
 
@@ -299,8 +306,9 @@ static int stutter(struct probe *probe, const struct event *event)
 {
     unsigned *calls = probe->context;
     ++*calls;
-    if (*calls % 3 == 0 && event->kind != EVENT_CLOSE)
+    if (*calls % 3 == 0 && event->kind != EVENT_CLOSE) {
         return -EINTR;
+    }
     return event->kind == EVENT_READ || event->kind == EVENT_WRITE ? 1 + (int)(*calls * 389 % 1500) : 0;
 }
 
@@ -346,8 +354,9 @@ static void test_sectors_stay_whole(void **state)
     write_both(rig.disk, &rig.model, 4096, 4096, 3);
     compare_range(rig.disk, &rig.model, 4096, 4096);
     for (size_t i = 0; i < rig.probe->count; i++) {
-        if (rig.probe->events[i].file == 'i')
+        if (rig.probe->events[i].file == 'i') {
             assert_int_equal(rig.probe->events[i].offset % 512, 0);
+        }
     }
     rig.probe->decide = NULL;
     close_disk(rig.disk);
@@ -412,12 +421,14 @@ struct countdown {
 static int fail_once(struct probe *probe, const struct event *event)
 {
     struct countdown *countdown = probe->context;
-    if (event->kind == EVENT_CLOSE || countdown->left == SIZE_MAX)
+    if (event->kind == EVENT_CLOSE || countdown->left == SIZE_MAX) {
         return 0;
+    }
     return countdown->left-- == 0 ? -countdown->errnum : 0;
 }
 
-/* Each sector of the range reads as before or as after, and everything else as before. Makes the model what was read. */
+/* Each sector of the range reads as before or as after, and everything else as before. Makes the model what was read.
+ */
 static void compare_old_or_new(struct rig *rig, uint64_t offset, const uint8_t *data, uint64_t length)
 {
     uint8_t *now = allocate_bytes(rig->model.size);
@@ -428,10 +439,11 @@ static void compare_old_or_new(struct rig *rig, uint64_t offset, const uint8_t *
         for (uint64_t i = start; i < end; i++) {
             uint8_t written = i >= offset && i - offset < length ? data[i - offset] : rig->model.virt[i];
             old = old && now[i] == rig->model.virt[i];
-            new = new &&now[i] == written;
+            new = new && now[i] == written;
         }
-        if (!old && !new)
+        if (!old && !new) {
             fail_msg("sector at %" PRIu64 " is neither old nor new", start);
+        }
     }
     memcpy(rig->model.virt, now, (size_t)rig->model.size);
     free(now);
@@ -473,8 +485,9 @@ static void test_write_failing(void **state)
         close_disk(disk);
         free(data);
         free_rig(&rig);
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             return;
+        }
     }
 }
 
@@ -565,8 +578,9 @@ static void test_close_failing(void **state)
         assert_int_equal(addcow_close(rig.disk, &error), ADDCOW_IO);
         assert_int_equal(error.code, ADDCOW_IO);
         assert_int_equal(error.errnum, EIO);
-        for (const char *each = "mib"; *each; each++)
+        for (const char *each = "mib"; *each; each++) {
             assert_int_equal(count_events(rig.probe, 0, EVENT_CLOSE, *each), 1);
+        }
         free_rig(&rig);
     }
 }
@@ -595,15 +609,17 @@ static void test_open_failing(void **state)
                         count_events(probe, 0, EVENT_WRITE, 'b');
         assert_int_equal(writes, 0);
         probe->decide = NULL;
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             close_disk(disk);
-        else
+        } else {
             assert_int_equal(code, ADDCOW_IO);
+        }
         free_probe(probe);
         close_disk(open_disk("disk.add-cow"));
         close_disk(open_disk("low.add-cow"));
-        if (code == ADDCOW_OK)
+        if (code == ADDCOW_OK) {
             return;
+        }
     }
 }
 

@@ -19,14 +19,17 @@ static void resize_model(struct model *model, const struct disk_spec *spec, uint
     model->virt = realloc(model->virt, (size_t)new_size + 1);
     model->allocated = realloc(model->allocated, (size_t)count + 1);
     bool flagged = (spec->compatible & ADDCOW_ALL_ALLOCATED) != 0;
-    for (uint64_t i = old_size; i < new_size; i++)
+    for (uint64_t i = old_size; i < new_size; i++) {
         model->virt[i] = 0;
-    for (uint64_t k = old_count; k < count; k++)
+    }
+    for (uint64_t k = old_count; k < count; k++) {
         model->allocated[k] = flagged;
+    }
     uint64_t shown = new_size < spec->backing_size ? new_size : spec->backing_size;
     if (shown > old_size && !flagged) {
-        for (uint64_t k = old_size / model->cluster; k <= (shown - 1) / model->cluster; k++)
+        for (uint64_t k = old_size / model->cluster; k <= (shown - 1) / model->cluster; k++) {
             model->allocated[k] = 1;
+        }
     }
     model->size = new_size;
 }
@@ -69,7 +72,8 @@ static void test_resize(void **state)
     }
 }
 
-/* RSZ-03 RSZ-08 BMP-03: over the 8 bits of a byte, the 32768 of a block, and with stale bits behind the end in the file (BMP-05). */
+/* RSZ-03 RSZ-08 BMP-03: over the 8 bits of a byte, the 32768 of a block, and with stale bits behind the end in the file
+ * (BMP-05). */
 static void test_resize_bitmap(void **state)
 {
     (void)state;
@@ -148,8 +152,9 @@ static void test_shrink_clears_bits(void **state)
         close_disk(disk);
         assert_int_equal(file_length("disk.add-cow"), 8192);
         uint8_t *file = load_file("disk.add-cow");
-        for (uint64_t k = 0; k < 64; k++)
+        for (uint64_t k = 0; k < 64; k++) {
             assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, k < count);
+        }
         free(file);
     }
 }
@@ -304,12 +309,15 @@ static void test_resize_order(void **state)
     size_t bitmap = 0, image_sync = 0, metadata_sync = 0, extended = 0;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->kind == EVENT_WRITE && event->file == 'm')
+        if (event->kind == EVENT_WRITE && event->file == 'm') {
             bitmap = i;
-        if (event->kind == EVENT_SYNC)
+        }
+        if (event->kind == EVENT_SYNC) {
             *(event->file == 'm' ? &metadata_sync : &image_sync) = i;
-        if (event->kind == EVENT_TRUNCATE && event->file == 'i')
+        }
+        if (event->kind == EVENT_TRUNCATE && event->file == 'i') {
             extended = i;
+        }
     }
     assert_true(0 < image_sync && image_sync < bitmap && bitmap < metadata_sync && metadata_sync < extended);
     assert_int_equal(extended, probe->count - 1);
@@ -319,10 +327,12 @@ static void test_resize_order(void **state)
     size_t cut = probe->count, first_change = probe->count;
     for (size_t i = probe->count; i-- > 0;) {
         const struct event *event = &probe->events[i];
-        if (event->kind == EVENT_TRUNCATE && event->file == 'i')
+        if (event->kind == EVENT_TRUNCATE && event->file == 'i') {
             cut = i;
-        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm')
+        }
+        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm') {
             first_change = i;
+        }
     }
     assert_true(cut + 1 < first_change);
     assert_int_equal(probe->events[cut + 1].kind, EVENT_SYNC);
@@ -344,10 +354,12 @@ struct countdown {
 static int fail_later(struct probe *probe, const struct event *event)
 {
     struct countdown *countdown = probe->context;
-    if (event->kind == EVENT_CLOSE && !countdown->once)
+    if (event->kind == EVENT_CLOSE && !countdown->once) {
         return 0;
-    if (event->kind == EVENT_PUNCH && countdown->no_holes)
+    }
+    if (event->kind == EVENT_PUNCH && countdown->no_holes) {
         return -EOPNOTSUPP;
+    }
     if (countdown->left > 0) {
         countdown->left--;
         return 0;
@@ -370,8 +382,9 @@ static enum addcow_class shrink(struct addcow *disk)
 }
 
 /*
- * Runs the operation with the n-th I/O failing, alone or with all that follow, for every n. Each time the disk must read and map as before or as after, in the
- * handle and when it is opened again; and when nothing fails any more, the operation can be run again, unless the image was lost.
+ * Runs the operation with the n-th I/O failing, alone or with all that follow, for every n. Each time the disk must
+ * read and map as before or as after, in the handle and when it is opened again; and when nothing fails any more, the
+ * operation can be run again, unless the image was lost.
  */
 static void fail_at_each(const struct disk_spec *spec, operation *run, const struct model *after, bool once,
                          bool no_holes)
@@ -403,8 +416,9 @@ static void fail_at_each(const struct disk_spec *spec, operation *run, const str
         compare_reopened("disk.add-cow", after);
         free_probe(probe);
         free_model(&before);
-        if (complete)
+        if (complete) {
             return;
+        }
     }
 }
 
@@ -436,7 +450,8 @@ static int fail_extending(struct probe *probe, const struct event *event)
     return event->kind == EVENT_TRUNCATE && event->file == 'i' ? -ENOSPC : 0;
 }
 
-/* RSZ-07 BMP-05 ERR-03: after growing failed at its last step, neither the file nor the handle knows of clusters past the end. */
+/* RSZ-07 BMP-05 ERR-03: after growing failed at its last step, neither the file nor the handle knows of clusters past
+ * the end. */
 static void test_grow_failing_late(void **state)
 {
     (void)state;
@@ -451,8 +466,9 @@ static void test_grow_failing_late(void **state)
     compare_range(disk, &model, 0, model.size);
     close_disk(disk);
     uint8_t *file = load_file("disk.add-cow");
-    for (uint64_t k = 11; k < 50; k++)
+    for (uint64_t k = 11; k < 50; k++) {
         assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, 0);
+    }
     free(file);
     free_probe(probe);
     free_model(&model);
@@ -540,12 +556,14 @@ static void test_grow_within_the_file(void **state)
 static int fail_after_clearing(struct probe *probe, const struct event *event)
 {
     bool *cleared = probe->context;
-    if (event->file == 'm' && event->kind == EVENT_PUNCH)
+    if (event->file == 'm' && event->kind == EVENT_PUNCH) {
         *cleared = true;
+    }
     return *cleared && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
 }
 
-/* CMT-03 DUR-06: a commit that failed while it cleared bits; what is written to these clusters afterwards is not lost. */
+/* CMT-03 DUR-06: a commit that failed while it cleared bits; what is written to these clusters afterwards is not lost.
+ */
 static void test_writing_after_failed_commit(void **state)
 {
     (void)state;
@@ -574,12 +592,14 @@ static void test_writing_after_failed_commit(void **state)
 static int fail_after_flag(struct probe *probe, const struct event *event)
 {
     bool *written = probe->context;
-    if (event->file == 'm' && event->kind == EVENT_WRITE && event->offset == ADDCOW_COMPATIBLE_OFFSET)
+    if (event->file == 'm' && event->kind == EVENT_WRITE && event->offset == ADDCOW_COMPATIBLE_OFFSET) {
         *written = true;
+    }
     return *written && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
 }
 
-/* DUR-06 STR-03: a flag whose sync failed is written again, as it is in memory, by the next flush, or that fails too. */
+/* DUR-06 STR-03: a flag whose sync failed is written again, as it is in memory, by the next flush, or that fails too.
+ */
 static void test_flag_that_was_not_synced(void **state)
 {
     (void)state;
@@ -835,8 +855,9 @@ static void test_commit(void **state)
         uint8_t *backing = load_file("base.raw");
         assert_int_equal(file_length("base.raw"), spec.backing_size);
         assert_bytes(backing, model.virt, model.size, 0);
-        for (uint64_t i = model.size; i < spec.backing_size; i++)
+        for (uint64_t i = model.size; i < spec.backing_size; i++) {
             assert_int_equal(backing[i], pattern(SEED_BACKING, i));
+        }
         free(backing);
         write_both(disk, &model, 4096 + 7, 20, 11);
         close_disk(disk);
@@ -859,8 +880,9 @@ static void test_commit_chain(void **state)
     make_disk("disk", &spec);
     struct model below = make_model(&low);
     for (uint64_t i = 0; i < spec.size; i++) {
-        if (spec.allocated >> (i / 4096) & 1)
+        if (spec.allocated >> (i / 4096) & 1) {
             below.virt[i] = pattern(SEED_IMAGE, i);
+        }
     }
     struct addcow *disk = open_disk("disk.add-cow");
     compare_range(disk, &below, 0, spec.size);
@@ -871,8 +893,9 @@ static void test_commit_chain(void **state)
     below.allocated[0] = below.allocated[3] = below.allocated[9] = 1;
     compare_reopened("low.add-cow", &below);
     uint8_t *base = load_file("base.raw");
-    for (uint64_t i = 0; i < low.backing_size; i++)
+    for (uint64_t i = 0; i < low.backing_size; i++) {
         assert_int_equal(base[i], pattern(SEED_BACKING, i));
+    }
     free(base);
     free_model(&below);
 }
@@ -881,8 +904,9 @@ static int read_only_open(struct addcow_storage *storage, const char *path, enum
                           struct addcow_file **file)
 {
     (void)storage;
-    if (strstr(path, "base.raw") && mode != ADDCOW_FILE_READ)
+    if (strstr(path, "base.raw") && mode != ADDCOW_FILE_READ) {
         return -EACCES;
+    }
     return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
 }
 
@@ -951,12 +975,15 @@ static void test_commit_order(void **state)
     size_t last_copy = 0, backing_sync = 0, first_clear = 0;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->kind == EVENT_WRITE && event->file == 'b')
+        if (event->kind == EVENT_WRITE && event->file == 'b') {
             last_copy = i;
-        if (event->kind == EVENT_SYNC && event->file == 'b')
+        }
+        if (event->kind == EVENT_SYNC && event->file == 'b') {
             backing_sync = i;
-        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm' && first_clear == 0)
+        }
+        if ((event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH) && event->file == 'm' && first_clear == 0) {
             first_clear = i;
+        }
     }
     assert_true(0 < last_copy && last_copy < backing_sync && backing_sync < first_clear);
     close_disk(disk);
@@ -977,8 +1004,9 @@ static void test_commit_flushes_first(void **state)
     bool written = false, durable = false;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->kind == EVENT_WRITE && event->file == 'b')
+        if (event->kind == EVENT_WRITE && event->file == 'b') {
             break;
+        }
         written = written || (event->kind == EVENT_WRITE && event->file == 'm');
         durable = durable || (written && event->kind == EVENT_SYNC && event->file == 'm');
     }

@@ -40,8 +40,9 @@ static void join_workers(struct worker *workers, unsigned count, pthread_barrier
 
 static void keep_first(struct worker *worker, enum addcow_class code)
 {
-    if (worker->result == ADDCOW_OK)
+    if (worker->result == ADDCOW_OK) {
         worker->result = code;
+    }
 }
 
 /* ---- Sectors of the same clusters ---- */
@@ -64,8 +65,9 @@ static void *write_own_sectors(void *argument)
 
 static void expect_own_sectors(struct model *model)
 {
-    for (uint64_t offset = 0; offset < model->size / 512 * 512; offset += 512)
+    for (uint64_t offset = 0; offset < model->size / 512 * 512; offset += 512) {
         fill_pattern(model->virt + offset, 20 + (unsigned)(offset / 512 % THREADS), offset, 512);
+    }
     memset(model->allocated, 1, (size_t)addcow_cluster_count(model->size, model->cluster));
 }
 
@@ -118,8 +120,8 @@ static void test_stream_beside_writes(void **state)
 /* ---- Readers ---- */
 
 /*
- * Whether each byte of a sector is what the disk held at first or what its writer writes. Both may be in one sector: the
- * page cache of a real file system lets a read see half of a write.
+ * Whether each byte of a sector is what the disk held at first or what its writer writes. Both may be in one sector:
+ * the page cache of a real file system lets a read see half of a write.
  */
 static bool is_old_or_new(const struct disk_spec *spec, uint64_t sector, const uint8_t data[512])
 {
@@ -128,8 +130,9 @@ static bool is_old_or_new(const struct disk_spec *spec, uint64_t sector, const u
     for (uint64_t j = 0; j < 512; j++) {
         uint64_t offset = sector * 512 + j;
         uint8_t old = offset < spec->backing_size ? pattern(SEED_BACKING, offset) : 0;
-        if (data[j] != old && data[j] != new[j])
+        if (data[j] != old && data[j] != new[j]) {
             return false;
+        }
     }
     return true;
 }
@@ -144,14 +147,16 @@ static void *read_old_or_new(void *argument)
         uint64_t sector = (uint64_t)rand_r(&seed) % (worker->spec->size / 512);
         uint8_t data[512];
         keep_first(worker, addcow_read(worker->disk, sector * 512, sizeof data, data, NULL));
-        if (!is_old_or_new(worker->spec, sector, data))
+        if (!is_old_or_new(worker->spec, sector, data)) {
             keep_first(worker, ADDCOW_MALFORMED);
+        }
         bool allocated;
         uint64_t run;
         keep_first(worker,
                    addcow_map(worker->disk, sector * 512, worker->spec->size - sector * 512, &allocated, &run, NULL));
-        if (run == 0)
+        if (run == 0) {
             keep_first(worker, ADDCOW_RANGE);
+        }
     }
     return NULL;
 }
@@ -221,8 +226,9 @@ static void *do_everything(void *argument)
             code = addcow_read(worker->disk, offset, length, data, NULL);
         }
         /* Out of range while the disk is smaller. */
-        if (code != ADDCOW_RANGE)
+        if (code != ADDCOW_RANGE) {
             keep_first(worker, code);
+        }
     }
     return NULL;
 }
@@ -248,8 +254,9 @@ static void *resize_up_and_down(void *argument)
 {
     struct worker *worker = argument;
     pthread_barrier_wait(worker->start);
-    for (unsigned i = 0; i < 60; i++)
+    for (unsigned i = 0; i < 60; i++) {
         keep_first(worker, addcow_resize(worker->disk, worker->spec->size + (i % 2 ? 0 : 50000), NULL));
+    }
     return NULL;
 }
 
@@ -356,7 +363,8 @@ static void *flush_in_vain(void *argument)
     return NULL;
 }
 
-/* DUR-06: while the metadata file cannot be synced, each flush fails, whoever ran its cycle; afterwards the bits are written. */
+/* DUR-06: while the metadata file cannot be synced, each flush fails, whoever ran its cycle; afterwards the bits are
+ * written. */
 static void test_joined_flushes_fail(void **state)
 {
     (void)state;
@@ -396,10 +404,12 @@ static struct holding holding;
 
 static void hold(const struct addcow_file *file, bool sync, uint64_t offset)
 {
-    if (((const struct probe_file *)file)->name != 'i' || sync != holding.sync || offset != holding.offset)
+    if (((const struct probe_file *)file)->name != 'i' || sync != holding.sync || offset != holding.offset) {
         return;
-    if (atomic_exchange(&holding.done, true))
+    }
+    if (atomic_exchange(&holding.done, true)) {
         return;
+    }
     sem_post(&holding.arrived);
     sem_wait(&holding.let_go);
 }
@@ -439,7 +449,8 @@ struct held_rig {
     pthread_barrier_t barrier;
 };
 
-/* Opens a disk of 16 clusters, of which cluster 1 is allocated, on which the first write at `offset`, or the first sync, is held. */
+/* Opens a disk of 16 clusters, of which cluster 1 is allocated, on which the first write at `offset`, or the first
+ * sync, is held. */
 static void make_held_rig(struct held_rig *rig, bool sync, uint64_t offset)
 {
     *rig = (struct held_rig){
@@ -485,8 +496,9 @@ static void *write_cluster_three(void *argument)
 }
 
 /*
- * CON-04 CON-06 CON-08: while one write is allocating a cluster, reads of it give the old content, map says unallocated, and writes to other clusters,
- * allocated or not, and flushes do not wait; a second write to the same cluster waits and then keeps both.
+ * CON-04 CON-06 CON-08: while one write is allocating a cluster, reads of it give the old content, map says
+ * unallocated, and writes to other clusters, allocated or not, and flushes do not wait; a second write to the same
+ * cluster waits and then keeps both.
  */
 static void test_who_waits(void **state)
 {
@@ -503,8 +515,9 @@ static void test_who_waits(void **state)
     compare(rig.disk, &rig.model);
     sem_post(&holding.let_go);
     join_workers(rig.workers, 2, &rig.barrier);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         fill_pattern(rig.model.virt + 3 * 4096 + 50 + i * 100, 20 + i, 3 * 4096 + 50 + i * 100, 100);
+    }
     rig.model.allocated[3] = 1;
     free_held_rig(&rig);
 }
@@ -514,8 +527,9 @@ static void *write_three_then_around(void *argument)
 {
     struct worker *worker = argument;
     uint8_t data[3 * 4096];
-    if (worker->number == 0)
+    if (worker->number == 0) {
         return write_cluster_three(argument);
+    }
     pthread_barrier_wait(worker->start);
     sem_wait(&holding.arrived);
     fill_pattern(data, 30, 2 * 4096, sizeof data);
@@ -523,7 +537,8 @@ static void *write_three_then_around(void *argument)
     return NULL;
 }
 
-/* CON-05 CON-06: a write over a cluster that is being allocated leaves that one alone until it is done, and then wins. */
+/* CON-05 CON-06: a write over a cluster that is being allocated leaves that one alone until it is done, and then wins.
+ */
 static void test_write_around_flight(void **state)
 {
     (void)state;
@@ -541,8 +556,9 @@ static void test_write_around_flight(void **state)
     pthread_mutex_lock(&rig.probe->lock);
     for (size_t i = 0; i < rig.probe->count; i++) {
         const struct event *event = &rig.probe->events[i];
-        if (event->kind == EVENT_WRITE && event->file == 'i' && event->offset + event->size > written)
+        if (event->kind == EVENT_WRITE && event->file == 'i' && event->offset + event->size > written) {
             written = event->offset + event->size;
+        }
     }
     pthread_mutex_unlock(&rig.probe->lock);
     assert_int_equal(written, 3 * 4096);
@@ -600,8 +616,9 @@ static atomic_bool passed;
 static void *write_then_shrink(void *argument)
 {
     struct worker *worker = argument;
-    if (worker->number == 0)
+    if (worker->number == 0) {
         return write_cluster_three(argument);
+    }
     pthread_barrier_wait(worker->start);
     sem_wait(&holding.arrived);
     keep_first(worker, addcow_resize(worker->disk, 8 * 4096, NULL));

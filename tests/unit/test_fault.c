@@ -1,9 +1,8 @@
 /*
- * Faults: every call of the storage that short sequences of operations make fails, in every way; or the process dies
- * at it, and another one goes on.
+ * Faults: every call of the storage that short sequences of operations make fails, in every way; or the process dies at
+ * it, and another one goes on.
  *
- * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03,
- * DUR-12.
+ * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03, DUR-12.
  */
 #include "crash.h"
 #include "explore.h"

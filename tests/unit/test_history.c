@@ -1,10 +1,10 @@
 /*
  * The judge of concurrent phases, with histories made by hand.
  *
- * Each test is a phase whose operations are really done on the reference engine, in an order that the test chooses,
- * and are then said to have overlapped as the test wants it. What was read, mapped or answered can be falsified, an
- * operation can be said to be done though it was not, or be done though it is not in the history. The judge must
- * accept what could have happened and reject what could not.
+ * Each test is a phase whose operations are really done on the reference engine, in an order that the test chooses, and
+ * are then said to have overlapped as the test wants it. What was read, mapped or answered can be falsified, an
+ * operation can be said to be done though it was not, or be done though it is not in the history. The judge must accept
+ * what could have happened and reject what could not.
  */
 #include "files.h"
 #include "history.h"
@@ -24,8 +24,8 @@
 #define SECTOR 512u
 
 /*
- * A phase that is being made, on a disk of six clusters: 0 and 1 before, 2 across and 3, 4, 5 behind the backing
- * file's end.
+ * A phase that is being made, on a disk of six clusters: 0 and 1 before, 2 across and 3, 4, 5 behind the backing file's
+ * end.
  */
 static struct trace trace;
 static struct run run;
@@ -528,8 +528,8 @@ static void test_commit_beside_a_stream(void **state)
 }
 
 /*
- * A write across the end of a disk that is resized from 4 to 7, both being said to have succeeded, or the write to
- * have been refused.
+ * A write across the end of a disk that is resized from 4 to 7, both being said to have succeeded, or the write to have
+ * been refused.
  */
 static bool resize_judged(uint64_t new_size, uint64_t offset, uint64_t invoked, uint64_t returned, bool write_first)
 {

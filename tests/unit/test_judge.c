@@ -2,8 +2,8 @@
  * The differential judge must accept an implementation that is right and reject each one that is wrong.
  *
  * The implementation here is a third one, as plain as possible: files in memory, one loop over bytes. It can be given
- * one of the mistakes that real implementations made. Without a mistake every workload must be accepted; with one,
- * some workload of a few must be rejected. So each mistake is a test that the judge can fail.
+ * one of the mistakes that real implementations made. Without a mistake every workload must be accepted; with one, some
+ * workload of a few must be rejected. So each mistake is a test that the judge can fail.
  */
 #include "files.h"
 #include "generate.h"

@@ -1,6 +1,7 @@
 /*
- * The files below a disk that is being created or checked, and is not opened for it: which of them count, that none of them is also a file of
- * the disk itself, and how many there may be (LNK-07, LNK-09, LNK-10); and the limits of what a creation accepts.
+ * The files below a disk that is being created or checked, and is not opened for it: which of them count, that none of
+ * them is also a file of the disk itself, and how many there may be (LNK-07, LNK-09, LNK-10); and the limits of what a
+ * creation accepts.
  */
 #include "support.h"
 
@@ -174,8 +175,9 @@ static const char *long_name(const char *name, size_t size)
         strcat(text, ".//");
         rest -= 3;
     }
-    for (; rest > 0; rest -= 2)
+    for (; rest > 0; rest -= 2) {
         strcat(text, "./");
+    }
     return strcat(text, name);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The production engine: resize, stream and commit at the edges: where the bitmap's bytes, words and blocks end, where files have no padding
- * and no holes, and where a file below cannot be written.
+ * The production engine: resize, stream and commit at the edges: where the bitmap's bytes, words and blocks end, where
+ * files have no padding and no holes, and where a file below cannot be written.
  */
 #include "faults.h"
 #include "support.h"
@@ -27,7 +27,8 @@ static void assert_run(struct addcow *disk, uint64_t first, uint64_t limit, bool
 
 /* ---- Resize ---- */
 
-/* RSZ-03 BMP-05: from and to the end of a block, nothing of which was looked at before; with stale bits behind the end. */
+/* RSZ-03 BMP-05: from and to the end of a block, nothing of which was looked at before; with stale bits behind the end.
+ */
 static void test_block_ends(void **state)
 {
     (void)state;
@@ -118,10 +119,12 @@ static void test_grow_from_nothing(void **state)
     size_t room = 0, durable = 0, grown = 0;
     for (size_t i = 0; i < probe->count; i++) {
         const struct event *event = &probe->events[i];
-        if (event->kind == EVENT_TRUNCATE)
+        if (event->kind == EVENT_TRUNCATE) {
             *(event->file == 'm' ? &room : &grown) = i + 1;
-        if (event->kind == EVENT_SYNC && event->file == 'm')
+        }
+        if (event->kind == EVENT_SYNC && event->file == 'm') {
             durable = i + 1;
+        }
     }
     assert_true(0 < room && room < durable && durable < grown);
     assert_run(disk, 0, 5, false);
@@ -135,7 +138,8 @@ static int refuse_punching(struct probe *probe, const struct event *event)
     return event->kind == EVENT_PUNCH ? -EOPNOTSUPP : 0;
 }
 
-/* RSZ-08 BMP-04: r9 has no padding; where nothing can be punched, zeros are written, and none behind the end of the file. */
+/* RSZ-08 BMP-04: r9 has no padding; where nothing can be punched, zeros are written, and none behind the end of the
+ * file. */
 static void test_no_padding_no_punching(void **state)
 {
     (void)state;
@@ -150,10 +154,11 @@ static void test_no_padding_no_punching(void **state)
         struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
         probe->decide = refuse_punching;
         assert_int_equal(file_length("disk.add-cow"), 4096 + 2);
-        if (shrink)
+        if (shrink) {
             assert_ok(addcow_resize(disk, 8 * 65536, &reason));
-        else
+        } else {
             assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+        }
         close_disk(disk);
         assert_int_equal(file_length("disk.add-cow"), 4096 + 2);
         uint8_t *file = load_file("disk.add-cow");
@@ -185,8 +190,9 @@ static void test_grow_unreadable(void **state)
     assert_ok(addcow_resize(disk, 40000 * 4096, &reason));
     close_disk(disk);
     uint8_t *file = load_file("disk.add-cow");
-    for (uint64_t i = 0; i < 40000 / 8; i++)
+    for (uint64_t i = 0; i < 40000 / 8; i++) {
         assert_int_equal(file[4096 + i], 0xFF);
+    }
     assert_int_equal(file[4096 + 40000 / 8], 0);
     free(file);
     free_probe(probe);
@@ -230,7 +236,8 @@ static bool grow_at_end(void *context, uint64_t done, uint64_t total)
     return true;
 }
 
-/* STR-02 STR-03: the disk grows after the last step, and what the bits there are cannot be read: they are not taken for set. */
+/* STR-02 STR-03: the disk grows after the last step, and what the bits there are cannot be read: they are not taken for
+ * set. */
 static void test_stream_grown_unreadable(void **state)
 {
     (void)state;
@@ -318,7 +325,8 @@ static void test_commit_one_cluster(void **state)
     }
 }
 
-/* CMT-02 LNK-07 LNK-10: the backing file was not looked at before the commit, and is the image, or the metadata file. */
+/* CMT-02 LNK-07 LNK-10: the backing file was not looked at before the commit, and is the image, or the metadata file.
+ */
 static void test_commit_into_itself(void **state)
 {
     (void)state;
@@ -343,8 +351,9 @@ static void test_commit_into_itself(void **state)
 static int fail_after_punching(struct probe *probe, const struct event *event)
 {
     bool *punched = probe->context;
-    if (event->file == 'm' && event->kind == EVENT_PUNCH)
+    if (event->file == 'm' && event->kind == EVENT_PUNCH) {
         *punched = true;
+    }
     return *punched && event->file == 'm' && event->kind == EVENT_SYNC ? -EIO : 0;
 }
 
@@ -359,8 +368,9 @@ static void test_commit_failing_in_blocks(void **state)
     bool punched = false;
     uint8_t data[100], back[100];
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         assert_ok(addcow_zero(disk, clusters[i] * 4096, 4096, &reason));
+    }
     assert_ok(addcow_flush(disk, &reason));
     probe->context = &punched;
     probe->decide = fail_after_punching;
@@ -388,14 +398,16 @@ static int open_restricted(struct addcow_storage *storage, const char *path, enu
 {
     (void)storage;
     size_t length = strlen(path), end = strlen(not_writable);
-    if (mode == ADDCOW_FILE_READWRITE && length >= end && strcmp(path + length - end, not_writable) == 0)
+    if (mode == ADDCOW_FILE_READWRITE && length >= end && strcmp(path + length - end, not_writable) == 0) {
         return -EACCES;
+    }
     return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
 }
 
 static const struct addcow_storage_ops restricted_ops = {.open = open_restricted};
 
-/* CMT-02 LCK-03: neither the metadata file nor the image of the disk below can be written; it is free for others afterwards. */
+/* CMT-02 LCK-03: neither the metadata file nor the image of the disk below can be written; it is free for others
+ * afterwards. */
 static void test_commit_into_read_only(void **state)
 {
     (void)state;
@@ -410,8 +422,9 @@ static void test_commit_into_read_only(void **state)
         make_disk("top", &top);
         struct addcow *disk = open_disk_on("top.add-cow", ADDCOW_OPEN_READWRITE, &storage);
         assert_int_equal(addcow_commit(disk, NULL, NULL, &reason), ADDCOW_READONLY);
-        if (i == 0)
+        if (i == 0) {
             assert_string_equal(reason.clause, "CMT-02");
+        }
         assert_run(disk, 1, 3, true);
         close_disk(open_disk_on("low.add-cow", ADDCOW_OPEN_READONLY, NULL));
         close_disk(disk);
@@ -464,8 +477,9 @@ static int tell_next_data(struct addcow_file *file, uint64_t offset, uint64_t *d
 {
     struct addcow_file *inner = ((struct probe_file *)file)->inner;
     told++;
-    if (telling == TELL_TRUTH)
+    if (telling == TELL_TRUTH) {
         return inner->ops->next_data(inner, offset, data);
+    }
     *data = telling == TELL_NOTHING ? UINT64_MAX : 0;
     return telling == TELL_NOTHING ? -EOPNOTSUPP : 0;
 }
@@ -483,7 +497,8 @@ static int open_telling(struct addcow_storage *storage, const char *path, enum a
     return result;
 }
 
-/* STR-01: a hole of the backing file is not read, if the storage knows of it; and a storage that knows nothing is not believed. */
+/* STR-01: a hole of the backing file is not read, if the storage knows of it; and a storage that knows nothing is not
+ * believed. */
 static void test_stream_holes(void **state)
 {
     (void)state;
@@ -569,15 +584,17 @@ static bool fail_call(const struct disk_spec *spec, action *run, uint64_t n)
     bool reached = faults.calls >= n;
     /* A metadata file below that cannot be opened for writing is opened for reading, and not committed into. */
     bool unwritable = code == ADDCOW_READONLY && run == act_commit && spec->compatible == ADDCOW_ALL_ALLOCATED;
-    if (reached && !unwritable)
+    if (reached && !unwritable) {
         assert_told(code, &error);
-    else
+    } else {
         assert_int_equal(code, unwritable ? ADDCOW_READONLY : ADDCOW_OK);
+    }
     faults.fail_at = reached ? 0 : n;
     error = (struct addcow_error){0};
     code = addcow_close(disk, &error);
-    if (faults.calls >= n && !reached)
+    if (faults.calls >= n && !reached) {
         assert_told(code, &error);
+    }
     close_disk(open_disk("disk.add-cow"));
     return faults.calls >= n;
 }
@@ -596,8 +613,9 @@ static void test_every_call_reported(void **state)
                                            .compatible = flags[j],
                                            .allocated = j ? 0x3F : 4};
             uint64_t n = 1;
-            while (fail_call(&spec, actions[i], n))
+            while (fail_call(&spec, actions[i], n)) {
                 n++;
+            }
             assert_true(n > 1);
         }
     }

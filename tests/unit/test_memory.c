@@ -1,9 +1,10 @@
 /*
  * The production engine when memory runs out.
  *
- * The linker puts functions of this file between the engine and malloc, calloc, strdup and strndup (see the GNUmakefile). Every operation is done
- * on a fresh disk with its first, second, third... allocation failing, alone or with all that follow, until the failing one would be behind the last. It may do without; else
- * it fails with ENOMEM, the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
+ * The linker puts functions of this file between the engine and malloc, calloc, strdup and strndup (see the
+ * GNUmakefile). Every operation is done on a fresh disk with its first, second, third... allocation failing, alone or
+ * with all that follow, until the failing one would be behind the last. It may do without; else it fails with ENOMEM,
+ * the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
  */
 #include "addcow_disk.h"
 #include "support.h"
@@ -15,8 +16,9 @@ static uint64_t fail_at;
 
 static bool fails(void)
 {
-    if (!armed)
+    if (!armed) {
         return false;
+    }
     calls++;
     return calls == fail_at || (all_that_follow && calls > fail_at);
 }
@@ -52,7 +54,8 @@ char *__wrap_strndup(const char *text, size_t size)
 
 /* ---- Operations on an opened disk ---- */
 
-/* The last cluster is not full, so growing copies it up; and it goes beyond one block of the bitmap, so that the array of blocks becomes longer. */
+/* The last cluster is not full, so growing copies it up; and it goes beyond one block of the bitmap, so that the array
+ * of blocks becomes longer. */
 #define CLUSTER 4096u
 #define CLUSTERS 40u
 
@@ -65,8 +68,9 @@ static enum addcow_class act_read(struct addcow *disk, struct model *model, stru
 {
     static uint8_t bytes[CLUSTERS * CLUSTER];
     enum addcow_class code = addcow_read(disk, 0, model->size, bytes, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         assert_bytes(bytes, model->virt, model->size, 0);
+    }
     return code;
 }
 
@@ -126,8 +130,9 @@ static enum addcow_class act_grow(struct addcow *disk, struct model *model, stru
 static enum addcow_class act_shrink(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     enum addcow_class code = addcow_resize(disk, 3 * CLUSTER, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         model->size = 3 * CLUSTER;
+    }
     return code;
 }
 
@@ -138,16 +143,18 @@ static enum addcow_class act_stream(struct addcow *disk, struct model *model, st
     armed = false;
     addcow_get_info(disk, &info);
     assert_true(info.all_allocated == (code == ADDCOW_OK));
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         memset(model->allocated, 1, CLUSTERS);
+    }
     return code;
 }
 
 static enum addcow_class act_commit(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     enum addcow_class code = addcow_commit(disk, NULL, NULL, error);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         memset(model->allocated, 0, CLUSTERS);
+    }
     return code;
 }
 
@@ -204,8 +211,9 @@ static void test_actions(void **state)
         for (int all = 0; all < 2; all++) {
             all_that_follow = all == 1;
             fail_at = 1;
-            while (try_action(actions[i]))
+            while (try_action(actions[i])) {
                 fail_at++;
+            }
             assert_true(fail_at > 1);
         }
     }
@@ -216,8 +224,9 @@ static void test_actions(void **state)
 static unsigned open_descriptors(void)
 {
     unsigned count = 0;
-    for (int descriptor = 0; descriptor < 200; descriptor++)
+    for (int descriptor = 0; descriptor < 200; descriptor++) {
         count += fcntl(descriptor, F_GETFD) >= 0;
+    }
     return count;
 }
 
@@ -291,8 +300,9 @@ static enum addcow_class create_around_empty(const char *backing_name, struct ad
                                                   .backing_format = backing_name ? "raw" : NULL};
     enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
     armed = false;
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         assert_int_equal(unlink(in_directory("new.add-cow")), 0);
+    }
     assert_false(exists("new.add-cow"));
     assert_true(exists("empty.raw"));
     return code;
@@ -344,16 +354,17 @@ static enum addcow_class do_check(struct addcow_error *error)
         addcow_check(in_directory("top.add-cow"), true, NULL, count_finding, &findings, &result, error);
     armed = false;
     assert_int_equal(findings, 0);
-    if (code == ADDCOW_OK)
+    if (code == ADDCOW_OK) {
         assert_int_equal(result.clusters, CLUSTERS);
+    }
     return code;
 }
 
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_class (*const actions[])(struct addcow_error * error) = {do_open, do_map_chain, do_create, do_cover,
-                                                                         do_wrap, do_replace,   do_check};
+    enum addcow_class (*const actions[])(struct addcow_error *error) = {do_open, do_map_chain, do_create, do_cover,
+                                                                        do_wrap, do_replace,   do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top",

@@ -1,9 +1,9 @@
 /*
- * The disk in memory against a naive model that is written differently: the model keeps the virtual disk as plain bytes and a
- * flag a cluster, moves every byte by itself, and knows neither bitmap nor copy on write.
+ * The disk in memory against a naive model that is written differently: the model keeps the virtual disk as plain bytes
+ * and a flag a cluster, moves every byte by itself, and knows neither bitmap nor copy on write.
  *
- * Random workloads run on both with a fixed seed; after every operation the whole disk is compared. Hand-made cases nail
- * the corners that the defects of earlier implementations sat in.
+ * Random workloads run on both with a fixed seed; after every operation the whole disk is compared. Hand-made cases
+ * nail the corners that the defects of earlier implementations sat in.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,8 +43,9 @@ static uint64_t random_below(uint64_t bound)
 static uint64_t clusters_of(const struct model *model)
 {
     uint64_t count = 0;
-    while (count * model->cluster < model->size)
+    while (count * model->cluster < model->size) {
         count++;
+    }
     return count;
 }
 
@@ -65,8 +66,9 @@ static struct pair *pair_new(uint64_t size, uint64_t capacity, uint64_t cluster,
     model->cluster = cluster;
     model->has_backing = has_backing;
     model->backing_size = backing_size;
-    for (uint64_t i = 0; i < backing_size; i++)
+    for (uint64_t i = 0; i < backing_size; i++) {
         model->backing[i] = (uint8_t)(1 + i % 251);
+    }
     memcpy(model->virt, model->backing, size < backing_size ? size : backing_size);
     pair->ref = (struct addcow_ref){.image = malloc(capacity + 1),
                                     .bitmap = calloc(1, bytes + 1),
@@ -96,8 +98,9 @@ static void model_write(struct model *model, uint64_t offset, uint64_t length, c
 {
     for (uint64_t i = 0; i < length; i++) {
         model->virt[offset + i] = data ? data[i] : 0;
-        if (!model->flag)
+        if (!model->flag) {
             model->allocated[(offset + i) / model->cluster] = 1;
+        }
     }
 }
 
@@ -107,25 +110,33 @@ static void model_resize(struct model *model, uint64_t size)
     uint64_t old_clusters = clusters_of(model);
     for (uint64_t i = old; i < size; i++) {
         model->virt[i] = 0;
-        if (i / model->cluster >= old_clusters)
+        if (i / model->cluster >= old_clusters) {
             model->allocated[i / model->cluster] = model->flag ? 1 : 0;
+        }
     }
-    for (uint64_t i = old; i < size && i < model->backing_size; i++)
-        if (!model->flag)
+    for (uint64_t i = old; i < size && i < model->backing_size; i++) {
+        if (!model->flag) {
             model->allocated[i / model->cluster] = 1;
+        }
+    }
     model->size = size;
 }
 
 static enum addcow_class model_commit(struct model *model)
 {
-    if (!model->has_backing)
+    if (!model->has_backing) {
         return ADDCOW_UNSUPPORTED;
-    for (uint64_t i = 0; i < model->size; i++)
-        if ((model->flag || model->allocated[i / model->cluster]) && i >= model->backing_size)
+    }
+    for (uint64_t i = 0; i < model->size; i++) {
+        if ((model->flag || model->allocated[i / model->cluster]) && i >= model->backing_size) {
             return ADDCOW_RANGE;
-    for (uint64_t i = 0; i < model->size; i++)
-        if (model->flag || model->allocated[i / model->cluster])
+        }
+    }
+    for (uint64_t i = 0; i < model->size; i++) {
+        if (model->flag || model->allocated[i / model->cluster]) {
             model->backing[i] = model->virt[i];
+        }
+    }
     memset(model->allocated, 0, sizeof model->allocated);
     model->flag = 0;
     return ADDCOW_OK;
@@ -143,11 +154,14 @@ static void compare(const struct pair *pair)
     assert_memory_equal(buffer, model->virt, model->size);
     assert_memory_equal(pair->ref.backing, model->backing, model->backing_size);
     assert_int_equal(pair->ref.all_allocated, model->flag);
-    for (uint64_t k = 0; k < clusters_of(model); k++)
+    for (uint64_t k = 0; k < clusters_of(model); k++) {
         assert_int_equal(bit_of(&pair->ref, k), model->allocated[k]);
-    for (uint64_t i = 0; i < model->size; i++)
-        if (model->flag || model->allocated[i / model->cluster])
+    }
+    for (uint64_t i = 0; i < model->size; i++) {
+        if (model->flag || model->allocated[i / model->cluster]) {
             assert_int_equal(pair->ref.image[i], model->virt[i]);
+        }
+    }
 }
 
 /* MAP-01: byte by byte, the run ends where the status does. */
@@ -163,8 +177,9 @@ static void compare_map(const struct pair *pair, uint64_t offset, uint64_t lengt
     }
     assert_int_equal(allocated, model->flag || model->allocated[offset / model->cluster]);
     while (expected < length &&
-           (model->flag || model->allocated[(offset + expected) / model->cluster]) == (int)allocated)
+           (model->flag || model->allocated[(offset + expected) / model->cluster]) == (int)allocated) {
         expected++;
+    }
     assert_true(run == expected);
 }
 
@@ -175,8 +190,9 @@ static void compare_untouched(const struct pair *pair, uint64_t offset, uint64_t
     for (uint64_t i = 0; i < model->capacity; i++) {
         uint64_t k = i / model->cluster;
         int met = length > 0 && k >= offset / model->cluster && k <= (offset + length - 1) / model->cluster;
-        if (!met || i >= model->size)
+        if (!met || i >= model->size) {
             assert_int_equal(pair->ref.image[i], pair->before[i]);
+        }
     }
 }
 
@@ -188,12 +204,15 @@ static void random_request(struct pair *pair)
     struct model *model = &pair->model;
     uint64_t offset = random_below(model->size + 1);
     uint64_t length = random_below(model->size - offset + 1);
-    if (random_below(2))
+    if (random_below(2)) {
         length %= 2 * model->cluster;
-    if (random_below(3) == 0)
+    }
+    if (random_below(3) == 0) {
         offset -= offset % 512;
-    for (uint64_t i = 0; i < length; i++)
+    }
+    for (uint64_t i = 0; i < length; i++) {
         data[i] = (uint8_t)random_below(256);
+    }
     memcpy(pair->before, pair->ref.image, model->capacity);
     switch (random_below(4)) {
     case 0:
@@ -232,8 +251,9 @@ static void random_maintenance(struct pair *pair)
         assert_int_equal(addcow_ref_commit(&pair->ref), model_commit(model));
         break;
     default:
-        if (random_below(3) == 0)
+        if (random_below(3) == 0) {
             size -= size % model->cluster;
+        }
         assert_int_equal(addcow_ref_resize(&pair->ref, size), ADDCOW_OK);
         model_resize(model, size);
         break;
@@ -253,10 +273,11 @@ static void random_workloads(void **state)
         struct pair *pair = pair_new(random_below(capacity + 1), capacity, cluster, has_backing, backing_size);
         compare(pair);
         for (int step = 0; step < 30; step++) {
-            if (random_below(4) == 0)
+            if (random_below(4) == 0) {
                 random_maintenance(pair);
-            else
+            } else {
                 random_request(pair);
+            }
             compare(pair);
         }
         pair_free(pair);
@@ -308,8 +329,9 @@ static void worked_example(void **state)
     assert_memory_equal(pair->ref.image + 65536, pair->model.backing + 65536, 512);
     assert_memory_equal(pair->ref.image + 66048, data, 512);
     assert_memory_equal(pair->ref.image + 66560, pair->model.backing + 66560, 70000 - 66560);
-    for (size_t i = 70000; i < 80000; i++) /* WR-03 past the end of the backing file, WR-04 up to that of the image */
+    for (size_t i = 70000; i < 80000; i++) { /* WR-03 past the end of the backing file, WR-04 up to that of the image */
         assert_int_equal(pair->ref.image[i], 0);
+    }
     compare(pair);
     pair_free(pair);
 }

@@ -1,9 +1,9 @@
 /*
- * The header codec against the spec: every rule of section 2 broken by itself, at its edges, in both layouts; the opening rules of
- * sections 3 to 5; round trips; the worked example byte for byte.
+ * The header codec against the spec: every rule of section 2 broken by itself, at its edges, in both layouts; the
+ * opening rules of sections 3 to 5; round trips; the worked example byte for byte.
  *
- * A case starts from a valid header made here by hand, not by the encoder, changes a few bytes, and names the rule and the clause that
- * must be found broken.
+ * A case starts from a valid header made here by hand, not by the encoder, changes a few bytes, and names the rule and
+ * the clause that must be found broken.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +23,9 @@ static uint8_t encoded[ROOM];
 
 static void put(uint32_t offset, unsigned width, uint64_t value)
 {
-    for (unsigned i = 0; i < width; i++)
+    for (unsigned i = 0; i < width; i++) {
         file[offset + i] = (uint8_t)(value >> (8 * i));
+    }
 }
 
 static void put_text(uint32_t offset, const char *text)
@@ -86,13 +87,15 @@ static void expect_refused(uint64_t length, enum addcow_rule rule, const char *c
     struct addcow_header header, before;
     memset(&header, 0xA5, sizeof header);
     memcpy(&before, &header, sizeof header);
-    if (addcow_decode(file, length, &header) != rule)
+    if (addcow_decode(file, length, &header) != rule) {
         fail_msg("%s was not found broken", clause);
+    }
     assert_memory_equal(&header, &before, sizeof header);
     assert_string_equal(addcow_rule_clause(rule), clause);
     assert_int_equal(addcow_header_rule_holds(file, length, rule), 0);
-    for (int earlier = 1; earlier < (int)rule; earlier++)
+    for (int earlier = 1; earlier < (int)rule; earlier++) {
         assert_int_equal(addcow_header_rule_holds(file, length, (enum addcow_rule)earlier), 1);
+    }
     assert_int_equal(addcow_rule_class(rule), rule == ADDCOW_RULE_FEATURES || rule == ADDCOW_RULE_R9_VERSION
                                                   ? ADDCOW_UNSUPPORTED
                                                   : ADDCOW_MALFORMED);
@@ -102,14 +105,16 @@ static void expect_accepted(uint64_t length)
 {
     struct addcow_header header;
     assert_int_equal(addcow_decode(file, length, &header), ADDCOW_RULE_NONE);
-    for (int rule = 1; rule < ADDCOW_RULE_COUNT; rule++)
+    for (int rule = 1; rule < ADDCOW_RULE_COUNT; rule++) {
         assert_int_equal(addcow_header_rule_holds(file, length, (enum addcow_rule)rule), 1);
+    }
 }
 
 static void apply(const struct edit *edit)
 {
-    for (int i = 0; i < 4 && edit[i].width != 0; i++)
+    for (int i = 0; i < 4 && edit[i].width != 0; i++) {
         put(edit[i].offset, edit[i].width, edit[i].value);
+    }
 }
 
 static void expect_all_refused(const struct refusal *cases, size_t count, void (*make)(void))
@@ -359,8 +364,8 @@ static uint32_t random_below(uint32_t bound)
 }
 
 /*
- * Decode names the first of the broken rules, and accepts when there is none: CHK-01 against section 2. The bytes stand in a block of
- * just their size, so that a sanitizer sees a read past them (SEC-02).
+ * Decode names the first of the broken rules, and accepts when there is none: CHK-01 against section 2. The bytes stand
+ * in a block of just their size, so that a sanitizer sees a read past them (SEC-02).
  */
 static void decode_agrees_with_the_rules(void **state)
 {
@@ -375,9 +380,11 @@ static void decode_agrees_with_the_rules(void **state)
             uint32_t offset = random_below(8) == 0 ? random_below(4096) : random_below(100);
             file[offset] = (uint8_t)(random_below(3) == 0 ? random_below(256) : random_below(2) * 76);
         }
-        for (int rule = ADDCOW_RULE_COUNT - 1; rule > 0; rule--)
-            if (!addcow_header_rule_holds(file, length, (enum addcow_rule)rule))
+        for (int rule = ADDCOW_RULE_COUNT - 1; rule > 0; rule--) {
+            if (!addcow_header_rule_holds(file, length, (enum addcow_rule)rule)) {
                 first = rule;
+            }
+        }
         uint8_t *exact = malloc(length > 4096 ? 4096 : length + 1);
         assert_non_null(exact);
         memcpy(exact, file, length > 4096 ? 4096 : length);
@@ -412,8 +419,9 @@ static struct addcow_header expect_round_trip(uint64_t length)
     assert_int_equal(addcow_encode(&header, file + header.backing_offset, file + header.image_offset, encoded, length),
                      ADDCOW_RULE_NONE);
     assert_memory_equal(encoded, file, header.header_size);
-    if (header.header_size < sizeof encoded)
+    if (header.header_size < sizeof encoded) {
         assert_int_equal(encoded[header.header_size], 0xEE);
+    }
     assert_int_equal(addcow_decode(encoded, length, &again), ADDCOW_RULE_NONE);
     same_headers(&header, &again);
     return header;
@@ -451,8 +459,9 @@ static void encode_refuses(void **state)
     (void)state;
     make_r20();
     assert_int_equal(addcow_decode(file, 4096, &valid), ADDCOW_RULE_NONE);
-    for (size_t i = 0; i < LENGTH(texts); i++)
+    for (size_t i = 0; i < LENGTH(texts); i++) {
         header[i] = valid;
+    }
     header[0].features = 1;
     header[1].cluster_bits = 22;
     header[2].header_size = 8192;
@@ -488,8 +497,9 @@ static void encode_refuses_r9(void **state)
     (void)state;
     make_r9();
     assert_int_equal(addcow_decode(file, 4096, &valid), ADDCOW_RULE_NONE);
-    for (size_t i = 0; i < LENGTH(texts); i++)
+    for (size_t i = 0; i < LENGTH(texts); i++) {
         header[i] = valid;
+    }
     header[0].features = 1;
     header[1].compatible_features = ADDCOW_ALL_ALLOCATED;
     header[2].cluster_bits = 12;
@@ -554,8 +564,9 @@ static void worked_example(void **state)
 static void counts(void **state)
 {
     (void)state;
-    for (uint32_t bits = 12; bits <= 21; bits++)
+    for (uint32_t bits = 12; bits <= 21; bits++) {
         assert_true(addcow_cluster_size(bits) == (uint64_t)1 << bits);
+    }
     assert_true(addcow_cluster_count(0, 4096) == 0);
     assert_true(addcow_cluster_count(1, 4096) == 1);
     assert_true(addcow_cluster_count(4096, 4096) == 1);

@@ -51,7 +51,8 @@ static bool explore(struct sched_strategy *strategy, const struct explore_option
     return answer == EXPLORE_OVER;
 }
 
-/* All schedules with so many preemptions, which the strategy must come to the end of; slow builds take the first ones. */
+/* All schedules with so many preemptions, which the strategy must come to the end of; slow builds take the first ones.
+ */
 static void explore_all(const char *name, uint32_t preemptions)
 {
     struct explore_counts counts = {0};

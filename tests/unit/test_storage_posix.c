@@ -1,6 +1,6 @@
 /*
- * The storage of POSIX files by itself: what its table promises (addcow_storage.h), also when the operating system says no. A descriptor that was
- * closed behind its back is how every call can be made to fail.
+ * The storage of POSIX files by itself: what its table promises (addcow_storage.h), also when the operating system says
+ * no. A descriptor that was closed behind its back is how every call can be made to fail.
  */
 #include "support.h"
 
@@ -109,7 +109,8 @@ static int try_open(const char *name, enum addcow_open_mode mode)
     return storage->ops->open(storage, in_directory(name), mode, &file);
 }
 
-/* LNK-06: what is no regular file is not opened, and does not make the caller wait; no descriptor stays open, not even number 0. */
+/* LNK-06: what is no regular file is not opened, and does not make the caller wait; no descriptor stays open, not even
+ * number 0. */
 static void test_opening(void **state)
 {
     (void)state;
@@ -127,8 +128,9 @@ static void test_opening(void **state)
     dup2(saved, 0);
     close(saved);
     static const int expected[] = {-ENOENT, -ENOENT, -EEXIST, -EINVAL, -EINVAL, -EINVAL, -ENOTDIR};
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         assert_int_equal(results[i], expected[i]);
+    }
     assert_true(first < 0 && reason_first == EBADF);
 }
 
@@ -227,8 +229,9 @@ static bool was_opened(int watch)
     ssize_t size = read(watch, events, sizeof events);
     for (ssize_t at = 0; at < size;) {
         const struct inotify_event *event = (const struct inotify_event *)(events + at);
-        if (event->mask & IN_OPEN && event->mask & IN_ISDIR && event->len == 0)
+        if (event->mask & IN_OPEN && event->mask & IN_ISDIR && event->len == 0) {
             return true;
+        }
         at += (ssize_t)(sizeof *event + event->len);
     }
     return false;
@@ -265,8 +268,8 @@ static void test_directory_synced(void **state)
 }
 
 /*
- * The old name cannot be taken away, as its directory must not be changed. From within the directory, because those above it may be closed to the
- * user that root becomes.
+ * The old name cannot be taken away, as its directory must not be changed. From within the directory, because those
+ * above it may be closed to the user that root becomes.
  */
 static void test_old_name_stays(void **state)
 {
@@ -286,8 +289,9 @@ static void test_old_name_stays(void **state)
         assert_int_equal(seteuid(nobody), 0);
     }
     int result = storage->ops->rename(storage, "old/from", "to", 0);
-    if (root)
+    if (root) {
         assert_int_equal(seteuid(0), 0);
+    }
     assert_int_equal(chdir(before), 0);
     assert_int_equal(chmod(in_directory("old"), 0700), 0);
     assert_int_equal(result, -EACCES);
