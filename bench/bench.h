@@ -29,7 +29,7 @@
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Fails with the engine's message unless `code` is ADDCOW_OK. */
-void check_engine(enum addcow_class code, const struct addcow_error *error);
+void check_engine(enum addcow_status code, const struct addcow_error *error);
 
 /* Fails with errno's message unless `transferred` is `size`. */
 void check_transfer(ssize_t transferred, uint64_t size, const char *what);

@@ -11,10 +11,10 @@
 
 #define NAME_SIZE 64
 
-void check_engine(enum addcow_class code, const struct addcow_error *error)
+void check_engine(enum addcow_status code, const struct addcow_error *error)
 {
     if (code != ADDCOW_OK) {
-        fail("%s: %s", addcow_class_name(code), error->message);
+        fail("%s: %s", addcow_status_name(code), error->message);
     }
 }
 

@@ -223,7 +223,7 @@ static void write_all_places(struct place_load *load)
 {
     struct addcow_error error;
     for (unsigned i = 0; i < PLACES; i++) {
-        enum addcow_class code = addcow_write(load->disk.handle, place_offset(load, i), REQUEST, load->data, &error);
+        enum addcow_status code = addcow_write(load->disk.handle, place_offset(load, i), REQUEST, load->data, &error);
         check_engine(code, &error);
     }
 }

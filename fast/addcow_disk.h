@@ -162,18 +162,18 @@ static inline bool addcow_disk_all_allocated(const struct addcow *disk)
 /* ---- bitmap.c ---- */
 
 /* A bitmap of which nothing is loaded. */
-enum addcow_class addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
+enum addcow_status addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
 void addcow_bitmap_destroy(struct addcow *disk);
 
 /*
  * The status of cluster `first`, and where the longest run of it ends, at most at `limit` (exclusive, at most the
  * cluster count). The blocks of the run are loaded afterwards. Heeds "all allocated".
  */
-enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
-                                    uint64_t *run_end, struct addcow_error *error);
+enum addcow_status addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
+                                     uint64_t *run_end, struct addcow_error *error);
 
 /* Loads the blocks of the clusters [first, limit). */
-enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error);
+enum addcow_status addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error);
 
 /* Sets the bits of [first, limit), whose blocks are loaded, and marks these dirty. The caller holds the allocation
  * lock. */
@@ -194,7 +194,7 @@ void addcow_bitmap_give_back(struct addcow *disk, struct addcow_block *taken);
  * Makes the bitmap cover more or fewer clusters, alone in the gate. New bits are whatever the file holds. Bits that go
  * are forgotten. Never fails when it shrinks.
  */
-enum addcow_class addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
+enum addcow_status addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
 
 /* Forgets everything that was loaded, alone in the gate: what the file holds counts. */
 void addcow_bitmap_forget(struct addcow *disk);
@@ -218,12 +218,12 @@ void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool f
  * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what virt has around it in the same
  * clusters. These are unallocated and the caller's.
  */
-enum addcow_class addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                              struct addcow_error *error);
+enum addcow_status addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                               struct addcow_error *error);
 
 /* Puts data (zeros if it is null) into the image, as it is. */
-enum addcow_class addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                  struct addcow_error *error);
+enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                   struct addcow_error *error);
 
 /* A buffer of one cluster, to be given back. Null: no memory. */
 uint8_t *addcow_buffer_get(struct addcow *disk);
@@ -232,7 +232,7 @@ void addcow_buffer_put(struct addcow *disk, uint8_t *buffer);
 /* ---- open.c ---- */
 
 /* Opens the backing file that the header names, which is not open yet, alone in the gate. */
-enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error);
 
 /* ---- request.c ---- */
 
@@ -240,23 +240,23 @@ enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_er
  * addcow_read and addcow_write (null data: zeros), for a disk that is used through another one, or through its own
  * gate. The range lies within the disk.
  */
-enum addcow_class addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                   struct addcow_error *error);
-enum addcow_class addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                     struct addcow_error *error);
+enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                     struct addcow_error *error);
 
 /* What the disk reads as where it is not allocated: the backing file, zeros past its end (VRT-02). */
-enum addcow_class addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                           struct addcow_error *error);
+enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                                            struct addcow_error *error);
 
 /* A refusal if the disk was opened read-only (REQ-03). */
-enum addcow_class addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error);
 
 /* ---- stream.c ---- */
 
 /* Calls progress, if there is one, and fails with ECANCELED if that says so. */
-enum addcow_class addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
-                                              uint64_t done, uint64_t total, struct addcow_error *error);
+enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
+                                               uint64_t done, uint64_t total, struct addcow_error *error);
 
 /* ---- flush.c ---- */
 
@@ -264,18 +264,18 @@ void addcow_flushing_init(struct addcow *disk);
 void addcow_flushing_destroy(struct addcow *disk);
 
 /* addcow_flush without the gate. */
-enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *error);
 
 /* Syncs the image. A failure is final (DUR-07). */
-enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
 
 /* Makes durable what the last writer left in the files, for who is about to write to them (DUR-12). */
-enum addcow_class addcow_disk_settle(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_settle(struct addcow *disk, struct addcow_error *error);
 
 /* The error of an earlier failed sync of the image, if there was one (DUR-07). */
-enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);
 
 /* Sets or clears "all allocated" in the header of an r20 file, durably, and in memory [HDR-21]. */
-enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error);
+enum addcow_status addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error);
 
 #endif

@@ -4,7 +4,7 @@
  * A disk is opened with addcow_open and used through the handle by any number of threads at once. All offsets and
  * lengths are in bytes; nothing needs to be aligned. Clauses in brackets are those of spec/add-cow.md.
  *
- * Errors: every function that can fail returns an enum addcow_class, ADDCOW_OK being 0, and, if `error` is not null,
+ * Errors: every function that can fail returns an enum addcow_status, ADDCOW_OK being 0, and, if `error` is not null,
  * fills *error on failure with a message that names the file, the offset and the reason. *error is not touched on
  * success.
  *
@@ -29,7 +29,7 @@
 struct addcow;
 
 struct addcow_error {
-    enum addcow_class code;
+    enum addcow_status code;
     int errnum;         /* the errno behind it, or 0 */
     char clause[8];     /* the clause that was broken, or "" */
     char message[1024]; /* "FILE: at OFFSET: reason", without a newline; always NUL-terminated */
@@ -63,12 +63,12 @@ struct addcow_info {
  * files; it must outlive the handle. For writing, the image and the metadata file are synced [DUR-12]. On success *disk
  * is the caller's, to be closed with addcow_close.
  */
-enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
-                              struct addcow **disk, struct addcow_error *error);
+enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
+                               struct addcow **disk, struct addcow_error *error);
 
 /* Flushes a disk that was opened for writing, closes all files, and frees the handle even if it reports an error
  * [DUR-10]. */
-enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_close(struct addcow *disk, struct addcow_error *error);
 
 /* Fills *info; its strings live as long as the handle. Sizes and flags are those of this moment. */
 void addcow_get_info(struct addcow *disk, struct addcow_info *info);
@@ -77,22 +77,22 @@ void addcow_get_info(struct addcow *disk, struct addcow_info *info);
 uint64_t addcow_size(struct addcow *disk);
 
 /* Reads virt [RD-01]. On failure the buffer's content is unspecified. */
-enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
-                              struct addcow_error *error);
-
-/* Writes [WR, CON, ERR-02]. Durable after the next flush. */
-enum addcow_class addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
+enum addcow_status addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
                                struct addcow_error *error);
 
+/* Writes [WR, CON, ERR-02]. Durable after the next flush. */
+enum addcow_status addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
+                                struct addcow_error *error);
+
 /* A write of zeros, which may punch the image [ZR-01]. */
-enum addcow_class addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
+enum addcow_status addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
 
 /* Zero with the permission to free space [DC-01]. */
-enum addcow_class addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
+enum addcow_status addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
 
 /* The status at `offset` and the longest run of it within the range, in bytes [MAP-01, CON-10]. */
-enum addcow_class addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
-                             struct addcow_error *error);
+enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
+                              struct addcow_error *error);
 
 /* Like addcow_map, but down the chain: the run that comes from one place. */
 struct addcow_extent {
@@ -102,21 +102,21 @@ struct addcow_extent {
     uint64_t file_offset; /* where in that file, if present */
     const char *path;     /* that file, if present; lives as long as the handle */
 };
-enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
-                                   struct addcow_error *error);
+enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                    struct addcow_error *error);
 
 /*
  * Makes every request that completed before durable [DUR-01, DUR-03]. Concurrent flushes share their syncs [DUR-05]. A
  * failed sync of the image is final for the handle [DUR-07]; reads and writes still work.
  */
-enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error);
 
 /*
  * Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. Durable after the next flush. A shrink
  * cannot fail any more once the image is cut: a sync that fails after that is reported by the next flush [DUR-06,
  * DUR-07].
  */
-enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
+enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
  * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then
@@ -129,12 +129,12 @@ typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
  * Allocates every cluster beside other requests, then sets "all allocated" [STR]. Call it from a thread of its own for
  * streaming in the background. `progress` may be null.
  */
-enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
-                                struct addcow_error *error);
+enum addcow_status addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                 struct addcow_error *error);
 
 /* Copies the allocated clusters into the backing file and clears the bits, excluding all requests meanwhile [CMT]. */
-enum addcow_class addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
-                                struct addcow_error *error);
+enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                 struct addcow_error *error);
 
 /* ---- Files that are not opened yet ---- */
 
@@ -155,12 +155,12 @@ struct addcow_create_options {
  * no new file behind. With a backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless
  * hide_image_data.
  */
-enum addcow_class addcow_create(const char *path, const struct addcow_create_options *options,
-                                struct addcow_storage *storage, struct addcow_error *error);
+enum addcow_status addcow_create(const char *path, const struct addcow_create_options *options,
+                                 struct addcow_storage *storage, struct addcow_error *error);
 
 /* One finding of addcow_check. */
 struct addcow_finding {
-    enum addcow_class code;
+    enum addcow_status code;
     const char *clause;
     const char *message;
     bool repairable;
@@ -180,8 +180,8 @@ struct addcow_check_result {
  * mended without guessing [CHK-02]. `report` is called once a finding, and its strings live only during the call.
  * Returns ADDCOW_OK if the check ran to its end, whatever it found.
  */
-enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
-                               void *context, struct addcow_check_result *result, struct addcow_error *error);
+enum addcow_status addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
+                                void *context, struct addcow_check_result *result, struct addcow_error *error);
 
 #pragma GCC visibility pop
 

@@ -2,7 +2,7 @@
  * Shared inside fast/: errors, whole transfers on files, and metadata files up to the point where a disk is opened from
  * them.
  *
- * Every function that can fail returns an enum addcow_class and fills *error, if error is not null, as addcow_fast.h
+ * Every function that can fail returns an enum addcow_status and fills *error, if error is not null, as addcow_fast.h
  * says. All are safe from any thread on different objects; the transfers also on the same struct addcow_io.
  */
 #ifndef ADDCOW_INTERNAL_H
@@ -32,17 +32,17 @@ static inline uint32_t addcow_load_le32(const uint8_t *bytes)
  * Fills *error, if it is not null, and returns `code`. `clause` is an ID of the spec or "". The message is the
  * formatted text, followed by the text of errnum if that is not 0.
  */
-enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code, int errnum, const char *clause,
-                              const char *format, ...) __attribute__((format(printf, 5, 6)));
+enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status code, int errnum, const char *clause,
+                               const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A refusal of the file `path` for breaking `rule`. */
-enum addcow_class addcow_fail_rule(struct addcow_error *error, const char *path, enum addcow_rule rule);
+enum addcow_status addcow_fail_rule(struct addcow_error *error, const char *path, enum addcow_rule rule);
 
 /* What is wrong with a file that breaks `rule`, as part of a sentence without a full stop. Static storage. */
 const char *addcow_rule_text(enum addcow_rule rule);
 
 /* Out of memory: ADDCOW_IO with ENOMEM. */
-enum addcow_class addcow_fail_memory(struct addcow_error *error, const char *path);
+enum addcow_status addcow_fail_memory(struct addcow_error *error, const char *path);
 
 /* ---- Files (ERR-04, ERR-05) ---- */
 
@@ -56,36 +56,36 @@ struct addcow_io {
  * Opens `path`; LNK-06 says which class a failure has (-EEXIST from ADDCOW_FILE_CREATE is ADDCOW_READONLY). On failure
  * *io is all zero.
  */
-enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                                 struct addcow_io *io, struct addcow_error *error);
+enum addcow_status addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                                  struct addcow_io *io, struct addcow_error *error);
 
 /* Closes the file, if it is open, and makes *io all zero even if it reports an error. */
-enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *error);
+enum addcow_status addcow_io_close(struct addcow_io *io, struct addcow_error *error);
 
 /* Reads or writes all of [offset, offset + size). A file that ends before is an ADDCOW_IO error, never zeros. */
-enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
-                                 struct addcow_error *error);
-enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
+enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
                                   struct addcow_error *error);
+enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
+                                   struct addcow_error *error);
 
 /* Makes [offset, offset + size), which lies within the file, read as zeros: punches, or writes zeros where that is not
  * possible. */
-enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
-                                 struct addcow_error *error);
+enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error);
 
 /* The end of the hole that begins at `offset`; what cannot be told is no hole, and the result then `offset`. */
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 
-enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
-enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
-enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
+enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
+enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
+enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 
 /* Takes the lock of LCK-01, or changes the kind of the one that this file holds. Held otherwise: ADDCOW_BUSY. */
-enum addcow_class addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error);
+enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error);
 
 /* Whether two opened files are one by identity (LNK-07). */
-enum addcow_class addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
-                                 struct addcow_error *error);
+enum addcow_status addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
+                                  struct addcow_error *error);
 
 /* The files of a disk and of all levels below it, to find one that occurs twice (LNK-07). Starts all zero. */
 struct addcow_identities {
@@ -94,8 +94,8 @@ struct addcow_identities {
 };
 
 /* Adds an opened file; ADDCOW_UNLINKABLE if it is there already. */
-enum addcow_class addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
-                                        struct addcow_error *error);
+enum addcow_status addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
+                                         struct addcow_error *error);
 
 /* ---- Metadata files ---- */
 
@@ -107,8 +107,8 @@ struct addcow_header_bytes {
 };
 
 /* On success the caller frees bytes->data. */
-enum addcow_class addcow_header_read(const struct addcow_io *io, struct addcow_header_bytes *bytes,
-                                     struct addcow_error *error);
+enum addcow_status addcow_header_read(const struct addcow_io *io, struct addcow_header_bytes *bytes,
+                                      struct addcow_error *error);
 
 /* A valid header with its names as strings. All zero: empty. */
 struct addcow_metadata {
@@ -124,18 +124,18 @@ struct addcow_metadata {
  * Decodes the header of the opened metadata file io, from its bytes, and resolves its names. Refuses a broken rule of
  * section 2, LNK-02, LNK-03, LNK-04. On success the caller calls addcow_metadata_free.
  */
-enum addcow_class addcow_metadata_decode(const struct addcow_io *io, const struct addcow_header_bytes *bytes,
-                                         struct addcow_metadata *metadata, struct addcow_error *error);
+enum addcow_status addcow_metadata_decode(const struct addcow_io *io, const struct addcow_header_bytes *bytes,
+                                          struct addcow_metadata *metadata, struct addcow_error *error);
 
 /* addcow_header_read and addcow_metadata_decode in one. */
-enum addcow_class addcow_metadata_load(const struct addcow_io *io, struct addcow_metadata *metadata,
-                                       struct addcow_error *error);
+enum addcow_status addcow_metadata_load(const struct addcow_io *io, struct addcow_metadata *metadata,
+                                        struct addcow_error *error);
 
 void addcow_metadata_free(struct addcow_metadata *metadata);
 
 /* The rules that need the image's length: VRT-01, BMP-03. `path` is the metadata file's, for the message. */
-enum addcow_class addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,
-                                                uint64_t image_length, struct addcow_error *error);
+enum addcow_status addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,
+                                                 uint64_t image_length, struct addcow_error *error);
 
 /*
  * The path of the file that a metadata file at `metadata_path` calls `name` (LNK-01). The caller frees it; null if

@@ -12,7 +12,7 @@
  * those of the upper files [LNK-04..10]. Opens what addcow_open would open and refuses what it would refuse.
  * metadata->backing_path is not null.
  */
-enum addcow_class addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
-                                           struct addcow_identities *identities, struct addcow_error *error);
+enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
+                                            struct addcow_identities *identities, struct addcow_error *error);
 
 #endif

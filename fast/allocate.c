@@ -86,7 +86,7 @@ bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint
     bool allocated;
     uint64_t run_end;
     /* Loads nothing and cannot fail: the clusters were looked at before. */
-    enum addcow_class code = addcow_bitmap_run(disk, first, last + 1, &allocated, &run_end, NULL);
+    enum addcow_status code = addcow_bitmap_run(disk, first, last + 1, &allocated, &run_end, NULL);
     assert(code == ADDCOW_OK);
     (void)code;
     if (!allocated) {
@@ -152,27 +152,27 @@ void addcow_buffer_put(struct addcow *disk, uint8_t *buffer)
  * Reads what virt has around [from, to) in the cluster [start, end) into the buffer that stands for the cluster. Where
  * the part between is small, reading it along costs less than a second read.
  */
-static enum addcow_class read_around(struct addcow *disk, uint64_t start, uint64_t end, uint64_t from, uint64_t to,
-                                     uint8_t *buffer, struct addcow_error *error)
+static enum addcow_status read_around(struct addcow *disk, uint64_t start, uint64_t end, uint64_t from, uint64_t to,
+                                      uint8_t *buffer, struct addcow_error *error)
 {
     bool both = from > start && to < end;
     if (both && to - from <= (end - start) / 2) {
         return addcow_disk_read_backing(disk, start, end - start, buffer, error);
     }
-    enum addcow_class code = addcow_disk_read_backing(disk, start, from - start, buffer, error);
+    enum addcow_status code = addcow_disk_read_backing(disk, start, from - start, buffer, error);
     return code == ADDCOW_OK ? addcow_disk_read_backing(disk, to, end - to, buffer + (to - start), error) : code;
 }
 
 /* addcow_fill within the one cluster [start, end). */
-static enum addcow_class fill_partly(struct addcow *disk, uint64_t start, uint64_t end, uint64_t offset,
-                                     uint64_t length, const uint8_t *data, struct addcow_error *error)
+static enum addcow_status fill_partly(struct addcow *disk, uint64_t start, uint64_t end, uint64_t offset,
+                                      uint64_t length, const uint8_t *data, struct addcow_error *error)
 {
     assert(start <= offset && length <= end - offset);
     uint8_t *buffer = addcow_buffer_get(disk);
     if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);
     }
-    enum addcow_class code = read_around(disk, start, end, offset, offset + length, buffer, error);
+    enum addcow_status code = read_around(disk, start, end, offset, offset + length, buffer, error);
     if (code == ADDCOW_OK) {
         if (data) {
             memcpy(buffer + (offset - start), data, (size_t)length);
@@ -185,21 +185,21 @@ static enum addcow_class fill_partly(struct addcow *disk, uint64_t start, uint64
     return code;
 }
 
-enum addcow_class addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                  struct addcow_error *error)
+enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                   struct addcow_error *error)
 {
     return data ? addcow_io_write(&disk->image, data, length, offset, error)
                 : addcow_io_zero(&disk->image, length, offset, error);
 }
 
-enum addcow_class addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                              struct addcow_error *error)
+enum addcow_status addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                               struct addcow_error *error)
 {
     uint64_t cluster_size = addcow_disk_cluster_size(disk);
     uint64_t size = sync_load_acquire(&disk->size);
     uint64_t limit = offset + length;
     assert(limit <= size);
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     while (offset < limit && code == ADDCOW_OK) {
         uint64_t start = offset - offset % cluster_size;
         uint64_t end = size - start < cluster_size ? size : start + cluster_size;

@@ -40,7 +40,7 @@ static sync_pointer *new_array(uint64_t capacity)
     return calloc(capacity > 0 ? (size_t)capacity : 1, sizeof(sync_pointer));
 }
 
-enum addcow_class addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error)
+enum addcow_status addcow_bitmap_init(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error)
 {
     struct addcow_bitmap *bitmap = &disk->bitmap;
     uint64_t capacity = blocks_for(cluster_count);
@@ -103,13 +103,13 @@ static struct addcow_block *new_block(uint64_t index, const uint64_t *content, u
     return block;
 }
 
-static enum addcow_class load_block(struct addcow *disk, uint64_t index, struct addcow_block **block,
-                                    struct addcow_error *error)
+static enum addcow_status load_block(struct addcow *disk, uint64_t index, struct addcow_block **block,
+                                     struct addcow_error *error)
 {
     uint64_t bits = bits_of_block(&disk->bitmap, index);
     uint64_t content[ADDCOW_BLOCK_WORDS] = {0};
     uint64_t offset = disk->metadata.header.header_size + index * ADDCOW_BLOCK_BYTES;
-    enum addcow_class code = addcow_io_read(&disk->file, content, (bits + 7) / 8, offset, error);
+    enum addcow_status code = addcow_io_read(&disk->file, content, (bits + 7) / 8, offset, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -124,19 +124,19 @@ static enum addcow_class load_block(struct addcow *disk, uint64_t index, struct 
     return ADDCOW_OK;
 }
 
-static enum addcow_class get_block(struct addcow *disk, uint64_t index, struct addcow_block **block,
-                                   struct addcow_error *error)
+static enum addcow_status get_block(struct addcow *disk, uint64_t index, struct addcow_block **block,
+                                    struct addcow_error *error)
 {
     *block = loaded_block(&disk->bitmap, index);
     return *block ? ADDCOW_OK : load_block(disk, index, block, error);
 }
 
-enum addcow_class addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error)
+enum addcow_status addcow_bitmap_load(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error)
 {
     assert(limit <= disk->bitmap.cluster_count);
     for (uint64_t index = first / ADDCOW_BLOCK_BITS; index < blocks_for(limit); index++) {
         struct addcow_block *block;
-        enum addcow_class code = get_block(disk, index, &block, error);
+        enum addcow_status code = get_block(disk, index, &block, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -176,19 +176,19 @@ static bool bit_of_block(const struct addcow_block *block, uint64_t bit)
 }
 
 /* What most requests are about: one cluster, whose run ends with it. */
-static enum addcow_class bit_of_cluster(struct addcow *disk, uint64_t cluster, bool *allocated,
-                                        struct addcow_error *error)
+static enum addcow_status bit_of_cluster(struct addcow *disk, uint64_t cluster, bool *allocated,
+                                         struct addcow_error *error)
 {
     struct addcow_block *block;
-    enum addcow_class code = get_block(disk, cluster / ADDCOW_BLOCK_BITS, &block, error);
+    enum addcow_status code = get_block(disk, cluster / ADDCOW_BLOCK_BITS, &block, error);
     if (code == ADDCOW_OK) {
         *allocated = bit_of_block(block, cluster % ADDCOW_BLOCK_BITS);
     }
     return code;
 }
 
-enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
-                                    uint64_t *run_end, struct addcow_error *error)
+enum addcow_status addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_t limit, bool *allocated,
+                                     uint64_t *run_end, struct addcow_error *error)
 {
     assert(first < limit && limit <= disk->bitmap.cluster_count);
     *run_end = limit;
@@ -202,7 +202,7 @@ enum addcow_class addcow_bitmap_run(struct addcow *disk, uint64_t first, uint64_
     for (uint64_t position = first; position < limit;) {
         uint64_t index = position / ADDCOW_BLOCK_BITS;
         struct addcow_block *block;
-        enum addcow_class code = get_block(disk, index, &block, error);
+        enum addcow_status code = get_block(disk, index, &block, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -329,7 +329,7 @@ void addcow_bitmap_forget(struct addcow *disk)
     drop_blocks(disk, 0);
 }
 
-static enum addcow_class reserve(struct addcow *disk, uint64_t capacity, struct addcow_error *error)
+static enum addcow_status reserve(struct addcow *disk, uint64_t capacity, struct addcow_error *error)
 {
     struct addcow_bitmap *bitmap = &disk->bitmap;
     if (capacity <= bitmap->capacity) {
@@ -348,10 +348,10 @@ static enum addcow_class reserve(struct addcow *disk, uint64_t capacity, struct 
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error)
+enum addcow_status addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error)
 {
     struct addcow_bitmap *bitmap = &disk->bitmap;
-    enum addcow_class code = reserve(disk, blocks_for(cluster_count), error);
+    enum addcow_status code = reserve(disk, blocks_for(cluster_count), error);
     if (code != ADDCOW_OK) {
         return code;
     }

@@ -86,8 +86,8 @@ static bool is_failure(const struct addcow_error *refusal)
  * Makes a finding of a refusal, and gives ADDCOW_OK; but a failure, which keeps the check from going on, goes to
  * *error.
  */
-static enum addcow_class finding_or_failure(struct check *check, const struct addcow_error *refusal,
-                                            struct addcow_error *error)
+static enum addcow_status finding_or_failure(struct check *check, const struct addcow_error *refusal,
+                                             struct addcow_error *error)
 {
     if (!is_failure(refusal)) {
         add_finding(check, refusal, false, false);
@@ -193,7 +193,7 @@ static void load_broken_r9(const struct check *check, struct addcow_header *head
 }
 
 /* Reads what can be read of a header of which header_readable is true. */
-static enum addcow_class load_metadata(struct check *check, struct addcow_error *error)
+static enum addcow_status load_metadata(struct check *check, struct addcow_error *error)
 {
     const uint8_t *bytes = check->bytes.data;
     struct addcow_metadata *metadata = &check->metadata;
@@ -274,10 +274,10 @@ static bool check_backing_name(struct check *check)
 /* ---- The files ---- */
 
 /* Opens the image and judges the lengths. *usable becomes whether the extent of the bitmap is known. */
-static enum addcow_class check_image(struct check *check, bool *usable, struct addcow_error *error)
+static enum addcow_status check_image(struct check *check, bool *usable, struct addcow_error *error)
 {
     struct addcow_error refusal;
-    enum addcow_class code =
+    enum addcow_status code =
         addcow_io_open(check->storage, check->metadata.image_path, ADDCOW_FILE_READ, &check->image, &refusal);
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&check->identities, &check->image, &refusal);
@@ -298,10 +298,10 @@ static enum addcow_class check_image(struct check *check, bool *usable, struct a
     return ADDCOW_OK;
 }
 
-static enum addcow_class check_backing(struct check *check, struct addcow_error *error)
+static enum addcow_status check_backing(struct check *check, struct addcow_error *error)
 {
     struct addcow_error refusal;
-    enum addcow_class code = addcow_links_add_backing(check->storage, &check->metadata, &check->identities, &refusal);
+    enum addcow_status code = addcow_links_add_backing(check->storage, &check->metadata, &check->identities, &refusal);
     return code == ADDCOW_OK ? ADDCOW_OK : finding_or_failure(check, &refusal, error);
 }
 
@@ -367,7 +367,7 @@ static bool scan_chunk(const struct check *check, uint64_t clusters, uint64_t at
 }
 
 /* Goes through the whole bitmap, down to the end of the file. */
-static enum addcow_class scan_bitmap(struct check *check, bool repair, struct tally *tally, struct addcow_error *error)
+static enum addcow_status scan_bitmap(struct check *check, bool repair, struct tally *tally, struct addcow_error *error)
 {
     const struct addcow_header *header = &check->metadata.header;
     uint64_t length = check->metadata.file_length - header->header_size;
@@ -375,7 +375,7 @@ static enum addcow_class scan_bitmap(struct check *check, bool repair, struct ta
     if (!buffer) {
         return addcow_fail_memory(error, check->path);
     }
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     for (uint64_t at = 0; at < length && code == ADDCOW_OK; at += CHUNK_SIZE) {
         uint64_t part = length - at < CHUNK_SIZE ? length - at : CHUNK_SIZE;
         code = addcow_io_read(&check->io, buffer, part, header->header_size + at, error);
@@ -417,7 +417,7 @@ static void report_bitmap(struct check *check, const struct tally *tally, bool r
     }
 }
 
-static enum addcow_class check_bitmap(struct check *check, struct addcow_error *error)
+static enum addcow_status check_bitmap(struct check *check, struct addcow_error *error)
 {
     const struct addcow_header *header = &check->metadata.header;
     uint64_t wanted = addcow_file_length(header, check->image_length);
@@ -425,7 +425,7 @@ static enum addcow_class check_bitmap(struct check *check, struct addcow_error *
     struct tally tally = {.first_clear = NONE, .first_past = NONE};
     check->result->clusters = addcow_cluster_count(check->image_length, addcow_cluster_size(header->cluster_bits));
     /* DUR-12: bits past an end that is not durable must not be cleared. */
-    enum addcow_class code = repair ? addcow_io_sync(&check->image, error) : ADDCOW_OK;
+    enum addcow_status code = repair ? addcow_io_sync(&check->image, error) : ADDCOW_OK;
     if (code == ADDCOW_OK) {
         code = scan_bitmap(check, repair, &tally, error);
     }
@@ -445,10 +445,10 @@ static enum addcow_class check_bitmap(struct check *check, struct addcow_error *
 
 /* ---- The whole ---- */
 
-static enum addcow_class open_metadata(struct check *check, struct addcow_error *error)
+static enum addcow_status open_metadata(struct check *check, struct addcow_error *error)
 {
     enum addcow_open_mode mode = check->repair ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ;
-    enum addcow_class code = addcow_io_open(check->storage, check->path, mode, &check->io, error);
+    enum addcow_status code = addcow_io_open(check->storage, check->path, mode, &check->io, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_lock(&check->io, check->repair, error);
     }
@@ -461,9 +461,9 @@ static enum addcow_class open_metadata(struct check *check, struct addcow_error 
     return code;
 }
 
-static enum addcow_class check_disk(struct check *check, struct addcow_error *error)
+static enum addcow_status check_disk(struct check *check, struct addcow_error *error)
 {
-    enum addcow_class code = open_metadata(check, error);
+    enum addcow_status code = open_metadata(check, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -490,8 +490,8 @@ static enum addcow_class check_disk(struct check *check, struct addcow_error *er
     return code;
 }
 
-enum addcow_class addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
-                               void *context, struct addcow_check_result *result, struct addcow_error *error)
+enum addcow_status addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
+                                void *context, struct addcow_check_result *result, struct addcow_error *error)
 {
     assert(path && result);
     *result = (struct addcow_check_result){0};
@@ -503,10 +503,10 @@ enum addcow_class addcow_check(const char *path, bool repair, struct addcow_stor
         .context = context,
         .result = result,
     };
-    enum addcow_class code = check_disk(&check, error);
+    enum addcow_status code = check_disk(&check, error);
     addcow_metadata_free(&check.metadata);
     free(check.bytes.data);
     addcow_io_close(&check.image, NULL);
-    enum addcow_class closed = addcow_io_close(&check.io, code == ADDCOW_OK ? error : NULL);
+    enum addcow_status closed = addcow_io_close(&check.io, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : closed;
 }

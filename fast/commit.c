@@ -21,14 +21,14 @@
 /* ---- What is to be copied ---- */
 
 /* The end of the last allocated cluster, clipped at the size; 0 if there is none. */
-static enum addcow_class find_allocated_end(struct addcow *disk, uint64_t *end, struct addcow_error *error)
+static enum addcow_status find_allocated_end(struct addcow *disk, uint64_t *end, struct addcow_error *error)
 {
     uint64_t count = disk->bitmap.cluster_count;
     uint64_t size = sync_load_acquire(&disk->size);
     *end = 0;
     for (uint64_t position = 0; position < count;) {
         bool allocated;
-        enum addcow_class code = addcow_bitmap_run(disk, position, count, &allocated, &position, error);
+        enum addcow_status code = addcow_bitmap_run(disk, position, count, &allocated, &position, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -58,10 +58,10 @@ static void swap(struct addcow_io *a, struct addcow_io *b)
 }
 
 /* Opens the target again, for writing. */
-static enum addcow_class reopen(struct addcow *disk, struct addcow_io *writable, struct addcow_error *error)
+static enum addcow_status reopen(struct addcow *disk, struct addcow_io *writable, struct addcow_error *error)
 {
     struct addcow_io *target = target_of(disk);
-    enum addcow_class code = addcow_io_open(disk->storage, target->path, ADDCOW_FILE_READWRITE, writable, error);
+    enum addcow_status code = addcow_io_open(disk->storage, target->path, ADDCOW_FILE_READWRITE, writable, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -77,7 +77,7 @@ static enum addcow_class reopen(struct addcow *disk, struct addcow_io *writable,
     return code;
 }
 
-static enum addcow_class lock_lower(struct addcow *disk, bool exclusive, struct addcow_error *error)
+static enum addcow_status lock_lower(struct addcow *disk, bool exclusive, struct addcow_error *error)
 {
     if (!disk->lower) {
         return ADDCOW_OK;
@@ -90,9 +90,9 @@ static enum addcow_class lock_lower(struct addcow *disk, bool exclusive, struct 
 }
 
 /* Locks the target and puts a writable opening in its place; *original is what close_target puts back. */
-static enum addcow_class open_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
+static enum addcow_status open_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
 {
-    enum addcow_class code = lock_lower(disk, true, error);
+    enum addcow_status code = lock_lower(disk, true, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -110,22 +110,22 @@ static enum addcow_class open_target(struct addcow *disk, struct addcow_io *orig
     return code;
 }
 
-static enum addcow_class close_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
+static enum addcow_status close_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
 {
     swap(target_of(disk), original);
-    enum addcow_class code = addcow_io_close(original, error);
-    enum addcow_class lock_code = lock_lower(disk, false, code == ADDCOW_OK ? error : NULL);
+    enum addcow_status code = addcow_io_close(original, error);
+    enum addcow_status lock_code = lock_lower(disk, false, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : lock_code;
 }
 
-static enum addcow_class write_target(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                      struct addcow_error *error)
+static enum addcow_status write_target(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                       struct addcow_error *error)
 {
     return disk->lower ? addcow_disk_write(disk->lower, offset, length, data, error)
                        : addcow_io_write(&disk->raw_backing, data, length, offset, error);
 }
 
-static enum addcow_class sync_target(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status sync_target(struct addcow *disk, struct addcow_error *error)
 {
     return disk->lower ? addcow_disk_flush(disk->lower, error) : addcow_io_sync(&disk->raw_backing, error);
 }
@@ -140,12 +140,12 @@ struct copying {
 };
 
 /* Copies the allocated run [offset, limit). */
-static enum addcow_class copy_run(struct addcow *disk, const struct copying *copying, uint64_t offset, uint64_t limit,
-                                  struct addcow_error *error)
+static enum addcow_status copy_run(struct addcow *disk, const struct copying *copying, uint64_t offset, uint64_t limit,
+                                   struct addcow_error *error)
 {
     while (offset < limit) {
         uint64_t part = limit - offset < COPY_BYTES ? limit - offset : COPY_BYTES;
-        enum addcow_class code = addcow_io_read(&disk->image, copying->buffer, part, offset, error);
+        enum addcow_status code = addcow_io_read(&disk->image, copying->buffer, part, offset, error);
         if (code == ADDCOW_OK) {
             code = write_target(disk, offset, part, copying->buffer, error);
         }
@@ -161,13 +161,13 @@ static enum addcow_class copy_run(struct addcow *disk, const struct copying *cop
     return ADDCOW_OK;
 }
 
-static enum addcow_class copy_all(struct addcow *disk, const struct copying *copying, struct addcow_error *error)
+static enum addcow_status copy_all(struct addcow *disk, const struct copying *copying, struct addcow_error *error)
 {
     uint64_t count = disk->bitmap.cluster_count;
     for (uint64_t position = 0; position < count;) {
         bool allocated;
         uint64_t end;
-        enum addcow_class code = addcow_bitmap_run(disk, position, count, &allocated, &end, error);
+        enum addcow_status code = addcow_bitmap_run(disk, position, count, &allocated, &end, error);
         if (code == ADDCOW_OK && allocated) {
             uint64_t limit = end << disk->cluster_bits;
             code = copy_run(disk, copying, position << disk->cluster_bits,
@@ -183,9 +183,9 @@ static enum addcow_class copy_all(struct addcow *disk, const struct copying *cop
 
 /* ---- Clearing ---- */
 
-static enum addcow_class clear_bits(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status clear_bits(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     /* Also where memory says that the flag is clear: a stream that failed late may have left it in the file. */
     if (disk->metadata.header.layout == ADDCOW_R20) {
         code = addcow_disk_set_all_allocated(disk, false, error);
@@ -208,9 +208,9 @@ static enum addcow_class clear_bits(struct addcow *disk, struct addcow_error *er
 /* ---- The whole ---- */
 
 /* Refuses what cannot be committed (CMT-02); *total is how far the copying goes. */
-static enum addcow_class prepare(struct addcow *disk, uint64_t *total, struct addcow_error *error)
+static enum addcow_status prepare(struct addcow *disk, uint64_t *total, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_check_image(disk, error);
+    enum addcow_status code = addcow_disk_check_image(disk, error);
     if (code == ADDCOW_OK && !disk->lower && !disk->raw_backing.file) {
         code = addcow_disk_open_backing(disk, error);
     }
@@ -225,10 +225,10 @@ static enum addcow_class prepare(struct addcow *disk, uint64_t *total, struct ad
     return code;
 }
 
-static enum addcow_class commit(struct addcow *disk, struct copying *copying, struct addcow_error *error)
+static enum addcow_status commit(struct addcow *disk, struct copying *copying, struct addcow_error *error)
 {
     struct addcow_io original;
-    enum addcow_class code = prepare(disk, &copying->total, error);
+    enum addcow_status code = prepare(disk, &copying->total, error);
     if (code == ADDCOW_OK) {
         code = open_target(disk, &original, error);
     }
@@ -246,14 +246,14 @@ static enum addcow_class commit(struct addcow *disk, struct copying *copying, st
     if (code == ADDCOW_OK) {
         code = clear_bits(disk, error);
     }
-    enum addcow_class close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
+    enum addcow_status close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : close_code;
 }
 
-enum addcow_class addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
-                                struct addcow_error *error)
+enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                 struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    enum addcow_status code = addcow_disk_check_writable(disk, error);
     if (code != ADDCOW_OK) {
         return code;
     }

@@ -53,7 +53,7 @@ static size_t name_size(const char *name)
 }
 
 /* What the header could not even be encoded with. */
-static enum addcow_class check_options(const struct creation *creation, struct addcow_error *error)
+static enum addcow_status check_options(const struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
     const char *path = creation->path;
@@ -86,7 +86,7 @@ static uint32_t header_size_of(const struct addcow_create_options *options)
 }
 
 /* Names that have no room (CRE-05). */
-static enum addcow_class check_names(const struct creation *creation, struct addcow_error *error)
+static enum addcow_status check_names(const struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
     size_t backing = name_size(options->backing_name);
@@ -124,10 +124,10 @@ static void describe_header(const struct addcow_create_options *options, struct 
 }
 
 /* Encodes the header and decodes it as open would. */
-static enum addcow_class make_header(struct creation *creation, struct addcow_error *error)
+static enum addcow_status make_header(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
-    enum addcow_class code = check_options(creation, error);
+    enum addcow_status code = check_options(creation, error);
     if (code == ADDCOW_OK) {
         code = check_names(creation, error);
     }
@@ -155,7 +155,7 @@ static enum addcow_class make_header(struct creation *creation, struct addcow_er
 /* ---- The files that are there ---- */
 
 /* Fails unless there is no file `path`. */
-static enum addcow_class check_absent(const struct creation *creation, const char *path, struct addcow_error *error)
+static enum addcow_status check_absent(const struct creation *creation, const char *path, struct addcow_error *error)
 {
     struct addcow_error found;
     struct addcow_io io;
@@ -173,10 +173,10 @@ static enum addcow_class check_absent(const struct creation *creation, const cha
 }
 
 /* Refuses to replace what is no add-cow file: it could be an image, or anything else that was not meant. */
-static enum addcow_class check_replaceable(const struct addcow_io *io, struct addcow_error *error)
+static enum addcow_status check_replaceable(const struct addcow_io *io, struct addcow_error *error)
 {
     struct addcow_header_bytes bytes;
-    enum addcow_class code = addcow_header_read(io, &bytes, error);
+    enum addcow_status code = addcow_header_read(io, &bytes, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -190,10 +190,10 @@ static enum addcow_class check_replaceable(const struct addcow_io *io, struct ad
 }
 
 /* Makes sure that the metadata file's name is free, or stands for a file that may be replaced. */
-static enum addcow_class link_target(struct creation *creation, struct addcow_error *error)
+static enum addcow_status link_target(struct creation *creation, struct addcow_error *error)
 {
     struct addcow_error taken;
-    enum addcow_class code = check_absent(creation, creation->path, &taken);
+    enum addcow_status code = check_absent(creation, creation->path, &taken);
     if (code == ADDCOW_OK) {
         return ADDCOW_OK;
     }
@@ -215,13 +215,13 @@ static enum addcow_class link_target(struct creation *creation, struct addcow_er
 }
 
 /* Fails if the image holds anything but zeros, which the backing file would hide. */
-static enum addcow_class check_hidden_data(const struct creation *creation, struct addcow_error *error)
+static enum addcow_status check_hidden_data(const struct creation *creation, struct addcow_error *error)
 {
     uint8_t *buffer = malloc(CHUNK_SIZE);
     if (!buffer) {
         return addcow_fail_memory(error, creation->image.path);
     }
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     uint64_t offset = addcow_io_hole_end(&creation->image, 0);
     while (offset < creation->image_length && code == ADDCOW_OK) {
         uint64_t rest = creation->image_length - offset;
@@ -239,11 +239,11 @@ static enum addcow_class check_hidden_data(const struct creation *creation, stru
 }
 
 /* The image: there and fit to be one, or absent and to be made. */
-static enum addcow_class link_image(struct creation *creation, struct addcow_error *error)
+static enum addcow_status link_image(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
     const char *path = creation->metadata.image_path;
-    enum addcow_class code;
+    enum addcow_status code;
     if (options->make_image) {
         creation->image_length = options->image_size;
         return check_absent(creation, path, error);
@@ -259,22 +259,22 @@ static enum addcow_class link_image(struct creation *creation, struct addcow_err
 }
 
 /* The lengths, as open judges them when the metadata file is complete. */
-static enum addcow_class check_lengths(struct creation *creation, struct addcow_error *error)
+static enum addcow_status check_lengths(struct creation *creation, struct addcow_error *error)
 {
     uint64_t size = creation->image_length;
     struct addcow_metadata *metadata = &creation->metadata;
     metadata->file_length = UINT64_MAX; /* only the size is in question: the length follows from it */
-    enum addcow_class code = addcow_metadata_check_lengths(metadata, creation->path, size, error);
+    enum addcow_status code = addcow_metadata_check_lengths(metadata, creation->path, size, error);
     if (code == ADDCOW_OK) {
         metadata->file_length = addcow_file_length(&metadata->header, size);
     }
     return code;
 }
 
-static enum addcow_class judge(struct creation *creation, struct addcow_error *error)
+static enum addcow_status judge(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_metadata *metadata = &creation->metadata;
-    enum addcow_class code = make_header(creation, error);
+    enum addcow_status code = make_header(creation, error);
     if (code == ADDCOW_OK) {
         code = link_target(creation, error);
     }
@@ -301,7 +301,7 @@ static enum addcow_class judge(struct creation *creation, struct addcow_error *e
 /* ---- Writing ---- */
 
 /* The class of a failure to make a file or to give it its name. */
-static enum addcow_class making_class(int errnum)
+static enum addcow_status making_class(int errnum)
 {
     switch (errnum) {
     case EEXIST:
@@ -327,11 +327,11 @@ static const char *making_clause(int errnum)
 }
 
 /* Makes an empty file with a temporary name in the directory of `path`. */
-static enum addcow_class make_temporary(const struct creation *creation, const char *path, struct new_file *file,
-                                        struct addcow_error *error)
+static enum addcow_status make_temporary(const struct creation *creation, const char *path, struct new_file *file,
+                                         struct addcow_error *error)
 {
     struct addcow_error failure = {.errnum = EEXIST};
-    enum addcow_class code = ADDCOW_READONLY;
+    enum addcow_status code = ADDCOW_READONLY;
     for (unsigned i = 0; i < TEMPORARY_NAMES && code != ADDCOW_OK && failure.errnum == EEXIST; i++) {
         char name[32];
         snprintf(name, sizeof name, ".addcow-create-%u", i);
@@ -358,10 +358,10 @@ static enum addcow_class make_temporary(const struct creation *creation, const c
     return ADDCOW_OK;
 }
 
-static enum addcow_class write_image(struct creation *creation, struct addcow_error *error)
+static enum addcow_status write_image(struct creation *creation, struct addcow_error *error)
 {
     struct new_file *file = &creation->new_image;
-    enum addcow_class code = make_temporary(creation, creation->metadata.image_path, file, error);
+    enum addcow_status code = make_temporary(creation, creation->metadata.image_path, file, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&file->io, creation->image_length, error);
     }
@@ -372,8 +372,8 @@ static enum addcow_class write_image(struct creation *creation, struct addcow_er
 }
 
 /* Sets the bits of `clusters` clusters, which stand at `offset` of a file that has none set. */
-static enum addcow_class write_set_bits(const struct addcow_io *io, uint64_t offset, uint64_t clusters,
-                                        struct addcow_error *error)
+static enum addcow_status write_set_bits(const struct addcow_io *io, uint64_t offset, uint64_t clusters,
+                                         struct addcow_error *error)
 {
     uint8_t *buffer = malloc(CHUNK_SIZE);
     if (!buffer) {
@@ -381,7 +381,7 @@ static enum addcow_class write_set_bits(const struct addcow_io *io, uint64_t off
     }
     memset(buffer, 0xff, CHUNK_SIZE);
     uint64_t whole = clusters / 8;
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     for (uint64_t at = 0; at < whole && code == ADDCOW_OK; at += CHUNK_SIZE) {
         uint64_t part = whole - at < CHUNK_SIZE ? whole - at : CHUNK_SIZE;
         code = addcow_io_write(io, buffer, part, offset + at, error);
@@ -394,12 +394,12 @@ static enum addcow_class write_set_bits(const struct addcow_io *io, uint64_t off
     return code;
 }
 
-static enum addcow_class write_metadata(struct creation *creation, struct addcow_error *error)
+static enum addcow_status write_metadata(struct creation *creation, struct addcow_error *error)
 {
     struct new_file *file = &creation->new_metadata;
     const struct addcow_metadata *metadata = &creation->metadata;
     const struct addcow_header *header = &metadata->header;
-    enum addcow_class code = make_temporary(creation, creation->path, file, error);
+    enum addcow_status code = make_temporary(creation, creation->path, file, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&file->io, metadata->file_length, error);
     }
@@ -431,8 +431,8 @@ static bool has_name(const struct creation *creation, const struct new_file *fil
     return known && same;
 }
 
-static enum addcow_class publish(const struct creation *creation, struct new_file *file, bool replace,
-                                 struct addcow_error *error)
+static enum addcow_status publish(const struct creation *creation, struct new_file *file, bool replace,
+                                  struct addcow_error *error)
 {
     struct addcow_storage *storage = creation->storage;
     int result;
@@ -467,9 +467,9 @@ static void release(const struct creation *creation, struct new_file *file, bool
     free(file->temporary);
 }
 
-static enum addcow_class create(struct creation *creation, struct addcow_error *error)
+static enum addcow_status create(struct creation *creation, struct addcow_error *error)
 {
-    enum addcow_class code = judge(creation, error);
+    enum addcow_status code = judge(creation, error);
     if (code == ADDCOW_OK && creation->options->make_image) {
         code = write_image(creation, error);
     }
@@ -488,8 +488,8 @@ static enum addcow_class create(struct creation *creation, struct addcow_error *
     return code;
 }
 
-enum addcow_class addcow_create(const char *path, const struct addcow_create_options *options,
-                                struct addcow_storage *storage, struct addcow_error *error)
+enum addcow_status addcow_create(const char *path, const struct addcow_create_options *options,
+                                 struct addcow_storage *storage, struct addcow_error *error)
 {
     assert(path && options);
     struct creation creation = {
@@ -497,7 +497,7 @@ enum addcow_class addcow_create(const char *path, const struct addcow_create_opt
         .options = options,
         .storage = storage ? storage : addcow_posix_storage(),
     };
-    enum addcow_class code = create(&creation, error);
+    enum addcow_status code = create(&creation, error);
     bool keep = code == ADDCOW_OK || creation.final;
     release(&creation, &creation.new_metadata, keep);
     release(&creation, &creation.new_image, keep);

@@ -19,8 +19,8 @@
 /* One call of the table moves at most this many bytes: within ssize_t everywhere. */
 #define TRANSFER_MAX ((uint64_t)1 << 30)
 
-enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code, int errnum, const char *clause,
-                              const char *format, ...)
+enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status code, int errnum, const char *clause,
+                               const char *format, ...)
 {
     assert(code != ADDCOW_OK);
     if (!error) {
@@ -41,13 +41,13 @@ enum addcow_class addcow_fail(struct addcow_error *error, enum addcow_class code
     return code;
 }
 
-enum addcow_class addcow_fail_memory(struct addcow_error *error, const char *path)
+enum addcow_status addcow_fail_memory(struct addcow_error *error, const char *path)
 {
     return addcow_fail(error, ADDCOW_IO, ENOMEM, "", "%s", path);
 }
 
 /* ERR-05 */
-static enum addcow_class storage_class(int errnum)
+static enum addcow_status storage_class(int errnum)
 {
     return errnum == ENOSPC || errnum == EDQUOT ? ADDCOW_NOSPACE : ADDCOW_IO;
 }
@@ -57,14 +57,14 @@ static const char *storage_clause(int errnum)
     return errnum == ENOSPC || errnum == EDQUOT ? "ERR-05" : "";
 }
 
-static enum addcow_class fail_file(struct addcow_error *error, const struct addcow_io *io, const char *action,
-                                   int errnum)
+static enum addcow_status fail_file(struct addcow_error *error, const struct addcow_io *io, const char *action,
+                                    int errnum)
 {
     return addcow_fail(error, storage_class(errnum), errnum, storage_clause(errnum), "%s: %s failed", io->path, action);
 }
 
-static enum addcow_class fail_at(struct addcow_error *error, const struct addcow_io *io, const char *action,
-                                 uint64_t offset, int errnum)
+static enum addcow_status fail_at(struct addcow_error *error, const struct addcow_io *io, const char *action,
+                                  uint64_t offset, int errnum)
 {
     return addcow_fail(error, storage_class(errnum), errnum, storage_clause(errnum), "%s: at %" PRIu64 ": %s failed",
                        io->path, offset, action);
@@ -93,8 +93,8 @@ static bool readable(struct addcow_storage *storage, const char *path)
     return true;
 }
 
-static enum addcow_class open_failure_class(struct addcow_storage *storage, const char *path,
-                                            enum addcow_open_mode mode, int errnum)
+static enum addcow_status open_failure_class(struct addcow_storage *storage, const char *path,
+                                             enum addcow_open_mode mode, int errnum)
 {
     switch (errnum) {
     case ENOENT:
@@ -118,8 +118,8 @@ static enum addcow_class open_failure_class(struct addcow_storage *storage, cons
     }
 }
 
-enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                                 struct addcow_io *io, struct addcow_error *error)
+enum addcow_status addcow_io_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                                  struct addcow_io *io, struct addcow_error *error)
 {
     *io = (struct addcow_io){.path = strdup(path)};
     if (!io->path) {
@@ -132,7 +132,7 @@ enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *pat
     free(io->path);
     *io = (struct addcow_io){0};
     int errnum = -result;
-    enum addcow_class code = open_failure_class(storage, path, mode, errnum);
+    enum addcow_status code = open_failure_class(storage, path, mode, errnum);
     if (errnum == EINVAL) {
         return addcow_fail(error, code, errnum, "LNK-06", "%s: is not a regular file", path);
     }
@@ -140,9 +140,9 @@ enum addcow_class addcow_io_open(struct addcow_storage *storage, const char *pat
                        mode == ADDCOW_FILE_READ ? "reading" : "writing");
 }
 
-enum addcow_class addcow_io_close(struct addcow_io *io, struct addcow_error *error)
+enum addcow_status addcow_io_close(struct addcow_io *io, struct addcow_error *error)
 {
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (io->file) {
         int result = io->file->ops->close(io->file);
         if (result < 0) {
@@ -172,8 +172,8 @@ static size_t chunk(uint64_t remaining)
     return (size_t)(remaining < TRANSFER_MAX ? remaining : TRANSFER_MAX);
 }
 
-enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
-                                 struct addcow_error *error)
+enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error)
 {
     struct addcow_file *file = io->file;
     uint64_t end = offset + size;
@@ -195,8 +195,8 @@ enum addcow_class addcow_io_read(const struct addcow_io *io, void *buffer, uint6
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
-                                  struct addcow_error *error)
+enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
+                                   struct addcow_error *error)
 {
     struct addcow_file *file = io->file;
     uint64_t end = offset + size;
@@ -218,8 +218,8 @@ enum addcow_class addcow_io_write(const struct addcow_io *io, const void *buffer
 }
 
 /* Each write ends with a sector: one that is cut in two could be written by another request in between (CON-02). */
-static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
-                                     struct addcow_error *error)
+static enum addcow_status write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                      struct addcow_error *error)
 {
     static const uint8_t zeros[1 << 16];
     uint64_t end = offset + size;
@@ -228,7 +228,7 @@ static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, 
         if (part > end - position) {
             part = end - position;
         }
-        enum addcow_class code = addcow_io_write(io, zeros, part, position, error);
+        enum addcow_status code = addcow_io_write(io, zeros, part, position, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -237,7 +237,8 @@ static enum addcow_class write_zeros(const struct addcow_io *io, uint64_t size, 
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset, struct addcow_error *error)
+enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error)
 {
     if (size == 0) {
         return ADDCOW_OK;
@@ -264,7 +265,7 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
 
 /* ---- The whole file ---- */
 
-enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error *error)
+enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error)
 {
     int result;
     do {
@@ -273,7 +274,7 @@ enum addcow_class addcow_io_sync(const struct addcow_io *io, struct addcow_error
     return result < 0 ? fail_file(error, io, "sync", -result) : ADDCOW_OK;
 }
 
-enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error)
+enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error)
 {
     int result;
     do {
@@ -282,7 +283,7 @@ enum addcow_class addcow_io_length(const struct addcow_io *io, uint64_t *length,
     return result < 0 ? fail_file(error, io, "asking for the length", -result) : ADDCOW_OK;
 }
 
-enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
+enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
 {
     int result;
     do {
@@ -291,7 +292,7 @@ enum addcow_class addcow_io_truncate(const struct addcow_io *io, uint64_t length
     return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
 }
 
-enum addcow_class addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
+enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
 {
     int result;
     do {
@@ -305,8 +306,8 @@ enum addcow_class addcow_io_lock(const struct addcow_io *io, bool exclusive, str
 
 /* ---- Identity (LNK-07) ---- */
 
-static enum addcow_class identity_of(const struct addcow_io *io, struct addcow_identity *identity,
-                                     struct addcow_error *error)
+static enum addcow_status identity_of(const struct addcow_io *io, struct addcow_identity *identity,
+                                      struct addcow_error *error)
 {
     int result;
     do {
@@ -320,11 +321,11 @@ static bool equal(const struct addcow_identity *a, const struct addcow_identity 
     return a->device == b->device && a->inode == b->inode;
 }
 
-enum addcow_class addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
-                                 struct addcow_error *error)
+enum addcow_status addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
+                                  struct addcow_error *error)
 {
     struct addcow_identity identity_a, identity_b;
-    enum addcow_class code = identity_of(a, &identity_a, error);
+    enum addcow_status code = identity_of(a, &identity_a, error);
     if (code == ADDCOW_OK) {
         code = identity_of(b, &identity_b, error);
     }
@@ -334,11 +335,11 @@ enum addcow_class addcow_io_same(const struct addcow_io *a, const struct addcow_
     return code;
 }
 
-enum addcow_class addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
-                                        struct addcow_error *error)
+enum addcow_status addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
+                                         struct addcow_error *error)
 {
     struct addcow_identity identity;
-    enum addcow_class code = identity_of(io, &identity, error);
+    enum addcow_status code = identity_of(io, &identity, error);
     if (code != ADDCOW_OK) {
         return code;
     }

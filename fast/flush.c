@@ -31,7 +31,7 @@
 struct addcow_flush_waiter {
     uint64_t cycle; /* the first one that is good for it */
     bool done;
-    enum addcow_class code;
+    enum addcow_status code;
     struct addcow_error error;
     struct addcow_flush_waiter *next;
 };
@@ -50,7 +50,7 @@ void addcow_flushing_destroy(struct addcow *disk)
 
 /* ---- The image ---- */
 
-enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
 {
     uint64_t errnum = sync_load(&disk->flushing.image_lost);
     if (errnum == 0) {
@@ -60,9 +60,9 @@ enum addcow_class addcow_disk_check_image(struct addcow *disk, struct addcow_err
                        disk->image.path);
 }
 
-enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_check_image(disk, error);
+    enum addcow_status code = addcow_disk_check_image(disk, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -77,9 +77,9 @@ enum addcow_class addcow_disk_sync_image(struct addcow *disk, struct addcow_erro
     return code;
 }
 
-enum addcow_class addcow_disk_settle(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_settle(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_sync_image(disk, error);
+    enum addcow_status code = addcow_disk_sync_image(disk, error);
     return code == ADDCOW_OK ? addcow_io_sync(&disk->file, error) : code;
 }
 
@@ -110,14 +110,14 @@ static uint64_t *take_snapshots(const struct addcow_block *taken, uint64_t count
     return snapshots;
 }
 
-static enum addcow_class write_snapshots(struct addcow *disk, const struct addcow_block *taken,
-                                         const uint64_t *snapshots, struct addcow_error *error)
+static enum addcow_status write_snapshots(struct addcow *disk, const struct addcow_block *taken,
+                                          const uint64_t *snapshots, struct addcow_error *error)
 {
     uint64_t bitmap_bytes = (disk->bitmap.cluster_count + 7) / 8;
     for (const struct addcow_block *block = taken; block; block = block->next_taken) {
         uint64_t start = block->index * ADDCOW_BLOCK_BYTES;
         uint64_t rest = bitmap_bytes - start;
-        enum addcow_class code =
+        enum addcow_status code =
             addcow_io_write(&disk->file, snapshots, rest < ADDCOW_BLOCK_BYTES ? rest : ADDCOW_BLOCK_BYTES,
                             disk->metadata.header.header_size + start, error);
         if (code != ADDCOW_OK) {
@@ -128,14 +128,14 @@ static enum addcow_class write_snapshots(struct addcow *disk, const struct addco
     return addcow_io_sync(&disk->file, error);
 }
 
-static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_block *taken, uint64_t count,
-                                      struct addcow_error *error)
+static enum addcow_status flush_blocks(struct addcow *disk, const struct addcow_block *taken, uint64_t count,
+                                       struct addcow_error *error)
 {
     uint64_t *snapshots = take_snapshots(taken, count);
     if (!snapshots) {
         return addcow_fail_memory(error, disk->file.path);
     }
-    enum addcow_class code = addcow_disk_sync_image(disk, error);
+    enum addcow_status code = addcow_disk_sync_image(disk, error);
     if (code == ADDCOW_OK) {
         code = write_snapshots(disk, taken, snapshots, error);
     }
@@ -146,10 +146,10 @@ static enum addcow_class flush_blocks(struct addcow *disk, const struct addcow_b
 /* ---- Cycles ---- */
 
 /* Called by who is running. */
-static enum addcow_class write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
+static enum addcow_status write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
 {
     uint64_t stored = htole64(features);
-    enum addcow_class code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
+    enum addcow_status code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);
     }
@@ -157,11 +157,11 @@ static enum addcow_class write_features(struct addcow *disk, uint64_t features, 
     return code;
 }
 
-static enum addcow_class run_cycle(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status run_cycle(struct addcow *disk, struct addcow_error *error)
 {
     uint64_t count;
     struct addcow_block *taken = addcow_bitmap_take_dirty(disk, &count);
-    enum addcow_class code = taken ? flush_blocks(disk, taken, count, error) : addcow_disk_sync_image(disk, error);
+    enum addcow_status code = taken ? flush_blocks(disk, taken, count, error) : addcow_disk_sync_image(disk, error);
     if (taken && code != ADDCOW_OK) {
         addcow_bitmap_give_back(disk, taken);
     }
@@ -179,7 +179,7 @@ static void lead_cycle(struct addcow *disk)
     flushing->running = true;
     uint64_t cycle = ++flushing->started;
     sync_unlock(&flushing->lock);
-    enum addcow_class code = run_cycle(disk, &error);
+    enum addcow_status code = run_cycle(disk, &error);
     sync_lock(&flushing->lock);
     flushing->running = false;
     struct addcow_flush_waiter **link = &flushing->waiters;
@@ -199,7 +199,7 @@ static void lead_cycle(struct addcow *disk)
     sync_broadcast(&flushing->finished);
 }
 
-enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *error)
 {
     struct addcow_flushing *flushing = &disk->flushing;
     struct addcow_flush_waiter self;
@@ -222,20 +222,20 @@ enum addcow_class addcow_disk_flush(struct addcow *disk, struct addcow_error *er
     return self.code;
 }
 
-enum addcow_class addcow_flush(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
 {
     if (disk->read_only) {
         return ADDCOW_OK;
     }
     unsigned stripe = addcow_gate_enter(&disk->gate);
-    enum addcow_class code = addcow_disk_flush(disk, error);
+    enum addcow_status code = addcow_disk_flush(disk, error);
     addcow_gate_leave(&disk->gate, stripe);
     return code;
 }
 
 /* ---- "All allocated" ---- */
 
-enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error)
+enum addcow_status addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error)
 {
     struct addcow_flushing *flushing = &disk->flushing;
     assert(disk->metadata.header.layout == ADDCOW_R20);
@@ -250,7 +250,7 @@ enum addcow_class addcow_disk_set_all_allocated(struct addcow *disk, bool value,
     if (value) {
         features |= ADDCOW_ALL_ALLOCATED;
     }
-    enum addcow_class code = write_features(disk, features, error);
+    enum addcow_status code = write_features(disk, features, error);
     if (code == ADDCOW_OK) {
         sync_store_release(&disk->compatible_features, features);
     }

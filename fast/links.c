@@ -16,11 +16,11 @@ struct level {
     bool is_disk;
 };
 
-static enum addcow_class add_file(struct addcow_storage *storage, const char *path,
-                                  struct addcow_identities *identities, struct addcow_error *error)
+static enum addcow_status add_file(struct addcow_storage *storage, const char *path,
+                                   struct addcow_identities *identities, struct addcow_error *error)
 {
     struct addcow_io io;
-    enum addcow_class code = addcow_io_open(storage, path, ADDCOW_FILE_READ, &io, error);
+    enum addcow_status code = addcow_io_open(storage, path, ADDCOW_FILE_READ, &io, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -30,7 +30,7 @@ static enum addcow_class add_file(struct addcow_storage *storage, const char *pa
 }
 
 /* Moves to what the opened disk names as its backing file, if that is in use (LNK-10). */
-static enum addcow_class descend(const struct addcow_info *info, struct level *level, struct addcow_error *error)
+static enum addcow_status descend(const struct addcow_info *info, struct level *level, struct addcow_error *error)
 {
     free(level->path);
     *level = (struct level){0};
@@ -46,11 +46,11 @@ static enum addcow_class descend(const struct addcow_info *info, struct level *l
  * Notes the two files of the disk at this level. The metadata file comes first: if it occurs above, it must not be
  * opened again.
  */
-static enum addcow_class add_disk(struct addcow_storage *storage, struct level *level,
-                                  struct addcow_identities *identities, struct addcow_error *error)
+static enum addcow_status add_disk(struct addcow_storage *storage, struct level *level,
+                                   struct addcow_identities *identities, struct addcow_error *error)
 {
     struct addcow *disk;
-    enum addcow_class code = add_file(storage, level->path, identities, error);
+    enum addcow_status code = add_file(storage, level->path, identities, error);
     if (code == ADDCOW_OK) {
         code = addcow_open(level->path, ADDCOW_OPEN_READONLY, storage, &disk, error);
     }
@@ -73,15 +73,15 @@ static enum addcow_class add_disk(struct addcow_storage *storage, struct level *
     return code;
 }
 
-enum addcow_class addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
-                                           struct addcow_identities *identities, struct addcow_error *error)
+enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
+                                            struct addcow_identities *identities, struct addcow_error *error)
 {
     struct level level = {.path = strdup(metadata->backing_path),
                           .is_disk = addcow_backing_is_addcow(&metadata->header)};
     if (!level.path) {
         return addcow_fail_memory(error, metadata->backing_path);
     }
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     while (code == ADDCOW_OK && level.path && level.is_disk) {
         code = add_disk(storage, &level, identities, error);
     }

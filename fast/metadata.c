@@ -52,9 +52,9 @@ const char *addcow_rule_text(enum addcow_rule rule)
     return texts[rule];
 }
 
-enum addcow_class addcow_fail_rule(struct addcow_error *error, const char *path, enum addcow_rule rule)
+enum addcow_status addcow_fail_rule(struct addcow_error *error, const char *path, enum addcow_rule rule)
 {
-    return addcow_fail(error, addcow_rule_class(rule), 0, addcow_rule_clause(rule), "%s: %s", path,
+    return addcow_fail(error, addcow_rule_status(rule), 0, addcow_rule_clause(rule), "%s: %s", path,
                        addcow_rule_text(rule));
 }
 
@@ -76,11 +76,11 @@ static uint64_t wanted_bytes(const uint8_t *start)
     return sane ? header_size : HEADER_MAX;
 }
 
-enum addcow_class addcow_header_read(const struct addcow_io *io, struct addcow_header_bytes *bytes,
-                                     struct addcow_error *error)
+enum addcow_status addcow_header_read(const struct addcow_io *io, struct addcow_header_bytes *bytes,
+                                      struct addcow_error *error)
 {
     uint64_t length;
-    enum addcow_class code = addcow_io_length(io, &length, error);
+    enum addcow_status code = addcow_io_length(io, &length, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -162,15 +162,15 @@ static enum addcow_rule check_open(const struct addcow_metadata *metadata, uint6
                              (const uint8_t *)metadata->image_name, metadata->file_length, image_length);
 }
 
-enum addcow_class addcow_metadata_decode(const struct addcow_io *io, const struct addcow_header_bytes *bytes,
-                                         struct addcow_metadata *metadata, struct addcow_error *error)
+enum addcow_status addcow_metadata_decode(const struct addcow_io *io, const struct addcow_header_bytes *bytes,
+                                          struct addcow_metadata *metadata, struct addcow_error *error)
 {
     *metadata = (struct addcow_metadata){.file_length = bytes->file_length};
     enum addcow_rule rule = addcow_decode(bytes->data, bytes->file_length, &metadata->header);
     if (rule != ADDCOW_RULE_NONE) {
         return addcow_fail_rule(error, io->path, rule);
     }
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (!copy_names(io->path, bytes->data, metadata)) {
         code = addcow_fail_memory(error, io->path);
     } else if ((rule = check_open(metadata, 0)) != ADDCOW_RULE_NONE) {
@@ -182,11 +182,11 @@ enum addcow_class addcow_metadata_decode(const struct addcow_io *io, const struc
     return code;
 }
 
-enum addcow_class addcow_metadata_load(const struct addcow_io *io, struct addcow_metadata *metadata,
-                                       struct addcow_error *error)
+enum addcow_status addcow_metadata_load(const struct addcow_io *io, struct addcow_metadata *metadata,
+                                        struct addcow_error *error)
 {
     struct addcow_header_bytes bytes;
-    enum addcow_class code = addcow_header_read(io, &bytes, error);
+    enum addcow_status code = addcow_header_read(io, &bytes, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -195,8 +195,8 @@ enum addcow_class addcow_metadata_load(const struct addcow_io *io, struct addcow
     return code;
 }
 
-enum addcow_class addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,
-                                                uint64_t image_length, struct addcow_error *error)
+enum addcow_status addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,
+                                                 uint64_t image_length, struct addcow_error *error)
 {
     enum addcow_rule rule = check_open(metadata, image_length);
     return rule == ADDCOW_RULE_NONE ? ADDCOW_OK : addcow_fail_rule(error, path, rule);

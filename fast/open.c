@@ -30,20 +30,20 @@ struct opening {
     unsigned levels;
 };
 
-static enum addcow_class open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
-                                   struct addcow_error *error);
+static enum addcow_status open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
+                                    struct addcow_error *error);
 
 /* ---- Closing ---- */
 
-static enum addcow_class first_of(enum addcow_class first, enum addcow_class second)
+static enum addcow_status first_of(enum addcow_status first, enum addcow_status second)
 {
     return first != ADDCOW_OK ? first : second;
 }
 
 /* Closes what is open and frees the handle. Reports the first error. */
-static enum addcow_class destroy(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status destroy(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = disk->lower ? destroy(disk->lower, error) : ADDCOW_OK;
+    enum addcow_status code = disk->lower ? destroy(disk->lower, error) : ADDCOW_OK;
     code = first_of(code, addcow_io_close(&disk->raw_backing, code == ADDCOW_OK ? error : NULL));
     code = first_of(code, addcow_io_close(&disk->image, code == ADDCOW_OK ? error : NULL));
     code = first_of(code, addcow_io_close(&disk->file, code == ADDCOW_OK ? error : NULL));
@@ -56,17 +56,17 @@ static enum addcow_class destroy(struct addcow *disk, struct addcow_error *error
     return code;
 }
 
-enum addcow_class addcow_close(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_close(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_flush(disk, error);
+    enum addcow_status code = addcow_flush(disk, error);
     return first_of(code, destroy(disk, code == ADDCOW_OK ? error : NULL));
 }
 
 /* ---- Opening ---- */
 
-static enum addcow_class open_file(struct addcow *disk, const char *path, enum role role, struct addcow_error *error)
+static enum addcow_status open_file(struct addcow *disk, const char *path, enum role role, struct addcow_error *error)
 {
-    enum addcow_class code = ADDCOW_READONLY;
+    enum addcow_status code = ADDCOW_READONLY;
     if (role != ROLE_READ_ONLY) {
         code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, error);
     }
@@ -78,10 +78,10 @@ static enum addcow_class open_file(struct addcow *disk, const char *path, enum r
     return code;
 }
 
-static enum addcow_class open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,
-                                       struct addcow_error *error)
+static enum addcow_status open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                        struct addcow_error *error)
 {
-    enum addcow_class code = open_file(disk, path, role, error);
+    enum addcow_status code = open_file(disk, path, role, error);
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening->identities, &disk->file, error);
     }
@@ -100,11 +100,11 @@ static enum addcow_class open_metadata(struct addcow *disk, struct opening *open
     return ADDCOW_OK;
 }
 
-static enum addcow_class open_image(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+static enum addcow_status open_image(struct addcow *disk, struct opening *opening, struct addcow_error *error)
 {
     enum addcow_open_mode mode = disk->read_only ? ADDCOW_FILE_READ : ADDCOW_FILE_READWRITE;
     uint64_t size = 0;
-    enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.image_path, mode, &disk->image, error);
+    enum addcow_status code = addcow_io_open(disk->storage, disk->metadata.image_path, mode, &disk->image, error);
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening->identities, &disk->image, error);
     }
@@ -118,10 +118,10 @@ static enum addcow_class open_image(struct addcow *disk, struct opening *opening
     return code;
 }
 
-static enum addcow_class open_raw_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+static enum addcow_status open_raw_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
 {
     struct addcow_io io;
-    enum addcow_class code = addcow_io_open(disk->storage, disk->metadata.backing_path, ADDCOW_FILE_READ, &io, error);
+    enum addcow_status code = addcow_io_open(disk->storage, disk->metadata.backing_path, ADDCOW_FILE_READ, &io, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -139,7 +139,7 @@ static enum addcow_class open_raw_backing(struct addcow *disk, struct opening *o
     return ADDCOW_OK;
 }
 
-static enum addcow_class open_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
+static enum addcow_status open_backing(struct addcow *disk, struct opening *opening, struct addcow_error *error)
 {
     assert(!disk->lower && !disk->raw_backing.file);
     if (!addcow_backing_is_addcow(&disk->metadata.header)) {
@@ -147,7 +147,7 @@ static enum addcow_class open_backing(struct addcow *disk, struct opening *openi
     }
     enum role role = disk->read_only ? ROLE_READ_ONLY : ROLE_COMMITTED;
     struct addcow *lower;
-    enum addcow_class code = open_disk(opening, disk->metadata.backing_path, role, &lower, error);
+    enum addcow_status code = open_disk(opening, disk->metadata.backing_path, role, &lower, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -156,20 +156,20 @@ static enum addcow_class open_backing(struct addcow *disk, struct opening *openi
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error)
 {
     struct opening opening = {.storage = disk->storage, .levels = 1};
-    enum addcow_class code = addcow_identities_add(&opening.identities, &disk->file, error);
+    enum addcow_status code = addcow_identities_add(&opening.identities, &disk->file, error);
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening.identities, &disk->image, error);
     }
     return code == ADDCOW_OK ? open_backing(disk, &opening, error) : code;
 }
 
-static enum addcow_class open_all(struct addcow *disk, struct opening *opening, const char *path, enum role role,
-                                  struct addcow_error *error)
+static enum addcow_status open_all(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                   struct addcow_error *error)
 {
-    enum addcow_class code = open_metadata(disk, opening, path, role, error);
+    enum addcow_status code = open_metadata(disk, opening, path, role, error);
     if (code == ADDCOW_OK) {
         code = open_image(disk, opening, error);
     }
@@ -187,8 +187,8 @@ static enum addcow_class open_all(struct addcow *disk, struct opening *opening, 
     return code;
 }
 
-static enum addcow_class open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
-                                   struct addcow_error *error)
+static enum addcow_status open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
+                                    struct addcow_error *error)
 {
     if (opening->levels == ADDCOW_CHAIN_MAX) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: the chain has more than %d metadata files",
@@ -204,7 +204,7 @@ static enum addcow_class open_disk(struct opening *opening, const char *path, en
     addcow_gate_init(&opened->gate);
     addcow_allocation_init(opened);
     addcow_flushing_init(opened);
-    enum addcow_class code = open_all(opened, opening, path, role, error);
+    enum addcow_status code = open_all(opened, opening, path, role, error);
     if (code != ADDCOW_OK) {
         destroy(opened, NULL);
         return code;
@@ -213,8 +213,8 @@ static enum addcow_class open_disk(struct opening *opening, const char *path, en
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
-                              struct addcow **disk, struct addcow_error *error)
+enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
+                               struct addcow **disk, struct addcow_error *error)
 {
     struct opening opening = {.storage = storage ? storage : addcow_posix_storage()};
     return open_disk(&opening, path, flags == ADDCOW_OPEN_READWRITE ? ROLE_WRITABLE : ROLE_READ_ONLY, disk, error);

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum addcow_class addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error)
 {
     if (!disk->read_only) {
         return ADDCOW_OK;
@@ -19,7 +19,7 @@ enum addcow_class addcow_disk_check_writable(const struct addcow *disk, struct a
     return addcow_fail(error, ADDCOW_READONLY, 0, "REQ-03", "%s: the disk was opened read-only", disk->file.path);
 }
 
-static enum addcow_class check_range(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
+static enum addcow_status check_range(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
 {
     uint64_t size = sync_load_acquire(&disk->size);
     if (offset <= size && length <= size - offset) {
@@ -31,12 +31,12 @@ static enum addcow_class check_range(struct addcow *disk, uint64_t offset, uint6
 }
 
 /* The status at `offset` and where the longest run of it ends, at most at `limit`. offset < limit <= size. */
-static enum addcow_class find_run(struct addcow *disk, uint64_t offset, uint64_t limit, bool *allocated, uint64_t *end,
-                                  struct addcow_error *error)
+static enum addcow_status find_run(struct addcow *disk, uint64_t offset, uint64_t limit, bool *allocated, uint64_t *end,
+                                   struct addcow_error *error)
 {
     uint64_t run_end = 0;
-    enum addcow_class code = addcow_bitmap_run(disk, offset >> disk->cluster_bits,
-                                               ((limit - 1) >> disk->cluster_bits) + 1, allocated, &run_end, error);
+    enum addcow_status code = addcow_bitmap_run(disk, offset >> disk->cluster_bits,
+                                                ((limit - 1) >> disk->cluster_bits) + 1, allocated, &run_end, error);
     uint64_t run_end_byte = run_end << disk->cluster_bits;
     *end = run_end_byte < limit ? run_end_byte : limit;
     return code;
@@ -44,12 +44,12 @@ static enum addcow_class find_run(struct addcow *disk, uint64_t offset, uint64_t
 
 /* ---- Reading ---- */
 
-enum addcow_class addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                           struct addcow_error *error)
+enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                                            struct addcow_error *error)
 {
     uint64_t available = offset < disk->backing_length ? disk->backing_length - offset : 0;
     uint64_t part = length < available ? length : available;
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (part > 0) {
         code = disk->lower ? addcow_disk_read(disk->lower, offset, part, buffer, error)
                            : addcow_io_read(&disk->raw_backing, buffer, part, offset, error);
@@ -60,14 +60,14 @@ enum addcow_class addcow_disk_read_backing(struct addcow *disk, uint64_t offset,
     return code;
 }
 
-enum addcow_class addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                   struct addcow_error *error)
+enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                                    struct addcow_error *error)
 {
     uint64_t limit = offset + length;
     while (offset < limit) {
         bool allocated;
         uint64_t end;
-        enum addcow_class code = find_run(disk, offset, limit, &allocated, &end, error);
+        enum addcow_status code = find_run(disk, offset, limit, &allocated, &end, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -82,11 +82,11 @@ enum addcow_class addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
-                              struct addcow_error *error)
+enum addcow_status addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
+                               struct addcow_error *error)
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
-    enum addcow_class code = check_range(disk, offset, length, error);
+    enum addcow_status code = check_range(disk, offset, length, error);
     if (code == ADDCOW_OK) {
         code = addcow_disk_read(disk, offset, length, buffer, error);
     }
@@ -100,8 +100,8 @@ enum addcow_class addcow_read(struct addcow *disk, uint64_t offset, uint64_t len
  * Writes to [offset, limit), which was seen unallocated, or to a part of it from `offset` on. *end is how far it got:
  * nowhere if another request has allocated the first cluster meanwhile.
  */
-static enum addcow_class allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
-                                  uint64_t *end, struct addcow_error *error)
+static enum addcow_status allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
+                                   uint64_t *end, struct addcow_error *error)
 {
     struct addcow_flight flight;
     *end = offset;
@@ -110,19 +110,19 @@ static enum addcow_class allocate(struct addcow *disk, uint64_t offset, uint64_t
     }
     uint64_t flight_end = (flight.last + 1) << disk->cluster_bits;
     *end = limit < flight_end ? limit : flight_end;
-    enum addcow_class code = addcow_fill(disk, offset, *end - offset, data, error);
+    enum addcow_status code = addcow_fill(disk, offset, *end - offset, data, error);
     addcow_flight_end(disk, &flight, code == ADDCOW_OK);
     return code;
 }
 
-enum addcow_class addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                    struct addcow_error *error)
+enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                     struct addcow_error *error)
 {
     uint64_t limit = offset + length;
     while (offset < limit) {
         bool allocated;
         uint64_t end;
-        enum addcow_class code = find_run(disk, offset, limit, &allocated, &end, error);
+        enum addcow_status code = find_run(disk, offset, limit, &allocated, &end, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -137,11 +137,11 @@ enum addcow_class addcow_disk_write(struct addcow *disk, uint64_t offset, uint64
     return ADDCOW_OK;
 }
 
-static enum addcow_class write_request(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                       struct addcow_error *error)
+static enum addcow_status write_request(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                        struct addcow_error *error)
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
-    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    enum addcow_status code = addcow_disk_check_writable(disk, error);
     if (code == ADDCOW_OK) {
         code = check_range(disk, offset, length, error);
     }
@@ -152,30 +152,30 @@ static enum addcow_class write_request(struct addcow *disk, uint64_t offset, uin
     return code;
 }
 
-enum addcow_class addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
-                               struct addcow_error *error)
+enum addcow_status addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
+                                struct addcow_error *error)
 {
     assert(buffer || length == 0);
     return write_request(disk, offset, length, buffer, error);
 }
 
-enum addcow_class addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
+enum addcow_status addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
 {
     return write_request(disk, offset, length, NULL, error);
 }
 
-enum addcow_class addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
+enum addcow_status addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
 {
     return write_request(disk, offset, length, NULL, error);
 }
 
 /* ---- Map ---- */
 
-enum addcow_class addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
-                             struct addcow_error *error)
+enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
+                              struct addcow_error *error)
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
-    enum addcow_class code = check_range(disk, offset, length, error);
+    enum addcow_status code = check_range(disk, offset, length, error);
     bool status = false;
     uint64_t end = offset;
     if (code == ADDCOW_OK && length > 0) {
@@ -191,12 +191,12 @@ enum addcow_class addcow_map(struct addcow *disk, uint64_t offset, uint64_t leng
 }
 
 /* length > 0, within the disk. Goes down at most ADDCOW_CHAIN_MAX levels. */
-static enum addcow_class map_level(struct addcow *disk, unsigned depth, uint64_t offset, uint64_t length,
-                                   struct addcow_extent *extent, struct addcow_error *error)
+static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_t offset, uint64_t length,
+                                    struct addcow_extent *extent, struct addcow_error *error)
 {
     bool allocated;
     uint64_t end;
-    enum addcow_class code = find_run(disk, offset, offset + length, &allocated, &end, error);
+    enum addcow_status code = find_run(disk, offset, offset + length, &allocated, &end, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -221,12 +221,12 @@ static enum addcow_class map_level(struct addcow *disk, unsigned depth, uint64_t
     return ADDCOW_OK;
 }
 
-enum addcow_class addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
-                                   struct addcow_error *error)
+enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                    struct addcow_error *error)
 {
     struct addcow_extent found = {0};
     unsigned stripe = addcow_gate_enter(&disk->gate);
-    enum addcow_class code = check_range(disk, offset, length, error);
+    enum addcow_status code = check_range(disk, offset, length, error);
     if (code == ADDCOW_OK && length > 0) {
         code = map_level(disk, 0, offset, length, &found, error);
     }

@@ -40,13 +40,13 @@ static void touch_last(struct addcow *disk, uint64_t count)
 }
 
 /* Loads the block in which the last of `count` clusters lies. */
-static enum addcow_class load_last(struct addcow *disk, uint64_t count, struct addcow_error *error)
+static enum addcow_status load_last(struct addcow *disk, uint64_t count, struct addcow_error *error)
 {
     return count == 0 ? ADDCOW_OK : addcow_bitmap_load(disk, count - 1, count, error);
 }
 
 /* Zeroes the bytes of the bitmap that hold no cluster any more. The last one that does is written by a flush. */
-static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_count, uint64_t new_count)
+static enum addcow_status clear_unused_bytes(struct addcow *disk, uint64_t old_count, uint64_t new_count)
 {
     uint64_t used = (new_count + 7) / 8;
     uint64_t end = (old_count + 7) / 8;
@@ -58,13 +58,13 @@ static enum addcow_class clear_unused_bytes(struct addcow *disk, uint64_t old_co
 
 /* Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that
  * durable. */
-static enum addcow_class prepare_file(struct addcow *disk, uint64_t old_count, uint64_t new_size,
-                                      struct addcow_error *error)
+static enum addcow_status prepare_file(struct addcow *disk, uint64_t old_count, uint64_t new_size,
+                                       struct addcow_error *error)
 {
     uint64_t used = disk->metadata.header.header_size + (old_count + 7) / 8;
     uint64_t wanted = addcow_file_length(&disk->metadata.header, new_size);
     uint64_t length;
-    enum addcow_class code = addcow_io_length(&disk->file, &length, error);
+    enum addcow_status code = addcow_io_length(&disk->file, &length, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -102,7 +102,7 @@ static void clusters_to_allocate(const struct addcow *disk, uint64_t old_size, u
 }
 
 /* Copies up the cluster in which the old end lies, if it is one of those to allocate and is not yet. */
-static enum addcow_class copy_up_boundary(struct addcow *disk, uint64_t old_size, struct addcow_error *error)
+static enum addcow_status copy_up_boundary(struct addcow *disk, uint64_t old_size, struct addcow_error *error)
 {
     uint64_t start = old_size >> disk->cluster_bits << disk->cluster_bits;
     if (start == old_size) {
@@ -111,7 +111,7 @@ static enum addcow_class copy_up_boundary(struct addcow *disk, uint64_t old_size
     uint64_t cluster = start >> disk->cluster_bits;
     bool allocated;
     uint64_t run_end;
-    enum addcow_class code = addcow_bitmap_run(disk, cluster, cluster + 1, &allocated, &run_end, error);
+    enum addcow_status code = addcow_bitmap_run(disk, cluster, cluster + 1, &allocated, &run_end, error);
     if (code != ADDCOW_OK || allocated) {
         return code;
     }
@@ -128,10 +128,10 @@ static enum addcow_class copy_up_boundary(struct addcow *disk, uint64_t old_size
 }
 
 /* Everything from where the bitmap covers the new clusters to where the image does. */
-static enum addcow_class extend(struct addcow *disk, uint64_t new_size, uint64_t first, uint64_t limit,
-                                struct addcow_error *error)
+static enum addcow_status extend(struct addcow *disk, uint64_t new_size, uint64_t first, uint64_t limit,
+                                 struct addcow_error *error)
 {
-    enum addcow_class code = addcow_bitmap_load(disk, first, limit, error);
+    enum addcow_status code = addcow_bitmap_load(disk, first, limit, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -151,12 +151,12 @@ static void undo_growing(struct addcow *disk, uint64_t old_count, uint64_t new_c
     clear_unused_bytes(disk, new_count, old_count);
 }
 
-static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status grow(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
 {
     uint64_t old_count = cluster_count(disk, old_size);
     uint64_t first, limit;
     clusters_to_allocate(disk, old_size, new_size, &first, &limit);
-    enum addcow_class code = load_last(disk, old_count, error);
+    enum addcow_status code = load_last(disk, old_count, error);
     if (code == ADDCOW_OK) {
         code = prepare_file(disk, old_count, new_size, error);
     }
@@ -182,11 +182,11 @@ static enum addcow_class grow(struct addcow *disk, uint64_t old_size, uint64_t n
 
 /* ---- Shrinking ---- */
 
-static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status shrink(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
 {
     uint64_t old_count = cluster_count(disk, old_size);
     uint64_t new_count = cluster_count(disk, new_size);
-    enum addcow_class code = load_last(disk, new_count, error);
+    enum addcow_status code = load_last(disk, new_count, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&disk->image, new_size, error);
     }
@@ -206,9 +206,9 @@ static enum addcow_class shrink(struct addcow *disk, uint64_t old_size, uint64_t
 
 /* ---- Both ---- */
 
-enum addcow_class addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error)
+enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    enum addcow_status code = addcow_disk_check_writable(disk, error);
     if (code != ADDCOW_OK) {
         return code;
     }

@@ -23,8 +23,8 @@
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
 
-enum addcow_class addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
-                                              uint64_t done, uint64_t total, struct addcow_error *error)
+enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
+                                               uint64_t done, uint64_t total, struct addcow_error *error)
 {
     if (!progress || progress(context, done, total)) {
         return ADDCOW_OK;
@@ -52,7 +52,7 @@ static uint64_t zeros_end(const struct addcow *disk, uint64_t offset)
 }
 
 /* Makes [start, end) of the image zeros, unless it is a hole already. */
-static enum addcow_class put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
+static enum addcow_status put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
 {
     if (addcow_io_hole_end(&disk->image, start) >= end) {
         return ADDCOW_OK;
@@ -61,8 +61,8 @@ static enum addcow_class put_zeros(struct addcow *disk, uint64_t start, uint64_t
 }
 
 /* Gives the clusters of a flight their content. They fit into the buffer; without one they are known to be zeros. */
-static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight *flight, uint8_t *buffer,
-                                 struct addcow_error *error)
+static enum addcow_status copy_up(struct addcow *disk, const struct addcow_flight *flight, uint8_t *buffer,
+                                  struct addcow_error *error)
 {
     uint64_t size = sync_load_acquire(&disk->size);
     uint64_t start = flight->first << disk->cluster_bits;
@@ -73,7 +73,7 @@ static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight
     if (!buffer) {
         return put_zeros(disk, start, end, error);
     }
-    enum addcow_class code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
+    enum addcow_status code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -85,7 +85,7 @@ static enum addcow_class copy_up(struct addcow *disk, const struct addcow_flight
 
 /* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was
  * faster. */
-static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
+static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
 {
     uint64_t limit = disk->bitmap.cluster_count;
     if (limit - *position > STEP_CLUSTERS_MAX) {
@@ -93,7 +93,7 @@ static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *
     }
     bool allocated;
     uint64_t end;
-    enum addcow_class code = addcow_bitmap_run(disk, *position, limit, &allocated, &end, error);
+    enum addcow_status code = addcow_bitmap_run(disk, *position, limit, &allocated, &end, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -123,13 +123,13 @@ static enum addcow_class step(struct addcow *disk, uint64_t *position, uint8_t *
 }
 
 /* Goes once over the disk. */
-static enum addcow_class pass(struct addcow *disk, uint8_t *buffer, addcow_progress *progress, void *context,
-                              struct addcow_error *error)
+static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_progress *progress, void *context,
+                               struct addcow_error *error)
 {
     uint64_t position = 0;
     for (bool more = true; more;) {
         unsigned stripe = addcow_gate_enter(&disk->gate);
-        enum addcow_class code = ADDCOW_OK;
+        enum addcow_status code = ADDCOW_OK;
         if (position < disk->bitmap.cluster_count) {
             code = step(disk, &position, buffer, error);
         }
@@ -149,9 +149,9 @@ static enum addcow_class pass(struct addcow *disk, uint8_t *buffer, addcow_progr
 
 /* Under "all allocated" every bit should be set (VRT-05), but another writer may have forgotten some, and lookups do
  * not tell. */
-static enum addcow_class set_forgotten_bits(struct addcow *disk, uint64_t count, struct addcow_error *error)
+static enum addcow_status set_forgotten_bits(struct addcow *disk, uint64_t count, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_bitmap_load(disk, 0, count, error);
+    enum addcow_status code = addcow_bitmap_load(disk, 0, count, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -162,13 +162,13 @@ static enum addcow_class set_forgotten_bits(struct addcow *disk, uint64_t count,
 }
 
 /* Sets "all allocated" if every cluster is; *complete says so. */
-static enum addcow_class finish(struct addcow *disk, bool *complete, struct addcow_error *error)
+static enum addcow_status finish(struct addcow *disk, bool *complete, struct addcow_error *error)
 {
     unsigned stripe = addcow_gate_enter(&disk->gate);
     uint64_t count = disk->bitmap.cluster_count;
     bool allocated = true;
     uint64_t end = count;
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (count > 0) {
         code = addcow_bitmap_run(disk, 0, count, &allocated, &end, error);
     }
@@ -186,10 +186,10 @@ static enum addcow_class finish(struct addcow *disk, bool *complete, struct addc
     return code;
 }
 
-enum addcow_class addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
-                                struct addcow_error *error)
+enum addcow_status addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                 struct addcow_error *error)
 {
-    enum addcow_class code = addcow_disk_check_writable(disk, error);
+    enum addcow_status code = addcow_disk_check_writable(disk, error);
     if (code != ADDCOW_OK) {
         return code;
     }

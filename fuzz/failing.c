@@ -31,7 +31,7 @@ void failing_begin(struct failing *failing, struct sim *sim)
     sim_set_hook(sim, hook, failing);
 }
 
-bool failing_explains(const struct failing *failing, enum addcow_class code)
+bool failing_explains(const struct failing *failing, enum addcow_status code)
 {
     const struct inject *inject = &failing->inject;
     bool hit = inject_was_hit(inject);

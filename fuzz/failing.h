@@ -22,6 +22,6 @@ struct failing failing_choose(const uint8_t *bytes);
 void failing_begin(struct failing *failing, struct sim *sim);
 
 /* Whether a request may fail with this class because of it. */
-bool failing_explains(const struct failing *failing, enum addcow_class code);
+bool failing_explains(const struct failing *failing, enum addcow_status code);
 
 #endif

@@ -162,8 +162,8 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
     }
     struct addcow *below = NULL;
     struct addcow_error error;
-    enum addcow_class code = addcow_open(options->backing_name, ADDCOW_OPEN_READONLY,
-                                         sim_storage((struct sim *)(uintptr_t)sim), &below, &error);
+    enum addcow_status code = addcow_open(options->backing_name, ADDCOW_OPEN_READONLY,
+                                          sim_storage((struct sim *)(uintptr_t)sim), &below, &error);
     fuzz_demand(code == ADDCOW_OK, "a backing file that was accepted opens (CRE-05)");
     length = addcow_size(below) < content->size ? addcow_size(below) : content->size;
     fuzz_demand(addcow_read(below, 0, length, content->bytes, &error) == ADDCOW_OK, "and is read");
@@ -260,7 +260,7 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
     judge_crashes(sim, &wanted->random, before, &content);
     struct addcow *disk = NULL;
     struct addcow_error error;
-    enum addcow_class code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
+    enum addcow_status code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
     fuzz_demand(code == ADDCOW_OK, "what was created opens (CRE-05)");
     addcow_close(disk, NULL);
     free(content.bytes);
@@ -293,7 +293,7 @@ static void create(struct sim *sim, struct wanted *wanted)
     if (wanted->fails) {
         failing_begin(&wanted->failing, sim);
     }
-    enum addcow_class code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
+    enum addcow_status code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
     sim_set_hook(sim, NULL, NULL);
     fuzz_demand(sim_open_files(sim) == 0, "create leaves no file open");
     fuzz_demand(!asks || (code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0')),

@@ -108,7 +108,8 @@ static void judge_lengths(const struct addcow_header *header, const uint8_t *bac
 
 static void judge_rule(enum addcow_rule rule)
 {
-    fuzz_demand((addcow_rule_class(rule) == ADDCOW_OK) == (rule == ADDCOW_RULE_NONE), "only a broken rule has a class");
+    fuzz_demand((addcow_rule_status(rule) == ADDCOW_OK) == (rule == ADDCOW_RULE_NONE),
+                "only a broken rule has a class");
     fuzz_demand((addcow_rule_clause(rule)[0] == '\0') == (rule == ADDCOW_RULE_NONE), "only a broken rule has a clause");
 }
 

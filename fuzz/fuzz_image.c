@@ -75,7 +75,7 @@ static void free_ref(struct addcow_ref *ref)
 static void judge_extent(const struct pair *pair, const struct trace_operation *operation, bool allocated, uint64_t run)
 {
     struct addcow_extent extent;
-    enum addcow_class code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
+    enum addcow_status code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
     uint64_t left = operation->offset < pair->ref.backing_size ? pair->ref.backing_size - operation->offset : 0;
     fuzz_demand(code == ADDCOW_OK && extent.length <= run, "what a map can say can be said of the chain");
     if (run > 0) {
@@ -92,8 +92,8 @@ static void judge_map(struct pair *pair, const struct trace_operation *operation
     uint64_t run = 0;
     uint32_t ref_allocated = 0;
     uint64_t ref_run = 0;
-    enum addcow_class code = addcow_map(pair->fast, operation->offset, operation->length, &allocated, &run, NULL);
-    enum addcow_class expected =
+    enum addcow_status code = addcow_map(pair->fast, operation->offset, operation->length, &allocated, &run, NULL);
+    enum addcow_status expected =
         addcow_ref_map(&pair->ref, operation->offset, operation->length, &ref_allocated, &ref_run);
     fuzz_demand(code == expected, "map succeeds alike");
     if (code == ADDCOW_OK && !pair->stopped) {
@@ -105,8 +105,8 @@ static void judge_map(struct pair *pair, const struct trace_operation *operation
 static void judge_read(struct pair *pair, const struct trace_operation *operation)
 {
     uint64_t known = operation->length <= REQUEST_MAX ? operation->length : 0;
-    enum addcow_class code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
-    enum addcow_class expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
+    enum addcow_status code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
+    enum addcow_status expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
     fuzz_demand(code == expected || (pair->cut && code == ADDCOW_IO), "a read succeeds alike");
     fuzz_demand(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
 }
@@ -120,7 +120,7 @@ static bool stop(void *context, uint64_t done, uint64_t total)
     return !pair->stops;
 }
 
-static void judge_whole(struct pair *pair, enum addcow_class code, enum addcow_class expected)
+static void judge_whole(struct pair *pair, enum addcow_status code, enum addcow_status expected)
 {
     struct addcow_info info;
     fuzz_demand(code == expected || (pair->stopped && code == ADDCOW_IO), "both engines do the same to the whole disk");
@@ -131,7 +131,7 @@ static void judge_whole(struct pair *pair, enum addcow_class code, enum addcow_c
 
 static void judge_resize(struct pair *pair, uint64_t size)
 {
-    enum addcow_class expected = addcow_ref_resize(&pair->ref, size);
+    enum addcow_status expected = addcow_ref_resize(&pair->ref, size);
     if (expected == ADDCOW_NOSPACE) {
         fuzz_demand(pair->ref.size != size, "a resize that is refused changes nothing");
         return;
@@ -143,14 +143,14 @@ static void judge_commit(struct pair *pair)
 {
     bool unused = pair->ref.all_allocated && pair->hostile->header.backing_size > 0;
     if (!unused && !pair->stopped) {
-        enum addcow_class code = addcow_commit(pair->fast, stop, pair, NULL);
+        enum addcow_status code = addcow_commit(pair->fast, stop, pair, NULL);
         judge_whole(pair, code, pair->stopped ? code : addcow_ref_commit(&pair->ref));
     }
 }
 
 static void judge_stream(struct pair *pair)
 {
-    enum addcow_class code = addcow_stream(pair->fast, stop, pair, NULL);
+    enum addcow_status code = addcow_stream(pair->fast, stop, pair, NULL);
     if (code == ADDCOW_OK) {
         pair->streamed = true;
         addcow_ref_stream(&pair->ref, pair->hostile->header.layout == ADDCOW_R20);
@@ -159,7 +159,7 @@ static void judge_stream(struct pair *pair)
 }
 
 /* What changes the disk is refused of one that was opened read-only. */
-static enum addcow_class change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
+static enum addcow_status change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
 {
     switch (operation->kind) {
     case TRACE_WRITE:
@@ -183,10 +183,10 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
 {
     uint64_t offset = operation->offset;
     uint64_t length = operation->length;
-    enum addcow_class expected;
+    enum addcow_status expected;
     stamp_fill((struct stamp){STAMP_WRITE, index}, offset <= STAMP_OFFSET_MAX / 2 ? offset : 0, pair->got,
                length <= REQUEST_MAX ? length : 0);
-    enum addcow_class code = change(pair->fast, operation, pair->got);
+    enum addcow_status code = change(pair->fast, operation, pair->got);
     switch (operation->kind) {
     case TRACE_WRITE:
         expected = addcow_ref_write(&pair->ref, offset, length, pair->got);
@@ -272,7 +272,7 @@ static void judge_locks(const struct pair *pair)
 {
     struct addcow_storage *storage = sim_storage(pair->hostile->sim);
     struct addcow *other = NULL;
-    enum addcow_class code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
+    enum addcow_status code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
     fuzz_demand(code == ADDCOW_BUSY, "a disk that is open is not opened for writing (LCK-01)");
     code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READONLY, storage, &other, NULL);
     fuzz_demand(code == (pair->read_only ? ADDCOW_OK : ADDCOW_BUSY), "readers share, a writer does not (LCK-01)");
@@ -365,7 +365,7 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
         const struct trace_operation *operation = &trace->operations[i];
         uint64_t offset = operation->offset;
         uint64_t length = operation->length;
-        enum addcow_class code = ADDCOW_OK;
+        enum addcow_status code = ADDCOW_OK;
         if ((trace_kind_has_length(operation->kind) && length > REQUEST_MAX) ||
             (operation->kind == TRACE_RESIZE && offset > TRACE_SIZE_MAX)) {
             continue;
@@ -393,7 +393,8 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
     struct addcow_error error = {.message = ""};
     struct addcow_error *told = failing->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
     failing_begin(failing, hostile->sim);
-    enum addcow_class code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
+    enum addcow_status code =
+        addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
     fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
     fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(&failing->inject),
                 "an open that fails has a reason");
@@ -430,7 +431,7 @@ static void check(const struct hostile *hostile, addcow_report *report)
     struct addcow_check_result result;
     struct addcow_check_result again;
     struct addcow_error error;
-    enum addcow_class code =
+    enum addcow_status code =
         addcow_check(FILES_METADATA, false, sim_storage(hostile->sim), report, NULL, &result, &error);
     fuzz_demand(code == ADDCOW_OK, error.message);
     fuzz_demand(hostile->opens || result.broken > 0, "what does not open is broken");

@@ -88,12 +88,12 @@ struct addcow *hostile_open(const struct hostile *hostile, enum addcow_open_flag
 {
     struct addcow *disk = NULL;
     struct addcow_error error;
-    enum addcow_class code = addcow_open(FILES_METADATA, flags, sim_storage(hostile->sim), &disk, &error);
+    enum addcow_status code = addcow_open(FILES_METADATA, flags, sim_storage(hostile->sim), &disk, &error);
     if (code != ADDCOW_OK) {
         fuzz_demand(!hostile->opens, error.message);
         fuzz_demand(disk == NULL && sim_open_files(hostile->sim) == 0,
                     "an open that fails leaves nothing open (ERR-06)");
-        fuzz_demand(hostile->rule == ADDCOW_RULE_NONE || code == addcow_rule_class(hostile->rule),
+        fuzz_demand(hostile->rule == ADDCOW_RULE_NONE || code == addcow_rule_status(hostile->rule),
                     "the class of a refusal is that of the first broken rule");
         return NULL;
     }

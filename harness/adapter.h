@@ -8,7 +8,7 @@
  *   fast   the production engine over the storage that it is given
  *   exec:COMMAND   a child process (adapter_exec.h)
  *
- * Errors: functions return an enum addcow_class and, if `error` is not null, fill *error on failure.
+ * Errors: functions return an enum addcow_status and, if `error` is not null, fill *error on failure.
  *
  * Thread-safety: requests (read to commit, and size) may come from any number of threads at once; open, close, create
  * and destroy alone.
@@ -22,10 +22,10 @@ struct adapter;
 
 struct adapter_ops {
     /* Opens the disk whose metadata file is `path`. */
-    enum addcow_class (*open)(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
-                              struct addcow_error *error);
+    enum addcow_status (*open)(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                               struct addcow_error *error);
     /* Closes the open disk, even if it reports an error. Everything is in the files afterwards. */
-    enum addcow_class (*close)(struct adapter *adapter, struct addcow_error *error);
+    enum addcow_status (*close)(struct adapter *adapter, struct addcow_error *error);
 
     /* As the functions of addcow_fast.h, on the open disk. */
     uint64_t (*size)(struct adapter *adapter);
@@ -33,22 +33,23 @@ struct adapter_ops {
     /* Whether "all allocated" is set in the header, as the implementation believes. Null if it cannot be asked. */
     bool (*all_allocated)(struct adapter *adapter);
 
-    enum addcow_class (*read)(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                              struct addcow_error *error);
-    enum addcow_class (*write)(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+    enum addcow_status (*read)(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
                                struct addcow_error *error);
-    enum addcow_class (*zero)(struct adapter *adapter, uint64_t offset, uint64_t length, struct addcow_error *error);
-    enum addcow_class (*discard)(struct adapter *adapter, uint64_t offset, uint64_t length, struct addcow_error *error);
-    enum addcow_class (*map)(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
-                             struct addcow_error *error);
-    enum addcow_class (*flush)(struct adapter *adapter, struct addcow_error *error);
-    enum addcow_class (*resize)(struct adapter *adapter, uint64_t new_size, struct addcow_error *error);
-    enum addcow_class (*stream)(struct adapter *adapter, struct addcow_error *error);
-    enum addcow_class (*commit)(struct adapter *adapter, struct addcow_error *error);
+    enum addcow_status (*write)(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                struct addcow_error *error);
+    enum addcow_status (*zero)(struct adapter *adapter, uint64_t offset, uint64_t length, struct addcow_error *error);
+    enum addcow_status (*discard)(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                  struct addcow_error *error);
+    enum addcow_status (*map)(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
+                              struct addcow_error *error);
+    enum addcow_status (*flush)(struct adapter *adapter, struct addcow_error *error);
+    enum addcow_status (*resize)(struct adapter *adapter, uint64_t new_size, struct addcow_error *error);
+    enum addcow_status (*stream)(struct adapter *adapter, struct addcow_error *error);
+    enum addcow_status (*commit)(struct adapter *adapter, struct addcow_error *error);
 
     /* Creates files [CRE]. Null if the implementation cannot: what needs it is then not applicable. */
-    enum addcow_class (*create)(struct adapter *adapter, const char *path, const struct addcow_create_options *options,
-                                struct addcow_error *error);
+    enum addcow_status (*create)(struct adapter *adapter, const char *path, const struct addcow_create_options *options,
+                                 struct addcow_error *error);
 
     /* Closes the disk if it is open, and frees the adapter. */
     void (*destroy)(struct adapter *adapter);

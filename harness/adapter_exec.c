@@ -477,7 +477,7 @@ static void add_data(struct request *request, const void *data, size_t length)
 }
 
 /* Sends the request and waits until it is done. */
-static enum addcow_class ask(struct exec_adapter *exec, struct request *request, struct addcow_error *error)
+static enum addcow_status ask(struct exec_adapter *exec, struct request *request, struct addcow_error *error)
 {
     char line[sizeof request->line + 32];
     pthread_mutex_lock(&exec->mutex);
@@ -504,7 +504,7 @@ static enum addcow_class ask(struct exec_adapter *exec, struct request *request,
 }
 
 /* An operation that the child declared, or else none that can be asked. */
-static enum addcow_class ask_declared(struct adapter *adapter, struct request *request, struct addcow_error *error)
+static enum addcow_status ask_declared(struct adapter *adapter, struct request *request, struct addcow_error *error)
 {
     struct exec_adapter *exec = exec_of(adapter);
     if (exec->welcomed && (exec->abilities.operations & 1u << request->operation) == 0) {
@@ -570,8 +570,8 @@ static void add_path(struct request *request, const char *path, char room[2 * PA
     add_data(request, path, strlen(path));
 }
 
-static enum addcow_class exec_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
-                                   struct addcow_error *error)
+static enum addcow_status exec_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                                    struct addcow_error *error)
 {
     struct exec_adapter *exec = exec_of(adapter);
     char room[2 * PATH_MAX];
@@ -580,14 +580,14 @@ static enum addcow_class exec_open(struct adapter *adapter, const char *path, en
     }
     struct request request = make_request(PROTOCOL_OPEN, 0, "%s", flags == ADDCOW_OPEN_READWRITE ? "rw" : "ro");
     add_path(&request, path, room);
-    enum addcow_class code = ask(exec, &request, error);
+    enum addcow_status code = ask(exec, &request, error);
     if (code == ADDCOW_OK) {
         atomic_store(&exec->size_bound, exec_size(adapter));
     }
     return code;
 }
 
-static enum addcow_class exec_close(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status exec_close(struct adapter *adapter, struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_CLOSE, 0, "%s", "");
     return ask(exec_of(adapter), &request, error);
@@ -602,41 +602,41 @@ static bool data_matters(struct exec_adapter *exec, uint64_t length)
     return length <= atomic_load(&exec->size_bound) && length <= PROTOCOL_DATA_MAX;
 }
 
-static enum addcow_class exec_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                   struct addcow_error *error)
+static enum addcow_status exec_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
+                                    struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_READ, length, "%" PRIu64 " %" PRIu64, offset, length);
     request.buffer = data_matters(exec_of(adapter), length) ? buffer : NULL;
     return ask(exec_of(adapter), &request, error);
 }
 
-static enum addcow_class exec_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                    struct addcow_error *error)
+static enum addcow_status exec_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                     struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_WRITE, 0, "%" PRIu64 " %" PRIu64, offset, length);
     add_data(&request, buffer, data_matters(exec_of(adapter), length) ? (size_t)length : 0);
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                   struct addcow_error *error)
+static enum addcow_status exec_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                    struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_ZERO, 0, "%" PRIu64 " %" PRIu64, offset, length);
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                      struct addcow_error *error)
+static enum addcow_status exec_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                       struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_DISCARD, 0, "%" PRIu64 " %" PRIu64, offset, length);
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                  uint64_t *run, struct addcow_error *error)
+static enum addcow_status exec_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
+                                   uint64_t *run, struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_MAP, 0, "%" PRIu64 " %" PRIu64, offset, length);
-    enum addcow_class code = ask_declared(adapter, &request, error);
+    enum addcow_status code = ask_declared(adapter, &request, error);
     if (code == ADDCOW_OK) {
         *allocated = request.numbers[0] != 0;
         *run = request.numbers[1];
@@ -644,38 +644,38 @@ static enum addcow_class exec_map(struct adapter *adapter, uint64_t offset, uint
     return code;
 }
 
-static enum addcow_class exec_flush(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status exec_flush(struct adapter *adapter, struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_FLUSH, 0, "%s", "");
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status exec_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
 {
     struct exec_adapter *exec = exec_of(adapter);
     struct request request = make_request(PROTOCOL_RESIZE, 0, "%" PRIu64, new_size);
     uint64_t bound = atomic_load(&exec->size_bound);
     while (bound < new_size && !atomic_compare_exchange_weak(&exec->size_bound, &bound, new_size)) {
     }
-    enum addcow_class code = ask_declared(adapter, &request, error);
+    enum addcow_status code = ask_declared(adapter, &request, error);
     atomic_store(&exec->size_bound, exec_size(adapter));
     return code;
 }
 
-static enum addcow_class exec_stream(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status exec_stream(struct adapter *adapter, struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_STREAM, 0, "%s", "");
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_commit(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status exec_commit(struct adapter *adapter, struct addcow_error *error)
 {
     struct request request = make_request(PROTOCOL_COMMIT, 0, "%s", "");
     return ask_declared(adapter, &request, error);
 }
 
-static enum addcow_class exec_create(struct adapter *adapter, const char *path,
-                                     const struct addcow_create_options *options, struct addcow_error *error)
+static enum addcow_status exec_create(struct adapter *adapter, const char *path,
+                                      const struct addcow_create_options *options, struct addcow_error *error)
 {
     char room[2 * PATH_MAX];
     struct request request = make_request(PROTOCOL_CREATE, 0, "%s %" PRIu32,

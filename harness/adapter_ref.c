@@ -23,24 +23,24 @@ static struct ref_adapter *enter(struct adapter *adapter)
 }
 
 /* Ends what enter began, and words the result. */
-static enum addcow_class leave(struct ref_adapter *ref, enum addcow_class code, struct addcow_error *error)
+static enum addcow_status leave(struct ref_adapter *ref, enum addcow_status code, struct addcow_error *error)
 {
     pthread_mutex_unlock(&ref->one_at_a_time);
     if (code != ADDCOW_OK && error != NULL) {
         *error = (struct addcow_error){.code = code};
-        snprintf(error->message, sizeof error->message, "refused: %s", addcow_class_name(code));
+        snprintf(error->message, sizeof error->message, "refused: %s", addcow_status_name(code));
     }
     return code;
 }
 
-static enum addcow_class ref_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
-                                  struct addcow_error *error)
+static enum addcow_status ref_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                                   struct addcow_error *error)
 {
     struct ref_adapter *ref = (struct ref_adapter *)adapter;
     return ref_disk_open(path, flags == ADDCOW_OPEN_READWRITE, &ref->disk, error);
 }
 
-static enum addcow_class ref_close(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status ref_close(struct adapter *adapter, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     ref_disk_close(ref->disk);
@@ -64,62 +64,63 @@ static bool ref_all_allocated(struct adapter *adapter)
     return set;
 }
 
-static enum addcow_class ref_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                  struct addcow_error *error)
+static enum addcow_status ref_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
+                                   struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, addcow_ref_read(ref_disk_state(ref->disk), offset, length, buffer), error);
 }
 
-static enum addcow_class ref_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                   struct addcow_error *error)
+static enum addcow_status ref_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                    struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_write(ref->disk, offset, length, buffer), error);
 }
 
-static enum addcow_class ref_zero(struct adapter *adapter, uint64_t offset, uint64_t length, struct addcow_error *error)
+static enum addcow_status ref_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                   struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_zero(ref->disk, offset, length), error);
 }
 
-static enum addcow_class ref_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                     struct addcow_error *error)
+static enum addcow_status ref_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                      struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_discard(ref->disk, offset, length), error);
 }
 
-static enum addcow_class ref_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                 uint64_t *run, struct addcow_error *error)
+static enum addcow_status ref_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
+                                  uint64_t *run, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     uint32_t status = 0;
-    enum addcow_class code = addcow_ref_map(ref_disk_state(ref->disk), offset, length, &status, run);
+    enum addcow_status code = addcow_ref_map(ref_disk_state(ref->disk), offset, length, &status, run);
     *allocated = status != 0;
     return leave(ref, code, error);
 }
 
-static enum addcow_class ref_flush(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status ref_flush(struct adapter *adapter, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_flush(ref->disk), error);
 }
 
-static enum addcow_class ref_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status ref_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_resize(ref->disk, new_size), error);
 }
 
-static enum addcow_class ref_stream(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status ref_stream(struct adapter *adapter, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_stream(ref->disk), error);
 }
 
-static enum addcow_class ref_commit(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status ref_commit(struct adapter *adapter, struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
     return leave(ref, ref_disk_commit(ref->disk), error);

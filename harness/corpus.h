@@ -115,7 +115,7 @@ struct corpus_step {
     uint64_t run;             /* map: expected */
     bool absent;              /* file: must not exist */
     bool has_length;          /* file */
-    unsigned outcomes;        /* bit 1 << class for each enum addcow_class that the spec allows here */
+    unsigned outcomes;        /* bit 1 << class for each enum addcow_status that the spec allows here */
     const char *clause;       /* the clause that a refusal must name if the implementation names one; or null */
     struct addcow_create_options create;
 };

@@ -186,7 +186,7 @@ static void tell_outcome(FILE *out, const struct corpus_step *step)
     } else {
         for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
             if (step->outcomes & 1u << class_code) {
-                fprintf(out, "%s%s", between, addcow_class_name((enum addcow_class)class_code));
+                fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
                 between = " or ";
             }
         }

@@ -548,7 +548,7 @@ const char *corpus_op_name(enum corpus_op op)
 static bool parse_outcome(struct where *where, const char *text, unsigned *outcomes)
 {
     for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
-        if (!strcmp(text, addcow_class_name((enum addcow_class)class_code))) {
+        if (!strcmp(text, addcow_status_name((enum addcow_status)class_code))) {
             *outcomes |= 1u << class_code;
             return true;
         }

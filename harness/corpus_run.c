@@ -59,19 +59,19 @@ static void print_outcomes(FILE *out, unsigned outcomes)
     const char *between = "";
     for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
         if (outcomes & 1u << class_code) {
-            fprintf(out, "%s%s", between, addcow_class_name((enum addcow_class)class_code));
+            fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
             between = " or ";
         }
     }
 }
 
 /* Judges the outcome of a request. */
-static bool judge_outcome(struct run *run, const struct corpus_step *step, enum addcow_class outcome)
+static bool judge_outcome(struct run *run, const struct corpus_step *step, enum addcow_status outcome)
 {
     if (!(step->outcomes & 1u << outcome)) {
         fputs("expected ", run->out);
         print_outcomes(run->out, step->outcomes);
-        fprintf(run->out, ", got %s", addcow_class_name(outcome));
+        fprintf(run->out, ", got %s", addcow_status_name(outcome));
         fprintf(run->out, outcome && run->error.message[0] ? " (%s)\n" : "\n", run->error.message);
         return false;
     }
@@ -98,7 +98,7 @@ static bool run_read(struct run *run, const struct corpus_step *step, struct ada
 {
     uint8_t *buffer = buffer_of(step->length);
     memset(buffer, 0xee, step->length);
-    enum addcow_class outcome = adapter->ops->read(adapter, step->offset, step->length, buffer, &run->error);
+    enum addcow_status outcome = adapter->ops->read(adapter, step->offset, step->length, buffer, &run->error);
     bool good = judge_outcome(run, step, outcome);
     for (size_t i = 0; good && !outcome && i < step->data.count; i++) {
         const struct corpus_span *span = &step->data.items[i];
@@ -115,7 +115,7 @@ static bool run_write(struct run *run, const struct corpus_step *step, struct ad
         const struct corpus_span *span = &step->data.items[i];
         corpus_span_fill(span, span->at, span->length, buffer + (span->at - step->offset));
     }
-    enum addcow_class outcome = adapter->ops->write(adapter, step->offset, step->length, buffer, &run->error);
+    enum addcow_status outcome = adapter->ops->write(adapter, step->offset, step->length, buffer, &run->error);
     free(buffer);
     return judge_outcome(run, step, outcome);
 }
@@ -124,7 +124,7 @@ static bool run_map(struct run *run, const struct corpus_step *step, struct adap
 {
     bool allocated = false;
     uint64_t length = 0;
-    enum addcow_class outcome =
+    enum addcow_status outcome =
         adapter->ops->map(adapter, step->offset, step->length, &allocated, &length, &run->error);
     if (!judge_outcome(run, step, outcome)) {
         return false;
@@ -150,13 +150,13 @@ static bool run_size(struct run *run, const struct corpus_step *step, struct ada
 static bool run_open(struct run *run, const struct corpus_step *step, struct adapter *adapter)
 {
     enum addcow_open_flags flags = step->writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY;
-    enum addcow_class outcome = adapter->ops->open(adapter, step->path, flags, &run->error);
+    enum addcow_status outcome = adapter->ops->open(adapter, step->path, flags, &run->error);
     run->open[step->disk] = outcome == ADDCOW_OK;
     return judge_outcome(run, step, outcome);
 }
 
 /* Requests that give back no more than their outcome. */
-static enum addcow_class request(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static enum addcow_status request(struct run *run, const struct corpus_step *step, struct adapter *adapter)
 {
     struct addcow_error *error = &run->error;
     switch (step->op) {

@@ -105,10 +105,10 @@ void crash_free(struct crash_judge *judge)
 
 /* ---- What is there ---- */
 
-static bool refused(FILE *out, const char *what, enum addcow_class code, const struct addcow_error *error)
+static bool refused(FILE *out, const char *what, enum addcow_status code, const struct addcow_error *error)
 {
     if (code != ADDCOW_OK) {
-        fprintf(out, "after a crash %s gives %s: %s (DUR-11)\n", what, addcow_class_name(code), error->message);
+        fprintf(out, "after a crash %s gives %s: %s (DUR-11)\n", what, addcow_status_name(code), error->message);
     }
     return code != ADDCOW_OK;
 }
@@ -122,7 +122,7 @@ static bool read_with_engine(struct crash_judge *judge, const struct state *got,
         return false;
     }
     bool same = ops->size(judge->adapter) == got->size;
-    enum addcow_class code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
+    enum addcow_status code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
     bool fine = !refused(out, "read", code, &error);
     fine = !refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
     if (fine && (!same || memcmp(bytes, got->bytes, got->size) != 0)) {
@@ -447,19 +447,19 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
 }
 
-static enum addcow_class reopen_disk(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_error *error)
 {
-    enum addcow_class closed = adapter->ops->close(adapter, error);
-    enum addcow_class opened = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+    enum addcow_status closed = adapter->ops->close(adapter, error);
+    enum addcow_status opened = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
     return closed != ADDCOW_OK ? closed : opened;
 }
 
-enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
-                                struct addcow_error *error)
+enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
+                                 struct addcow_error *error)
 {
     const struct adapter_ops *ops = adapter->ops;
     uint8_t *buffer;
-    enum addcow_class code;
+    enum addcow_status code;
     switch (operation->kind) {
     case TRACE_WRITE:
         buffer = report_allocate(operation->length, 1);

@@ -21,7 +21,7 @@ struct crash_span {
     uint64_t end;
     uint64_t invoked; /* moments of the run's clock (run.h), each occurring once; UINT64_MAX: not yet */
     uint64_t returned;
-    enum addcow_class status;
+    enum addcow_status status;
 };
 
 struct crash_judge;
@@ -50,8 +50,8 @@ uint64_t crash_guilty(const struct crash_judge *judge);
  * Does one operation that changes the disk, or a flush, or closes and opens it, as operation `index`; reads and maps do
  * nothing.
  */
-enum addcow_class crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
-                                struct addcow_error *error);
+enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
+                                 struct addcow_error *error);
 
 struct crash_options {
     bool deaths;     /* also of a process that dies at any of its calls, and another one that goes on (DUR-12) */

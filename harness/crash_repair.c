@@ -88,7 +88,7 @@ static bool is_read_by_engine(const struct patient *patient, struct sim *sim, FI
     struct addcow_error error = {.code = ADDCOW_OK};
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     uint8_t *got = report_allocate(patient->size, 1);
-    enum addcow_class code = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error);
+    enum addcow_status code = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error);
     uint64_t size = code == ADDCOW_OK ? adapter->ops->size(adapter) : 0;
     bool same = size == patient->size || size == patient->cut;
     if (same) {
@@ -97,7 +97,7 @@ static bool is_read_by_engine(const struct patient *patient, struct sim *sim, FI
     }
     if (!same) {
         fprintf(out, "a repair leaves a disk that the engine reads otherwise: %s %s (CHK-02)\n",
-                addcow_class_name(code), error.message);
+                addcow_status_name(code), error.message);
     }
     adapter->ops->destroy(adapter);
     free(got);
@@ -115,7 +115,7 @@ static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     struct addcow_check_result result;
-    enum addcow_class code =
+    enum addcow_status code =
         addcow_check(FILES_METADATA, true, sim_storage(sim), ignore_finding, NULL, &result, &error);
     if (repaired != NULL) {
         *repaired = result.repaired;
@@ -124,7 +124,7 @@ static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
         code = addcow_check(FILES_METADATA, false, sim_storage(sim), ignore_finding, NULL, &result, &error);
     }
     if (code != ADDCOW_OK || result.broken > 0) {
-        fprintf(out, "a repair gives %s and leaves %u rules broken %s (CHK-02)\n", addcow_class_name(code),
+        fprintf(out, "a repair gives %s and leaves %u rules broken %s (CHK-02)\n", addcow_status_name(code),
                 result.broken, error.message);
     }
     return code == ADDCOW_OK && result.broken == 0;

@@ -156,10 +156,10 @@ static bool create(struct sim *sim, const struct creation *creation, FILE *out)
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool possible = creation->options.layout == ADDCOW_R20 || creation->options.backing_name != NULL;
-    enum addcow_class code = adapter->ops->create(adapter, FILES_METADATA, &creation->options, &error);
+    enum addcow_status code = adapter->ops->create(adapter, FILES_METADATA, &creation->options, &error);
     bool fine = possible ? code == ADDCOW_OK : code == ADDCOW_UNSUPPORTED && sim_moment(sim) == 0;
     if (!fine) {
-        fprintf(out, "create gives %s: %s\n", addcow_class_name(code), code == ADDCOW_OK ? "" : error.message);
+        fprintf(out, "create gives %s: %s\n", addcow_status_name(code), code == ADDCOW_OK ? "" : error.message);
     }
     adapter->ops->destroy(adapter);
     return fine;

@@ -300,13 +300,13 @@ static bool judge_files(const struct explore *explore, const struct sim *sim, co
 }
 
 /* A flush or a close that nothing disturbs: `lost` says that it must fail all the same. */
-static bool judge_undisturbed(const char *what, enum addcow_class code, bool lost, const struct addcow_error *error,
+static bool judge_undisturbed(const char *what, enum addcow_status code, bool lost, const struct addcow_error *error,
                               FILE *out)
 {
     if (lost ? code == ADDCOW_IO : code == ADDCOW_OK) {
         return true;
     }
-    fprintf(out, "%s gives %s%s (%s)\n", what, addcow_class_name(code),
+    fprintf(out, "%s gives %s%s (%s)\n", what, addcow_status_name(code),
             lost ? " although a sync of the image has failed" : "", "DUR-06, DUR-07, DUR-10, ERR-03");
     if (code != ADDCOW_OK) {
         fprintf(out, "  %s\n", error->message);
@@ -323,9 +323,9 @@ static bool write_after(const struct explore *explore, struct oracle *oracle, FI
     for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= oracle->disk.size && at < CLUSTERS_AFTER * cluster;
          at += cluster) {
         stamp_fill((struct stamp){STAMP_WRITE, explore->trace->count}, at, sector, sizeof sector);
-        enum addcow_class code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
+        enum addcow_status code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
         if (code != ADDCOW_OK) {
-            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
             return false;
         }
         oracle_write(oracle, at, sizeof sector, sector);
@@ -353,7 +353,7 @@ static bool judge_recovery(const struct explore *explore, struct oracle *oracle,
     if (!write_after(explore, oracle, out)) {
         return false;
     }
-    enum addcow_class code = explore->adapter->ops->flush(explore->adapter, &error);
+    enum addcow_status code = explore->adapter->ops->flush(explore->adapter, &error);
     if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
         return false;
     }
@@ -369,7 +369,7 @@ static bool judge_close(struct explore *explore, const struct oracle *oracle, FI
     struct addcow_error error;
     struct crash_span *span = &explore->spans[explore->trace->count];
     span->begin = sim_moment(explore->sim);
-    enum addcow_class code = explore->adapter->ops->close(explore->adapter, &error);
+    enum addcow_status code = explore->adapter->ops->close(explore->adapter, &error);
     *span = (struct crash_span){span->begin, sim_moment(explore->sim), UINT64_MAX - 1, UINT64_MAX, code};
     if (!judge_undisturbed("close", code, explore->fault.image_lost, &error, out)) {
         return false;
@@ -441,10 +441,10 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     struct oracle oracle;
     sim_restore(explore->sim);
     memset(explore->spans, 0xff, (explore->trace->count + 1) * sizeof *explore->spans);
-    enum addcow_class code =
+    enum addcow_status code =
         explore->adapter->ops->open(explore->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
     if (code != ADDCOW_OK) {
-        fprintf(out, "open gives %s: %s\n", addcow_class_name(code), error.message);
+        fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return EXPLORE_FAILED;
     }
     run_make(&run, explore->trace, explore->adapter, FILES_METADATA, NULL);

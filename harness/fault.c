@@ -226,7 +226,7 @@ static bool judge_durable(const struct judge *judge, const uint8_t *live)
 
 /* ---- Doing a trace ---- */
 
-static bool has_class(const struct judge *judge, enum addcow_class code)
+static bool has_class(const struct judge *judge, enum addcow_status code)
 {
     return code == ADDCOW_OK || inject_explains(&judge->fault, code);
 }
@@ -235,7 +235,7 @@ static bool has_class(const struct judge *judge, enum addcow_class code)
  * Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a
  * fault too.
  */
-static bool judge_status(const struct judge *judge, const char *what, enum addcow_class code, enum addcow_class usual,
+static bool judge_status(const struct judge *judge, const char *what, enum addcow_status code, enum addcow_status usual,
                          const struct addcow_error *error)
 {
     judge->counts->failures += code != ADDCOW_OK;
@@ -243,7 +243,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
         (usual != ADDCOW_OK && code != ADDCOW_OK)) {
         return true;
     }
-    fprintf(judge->out, "%s gives %s (ERR-01, ERR-03, ERR-04, ERR-05)\n", what, addcow_class_name(code));
+    fprintf(judge->out, "%s gives %s (ERR-01, ERR-03, ERR-04, ERR-05)\n", what, addcow_status_name(code));
     if (code != ADDCOW_OK) {
         fprintf(judge->out, "  %s\n", error->message);
     }
@@ -251,7 +251,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
 }
 
 /* A flush that has succeeded although it must not, or after which not everything is durable. */
-static bool judge_flush(struct judge *judge, const char *what, enum addcow_class code)
+static bool judge_flush(struct judge *judge, const char *what, enum addcow_status code)
 {
     if (code != ADDCOW_OK) {
         return true;
@@ -265,7 +265,7 @@ static bool judge_flush(struct judge *judge, const char *what, enum addcow_class
 }
 
 /* A failed close has closed nevertheless; one that succeeds has flushed. */
-static bool judge_close(struct judge *judge, enum addcow_class code, const struct addcow_error *error)
+static bool judge_close(struct judge *judge, enum addcow_status code, const struct addcow_error *error)
 {
     if (!judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
         return false;
@@ -297,7 +297,7 @@ static bool judge_committed(const struct judge *judge)
 }
 
 /* An open that failed, begun at `moment`. */
-static bool judge_failed_open(const struct judge *judge, enum addcow_class code, uint64_t moment,
+static bool judge_failed_open(const struct judge *judge, enum addcow_status code, uint64_t moment,
                               const struct addcow_error *error)
 {
     bool fine = judge_status(judge, "open", code, ADDCOW_OK, error);
@@ -312,7 +312,7 @@ static bool judge_failed_open(const struct judge *judge, enum addcow_class code,
     return fine;
 }
 
-static enum addcow_class open_disk(struct judge *judge, struct addcow_error *error)
+static enum addcow_status open_disk(struct judge *judge, struct addcow_error *error)
 {
     judge->fault.image_lost = false; /* what an earlier opening has lost this one cannot know */
     return judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
@@ -322,7 +322,7 @@ static enum addcow_class open_disk(struct judge *judge, struct addcow_error *err
 static bool do_reopen(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = judge->adapter->ops->close(judge->adapter, &error);
+    enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
     if (!judge_close(judge, code, &error)) {
         return false;
     }
@@ -340,7 +340,7 @@ static bool do_reopen(struct judge *judge)
     sim_set_hook(judge->sim, NULL, NULL);
     code = open_disk(judge, &error);
     if (code != ADDCOW_OK) {
-        fprintf(judge->out, "an open after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+        fprintf(judge->out, "an open after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
     }
     return code == ADDCOW_OK;
 }
@@ -361,11 +361,11 @@ static bool revive(struct judge *judge, const struct trace_operation *operation)
     return true;
 }
 
-static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class *usual)
+static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status *usual)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = crash_perform(judge->adapter, operation, index, &error);
+    enum addcow_status code = crash_perform(judge->adapter, operation, index, &error);
     if (judge->fault.at == 0) {
         *usual = code;
     }
@@ -378,7 +378,7 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_class 
     judge->differs = judge->differs || code != *usual;
     if (judge->adapter->ops->size(judge->adapter) != judge->size) {
         fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
-                index, addcow_class_name(code));
+                index, addcow_status_name(code));
         return false;
     }
     if (operation->kind == TRACE_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {
@@ -396,9 +396,9 @@ static bool write_after(struct judge *judge)
     uint64_t cluster = addcow_cluster_size(judge->trace->disk.cluster_bits);
     for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->size && at < CLUSTERS_AFTER * cluster; at += cluster) {
         stamp_fill((struct stamp){STAMP_WRITE, AFTER}, at, sector, sizeof sector);
-        enum addcow_class code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
+        enum addcow_status code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
         if (code != ADDCOW_OK) {
-            fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code),
+            fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code),
                     error.message);
             return false;
         }
@@ -412,9 +412,9 @@ static uint8_t *read_all(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     uint8_t *bytes = report_allocate(judge->size, 1);
-    enum addcow_class code = judge->adapter->ops->read(judge->adapter, 0, judge->size, bytes, &error);
+    enum addcow_status code = judge->adapter->ops->read(judge->adapter, 0, judge->size, bytes, &error);
     if (code != ADDCOW_OK) {
-        fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_class_name(code), error.message);
+        fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
     } else if (judge_contents(judge, bytes, "after the fault", "ERR-02")) {
         return bytes;
     }
@@ -430,10 +430,10 @@ static bool judge_read_and_flush(struct judge *judge)
     if (bytes == NULL) {
         return false;
     }
-    enum addcow_class code = judge->adapter->ops->flush(judge->adapter, &error);
+    enum addcow_status code = judge->adapter->ops->flush(judge->adapter, &error);
     bool fine = judge_flush(judge, "a flush after the fault", code);
     if (fine && code != ADDCOW_OK && !judge->fault.image_lost) {
-        fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_class_name(code),
+        fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_status_name(code),
                 error.message);
         fine = false;
     }
@@ -448,7 +448,7 @@ static bool judge_usable(struct judge *judge)
     return judge_read_and_flush(judge) && write_after(judge) && judge_read_and_flush(judge);
 }
 
-static bool do_operations(struct judge *judge, enum addcow_class *usual)
+static bool do_operations(struct judge *judge, enum addcow_status *usual)
 {
     for (uint32_t i = 0; i < judge->trace->count; i++) {
         const struct trace_operation *operation = &judge->trace->operations[i];
@@ -467,13 +467,13 @@ static bool do_operations(struct judge *judge, enum addcow_class *usual)
 static bool close_disk(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = judge->adapter->ops->close(judge->adapter, &error);
+    enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
     return judge_close(judge, code, &error) &&
            (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
 }
 
 /* The disk is open. Does everything, with the fault, and closes. */
-static bool do_trace(struct judge *judge, enum addcow_class *usual)
+static bool do_trace(struct judge *judge, enum addcow_status *usual)
 {
     if (!do_operations(judge, usual)) {
         return false;
@@ -490,20 +490,20 @@ static bool do_trace(struct judge *judge, enum addcow_class *usual)
 }
 
 /* One run with judge->fault. `usual` are the statuses of a run without a fault: that one fills them. */
-static bool run_once(struct judge *judge, enum addcow_class *usual)
+static bool run_once(struct judge *judge, enum addcow_status *usual)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     sim_restore(judge->sim);
     sim_set_hook(judge->sim, inject_hook, &judge->fault);
     make_fragments(judge);
     judge->counts->runs++;
-    enum addcow_class code = open_disk(judge, &error);
+    enum addcow_status code = open_disk(judge, &error);
     bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, 0, &error);
     sim_set_hook(judge->sim, NULL, NULL);
     return fine;
 }
 
-static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_t calls, enum addcow_class *usual)
+static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_t calls, enum addcow_status *usual)
 {
     judge->fault = *fault;
     bool fine = run_once(judge, usual);
@@ -517,7 +517,7 @@ static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_
 
 static bool judge_faults(struct judge *judge)
 {
-    enum addcow_class usual[OPERATIONS_MAX];
+    enum addcow_status usual[OPERATIONS_MAX];
     judge->fault = (struct inject){0};
     if (!run_once(judge, usual)) {
         return false;

@@ -34,7 +34,7 @@ const struct run_record *history_record(const struct history *history, uint32_t 
 
 bool history_has_failed(const struct history *history, uint32_t operation)
 {
-    enum addcow_class status = history_record(history, operation)->status;
+    enum addcow_status status = history_record(history, operation)->status;
     return status != ADDCOW_OK && (history->run->failures >> status & 1) != 0;
 }
 
@@ -98,7 +98,7 @@ bool history_wrong_status(const struct history *history, uint32_t operation, con
     const struct run_record *record = history_record(history, operation);
     fprintf(history->out, "operation %" PRIu32 " (", operation);
     trace_print_operation(history->out, &history->trace->operations[operation]);
-    fprintf(history->out, ") gives %s instead of %s %s\n", addcow_class_name(record->status), expected,
+    fprintf(history->out, ") gives %s instead of %s %s\n", addcow_status_name(record->status), expected,
             record->message);
     return false;
 }
@@ -108,7 +108,7 @@ static bool suits(const struct history *history, uint32_t index, uint64_t size)
 {
     const struct trace_operation *operation = &history->trace->operations[index];
     bool fits = operation->offset <= size && operation->length <= size - operation->offset;
-    enum addcow_class status = history_record(history, index)->status;
+    enum addcow_status status = history_record(history, index)->status;
     return !trace_kind_has_length(operation->kind) ||
            (fits ? status == ADDCOW_OK || history_has_failed(history, index) : status == ADDCOW_RANGE);
 }
@@ -140,7 +140,7 @@ bool history_place(const struct history *history, uint32_t operation, uint64_t *
 
 static bool wrong_range_status(const struct history *history, uint32_t operation)
 {
-    enum addcow_class status = history_record(history, operation)->status;
+    enum addcow_status status = history_record(history, operation)->status;
     if (status != ADDCOW_OK && status != ADDCOW_RANGE) {
         return history_wrong_status(history, operation, "ok or range");
     }
@@ -151,7 +151,7 @@ static bool judge_statuses(const struct history *history)
 {
     for (uint32_t i = history->begin; i < history->end; i++) {
         uint32_t kind = history->trace->operations[i].kind;
-        enum addcow_class status = history_record(history, i)->status;
+        enum addcow_status status = history_record(history, i)->status;
         uint64_t invoked, returned;
         if (trace_kind_has_length(kind)) {
             if (!history_place(history, i, &invoked, &returned)) {
@@ -198,7 +198,7 @@ static void replay_fragment(struct history *history, struct oracle *oracle, cons
 {
     uint8_t bytes[HISTORY_SECTOR];
     uint64_t length = fragment->end - fragment->begin;
-    enum addcow_class code;
+    enum addcow_status code;
     if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
         stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
         code = oracle_write(oracle, fragment->begin, length, bytes);

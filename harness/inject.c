@@ -89,7 +89,7 @@ bool inject_is_harmless(const struct inject *inject)
     return inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT;
 }
 
-bool inject_explains(const struct inject *inject, enum addcow_class code)
+bool inject_explains(const struct inject *inject, enum addcow_status code)
 {
     if (!inject_was_hit(inject) || inject_is_harmless(inject)) {
         return false;

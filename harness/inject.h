@@ -43,7 +43,7 @@ bool inject_was_hit(const struct inject *inject);
 bool inject_is_harmless(const struct inject *inject);
 
 /* Whether a request may fail with this class because of it (ERR-05). */
-bool inject_explains(const struct inject *inject, enum addcow_class code);
+bool inject_explains(const struct inject *inject, enum addcow_status code);
 
 /* The fault in words, without what has happened. */
 void inject_print(const struct inject *inject, FILE *out);

@@ -22,7 +22,7 @@
 
 /* What the oracle says to one operation. */
 struct answer {
-    enum addcow_class status;
+    enum addcow_status status;
     uint8_t *data; /* of a read that succeeds; owned */
     uint32_t allocated;
     uint64_t run;
@@ -33,7 +33,7 @@ static bool in_disk(const struct oracle *oracle, const struct trace_operation *o
     return operation->offset <= oracle->disk.size && operation->length <= oracle->disk.size - operation->offset;
 }
 
-static enum addcow_class ask_read(const struct oracle *oracle, const struct trace_operation *operation, uint8_t **data)
+static enum addcow_status ask_read(const struct oracle *oracle, const struct trace_operation *operation, uint8_t **data)
 {
     if (!in_disk(oracle, operation)) {
         return ADDCOW_RANGE;
@@ -42,14 +42,14 @@ static enum addcow_class ask_read(const struct oracle *oracle, const struct trac
     return addcow_ref_read(&oracle->disk, operation->offset, operation->length, *data);
 }
 
-static enum addcow_class ask_write(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
+static enum addcow_status ask_write(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
 {
     if (!in_disk(oracle, operation)) {
         return ADDCOW_RANGE;
     }
     uint8_t *data = report_allocate(operation->length, 1);
     stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, operation->length);
-    enum addcow_class status = oracle_write(oracle, operation->offset, operation->length, data);
+    enum addcow_status status = oracle_write(oracle, operation->offset, operation->length, data);
     free(data);
     return status;
 }
@@ -128,11 +128,11 @@ static bool judge_operation(const struct run *run, uint32_t index, struct oracle
     if (!same) {
         fprintf(out, "operation %" PRIu32 " (", index);
         trace_print_operation(out, operation);
-        fprintf(out, ")\n  expected %s", addcow_class_name(answer.status));
+        fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
         if (operation->kind == TRACE_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.run);
         }
-        fprintf(out, "\n  got %s", addcow_class_name(record->status));
+        fprintf(out, "\n  got %s", addcow_status_name(record->status));
         if (operation->kind == TRACE_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->run);
         }
@@ -186,9 +186,9 @@ static bool judge_by_reference(const struct oracle *oracle, const char *path, FI
 {
     struct ref_disk *disk;
     struct addcow_error error;
-    enum addcow_class code = ref_disk_open(path, false, &disk, &error);
+    enum addcow_status code = ref_disk_open(path, false, &disk, &error);
     if (code != ADDCOW_OK) {
-        fprintf(out, "the reference engine refuses the files: %s: %s\n", addcow_class_name(code), error.message);
+        fprintf(out, "the reference engine refuses the files: %s: %s\n", addcow_status_name(code), error.message);
         return false;
     }
     const struct addcow_ref *state = ref_disk_state(disk);
@@ -228,9 +228,9 @@ static bool judge_end(struct run *run, const struct oracle *oracle, const char *
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     bool same = judge_rest(run, oracle, counts, out);
-    enum addcow_class code = run->adapter->ops->close(run->adapter, &error);
+    enum addcow_status code = run->adapter->ops->close(run->adapter, &error);
     if (code != ADDCOW_OK) {
-        fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_class_name(code), error.message);
+        fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_status_name(code), error.message);
         return false;
     }
     return same && oracle_judge_files(oracle, directory, out) && judge_by_reference(oracle, run->path, out);
@@ -258,9 +258,9 @@ bool judge_trace(const struct trace *trace, struct adapter *adapter, const char 
     files_store(&files, directory);
     files_free(&files);
     counts->traces++;
-    enum addcow_class code = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, &error);
+    enum addcow_status code = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, &error);
     if (code != ADDCOW_OK) {
-        fprintf(out, "open gives %s: %s\n", addcow_class_name(code), error.message);
+        fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return false;
     }
     run_make(&run, trace, adapter, path, watch);

@@ -85,7 +85,7 @@ void oracle_free(struct oracle *oracle)
 /* ---- Changes ---- */
 
 /* Marks the clusters that meet [begin, end), if the request that touched them succeeded. */
-static enum addcow_class touch(struct oracle *oracle, enum addcow_class code, uint64_t begin, uint64_t length)
+static enum addcow_status touch(struct oracle *oracle, enum addcow_status code, uint64_t begin, uint64_t length)
 {
     if (code == ADDCOW_OK && length > 0) {
         uint64_t first = begin / oracle->disk.cluster_size;
@@ -94,25 +94,25 @@ static enum addcow_class touch(struct oracle *oracle, enum addcow_class code, ui
     return code;
 }
 
-enum addcow_class oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer)
+enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer)
 {
     return touch(oracle, addcow_ref_write(&oracle->disk, offset, length, buffer), offset, length);
 }
 
-enum addcow_class oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length)
+enum addcow_status oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length)
 {
     return touch(oracle, addcow_ref_zero(&oracle->disk, offset, length), offset, length);
 }
 
-enum addcow_class oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length)
+enum addcow_status oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length)
 {
     return touch(oracle, addcow_ref_discard(&oracle->disk, offset, length), offset, length);
 }
 
-enum addcow_class oracle_resize(struct oracle *oracle, uint64_t new_size)
+enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size)
 {
     uint64_t old_size = oracle->disk.size;
-    enum addcow_class code = addcow_ref_resize(&oracle->disk, new_size);
+    enum addcow_status code = addcow_ref_resize(&oracle->disk, new_size);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -137,7 +137,7 @@ void oracle_touch_all(struct oracle *oracle)
     touch(oracle, ADDCOW_OK, 0, oracle->disk.size);
 }
 
-enum addcow_class oracle_commit(struct oracle *oracle)
+enum addcow_status oracle_commit(struct oracle *oracle)
 {
     return addcow_ref_commit(&oracle->disk);
 }

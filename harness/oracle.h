@@ -28,12 +28,12 @@ void oracle_free(struct oracle *oracle);
 void oracle_copy(const struct oracle *from, struct oracle *to);
 
 /* As the functions of addcow_ref.h. Changing a disk in any other way than through these is a mistake. */
-enum addcow_class oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer);
-enum addcow_class oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length);
-enum addcow_class oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length);
-enum addcow_class oracle_resize(struct oracle *oracle, uint64_t new_size);
+enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer);
+enum addcow_status oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length);
+enum addcow_status oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length);
+enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size);
 void oracle_stream(struct oracle *oracle);
-enum addcow_class oracle_commit(struct oracle *oracle);
+enum addcow_status oracle_commit(struct oracle *oracle);
 
 /*
  * A commit that is known to have succeeded. Where it would be refused for clusters in its way (CMT-02), these must have

@@ -155,8 +155,8 @@ static bool parse_error(const char *const *words, unsigned count, struct protoco
         return refuse(why, why_size, "an error has the form \"TAG error CLASS [CLAUSE [+N]]\"");
     }
     for (int code = ADDCOW_MALFORMED; code <= ADDCOW_BUSY; code++) {
-        if (strcmp(words[0], addcow_class_name((enum addcow_class)code)) == 0) {
-            answer->code = (enum addcow_class)code;
+        if (strcmp(words[0], addcow_status_name((enum addcow_status)code)) == 0) {
+            answer->code = (enum addcow_status)code;
         }
     }
     if (answer->code == ADDCOW_OK) {
@@ -335,7 +335,7 @@ enum protocol_hello protocol_check_hello(const struct protocol_answer *answer, s
 {
     if (answer->code != ADDCOW_OK) {
         refuse(why, why_size, "hello %d was answered with the error \"%s\"", PROTOCOL_VERSION,
-               addcow_class_name(answer->code));
+               addcow_status_name(answer->code));
         return answer->code == ADDCOW_UNSUPPORTED ? PROTOCOL_OTHER_VERSION : PROTOCOL_BAD_HELLO;
     }
     uint64_t version;

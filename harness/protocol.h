@@ -56,7 +56,7 @@ struct protocol_abilities {
 /* One answer's line. The words stay in the caller's buffer. */
 struct protocol_answer {
     uint64_t tag;
-    enum addcow_class code;                /* ADDCOW_OK, or the class of the error */
+    enum addcow_status code;               /* ADDCOW_OK, or the class of the error */
     const char *clause;                    /* of an error; "" if it names none */
     const char *words[PROTOCOL_WORDS_MAX]; /* after `ok`, without the word for data */
     unsigned count;

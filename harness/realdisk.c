@@ -107,11 +107,11 @@ static void fail(struct carry *carry, int code, const char *format, ...)
 }
 
 /* An error of the implementation: a full disk is the machine's fault, anything else its own. */
-static void fail_request(struct carry *carry, const char *request, enum addcow_class outcome,
+static void fail_request(struct carry *carry, const char *request, enum addcow_status outcome,
                          const struct addcow_error *error)
 {
     int code = outcome == ADDCOW_NOSPACE ? REPORT_INCOMPLETE : REPORT_DIFFERS;
-    fail(carry, code, "%s failed: %s: %s", request, addcow_class_name(outcome), error->message);
+    fail(carry, code, "%s failed: %s: %s", request, addcow_status_name(outcome), error->message);
 }
 
 static bool failed(struct carry *carry)
@@ -129,7 +129,7 @@ static void *write_blocks(void *context)
         uint32_t block = carry->order[i];
         uint64_t offset = (uint64_t)block * BLOCK;
         atomic_store(&carry->states[block], BLOCK_BEING_WRITTEN);
-        enum addcow_class outcome =
+        enum addcow_status outcome =
             carry->adapter->ops->write(carry->adapter, offset, BLOCK, carry->new_bytes + offset, &error);
         if (outcome) {
             fail_request(carry, "a write", outcome, &error);
@@ -187,7 +187,7 @@ static void *read_blocks(void *context)
             before[i] = atomic_load(&carry->states[first + i]);
         }
         struct addcow_error error = {0};
-        enum addcow_class outcome =
+        enum addcow_status outcome =
             carry->adapter->ops->read(carry->adapter, first * BLOCK, count * BLOCK, buffer, &error);
         if (outcome) {
             fail_request(carry, "a read", outcome, &error);
@@ -213,7 +213,7 @@ static void *run_stream(void *context)
     }
     atomic_store(&carry->stream, STREAM_RUNNING);
     struct addcow_error error = {0};
-    enum addcow_class outcome = carry->adapter->ops->stream(carry->adapter, &error);
+    enum addcow_status outcome = carry->adapter->ops->stream(carry->adapter, &error);
     if (outcome) {
         fail_request(carry, "the stream", outcome, &error);
     }
@@ -358,7 +358,7 @@ static bool create_disk(struct carry *carry)
                                                   .make_image = true,
                                                   .image_size = carry->size};
     struct addcow_error error = {0};
-    enum addcow_class outcome = addcow_create("disk.addcow", &options, NULL, &error);
+    enum addcow_status outcome = addcow_create("disk.addcow", &options, NULL, &error);
     if (!outcome) {
         outcome = carry->adapter->ops->open(carry->adapter, "disk.addcow", ADDCOW_OPEN_READWRITE, &error);
     }
@@ -371,7 +371,7 @@ static bool create_disk(struct carry *carry)
 static bool close_disk(struct carry *carry)
 {
     struct addcow_error error = {0};
-    enum addcow_class outcome = carry->adapter->ops->flush(carry->adapter, &error);
+    enum addcow_status outcome = carry->adapter->ops->flush(carry->adapter, &error);
     if (outcome) {
         fail_request(carry, "the flush", outcome, &error);
     }

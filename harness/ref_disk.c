@@ -55,8 +55,8 @@ struct opened {
     } list[FILES_IN_CHAIN];
 };
 
-__attribute__((format(printf, 4, 5))) static enum addcow_class
-refuse(struct addcow_error *error, enum addcow_class code, const char *clause, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static enum addcow_status
+refuse(struct addcow_error *error, enum addcow_status code, const char *clause, const char *format, ...)
 {
     if (error != NULL) {
         va_list arguments;
@@ -69,9 +69,9 @@ refuse(struct addcow_error *error, enum addcow_class code, const char *clause, c
     return code;
 }
 
-static enum addcow_class refuse_rule(struct addcow_error *error, const char *path, enum addcow_rule rule)
+static enum addcow_status refuse_rule(struct addcow_error *error, const char *path, enum addcow_rule rule)
 {
-    return refuse(error, addcow_rule_class(rule), addcow_rule_clause(rule), "%s: breaks %s", path,
+    return refuse(error, addcow_rule_status(rule), addcow_rule_clause(rule), "%s: breaks %s", path,
                   addcow_rule_clause(rule));
 }
 
@@ -96,7 +96,7 @@ bool ref_disk_maps_large(void)
     return true;
 }
 
-static enum addcow_class map_whole(struct mapped *file, const char *path, struct addcow_error *error)
+static enum addcow_status map_whole(struct mapped *file, const char *path, struct addcow_error *error)
 {
     struct stat status;
     unmap(file);
@@ -116,10 +116,10 @@ static enum addcow_class map_whole(struct mapped *file, const char *path, struct
 }
 
 /* LNK-06: why `path` could not be opened, as errno says. */
-static enum addcow_class open_failed(const char *path, bool writable, struct addcow_error *error)
+static enum addcow_status open_failed(const char *path, bool writable, struct addcow_error *error)
 {
     int reason = errno;
-    enum addcow_class code = ADDCOW_IO;
+    enum addcow_status code = ADDCOW_IO;
     if (reason == ENOENT || reason == ENOTDIR || reason == ELOOP || reason == ENAMETOOLONG || reason == EISDIR ||
         reason == ENXIO) {
         code = ADDCOW_UNLINKABLE;
@@ -130,8 +130,8 @@ static enum addcow_class open_failed(const char *path, bool writable, struct add
 }
 
 /* Opens a regular file and adds it to those opened. */
-static enum addcow_class open_file(const char *path, bool writable, struct opened *opened, struct mapped *file,
-                                   struct addcow_error *error)
+static enum addcow_status open_file(const char *path, bool writable, struct opened *opened, struct mapped *file,
+                                    struct addcow_error *error)
 {
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
@@ -152,8 +152,8 @@ static enum addcow_class open_file(const char *path, bool writable, struct opene
     return ADDCOW_OK;
 }
 
-static enum addcow_class lock_file(const struct mapped *file, const char *path, bool exclusive,
-                                   struct addcow_error *error)
+static enum addcow_status lock_file(const struct mapped *file, const char *path, bool exclusive,
+                                    struct addcow_error *error)
 {
     struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
     if (fcntl(file->descriptor, F_OFD_SETLK, &lock) != 0) {
@@ -179,11 +179,11 @@ static char *resolve(const char *metadata_path, const uint8_t *name, uint32_t si
     return path;
 }
 
-static enum addcow_class open_level(const char *path, bool writable, struct opened *opened, struct ref_disk **out,
-                                    struct addcow_error *error);
+static enum addcow_status open_level(const char *path, bool writable, struct opened *opened, struct ref_disk **out,
+                                     struct addcow_error *error);
 
 /* Reads the whole virtual contents of the lower disk. */
-static enum addcow_class read_lower(struct ref_disk *disk, struct addcow_error *error)
+static enum addcow_status read_lower(struct ref_disk *disk, struct addcow_error *error)
 {
     const struct addcow_ref *lower = &disk->lower->state;
     uint64_t length = lower->size > 0 ? lower->size : 1;
@@ -196,9 +196,9 @@ static enum addcow_class read_lower(struct ref_disk *disk, struct addcow_error *
 }
 
 /* Opens the backing file, whatever "all allocated" says. */
-static enum addcow_class attach_backing(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
+static enum addcow_status attach_backing(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
 {
-    enum addcow_class code;
+    enum addcow_status code;
     if (addcow_backing_is_addcow(&disk->header)) {
         code = open_level(disk->backing_path, false, opened, &disk->lower, error);
         if (code == ADDCOW_OK) {
@@ -229,7 +229,7 @@ static void point_arrays(struct ref_disk *disk)
     disk->state.capacity = disk->image.length;
 }
 
-static enum addcow_class open_image(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
+static enum addcow_status open_image(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
 {
     const uint8_t *file = disk->metadata.bytes;
     const uint8_t *image_name = file + disk->header.image_offset;
@@ -240,7 +240,7 @@ static enum addcow_class open_image(struct ref_disk *disk, struct opened *opened
         return refuse_rule(error, disk->path, rule);
     }
     char *image_path = resolve(disk->path, image_name, disk->header.image_size);
-    enum addcow_class code = open_file(image_path, disk->writable, opened, &disk->image, error);
+    enum addcow_status code = open_file(image_path, disk->writable, opened, &disk->image, error);
     if (code == ADDCOW_OK) {
         code = map_whole(&disk->image, image_path, error);
     }
@@ -258,9 +258,9 @@ static enum addcow_class open_image(struct ref_disk *disk, struct opened *opened
     return ADDCOW_OK;
 }
 
-static enum addcow_class open_files(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
+static enum addcow_status open_files(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
 {
-    enum addcow_class code = open_file(disk->path, disk->writable, opened, &disk->metadata, error);
+    enum addcow_status code = open_file(disk->path, disk->writable, opened, &disk->metadata, error);
     if (code == ADDCOW_OK) {
         code = lock_file(&disk->metadata, disk->path, disk->writable, error);
     }
@@ -291,8 +291,8 @@ static enum addcow_class open_files(struct ref_disk *disk, struct opened *opened
     return code;
 }
 
-static enum addcow_class open_level(const char *path, bool writable, struct opened *opened, struct ref_disk **out,
-                                    struct addcow_error *error)
+static enum addcow_status open_level(const char *path, bool writable, struct opened *opened, struct ref_disk **out,
+                                     struct addcow_error *error)
 {
     if (opened->disks == ADDCOW_CHAIN_MAX) {
         return refuse(error, ADDCOW_UNSUPPORTED, "LNK-09", "%s: the chain is too long", path);
@@ -305,7 +305,7 @@ static enum addcow_class open_level(const char *path, bool writable, struct open
     if (disk->path == NULL) {
         report_fatal("no memory for a path");
     }
-    enum addcow_class code = open_files(disk, opened, error);
+    enum addcow_status code = open_files(disk, opened, error);
     if (code != ADDCOW_OK) {
         ref_disk_close(disk);
         return code;
@@ -314,7 +314,7 @@ static enum addcow_class open_level(const char *path, bool writable, struct open
     return ADDCOW_OK;
 }
 
-enum addcow_class ref_disk_open(const char *path, bool writable, struct ref_disk **disk, struct addcow_error *error)
+enum addcow_status ref_disk_open(const char *path, bool writable, struct ref_disk **disk, struct addcow_error *error)
 {
     struct opened opened = {.count = 0};
     return open_level(path, writable, &opened, disk, error);
@@ -352,22 +352,22 @@ const struct addcow_ref *ref_disk_state(const struct ref_disk *disk)
 
 /* ---- Requests (section 6) ---- */
 
-enum addcow_class ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
+enum addcow_status ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
 {
     return disk->writable ? addcow_ref_write(&disk->state, offset, length, buffer) : ADDCOW_READONLY;
 }
 
-enum addcow_class ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length)
+enum addcow_status ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length)
 {
     return disk->writable ? addcow_ref_zero(&disk->state, offset, length) : ADDCOW_READONLY;
 }
 
-enum addcow_class ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length)
+enum addcow_status ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length)
 {
     return disk->writable ? addcow_ref_discard(&disk->state, offset, length) : ADDCOW_READONLY;
 }
 
-enum addcow_class ref_disk_flush(struct ref_disk *disk)
+enum addcow_status ref_disk_flush(struct ref_disk *disk)
 {
     bool done = fsync(disk->image.descriptor) == 0 && fsync(disk->metadata.descriptor) == 0;
     return done ? ADDCOW_OK : ADDCOW_IO;
@@ -376,7 +376,7 @@ enum addcow_class ref_disk_flush(struct ref_disk *disk)
 /* ---- Whole-disk operations (sections 8 and 9) ---- */
 
 /* Gives a file the length, and maps it again. */
-static enum addcow_class set_length(struct mapped *file, uint64_t length)
+static enum addcow_status set_length(struct mapped *file, uint64_t length)
 {
     if (ftruncate(file->descriptor, (off_t)length) != 0) {
         return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ADDCOW_NOSPACE : ADDCOW_IO;
@@ -384,7 +384,7 @@ static enum addcow_class set_length(struct mapped *file, uint64_t length)
     return map_whole(file, "", NULL);
 }
 
-enum addcow_class ref_disk_resize(struct ref_disk *disk, uint64_t new_size)
+enum addcow_status ref_disk_resize(struct ref_disk *disk, uint64_t new_size)
 {
     if (!disk->writable) {
         return ADDCOW_READONLY;
@@ -393,7 +393,7 @@ enum addcow_class ref_disk_resize(struct ref_disk *disk, uint64_t new_size)
         return ADDCOW_RANGE;
     }
     uint64_t file_length = addcow_file_length(&disk->header, new_size);
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (file_length > disk->metadata.length) { /* RSZ-08 */
         code = set_length(&disk->metadata, file_length);
     }
@@ -421,7 +421,7 @@ static void store_flag(struct ref_disk *disk)
     *byte = (uint8_t)((*byte & ~ADDCOW_ALL_ALLOCATED) | (disk->state.all_allocated ? ADDCOW_ALL_ALLOCATED : 0));
 }
 
-enum addcow_class ref_disk_stream(struct ref_disk *disk)
+enum addcow_status ref_disk_stream(struct ref_disk *disk)
 {
     if (!disk->writable) {
         return ADDCOW_READONLY;
@@ -432,11 +432,11 @@ enum addcow_class ref_disk_stream(struct ref_disk *disk)
 }
 
 /* CMT-02: the raw backing file, opened once more for writing, takes the place of the one for reading. */
-static enum addcow_class make_base_writable(struct ref_disk *disk)
+static enum addcow_status make_base_writable(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
     struct mapped again = {.descriptor = -1};
-    enum addcow_class code = open_file(disk->backing_path, true, &opened, &again, NULL);
+    enum addcow_status code = open_file(disk->backing_path, true, &opened, &again, NULL);
     if (code == ADDCOW_OK) {
         code = map_whole(&again, disk->backing_path, NULL);
     }
@@ -466,14 +466,14 @@ static void write_lower(const struct addcow_ref *before, struct ref_disk *lower)
 }
 
 /* Commit into a backing file that is a disk: it is opened once more, for writing, under an exclusive lock (LCK-03). */
-static enum addcow_class commit_to_lower(struct ref_disk *disk)
+static enum addcow_status commit_to_lower(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
     struct ref_disk *lower = NULL;
     struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
     /* The lock of the opening for reading would exclude that of the next. */
     fcntl(disk->lower->metadata.descriptor, F_OFD_SETLK, &unlock);
-    enum addcow_class code = open_level(disk->backing_path, true, &opened, &lower, NULL);
+    enum addcow_status code = open_level(disk->backing_path, true, &opened, &lower, NULL);
     if (code == ADDCOW_OK) {
         struct addcow_ref before = disk->state;
         uint64_t bytes = addcow_bitmap_bytes(before.size, before.cluster_size);
@@ -490,10 +490,10 @@ static enum addcow_class commit_to_lower(struct ref_disk *disk)
     return code;
 }
 
-enum addcow_class ref_disk_commit(struct ref_disk *disk)
+enum addcow_status ref_disk_commit(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (!disk->writable) {
         return ADDCOW_READONLY;
     }

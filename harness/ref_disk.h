@@ -16,7 +16,7 @@ struct ref_disk;
 bool ref_disk_maps_large(void);
 
 /* Opens the disk whose metadata file is `path`. On success the caller closes *disk. */
-enum addcow_class ref_disk_open(const char *path, bool writable, struct ref_disk **disk, struct addcow_error *error);
+enum addcow_status ref_disk_open(const char *path, bool writable, struct ref_disk **disk, struct addcow_error *error);
 void ref_disk_close(struct ref_disk *disk);
 
 /* What the disk is at this moment, valid until the next change. */
@@ -26,14 +26,14 @@ const struct addcow_ref *ref_disk_state(const struct ref_disk *disk);
  * As addcow_ref_write, _zero, _discard, _resize, _stream and _commit; ADDCOW_READONLY if the disk is not opened
  * writable.
  */
-enum addcow_class ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
-enum addcow_class ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length);
-enum addcow_class ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length);
-enum addcow_class ref_disk_resize(struct ref_disk *disk, uint64_t new_size);
-enum addcow_class ref_disk_stream(struct ref_disk *disk);
-enum addcow_class ref_disk_commit(struct ref_disk *disk);
+enum addcow_status ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
+enum addcow_status ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length);
+enum addcow_status ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length);
+enum addcow_status ref_disk_resize(struct ref_disk *disk, uint64_t new_size);
+enum addcow_status ref_disk_stream(struct ref_disk *disk);
+enum addcow_status ref_disk_commit(struct ref_disk *disk);
 
 /* Makes the files durable. */
-enum addcow_class ref_disk_flush(struct ref_disk *disk);
+enum addcow_status ref_disk_flush(struct ref_disk *disk);
 
 #endif

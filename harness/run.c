@@ -45,15 +45,15 @@ static size_t buffer_size(const struct run *run, uint64_t length)
     return (size_t)(length < run->capacity ? length : run->capacity);
 }
 
-static enum addcow_class reopen(struct run *run, struct addcow_error *error)
+static enum addcow_status reopen(struct run *run, struct addcow_error *error)
 {
-    enum addcow_class closed = run->adapter->ops->close(run->adapter, error);
-    enum addcow_class opened = run->adapter->ops->open(run->adapter, run->path, ADDCOW_OPEN_READWRITE, error);
+    enum addcow_status closed = run->adapter->ops->close(run->adapter, error);
+    enum addcow_status opened = run->adapter->ops->open(run->adapter, run->path, ADDCOW_OPEN_READWRITE, error);
     run->closed = opened != ADDCOW_OK;
     return opened != ADDCOW_OK ? opened : closed;
 }
 
-static enum addcow_class perform(struct run *run, uint32_t index, struct addcow_error *error)
+static enum addcow_status perform(struct run *run, uint32_t index, struct addcow_error *error)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
     struct run_record *record = &run->records[index];

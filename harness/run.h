@@ -13,7 +13,7 @@
 struct run_record {
     uint64_t invoked;  /* moments on the run's clock, each occurring once: */
     uint64_t returned; /* invoked < returned; both 0 before the operation was done */
-    enum addcow_class status;
+    enum addcow_status status;
     bool allocated; /* the answers of map */
     uint64_t run;
     uint8_t *data;     /* what read gave, of the operation's length; owned; null if it failed */

@@ -64,7 +64,7 @@ static bool receive(struct request *request)
     return request->count >= 2;
 }
 
-static enum addcow_class create(struct adapter *adapter, const struct argument *arguments, struct addcow_error *error)
+static enum addcow_status create(struct adapter *adapter, const struct argument *arguments, struct addcow_error *error)
 {
     struct addcow_create_options options = {.layout = strcmp(arguments[0].word, "r9") == 0 ? ADDCOW_R9 : ADDCOW_R20,
                                             .cluster_bits = (uint32_t)arguments[1].number,
@@ -76,12 +76,12 @@ static enum addcow_class create(struct adapter *adapter, const struct argument *
 }
 
 /* A read answers with its data; everything else says nothing but its outcome here. */
-static enum addcow_class read_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
-                                   struct addcow_error *error)
+static enum addcow_status read_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
+                                    struct addcow_error *error)
 {
     uint64_t length = arguments[1].number;
     uint8_t *buffer = report_allocate(length <= PROTOCOL_DATA_MAX ? length : 0, 1);
-    enum addcow_class code = adapter->ops->read(adapter, arguments[0].number, length, buffer, error);
+    enum addcow_status code = adapter->ops->read(adapter, arguments[0].number, length, buffer, error);
     if (code == ADDCOW_OK) {
         printf("%" PRIu64 " ok +%" PRIu64 "\n", tag, length);
         fwrite(buffer, 1, length, stdout);
@@ -90,12 +90,12 @@ static enum addcow_class read_disk(struct adapter *adapter, uint64_t tag, const 
     return code;
 }
 
-static enum addcow_class map_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
-                                  struct addcow_error *error)
+static enum addcow_status map_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
+                                   struct addcow_error *error)
 {
     bool allocated;
     uint64_t run;
-    enum addcow_class code =
+    enum addcow_status code =
         adapter->ops->map(adapter, arguments[0].number, arguments[1].number, &allocated, &run, error);
     if (code == ADDCOW_OK) {
         printf("%" PRIu64 " ok %d %" PRIu64 "\n", tag, allocated, run);
@@ -104,8 +104,8 @@ static enum addcow_class map_disk(struct adapter *adapter, uint64_t tag, const s
 }
 
 /* The requests whose answer is no more than their outcome. */
-static enum addcow_class perform(struct adapter *adapter, enum protocol_operation operation,
-                                 const struct argument *arguments, struct addcow_error *error)
+static enum addcow_status perform(struct adapter *adapter, enum protocol_operation operation,
+                                  const struct argument *arguments, struct addcow_error *error)
 {
     const struct adapter_ops *ops = adapter->ops;
     switch (operation) {
@@ -146,7 +146,7 @@ static void answer(struct adapter *adapter, enum protocol_operation operation, u
                    const struct argument *arguments)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     if (operation == PROTOCOL_HELLO) {
         hello(adapter, tag);
     } else if (operation == PROTOCOL_SIZE) {
@@ -163,7 +163,7 @@ static void answer(struct adapter *adapter, enum protocol_operation operation, u
     }
     if (code != ADDCOW_OK) {
         size_t length = strnlen(error.message, PROTOCOL_MESSAGE_MAX);
-        printf("%" PRIu64 " error %s %s +%zu\n%.*s", tag, addcow_class_name(code),
+        printf("%" PRIu64 " error %s %s +%zu\n%.*s", tag, addcow_status_name(code),
                error.clause[0] != '\0' ? error.clause : "-", length, (int)length, error.message);
     }
     fflush(stdout);

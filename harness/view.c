@@ -13,11 +13,11 @@
 #define READ_BYTES ((uint64_t)1 << 20)
 #define WRITERS_SHOWN 4096u /* bytes whose writers are named behind a difference */
 
-static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_class code,
+static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_status code,
                    const struct addcow_error *error)
 {
     if (code != ADDCOW_OK) {
-        fprintf(out, "%s at %" PRIu64 " of the disk at rest fails: %s: %s\n", request, offset, addcow_class_name(code),
+        fprintf(out, "%s at %" PRIu64 " of the disk at rest fails: %s: %s\n", request, offset, addcow_status_name(code),
                 error->message);
     }
     return code != ADDCOW_OK;

@@ -182,7 +182,7 @@ class Function:
 
     def returns(self, first, last):
         value = self.span(first, last)
-        if self.type == "enum addcow_class" and value != "ADDCOW_OK":
+        if self.type == "enum addcow_status" and value != "ADDCOW_OK":
             yield self.replace("error-dropped", first, last, f"((void)({value}), ADDCOW_OK)")
         elif self.type == "bool":
             if value not in ("true", "false"):
@@ -196,7 +196,7 @@ class Function:
 
     def errors(self):
         """An assignment of a class whose value is dropped."""
-        classes = set(re.findall(r"enum addcow_class (\w+)\b", self.text_of_body()))
+        classes = set(re.findall(r"enum addcow_status (\w+)\b", self.text_of_body()))
         for i, token in enumerate(self.tokens[:-2]):
             if token.text not in classes or self.tokens[i + 1].text != "=" or self.tokens[i + 2].text == "ADDCOW_OK":
                 continue

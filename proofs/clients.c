@@ -15,27 +15,27 @@
     assigns \nothing;
     ensures ok: \result == ADDCOW_OK;
 */
-enum addcow_class class_of_success(void)
+enum addcow_status class_of_success(void)
 {
-    return addcow_rule_class(ADDCOW_RULE_NONE);
+    return addcow_rule_status(ADDCOW_RULE_NONE);
 }
 
 /*@ terminates \true;
     assigns \nothing;
     ensures unsupported: \result == ADDCOW_UNSUPPORTED;
 */
-enum addcow_class class_of_features(void)
+enum addcow_status class_of_features(void)
 {
-    return addcow_rule_class(ADDCOW_RULE_FEATURES);
+    return addcow_rule_status(ADDCOW_RULE_FEATURES);
 }
 
 /*@ terminates \true;
     assigns \nothing;
     ensures malformed: \result == ADDCOW_MALFORMED;
 */
-enum addcow_class class_of_short_file(void)
+enum addcow_status class_of_short_file(void)
 {
-    return addcow_rule_class(ADDCOW_RULE_LENGTH);
+    return addcow_rule_status(ADDCOW_RULE_LENGTH);
 }
 
 /*@ terminates \true;
@@ -51,7 +51,7 @@ void texts(void)
 */
 void names_of_classes(void)
 {
-    addcow_class_name(ADDCOW_BUSY);
+    addcow_status_name(ADDCOW_BUSY);
 }
 
 /* ---- Header ---- */
@@ -163,10 +163,10 @@ enum addcow_rule open_disk(const struct addcow_header *header, const uint8_t *ba
     assigns \nothing;
     ensures refused: image_length > ADDCOW_SIZE_MAX ==> \result != ADDCOW_OK; // every answer has a class
 */
-enum addcow_class class_of_open(const struct addcow_header *header, const uint8_t *backing_name,
-                                const uint8_t *image_name, uint64_t file_length, uint64_t image_length)
+enum addcow_status class_of_open(const struct addcow_header *header, const uint8_t *backing_name,
+                                 const uint8_t *image_name, uint64_t file_length, uint64_t image_length)
 {
-    return addcow_rule_class(addcow_check_open(header, backing_name, image_name, file_length, image_length));
+    return addcow_rule_status(addcow_check_open(header, backing_name, image_name, file_length, image_length));
 }
 
 /*@ requires \valid_read(header) && text_raw((uint8_t *)header->backing_format);
@@ -198,8 +198,8 @@ int addcow_is_addcow(const struct addcow_header *header)
     ensures ok: \result == ADDCOW_OK;
     ensures data: buffer[at - offset] == virt(disk, at);
 */
-enum addcow_class read_inside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                              uint64_t at)
+enum addcow_status read_inside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                               uint64_t at)
 {
     return addcow_ref_read(disk, offset, length, buffer);
 }
@@ -210,8 +210,8 @@ enum addcow_class read_inside(const struct addcow_ref *disk, uint64_t offset, ui
     ensures range: \result == ADDCOW_RANGE;
     ensures alone: buffer[at] == \old(buffer[at]);
 */
-enum addcow_class read_outside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                               uint64_t at)
+enum addcow_status read_outside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                                uint64_t at)
 {
     return addcow_ref_read(disk, offset, length, buffer);
 }
@@ -226,8 +226,8 @@ enum addcow_class read_outside(const struct addcow_ref *disk, uint64_t offset, u
     ensures before: at < offset ==> virt(disk, at) == \old(virt(disk, at));
     ensures after: offset + length <= at ==> virt(disk, at) == \old(virt(disk, at));
 */
-enum addcow_class write_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
-                               uint64_t at)
+enum addcow_status write_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
+                                uint64_t at)
 {
     return addcow_ref_write(disk, offset, length, buffer);
 }
@@ -245,8 +245,8 @@ enum addcow_class write_inside(struct addcow_ref *disk, uint64_t offset, uint64_
     ensures image: !meets(offset, length, disk->cluster_size, at / disk->cluster_size) ==>
       disk->image[at] == \old(disk->image[at]);
 */
-enum addcow_class write_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
-                                  uint64_t k, uint64_t at)
+enum addcow_status write_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
+                                   uint64_t k, uint64_t at)
 {
     return addcow_ref_write(disk, offset, length, buffer);
 }
@@ -258,8 +258,8 @@ enum addcow_class write_allocates(struct addcow_ref *disk, uint64_t offset, uint
     ensures same: virt(disk, at) == \old(virt(disk, at));
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
 */
-enum addcow_class write_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
-                                uint64_t k, uint64_t at)
+enum addcow_status write_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer,
+                                 uint64_t k, uint64_t at)
 {
     return addcow_ref_write(disk, offset, length, buffer);
 }
@@ -273,7 +273,7 @@ enum addcow_class write_outside(struct addcow_ref *disk, uint64_t offset, uint64
     ensures before: at < offset ==> virt(disk, at) == \old(virt(disk, at));
     ensures after: offset + length <= at ==> virt(disk, at) == \old(virt(disk, at));
 */
-enum addcow_class zero_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t at)
+enum addcow_status zero_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t at)
 {
     return addcow_ref_zero(disk, offset, length);
 }
@@ -290,7 +290,7 @@ enum addcow_class zero_inside(struct addcow_ref *disk, uint64_t offset, uint64_t
     ensures image: !meets(offset, length, disk->cluster_size, at / disk->cluster_size) ==>
       disk->image[at] == \old(disk->image[at]);
 */
-enum addcow_class zero_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
+enum addcow_status zero_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
 {
     return addcow_ref_zero(disk, offset, length);
 }
@@ -302,7 +302,7 @@ enum addcow_class zero_allocates(struct addcow_ref *disk, uint64_t offset, uint6
     ensures same: virt(disk, at) == \old(virt(disk, at));
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
 */
-enum addcow_class zero_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
+enum addcow_status zero_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
 {
     return addcow_ref_zero(disk, offset, length);
 }
@@ -316,7 +316,7 @@ enum addcow_class zero_outside(struct addcow_ref *disk, uint64_t offset, uint64_
     ensures before: at < offset ==> virt(disk, at) == \old(virt(disk, at));
     ensures after: offset + length <= at ==> virt(disk, at) == \old(virt(disk, at));
 */
-enum addcow_class discard_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t at)
+enum addcow_status discard_inside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t at)
 {
     return addcow_ref_discard(disk, offset, length);
 }
@@ -333,7 +333,7 @@ enum addcow_class discard_inside(struct addcow_ref *disk, uint64_t offset, uint6
     ensures image: !meets(offset, length, disk->cluster_size, at / disk->cluster_size) ==>
       disk->image[at] == \old(disk->image[at]);
 */
-enum addcow_class discard_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
+enum addcow_status discard_allocates(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
 {
     return addcow_ref_discard(disk, offset, length);
 }
@@ -345,7 +345,7 @@ enum addcow_class discard_allocates(struct addcow_ref *disk, uint64_t offset, ui
     ensures same: virt(disk, at) == \old(virt(disk, at));
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
 */
-enum addcow_class discard_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
+enum addcow_status discard_outside(struct addcow_ref *disk, uint64_t offset, uint64_t length, uint64_t k, uint64_t at)
 {
     return addcow_ref_discard(disk, offset, length);
 }
@@ -362,8 +362,8 @@ enum addcow_class discard_outside(struct addcow_ref *disk, uint64_t offset, uint
     ensures longest: at == offset + *run && *run < length ==>
       !(*allocated == 1 <==> allocated(disk, at / disk->cluster_size));
 */
-enum addcow_class map_inside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
-                             uint64_t *run, uint64_t at)
+enum addcow_status map_inside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
+                              uint64_t *run, uint64_t at)
 {
     return addcow_ref_map(disk, offset, length, allocated, run);
 }
@@ -375,7 +375,7 @@ enum addcow_class map_inside(const struct addcow_ref *disk, uint64_t offset, uin
     assigns *allocated, *run;
     ensures nothing: *run == 0 && *allocated == 0;
 */
-enum addcow_class map_empty(const struct addcow_ref *disk, uint64_t offset, uint32_t *allocated, uint64_t *run)
+enum addcow_status map_empty(const struct addcow_ref *disk, uint64_t offset, uint32_t *allocated, uint64_t *run)
 {
     return addcow_ref_map(disk, offset, 0, allocated, run);
 }
@@ -388,8 +388,8 @@ enum addcow_class map_empty(const struct addcow_ref *disk, uint64_t offset, uint
     ensures range: \result == ADDCOW_RANGE;
     ensures alone: *allocated == \old(*allocated) && *run == \old(*run);
 */
-enum addcow_class map_outside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
-                              uint64_t *run)
+enum addcow_status map_outside(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
+                               uint64_t *run)
 {
     return addcow_ref_map(disk, offset, length, allocated, run);
 }
@@ -406,7 +406,7 @@ enum addcow_class map_outside(const struct addcow_ref *disk, uint64_t offset, ui
     ensures zero: at >= \old(disk->size) ==> virt(disk, at) == 0;
     ensures valid: valid_disk(disk);
 */
-enum addcow_class resize_inside(struct addcow_ref *disk, uint64_t new_size, uint64_t at)
+enum addcow_status resize_inside(struct addcow_ref *disk, uint64_t new_size, uint64_t at)
 {
     return addcow_ref_resize(disk, new_size);
 }
@@ -418,7 +418,7 @@ enum addcow_class resize_inside(struct addcow_ref *disk, uint64_t new_size, uint
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures kept: \old(bit(disk->bitmap, k)) ==> bit(disk->bitmap, k);
 */
-enum addcow_class resize_grows(struct addcow_ref *disk, uint64_t new_size, uint64_t k)
+enum addcow_status resize_grows(struct addcow_ref *disk, uint64_t new_size, uint64_t k)
 {
     return addcow_ref_resize(disk, new_size);
 }
@@ -430,7 +430,7 @@ enum addcow_class resize_grows(struct addcow_ref *disk, uint64_t new_size, uint6
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures kept: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
 */
-enum addcow_class resize_shrinks(struct addcow_ref *disk, uint64_t new_size, uint64_t k)
+enum addcow_status resize_shrinks(struct addcow_ref *disk, uint64_t new_size, uint64_t k)
 {
     return addcow_ref_resize(disk, new_size);
 }
@@ -445,7 +445,7 @@ enum addcow_class resize_shrinks(struct addcow_ref *disk, uint64_t new_size, uin
     ensures same: virt(disk, at) == \old(virt(disk, at));
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
 */
-enum addcow_class resize_refused(struct addcow_ref *disk, uint64_t new_size, uint64_t k, uint64_t at)
+enum addcow_status resize_refused(struct addcow_ref *disk, uint64_t new_size, uint64_t k, uint64_t at)
 {
     return addcow_ref_resize(disk, new_size);
 }
@@ -478,7 +478,7 @@ void stream(struct addcow_ref *disk, uint32_t flag, uint64_t k, uint64_t at)
     ensures clear: disk->all_allocated == 0 && !bit(disk->bitmap, k);
     ensures valid: valid_disk(disk);
 */
-enum addcow_class commit(struct addcow_ref *disk, uint64_t k, uint64_t at)
+enum addcow_status commit(struct addcow_ref *disk, uint64_t k, uint64_t at)
 {
     return addcow_ref_commit(disk);
 }
@@ -494,7 +494,7 @@ enum addcow_class commit(struct addcow_ref *disk, uint64_t k, uint64_t at)
     ensures bits: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
     ensures all: disk->all_allocated == \old(disk->all_allocated);
 */
-enum addcow_class commit_refused(struct addcow_ref *disk, uint64_t k, uint64_t at)
+enum addcow_status commit_refused(struct addcow_ref *disk, uint64_t k, uint64_t at)
 {
     return addcow_ref_commit(disk);
 }

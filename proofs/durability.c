@@ -66,7 +66,7 @@ static volatile uint64_t any; /* each read of it is a free choice of the adversa
     (\forall integer j; 0 <= j < log_count && bits_file[log_place[j] / CLUSTER_SIZE] != 0 ==>
       log_version[j] >= floors[log_place[j]]);
 
-  // Where a crash brings back the backing file, nothing newer was promised; and what is shown is as new as was promised.
+  // Where a crash brings back the backing file, nothing newer was promised; what is shown is as new as was promised.
   predicate promised{L} = \forall integer i; 0 <= i < BYTES ==> floors[i] >= 0 &&
     (bits_durable[i / CLUSTER_SIZE] == 0 ==> floors[i] == 0) &&
     (bits_memory[i / CLUSTER_SIZE] != 0 ==> cache[i] >= floors[i]);
@@ -460,7 +460,7 @@ static void promise(void)
 /* ---- Flush and crash ---- */
 
 /* Returns 1 if the storage could do what it was asked to; either sync may fail, and then flush returns 0. */
-/*@ // DUR-01, DUR-03: what was seen when flush was called survives; DUR-06: else nothing new is promised, and what was still is
+/*@ // DUR-01, DUR-03: what was seen when flush was called survives. DUR-06: else nothing new is promised
     requires sound;
     terminates \true;
     assigns cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], floors[0 .. BYTES - 1], next[0 .. BYTES - 1],
@@ -510,7 +510,8 @@ void crash(void)
     }
     log_count = 0;
     /*@ loop invariant 0 <= k <= CLUSTERS;
-        loop invariant \forall integer c; 0 <= c < k ==> bits_memory[c] == bits_durable[c] && bits_file[c] == bits_durable[c];
+        loop invariant \forall integer c; 0 <= c < k ==>
+          bits_memory[c] == bits_durable[c] && bits_file[c] == bits_durable[c];
         loop invariant \forall integer c; k <= c < CLUSTERS ==> bits_file[c] == \at(bits_file[c], Pre);
         loop assigns k, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1];
         loop variant CLUSTERS - k;
@@ -542,7 +543,8 @@ void create(void)
     }
     log_count = 0;
     /*@ loop invariant 0 <= k <= CLUSTERS;
-        loop invariant \forall integer c; 0 <= c < k ==> bits_memory[c] == 0 && bits_file[c] == 0 && bits_durable[c] == 0;
+        loop invariant \forall integer c; 0 <= c < k ==>
+          bits_memory[c] == 0 && bits_file[c] == 0 && bits_durable[c] == 0;
         loop assigns k, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1];
         loop variant CLUSTERS - k;
     */

@@ -74,7 +74,7 @@ static void drop_disk(struct addcow_ref *disk)
     free(disk->backing);
 }
 
-/* Where a read is refused, the buffer stays as it was: said by hand, as the contract does not say that the buffer is memory then. */
+/* A refused read leaves the buffer as it was. By hand: the contract does not call it memory then. */
 static void read_disk(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
 {
     uint8_t *before = obtain(length);
@@ -86,7 +86,7 @@ static void read_disk(const struct addcow_ref *disk, uint64_t offset, uint64_t l
     free(before);
 }
 
-/* A request, mostly within the disk; sometimes one that wraps around. The buffer is as long as the request, or as long as it can be. */
+/* A request, mostly within the disk; sometimes one that wraps around. The buffer holds as much as it can. */
 static void request(struct addcow_ref *disk)
 {
     uint64_t offset = below(disk->size + 1);
@@ -238,9 +238,9 @@ static void look(const uint8_t *file, uint64_t length)
     struct addcow_header header;
     memset(&header, 0xA5, sizeof header);
     enum addcow_rule rule = addcow_decode(file, length, &header);
-    addcow_rule_class(rule);
+    addcow_rule_status(rule);
     addcow_rule_clause(rule);
-    addcow_class_name((enum addcow_class)below(ADDCOW_BUSY + 1));
+    addcow_status_name((enum addcow_status)below(ADDCOW_BUSY + 1));
     for (int i = 1; i < ADDCOW_RULE_COUNT; i++) {
         addcow_header_rule_holds(file, length, (enum addcow_rule)i);
     }

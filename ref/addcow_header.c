@@ -33,7 +33,7 @@
 
 /* ---- Errors (section 12) ---- */
 
-enum addcow_class addcow_rule_class(enum addcow_rule rule)
+enum addcow_status addcow_rule_status(enum addcow_rule rule)
 {
     switch (rule) {
     case ADDCOW_RULE_NONE:
@@ -60,7 +60,7 @@ const char *addcow_rule_clause(enum addcow_rule rule)
     return clauses[rule];
 }
 
-const char *addcow_class_name(enum addcow_class class_code)
+const char *addcow_status_name(enum addcow_status class_code)
 {
     static const char *const names[] = {
         "ok", "malformed", "unsupported", "unlinkable", "io", "range", "readonly", "nospace", "busy",

@@ -321,7 +321,7 @@ static void read_part(const struct addcow_ref *disk, uint64_t position, uint64_t
     }
 }
 
-enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
+enum addcow_status addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
 {
     uint64_t done = 0;
     if (!in_range(disk, offset, length)) {
@@ -636,7 +636,7 @@ static void write_range(struct addcow_ref *disk, uint64_t offset, uint64_t lengt
     }
 }
 
-enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
+enum addcow_status addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
 {
     if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
@@ -646,7 +646,7 @@ enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uin
 }
 
 /* ZR-01 */
-enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length)
+enum addcow_status addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length)
 {
     if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
@@ -656,7 +656,7 @@ enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint
 }
 
 /* DC-01 */
-enum addcow_class addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length)
+enum addcow_status addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length)
 {
     return addcow_ref_zero(disk, offset, length);
 }
@@ -689,8 +689,8 @@ static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint6
     return done;
 }
 
-enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
-                                 uint64_t *run)
+enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
+                                  uint64_t *run)
 {
     if (!in_range(disk, offset, length)) {
         return ADDCOW_RANGE;
@@ -909,7 +909,7 @@ static void shrink(struct addcow_ref *disk, uint64_t new_size)
     put_new_bits(disk, first_past(disk, new_size), bits, 0);
 }
 
-enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
+enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 {
     if (new_size > ADDCOW_SIZE_MAX) { /* RSZ-09 */
         return ADDCOW_RANGE;
@@ -1127,7 +1127,7 @@ static void clear_flag(struct addcow_ref *disk)
 }
 
 /* Nothing is cleared before everything is copied. */
-enum addcow_class addcow_ref_commit(struct addcow_ref *disk)
+enum addcow_status addcow_ref_commit(struct addcow_ref *disk)
 {
     if (!disk->has_backing) {
         return ADDCOW_UNSUPPORTED;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* The class of an error (spec section 12). 0 is success. */
-enum addcow_class {
+enum addcow_status {
     ADDCOW_OK = 0,
     ADDCOW_MALFORMED,
     ADDCOW_UNSUPPORTED,
@@ -126,7 +126,7 @@ struct addcow_ref {
       rule == ADDCOW_RULE_BACKING_FORMAT_KNOWN || rule == ADDCOW_RULE_VIRTUAL_SIZE;
     ensures classes: \result == ADDCOW_OK || \result == ADDCOW_MALFORMED || \result == ADDCOW_UNSUPPORTED;
 */
-enum addcow_class addcow_rule_class(enum addcow_rule rule);
+enum addcow_status addcow_rule_status(enum addcow_rule rule);
 
 /* The clause's ID, such as "HDR-04": static storage. "" for ADDCOW_RULE_NONE. */
 /*@ requires rule < ADDCOW_RULE_COUNT;
@@ -140,7 +140,7 @@ const char *addcow_rule_clause(enum addcow_rule rule);
     terminates \true;
     assigns \nothing;
 */
-const char *addcow_class_name(enum addcow_class class_code);
+const char *addcow_status_name(enum addcow_status class_code);
 
 /* ---- Header (section 2) ---- */
 
@@ -280,7 +280,7 @@ int addcow_backing_is_addcow(const struct addcow_header *header);
     ensures refused: !within(disk, offset, length) ==>
       \forall integer k; 0 <= k < length ==> buffer[k] == \old(buffer[k]);
 */
-enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer);
+enum addcow_status addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer);
 /*@ requires valid_disk(disk);
     requires within(disk, offset, length) && length > 0 ==>
       \valid_read(buffer + (0 .. length - 1)) && foreign(disk, (uint8_t *)buffer, length) && buffer != \null;
@@ -301,7 +301,7 @@ enum addcow_class addcow_ref_read(const struct addcow_ref *disk, uint64_t offset
     ensures refused: !within(disk, offset, length) ==>
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
-enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
+enum addcow_status addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -320,7 +320,7 @@ enum addcow_class addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uin
     ensures refused: !within(disk, offset, length) ==>
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
-enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length);
+enum addcow_status addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length);
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -339,7 +339,7 @@ enum addcow_class addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint
     ensures refused: !within(disk, offset, length) ==>
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
-enum addcow_class addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length);
+enum addcow_status addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length);
 
 /* MAP-01: *allocated becomes 0 or 1, *run the length in bytes of the longest run of that status in the range. */
 /*@ requires valid_disk(disk) && \valid(allocated) && \valid(run) && \separated(allocated, disk) &&
@@ -359,8 +359,8 @@ enum addcow_class addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, u
       !(*allocated == 1 <==> allocated(disk, (offset + *run) / disk->cluster_size));
     ensures refused: !within(disk, offset, length) ==> *allocated == \old(*allocated) && *run == \old(*run);
 */
-enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
-                                 uint64_t *run);
+enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint32_t *allocated,
+                                  uint64_t *run);
 
 /* ---- Whole-disk operations (sections 8 and 9) ---- */
 
@@ -385,7 +385,7 @@ enum addcow_class addcow_ref_map(const struct addcow_ref *disk, uint64_t offset,
       same_bits{Pre, Post}(disk, 0, clusters(new_size, disk->cluster_size));
     ensures valid: valid_disk(disk);
 */
-enum addcow_class addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size);
+enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size);
 
 /* STR: allocates every cluster, then sets all_allocated if `flag` is 1 (r20; 0 for r9). */
 /*@ requires valid_disk(disk) && \valid(disk) && flag <= 1;
@@ -420,6 +420,6 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
       (\forall integer i; 0 <= i < disk->backing_size ==> disk->backing[i] == \old(disk->backing[i]));
     ensures valid: valid_disk(disk);
 */
-enum addcow_class addcow_ref_commit(struct addcow_ref *disk);
+enum addcow_status addcow_ref_commit(struct addcow_ref *disk);
 
 #endif

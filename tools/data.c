@@ -46,7 +46,7 @@ static int parse_operand(const struct options *options, const char *command, int
 static int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size)
 {
     return complain("%s: %" PRIu64 " bytes at offset %" PRIu64 " are not within the disk (%" PRIu64 " bytes) (%s)",
-                    path, length, offset, size, addcow_class_name(ADDCOW_RANGE));
+                    path, length, offset, size, addcow_status_name(ADDCOW_RANGE));
 }
 
 static bool within(uint64_t offset, uint64_t length, uint64_t size)
@@ -232,9 +232,9 @@ static uint64_t input_length(const struct stream *in)
 }
 
 /* Fills *error with a failure that is not the engine's, and returns its class. */
-static enum addcow_class fail_input(struct addcow_error *error, enum addcow_class code, const char *format, ...)
+static enum addcow_status fail_input(struct addcow_error *error, enum addcow_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static enum addcow_class fail_input(struct addcow_error *error, enum addcow_class code, const char *format, ...)
+static enum addcow_status fail_input(struct addcow_error *error, enum addcow_status code, const char *format, ...)
 {
     *error = (struct addcow_error){.code = code};
     va_list arguments;
@@ -245,8 +245,8 @@ static enum addcow_class fail_input(struct addcow_error *error, enum addcow_clas
 }
 
 /* Reads until `count` bytes or the end of the input; *got tells how far that came, also after a failure. */
-static enum addcow_class get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got,
-                                   struct addcow_error *error)
+static enum addcow_status get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got,
+                                    struct addcow_error *error)
 {
     *got = 0;
     while (*got < count) {
@@ -269,12 +269,12 @@ static enum addcow_class get_chunk(const struct stream *in, uint8_t *bytes, size
  * One chunk from the input to the disk. *more becomes whether the input may hold more. Data that goes past the end of
  * the disk is written as far as the disk reaches.
  */
-static enum addcow_class write_chunk(struct addcow *disk, uint64_t *offset, uint8_t *buffer, const struct stream *in,
-                                     bool *more, struct addcow_error *error)
+static enum addcow_status write_chunk(struct addcow *disk, uint64_t *offset, uint8_t *buffer, const struct stream *in,
+                                      bool *more, struct addcow_error *error)
 {
     size_t wanted = (size_t)chunk_at(*offset);
     size_t got;
-    enum addcow_class input = get_chunk(in, buffer, wanted, &got, error);
+    enum addcow_status input = get_chunk(in, buffer, wanted, &got, error);
     uint64_t rest = addcow_size(disk) - *offset;
     uint64_t part = got < rest ? got : rest;
     if (part > 0) {
@@ -303,7 +303,7 @@ static int write_chunks(struct addcow *disk, uint64_t offset, const struct strea
     uint64_t position = offset;
     bool more = true;
     struct addcow_error error;
-    enum addcow_class code = ADDCOW_OK;
+    enum addcow_status code = ADDCOW_OK;
     while (more && code == ADDCOW_OK) {
         code = write_chunk(disk, &position, buffer, in, &more, &error);
     }
@@ -371,8 +371,8 @@ const struct command command_write = {
 
 /* ---- zero and discard ---- */
 
-typedef enum addcow_class range_operation(struct addcow *disk, uint64_t offset, uint64_t length,
-                                          struct addcow_error *error);
+typedef enum addcow_status range_operation(struct addcow *disk, uint64_t offset, uint64_t length,
+                                           struct addcow_error *error);
 
 static int run_range(const struct options *options, const char *name, range_operation *operation)
 {

@@ -169,11 +169,11 @@ static void report_finding(void *context, const struct addcow_finding *finding)
     if (output->findings) {
         json_array_append_new(output->findings,
                               json_pack("{s:s, s:s, s:o, s:b, s:b}", "clause", finding->clause, "class",
-                                        addcow_class_name(finding->code), "message", json_text(finding->message),
+                                        addcow_status_name(finding->code), "message", json_text(finding->message),
                                         "repairable", finding->repairable, "repaired", finding->repaired));
     } else if (output->print) {
         const char *state = finding->repaired ? " [repaired]" : finding->repairable ? " [--repair can mend it]" : "";
-        print_line("%s: %s: %s%s", finding->clause, addcow_class_name(finding->code), finding->message, state);
+        print_line("%s: %s: %s%s", finding->clause, addcow_status_name(finding->code), finding->message, state);
     }
 }
 

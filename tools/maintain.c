@@ -110,7 +110,7 @@ static int resized(const char *text, uint64_t size, uint64_t *new_size)
     }
     if (*text == '+' ? value > UINT64_MAX - size : value > size) {
         return complain("%s from %" PRIu64 " bytes is no size that a disk can have (%s)", text, size,
-                        addcow_class_name(ADDCOW_RANGE));
+                        addcow_status_name(ADDCOW_RANGE));
     }
     *new_size = *text == '+' ? size + value : size - value;
     return EXIT_OK;
@@ -164,8 +164,8 @@ const struct command command_resize = {
 
 /* ---- stream and commit ---- */
 
-typedef enum addcow_class long_operation(struct addcow *disk, addcow_progress *progress, void *context,
-                                         struct addcow_error *error);
+typedef enum addcow_status long_operation(struct addcow *disk, addcow_progress *progress, void *context,
+                                          struct addcow_error *error);
 
 static int run_long(const struct options *options, long_operation *operation, const char *done)
 {
@@ -177,7 +177,7 @@ static int run_long(const struct options *options, long_operation *operation, co
     struct progress progress;
     struct addcow_error error;
     progress_start(&progress, options);
-    enum addcow_class result = operation(disk, progress_step, &progress, &error);
+    enum addcow_status result = operation(disk, progress_step, &progress, &error);
     bool stopped = progress_end(&progress);
     if (result != ADDCOW_OK && stopped && error.errnum == ECANCELED) {
         code = complain("%s: stopped; nothing is lost, and the command can be given again", options->operand[0]);

@@ -52,7 +52,7 @@ int complain_error(const struct addcow_error *error)
 int complain_error_and(const struct addcow_error *error, const char *more)
 {
     const char *separator = error->clause[0] ? ", " : "";
-    return complain("%s (%s%s%s)%s", error->message, addcow_class_name(error->code), separator, error->clause, more);
+    return complain("%s (%s%s%s)%s", error->message, addcow_status_name(error->code), separator, error->clause, more);
 }
 
 void print_line(const char *format, ...)

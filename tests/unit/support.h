@@ -216,13 +216,13 @@ static inline void close_disk(struct addcow *disk)
 }
 
 /* Asserts that opening fails with this class and clause, and says why. */
-static inline void refuse_open(const char *name, enum addcow_open_flags flags, enum addcow_class code,
+static inline void refuse_open(const char *name, enum addcow_open_flags flags, enum addcow_status code,
                                const char *clause)
 {
     struct addcow *disk = NULL;
     struct addcow_error error = {0};
     if (addcow_open(in_directory(name), flags, NULL, &disk, &error) != code) {
-        fail_msg("expected %s: %s", addcow_class_name(code), error.message);
+        fail_msg("expected %s: %s", addcow_status_name(code), error.message);
     }
     assert_int_equal(error.code, code);
     assert_string_equal(error.clause, clause);
@@ -235,7 +235,7 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
 /* Calls of the engine put their error here, and assert_ok fails the test with its message. */
 static _Thread_local struct addcow_error reason;
 
-static inline void assert_ok(enum addcow_class code)
+static inline void assert_ok(enum addcow_status code)
 {
     if (code != ADDCOW_OK) {
         fail_msg("%s", reason.message);

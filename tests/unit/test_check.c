@@ -242,7 +242,7 @@ static bool try_fault(bool wrapped, uint64_t fail_at, int errnum, bool after)
     struct findings findings = {.faults = &faults};
     struct addcow_check_result result;
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = addcow_check("disk", true, &faults.storage, note, &findings, &result, &error);
+    enum addcow_status code = addcow_check("disk", true, &faults.storage, note, &findings, &result, &error);
     assert_int_equal(code, error.code);
     if (code == ADDCOW_OK) {
         assert_string_equal(findings.clauses, wrapped ? "VRT-05" : "BMP-04 BMP-04 BMP-05");
@@ -303,7 +303,7 @@ static unsigned forbid_every_call(int errnum)
         struct findings findings = {.count = 0};
         struct addcow_check_result result;
         struct addcow_error error = {.code = ADDCOW_OK};
-        enum addcow_class code = addcow_check("disk", false, &faults.storage, note, &findings, &result, &error);
+        enum addcow_status code = addcow_check("disk", false, &faults.storage, note, &findings, &result, &error);
         assert_int_equal(code, error.code);
         assert_true(code == ADDCOW_OK || code == ADDCOW_IO);
         assert_string_equal(findings.clauses, findings.count ? "LNK-06" : "");

@@ -11,7 +11,7 @@ struct findings {
     struct addcow_check_result result;
     unsigned count;
     unsigned repairable;
-    enum addcow_class codes[FINDINGS_MAX];
+    enum addcow_status codes[FINDINGS_MAX];
     char clauses[FINDINGS_MAX][8];
     char messages[FINDINGS_MAX][300];
 };
@@ -85,8 +85,8 @@ static bool is_mended(const char *clause)
     return strcmp(clause, "BMP-04") == 0 || strcmp(clause, "BMP-05") == 0 || strcmp(clause, "VRT-05") == 0;
 }
 
-static void assert_finding(const struct findings *findings, unsigned number, enum addcow_class code, const char *clause,
-                           const char *text)
+static void assert_finding(const struct findings *findings, unsigned number, enum addcow_status code,
+                           const char *clause, const char *text)
 {
     assert_true(number < findings->count);
     assert_string_equal(findings->clauses[number], clause);
@@ -96,7 +96,7 @@ static void assert_finding(const struct findings *findings, unsigned number, enu
     }
 }
 
-static void assert_one(const struct findings *findings, enum addcow_class code, const char *clause, const char *text)
+static void assert_one(const struct findings *findings, enum addcow_status code, const char *clause, const char *text)
 {
     assert_int_equal(findings->count, 1);
     assert_int_equal(findings->repairable, is_mended(clause));
@@ -106,7 +106,7 @@ static void assert_one(const struct findings *findings, enum addcow_class code, 
 static void assert_header_rule(enum addcow_rule rule)
 {
     struct findings findings = check();
-    assert_one(&findings, addcow_rule_class(rule), addcow_rule_clause(rule), "disk.add-cow");
+    assert_one(&findings, addcow_rule_status(rule), addcow_rule_clause(rule), "disk.add-cow");
 }
 
 /* HDR-16 HR9-06: a header with one byte that should be zero is still read: geometry, image name and backing name. */

@@ -258,8 +258,8 @@ static struct adapter *inner_of(struct adapter *adapter)
     return ((struct wrong *)adapter)->inner;
 }
 
-static enum addcow_class wrong_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
-                                    struct addcow_error *error)
+static enum addcow_status wrong_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                                     struct addcow_error *error)
 {
     struct adapter *inner = inner_of(adapter);
     if (has_defect(adapter, "crashes")) {
@@ -271,16 +271,16 @@ static enum addcow_class wrong_open(struct adapter *adapter, const char *path, e
     if (has_defect(adapter, "exits")) {
         exit(0);
     }
-    enum addcow_class outcome = inner->ops->open(inner, path, flags, error);
+    enum addcow_status outcome = inner->ops->open(inner, path, flags, error);
     if (outcome && has_defect(adapter, "names the wrong clause")) {
         snprintf(error->clause, sizeof error->clause, "HDR-04");
     }
     return outcome && has_defect(adapter, "knows one class") ? ADDCOW_IO : outcome;
 }
 
-static enum addcow_class wrong_close(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status wrong_close(struct adapter *adapter, struct addcow_error *error)
 {
-    enum addcow_class outcome = inner_of(adapter)->ops->close(inner_of(adapter), error);
+    enum addcow_status outcome = inner_of(adapter)->ops->close(inner_of(adapter), error);
     if (has_defect(adapter, "exits late")) {
         atexit(abort);
     }
@@ -293,10 +293,10 @@ static uint64_t wrong_size(struct adapter *adapter)
     return has_defect(adapter, "rounds the size") ? size / 512 * 512 : size;
 }
 
-static enum addcow_class wrong_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                    struct addcow_error *error)
+static enum addcow_status wrong_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
+                                     struct addcow_error *error)
 {
-    enum addcow_class outcome = inner_of(adapter)->ops->read(inner_of(adapter), offset, length, buffer, error);
+    enum addcow_status outcome = inner_of(adapter)->ops->read(inner_of(adapter), offset, length, buffer, error);
     if (!outcome && length && has_defect(adapter, "spoils the last byte")) {
         ((uint8_t *)buffer)[length - 1] ^= 1;
     }
@@ -306,20 +306,20 @@ static enum addcow_class wrong_read(struct adapter *adapter, uint64_t offset, ui
     return outcome;
 }
 
-static enum addcow_class wrong_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                     struct addcow_error *error)
+static enum addcow_status wrong_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                      struct addcow_error *error)
 {
     struct adapter *inner = inner_of(adapter);
     uint64_t kept = has_defect(adapter, "drops the last byte") && length ? length - 1 : length;
-    enum addcow_class outcome = inner->ops->write(inner, offset, kept, buffer, error);
+    enum addcow_status outcome = inner->ops->write(inner, offset, kept, buffer, error);
     return has_defect(adapter, "forgives writes") ? ADDCOW_OK : outcome;
 }
 
-static enum addcow_class wrong_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                   uint64_t *run, struct addcow_error *error)
+static enum addcow_status wrong_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
+                                    uint64_t *run, struct addcow_error *error)
 {
     struct adapter *inner = inner_of(adapter);
-    enum addcow_class outcome = inner->ops->map(inner, offset, length, allocated, run, error);
+    enum addcow_status outcome = inner->ops->map(inner, offset, length, allocated, run, error);
     if (has_defect(adapter, "maps a sector short") && *run > 512) {
         *run -= 512;
     }

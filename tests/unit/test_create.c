@@ -195,7 +195,7 @@ static bool try_fault(const struct scenario *scenario, uint64_t fail_at, int err
     uint64_t before = fingerprint();
     struct faults faults = make_faults(fail_at, errnum, after);
     struct addcow_error error = {.code = ADDCOW_OK};
-    enum addcow_class code = addcow_create("disk", &scenario->options, &faults.storage, &error);
+    enum addcow_status code = addcow_create("disk", &scenario->options, &faults.storage, &error);
     print_message("# %s: call %u, errno %d, %s: %s\n", scenario->name, (unsigned)fail_at, errnum,
                   after ? "after" : "before", code == ADDCOW_OK ? "made" : error.message);
     assert_int_equal(code, error.code);
@@ -247,7 +247,7 @@ static void test_interruption_of_every_call(void **state)
 
 /* ---- Options ---- */
 
-static void refused(struct addcow_create_options options, enum addcow_class code, const char *clause)
+static void refused(struct addcow_create_options options, enum addcow_status code, const char *clause)
 {
     uint64_t before = fingerprint();
     struct addcow_error error;
@@ -432,7 +432,7 @@ static int names_rename(struct addcow_storage *self, const char *from, const cha
 static const struct addcow_storage_ops names_ops = {.open = names_open, .remove = names_remove, .rename = names_rename};
 
 /* Makes an overlay and its image on that storage, which does not go well. */
-static void refused_by(struct names names, enum addcow_class code, int errnum, const char *clause)
+static void refused_by(struct names names, enum addcow_status code, int errnum, const char *clause)
 {
     struct addcow_error error;
     names.storage.ops = &names_ops;
@@ -449,7 +449,7 @@ static void test_files_not_made(void **state)
     (void)state;
     static const struct {
         int errnum;
-        enum addcow_class code;
+        enum addcow_status code;
     } reasons[] = {
         {EEXIST, ADDCOW_UNLINKABLE},  {ENOENT, ADDCOW_UNLINKABLE},
         {ENOTDIR, ADDCOW_UNLINKABLE}, {ENAMETOOLONG, ADDCOW_UNLINKABLE},
@@ -524,7 +524,7 @@ static void test_replace_own_file(void **state)
 static void *create_one(void *argument)
 {
     struct addcow_create_options options = scenarios[0].options;
-    *(enum addcow_class *)argument = addcow_create("disk", &options, NULL, NULL);
+    *(enum addcow_status *)argument = addcow_create("disk", &options, NULL, NULL);
     return NULL;
 }
 
@@ -535,7 +535,7 @@ static void test_creates_at_once(void **state)
     for (int round = 0; round < 20; round++) {
         prepare(&scenarios[0]);
         pthread_t threads[CREATORS];
-        enum addcow_class codes[CREATORS];
+        enum addcow_status codes[CREATORS];
         for (size_t i = 0; i < CREATORS; i++) {
             assert_int_equal(pthread_create(&threads[i], NULL, create_one, &codes[i]), 0);
         }

@@ -375,7 +375,7 @@ static void test_info(void **state)
 
 /* ---- Requests ---- */
 
-static void assert_out_of_range(enum addcow_class code, const struct addcow_error *error, uint64_t offset,
+static void assert_out_of_range(enum addcow_status code, const struct addcow_error *error, uint64_t offset,
                                 uint64_t length)
 {
     char where[64];
@@ -852,7 +852,7 @@ static void test_damaged_headers(void **state)
             enum addcow_rule rule = addcow_decode(bytes, file_length("disk.add-cow"), &header);
             struct addcow *disk = NULL;
             struct addcow_error error = {0};
-            enum addcow_class code =
+            enum addcow_status code =
                 addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, &error);
             if (rule != ADDCOW_RULE_NONE) {
                 assert_string_equal(error.clause, addcow_rule_clause(rule));

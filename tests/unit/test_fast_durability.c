@@ -462,7 +462,7 @@ static void test_write_failing(void **state)
         uint8_t *data = allocate_bytes(length);
         fill_pattern(data, 8, offset, length);
         struct addcow_error error;
-        enum addcow_class code = addcow_write(rig.disk, offset, length, data, &error);
+        enum addcow_status code = addcow_write(rig.disk, offset, length, data, &error);
         rig.probe->decide = NULL;
         if (code == ADDCOW_OK) {
             assert_true(n > 5 && countdown.left != SIZE_MAX);
@@ -603,7 +603,7 @@ static void test_open_failing(void **state)
         probe->decide = fail_once;
         struct addcow *disk = NULL;
         struct addcow_error error = {0};
-        enum addcow_class code =
+        enum addcow_status code =
             addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, &probe->storage, &disk, &error);
         size_t writes = count_events(probe, 0, EVENT_WRITE, 'm') + count_events(probe, 0, EVENT_WRITE, 'i') +
                         count_events(probe, 0, EVENT_WRITE, 'b');

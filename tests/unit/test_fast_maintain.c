@@ -369,14 +369,14 @@ static int fail_later(struct probe *probe, const struct event *event)
     return result;
 }
 
-typedef enum addcow_class operation(struct addcow *disk);
+typedef enum addcow_status operation(struct addcow *disk);
 
-static enum addcow_class grow(struct addcow *disk)
+static enum addcow_status grow(struct addcow *disk)
 {
     return addcow_resize(disk, 14 * 4096 + 5, NULL);
 }
 
-static enum addcow_class shrink(struct addcow *disk)
+static enum addcow_status shrink(struct addcow *disk)
 {
     return addcow_resize(disk, 2 * 4096 + 5, NULL);
 }
@@ -397,7 +397,7 @@ static void fail_at_each(const struct disk_spec *spec, operation *run, const str
         struct countdown countdown = {.left = n, .errnum = n % 2 ? ENOSPC : EIO, .once = once, .no_holes = no_holes};
         probe->context = &countdown;
         probe->decide = fail_later;
-        enum addcow_class code = run(disk);
+        enum addcow_status code = run(disk);
         bool complete = code == ADDCOW_OK && !countdown.failed;
         probe->decide = NULL;
         assert_true(code == ADDCOW_OK || code == (n % 2 ? ADDCOW_NOSPACE : ADDCOW_IO));
@@ -474,7 +474,7 @@ static void test_grow_failing_late(void **state)
     free_model(&model);
 }
 
-static enum addcow_class stream(struct addcow *disk)
+static enum addcow_status stream(struct addcow *disk)
 {
     return addcow_stream(disk, NULL, NULL, NULL);
 }
@@ -500,7 +500,7 @@ static void test_stream_failing(void **state)
     free_model(&after);
 }
 
-static enum addcow_class commit(struct addcow *disk)
+static enum addcow_status commit(struct addcow *disk)
 {
     return addcow_commit(disk, NULL, NULL, NULL);
 }

@@ -16,7 +16,7 @@ struct worker {
     unsigned number;
     pthread_barrier_t *start;
     pthread_t thread;
-    enum addcow_class result;
+    enum addcow_status result;
 };
 
 static void start_workers(struct worker *workers, unsigned count, struct addcow *disk, const struct disk_spec *spec,
@@ -38,7 +38,7 @@ static void join_workers(struct worker *workers, unsigned count, pthread_barrier
     pthread_barrier_destroy(barrier);
 }
 
-static void keep_first(struct worker *worker, enum addcow_class code)
+static void keep_first(struct worker *worker, enum addcow_status code)
 {
     if (worker->result == ADDCOW_OK) {
         worker->result = code;
@@ -196,7 +196,7 @@ static void *do_everything(void *argument)
         uint64_t offset = (uint64_t)rand_r(&seed) % (worker->spec->size - length);
         bool allocated;
         uint64_t run;
-        enum addcow_class code = ADDCOW_OK;
+        enum addcow_status code = ADDCOW_OK;
         switch ((worker->number + i) % 9) {
         case 0:
         case 1:

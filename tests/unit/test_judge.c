@@ -151,13 +151,13 @@ static bool in_range(const struct plain *disk, uint64_t offset, uint64_t length)
     return offset <= disk->image.length && length <= disk->image.length - offset;
 }
 
-static enum addcow_class refusal(const struct plain *disk)
+static enum addcow_status refusal(const struct plain *disk)
 {
     return disk->mistake == ACCEPT_OUT_OF_RANGE ? ADDCOW_OK : ADDCOW_RANGE;
 }
 
-static enum addcow_class plain_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                    struct addcow_error *error)
+static enum addcow_status plain_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
+                                     struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     uint8_t *out = buffer;
@@ -207,7 +207,7 @@ static void grow_to_cluster(struct plain *disk)
     disk->image.length = length;
 }
 
-static enum addcow_class put(struct plain *disk, uint64_t offset, uint64_t length, const uint8_t *data)
+static enum addcow_status put(struct plain *disk, uint64_t offset, uint64_t length, const uint8_t *data)
 {
     if (!in_range(disk, offset, length) || offset > disk->image.length || length > disk->image.length - offset) {
         return in_range(disk, offset, length) ? ADDCOW_OK : refusal(disk);
@@ -240,15 +240,15 @@ static enum addcow_class put(struct plain *disk, uint64_t offset, uint64_t lengt
     return ADDCOW_OK;
 }
 
-static enum addcow_class plain_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                     struct addcow_error *error)
+static enum addcow_status plain_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
+                                      struct addcow_error *error)
 {
     (void)error;
     return put(plain_of(adapter), offset, length, buffer);
 }
 
-static enum addcow_class plain_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                    struct addcow_error *error)
+static enum addcow_status plain_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                     struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -259,8 +259,8 @@ static enum addcow_class plain_zero(struct adapter *adapter, uint64_t offset, ui
     return put(disk, offset, length, NULL);
 }
 
-static enum addcow_class plain_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                       struct addcow_error *error)
+static enum addcow_status plain_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
+                                        struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -271,8 +271,8 @@ static enum addcow_class plain_discard(struct adapter *adapter, uint64_t offset,
     return put(disk, offset, length, NULL);
 }
 
-static enum addcow_class plain_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                   uint64_t *run, struct addcow_error *error)
+static enum addcow_status plain_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
+                                    uint64_t *run, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -297,7 +297,7 @@ static enum addcow_class plain_map(struct adapter *adapter, uint64_t offset, uin
     return ADDCOW_OK;
 }
 
-static enum addcow_class plain_flush(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_flush(struct adapter *adapter, struct addcow_error *error)
 {
     (void)adapter;
     (void)error;
@@ -353,7 +353,7 @@ static void shrink(struct plain *disk, uint64_t new_size)
     }
 }
 
-static enum addcow_class plain_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status plain_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -380,7 +380,7 @@ static void store_flag(struct plain *disk, bool flag)
     }
 }
 
-static enum addcow_class plain_stream(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_stream(struct adapter *adapter, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -395,7 +395,7 @@ static enum addcow_class plain_stream(struct adapter *adapter, struct addcow_err
     return ADDCOW_OK;
 }
 
-static enum addcow_class plain_commit(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_commit(struct adapter *adapter, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)error;
@@ -430,8 +430,8 @@ static void load(const struct plain *disk, const char *name, struct file *file)
     assert_true(files_load(disk->directory, name, &file->bytes, &file->length));
 }
 
-static enum addcow_class plain_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
-                                    struct addcow_error *error)
+static enum addcow_status plain_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
+                                     struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     (void)flags;
@@ -451,7 +451,7 @@ static enum addcow_class plain_open(struct adapter *adapter, const char *path, e
     return ADDCOW_OK;
 }
 
-static enum addcow_class plain_close(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_close(struct adapter *adapter, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
     struct files files = {.count = disk->has_backing ? 3u : 2u};

@@ -18,8 +18,8 @@ static void make_chain(bool all_allocated)
                                             .allocated = all_allocated ? 7 : 0});
 }
 
-static enum addcow_class create_over(const char *backing, const char *format, const char *image,
-                                     struct addcow_error *error)
+static enum addcow_status create_over(const char *backing, const char *format, const char *image,
+                                      struct addcow_error *error)
 {
     const struct addcow_create_options options = {.layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
@@ -32,7 +32,7 @@ static enum addcow_class create_over(const char *backing, const char *format, co
 
 struct findings {
     unsigned count;
-    enum addcow_class code; /* of the last one */
+    enum addcow_status code; /* of the last one */
     char clause[8];
 };
 
@@ -70,7 +70,7 @@ static void test_create(void **state)
         for (size_t i = 0; i < sizeof chain / sizeof chain[0]; i++) {
             make_chain(all_allocated);
             assert_int_equal(link(in_directory(chain[i].name), in_directory("alias.raw")), 0);
-            enum addcow_class code = create_over("middle.add-cow", "add-cow", "alias.raw", &reason);
+            enum addcow_status code = create_over("middle.add-cow", "add-cow", "alias.raw", &reason);
             if (all_allocated && !chain[i].counts_always) {
                 assert_ok(code);
                 assert_int_equal(unlink(in_directory("new.add-cow")), 0);
@@ -153,7 +153,7 @@ static void test_names_come_first(void **state)
     (void)state;
     make_disk("disk", &(struct disk_spec){.size = SIZE, .image_name = "nbd:x"});
     assert_int_equal(unlink(in_directory("nbd:x")), 0);
-    refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, addcow_rule_class(ADDCOW_RULE_NAME_PROTOCOL),
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, addcow_rule_status(ADDCOW_RULE_NAME_PROTOCOL),
                 addcow_rule_clause(ADDCOW_RULE_NAME_PROTOCOL));
     make_disk("disk", &(struct disk_spec){.size = SIZE});
     patch_file("disk.add-cow", 60, "vhd", 3);
@@ -181,7 +181,7 @@ static const char *long_name(const char *name, size_t size)
     return strcat(text, name);
 }
 
-static enum addcow_class create_named(enum addcow_layout layout, size_t backing_size, size_t image_size)
+static enum addcow_status create_named(enum addcow_layout layout, size_t backing_size, size_t image_size)
 {
     const struct addcow_create_options options = {.layout = layout,
                                                   .cluster_bits = layout == ADDCOW_R9 ? 16 : 12,
@@ -189,7 +189,7 @@ static enum addcow_class create_named(enum addcow_layout layout, size_t backing_
                                                   .backing_name = long_name("base.raw", backing_size),
                                                   .backing_format = "raw",
                                                   .hide_image_data = true};
-    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, &reason);
+    enum addcow_status code = addcow_create(in_directory("new.add-cow"), &options, NULL, &reason);
     if (code == ADDCOW_OK) {
         close_disk(open_disk("new.add-cow"));
         assert_int_equal(unlink(in_directory("new.add-cow")), 0);

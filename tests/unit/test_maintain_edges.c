@@ -530,37 +530,37 @@ static void test_stream_holes(void **state)
 
 /* ---- Every call ---- */
 
-typedef enum addcow_class action(struct addcow *disk, struct addcow_error *error);
+typedef enum addcow_status action(struct addcow *disk, struct addcow_error *error);
 
-static enum addcow_class act_grow(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status act_grow(struct addcow *disk, struct addcow_error *error)
 {
     return addcow_resize(disk, 40000 * 4096, error);
 }
 
-static enum addcow_class act_commit(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status act_commit(struct addcow *disk, struct addcow_error *error)
 {
     return addcow_commit(disk, NULL, NULL, error);
 }
 
-static enum addcow_class act_stream(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status act_stream(struct addcow *disk, struct addcow_error *error)
 {
     return addcow_stream(disk, NULL, NULL, error);
 }
 
-static enum addcow_class act_write_and_flush(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status act_write_and_flush(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_write(disk, 3 * 4096 + 5, 5, "write", error);
+    enum addcow_status code = addcow_write(disk, 3 * 4096 + 5, 5, "write", error);
     return code == ADDCOW_OK ? addcow_flush(disk, error) : code;
 }
 
-static enum addcow_class act_close(struct addcow *disk, struct addcow_error *error)
+static enum addcow_status act_close(struct addcow *disk, struct addcow_error *error)
 {
     (void)disk;
     (void)error;
     return ADDCOW_OK;
 }
 
-static void assert_told(enum addcow_class code, const struct addcow_error *error)
+static void assert_told(enum addcow_status code, const struct addcow_error *error)
 {
     assert_int_equal(code, ADDCOW_IO);
     assert_int_equal(error->code, ADDCOW_IO);
@@ -580,7 +580,7 @@ static bool fail_call(const struct disk_spec *spec, action *run, uint64_t n)
     struct addcow_error error = {0};
     faults.calls = 0;
     faults.fail_at = n;
-    enum addcow_class code = run(disk, &error);
+    enum addcow_status code = run(disk, &error);
     bool reached = faults.calls >= n;
     /* A metadata file below that cannot be opened for writing is opened for reading, and not committed into. */
     bool unwritable = code == ADDCOW_READONLY && run == act_commit && spec->compatible == ADDCOW_ALL_ALLOCATED;

@@ -62,24 +62,24 @@ char *__wrap_strndup(const char *text, size_t size)
 static const struct disk_spec spec = {
     .size = CLUSTERS * CLUSTER - 100, .backing_name = "base.raw", .backing_size = CLUSTERS * CLUSTER, .allocated = 6};
 
-typedef enum addcow_class action(struct addcow *disk, struct model *model, struct addcow_error *error);
+typedef enum addcow_status action(struct addcow *disk, struct model *model, struct addcow_error *error);
 
-static enum addcow_class act_read(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_read(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     static uint8_t bytes[CLUSTERS * CLUSTER];
-    enum addcow_class code = addcow_read(disk, 0, model->size, bytes, error);
+    enum addcow_status code = addcow_read(disk, 0, model->size, bytes, error);
     if (code == ADDCOW_OK) {
         assert_bytes(bytes, model->virt, model->size, 0);
     }
     return code;
 }
 
-static enum addcow_class act_map(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_map(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     bool allocated = false;
     uint64_t run = 0;
     (void)model;
-    enum addcow_class code = addcow_map(disk, CLUSTER, 5 * CLUSTER, &allocated, &run, error);
+    enum addcow_status code = addcow_map(disk, CLUSTER, 5 * CLUSTER, &allocated, &run, error);
     if (code == ADDCOW_OK) {
         assert_true(allocated);
         assert_int_equal(run, 2 * CLUSTER);
@@ -87,11 +87,11 @@ static enum addcow_class act_map(struct addcow *disk, struct model *model, struc
     return code;
 }
 
-static enum addcow_class act_write(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_write(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     uint8_t data[100];
     fill_pattern(data, 9, 5 * CLUSTER + 10, sizeof data);
-    enum addcow_class code = addcow_write(disk, 5 * CLUSTER + 10, sizeof data, data, error);
+    enum addcow_status code = addcow_write(disk, 5 * CLUSTER + 10, sizeof data, data, error);
     if (code == ADDCOW_OK) {
         memcpy(model->virt + 5 * CLUSTER + 10, data, sizeof data);
         model->allocated[5] = 1;
@@ -100,7 +100,7 @@ static enum addcow_class act_write(struct addcow *disk, struct model *model, str
 }
 
 /* The write has its memory; the flush has not. */
-static enum addcow_class act_flush(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_flush(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     bool was_armed = armed;
     armed = false;
@@ -109,10 +109,10 @@ static enum addcow_class act_flush(struct addcow *disk, struct model *model, str
     return addcow_flush(disk, error);
 }
 
-static enum addcow_class act_grow(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_grow(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     const uint64_t clusters = 32768 + 50;
-    enum addcow_class code = addcow_resize(disk, clusters * CLUSTER, error);
+    enum addcow_status code = addcow_resize(disk, clusters * CLUSTER, error);
     armed = false;
     if (code == ADDCOW_OK) {
         struct model larger = {.size = clusters * CLUSTER, .cluster = CLUSTER};
@@ -127,18 +127,18 @@ static enum addcow_class act_grow(struct addcow *disk, struct model *model, stru
     return code;
 }
 
-static enum addcow_class act_shrink(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_shrink(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_resize(disk, 3 * CLUSTER, error);
+    enum addcow_status code = addcow_resize(disk, 3 * CLUSTER, error);
     if (code == ADDCOW_OK) {
         model->size = 3 * CLUSTER;
     }
     return code;
 }
 
-static enum addcow_class act_stream(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_stream(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_stream(disk, NULL, NULL, error);
+    enum addcow_status code = addcow_stream(disk, NULL, NULL, error);
     struct addcow_info info;
     armed = false;
     addcow_get_info(disk, &info);
@@ -149,9 +149,9 @@ static enum addcow_class act_stream(struct addcow *disk, struct model *model, st
     return code;
 }
 
-static enum addcow_class act_commit(struct addcow *disk, struct model *model, struct addcow_error *error)
+static enum addcow_status act_commit(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
-    enum addcow_class code = addcow_commit(disk, NULL, NULL, error);
+    enum addcow_status code = addcow_commit(disk, NULL, NULL, error);
     if (code == ADDCOW_OK) {
         memset(model->allocated, 0, CLUSTERS);
     }
@@ -165,7 +165,7 @@ static void compare_content(struct addcow *disk, const struct model *model)
     compare_range(disk, model, 0, model->size < spec.size ? model->size : spec.size);
 }
 
-static void assert_out_of_memory(enum addcow_class code, const struct addcow_error *error)
+static void assert_out_of_memory(enum addcow_status code, const struct addcow_error *error)
 {
     assert_int_equal(code, ADDCOW_IO);
     assert_int_equal(error->code, ADDCOW_IO);
@@ -181,7 +181,7 @@ static bool try_action(action *act)
     struct addcow_error error = {0};
     calls = 0;
     armed = true;
-    enum addcow_class code = act(disk, &model, &error);
+    enum addcow_status code = act(disk, &model, &error);
     armed = false;
     bool reached = calls >= fail_at;
     if (code != ADDCOW_OK) {
@@ -231,10 +231,10 @@ static unsigned open_descriptors(void)
 }
 
 /* Done with allocation number `fail_at` failing, and then without a failure. */
-static enum addcow_class do_open(struct addcow_error *error)
+static enum addcow_status do_open(struct addcow_error *error)
 {
     struct addcow *disk = NULL;
-    enum addcow_class code = addcow_open(in_directory("top.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, error);
+    enum addcow_status code = addcow_open(in_directory("top.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, error);
     armed = false;
     if (code == ADDCOW_OK) {
         uint8_t byte;
@@ -246,14 +246,14 @@ static enum addcow_class do_open(struct addcow_error *error)
 }
 
 /* The second look has no memory for the bitmap of the lower disk. */
-static enum addcow_class do_map_chain(struct addcow_error *error)
+static enum addcow_status do_map_chain(struct addcow_error *error)
 {
     bool was_armed = armed;
     armed = false;
     struct addcow *disk = open_disk("top.add-cow");
     struct addcow_extent extent = {0};
     armed = was_armed;
-    enum addcow_class code = addcow_map_chain(disk, CLUSTER, 5 * CLUSTER, &extent, error);
+    enum addcow_status code = addcow_map_chain(disk, CLUSTER, 5 * CLUSTER, &extent, error);
     armed = false;
     if (code == ADDCOW_OK) {
         assert_true(extent.present);
@@ -269,7 +269,7 @@ static bool exists(const char *name)
     return access(in_directory(name), F_OK) == 0;
 }
 
-static enum addcow_class do_create(struct addcow_error *error)
+static enum addcow_status do_create(struct addcow_error *error)
 {
     const struct addcow_create_options options = {.layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
@@ -278,7 +278,7 @@ static enum addcow_class do_create(struct addcow_error *error)
                                                   .backing_format = "add-cow",
                                                   .make_image = true,
                                                   .image_size = 5 * CLUSTER};
-    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
+    enum addcow_status code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
     armed = false;
     if (code == ADDCOW_OK) {
         close_disk(open_disk("new.add-cow"));
@@ -291,14 +291,14 @@ static enum addcow_class do_create(struct addcow_error *error)
     return code;
 }
 
-static enum addcow_class create_around_empty(const char *backing_name, struct addcow_error *error)
+static enum addcow_status create_around_empty(const char *backing_name, struct addcow_error *error)
 {
     const struct addcow_create_options options = {.layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "empty.raw",
                                                   .backing_name = backing_name,
                                                   .backing_format = backing_name ? "raw" : NULL};
-    enum addcow_class code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
+    enum addcow_status code = addcow_create(in_directory("new.add-cow"), &options, NULL, error);
     armed = false;
     if (code == ADDCOW_OK) {
         assert_int_equal(unlink(in_directory("new.add-cow")), 0);
@@ -309,19 +309,19 @@ static enum addcow_class create_around_empty(const char *backing_name, struct ad
 }
 
 /* Over an image that is there, and must hold nothing. */
-static enum addcow_class do_cover(struct addcow_error *error)
+static enum addcow_status do_cover(struct addcow_error *error)
 {
     return create_around_empty("base.raw", error);
 }
 
 /* Around an image that is there, without a backing file: every bit is written. */
-static enum addcow_class do_wrap(struct addcow_error *error)
+static enum addcow_status do_wrap(struct addcow_error *error)
 {
     return create_around_empty(NULL, error);
 }
 
 /* Over an image that is there, in place of a metadata file that is there. */
-static enum addcow_class do_replace(struct addcow_error *error)
+static enum addcow_status do_replace(struct addcow_error *error)
 {
     const struct addcow_create_options options = {.layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
@@ -332,7 +332,7 @@ static enum addcow_class do_replace(struct addcow_error *error)
                                                   .hide_image_data = false};
     truncate(in_directory("old.raw"), 0);
     truncate(in_directory("old.raw"), 3 * CLUSTER);
-    enum addcow_class code = addcow_create(in_directory("old.add-cow"), &options, NULL, error);
+    enum addcow_status code = addcow_create(in_directory("old.add-cow"), &options, NULL, error);
     armed = false;
     close_disk(open_disk("old.add-cow"));
     assert_int_equal(file_length("old.raw"), 3 * CLUSTER);
@@ -346,11 +346,11 @@ static void count_finding(void *context, const struct addcow_finding *finding)
     ++*(unsigned *)context;
 }
 
-static enum addcow_class do_check(struct addcow_error *error)
+static enum addcow_status do_check(struct addcow_error *error)
 {
     struct addcow_check_result result;
     unsigned findings = 0;
-    enum addcow_class code =
+    enum addcow_status code =
         addcow_check(in_directory("top.add-cow"), true, NULL, count_finding, &findings, &result, error);
     armed = false;
     assert_int_equal(findings, 0);
@@ -363,8 +363,8 @@ static enum addcow_class do_check(struct addcow_error *error)
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_class (*const actions[])(struct addcow_error *error) = {do_open, do_map_chain, do_create, do_cover,
-                                                                        do_wrap, do_replace,   do_check};
+    enum addcow_status (*const actions[])(struct addcow_error *error) = {do_open, do_map_chain, do_create, do_cover,
+                                                                         do_wrap, do_replace,   do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top",
@@ -379,7 +379,7 @@ static void test_files(void **state)
             fail_at++;
             calls = 0;
             armed = true;
-            enum addcow_class code = actions[i](&error);
+            enum addcow_status code = actions[i](&error);
             if (code != ADDCOW_OK) {
                 assert_true(calls >= fail_at);
                 assert_out_of_memory(code, &error);
@@ -408,7 +408,7 @@ static void test_empty_path(void **state)
         fail_at++;
         calls = 0;
         armed = true;
-        enum addcow_class code = addcow_open("", ADDCOW_OPEN_READONLY, NULL, &disk, &error);
+        enum addcow_status code = addcow_open("", ADDCOW_OPEN_READONLY, NULL, &disk, &error);
         armed = false;
         if (calls < fail_at) {
             assert_int_equal(code, ADDCOW_UNLINKABLE);

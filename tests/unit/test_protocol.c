@@ -258,7 +258,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
     struct addcow_error error = {.code = ADDCOW_OK};
     uint8_t buffer[1024];
     char why[2048] = "";
-    enum addcow_class code = adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error);
+    enum addcow_status code = adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error);
     if (code == ADDCOW_OK) {
         code = adapter->ops->read(adapter, 0, sizeof buffer, buffer, &error);
     }
@@ -352,7 +352,7 @@ static void expect_write(const char *script, enum exec_state wanted, const char 
     char why[2048] = "";
     void *data = report_allocate(1, 1u << 20);
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
-    enum addcow_class code = adapter->ops->write(adapter, 0, 1u << 20, data, NULL);
+    enum addcow_status code = adapter->ops->write(adapter, 0, 1u << 20, data, NULL);
     assert_int_equal(code, wanted == EXEC_SOUND ? ADDCOW_OK : ADDCOW_IO);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
     assert_non_null(strstr(why, text));
@@ -428,7 +428,7 @@ static void kill_and_open_again(void **state)
 struct zero_request {
     struct adapter *adapter;
     uint64_t offset;
-    enum addcow_class code;
+    enum addcow_status code;
 };
 
 static void *zero(void *context)

@@ -122,7 +122,7 @@ static void model_resize(struct model *model, uint64_t size)
     model->size = size;
 }
 
-static enum addcow_class model_commit(struct model *model)
+static enum addcow_status model_commit(struct model *model)
 {
     if (!model->has_backing) {
         return ADDCOW_UNSUPPORTED;

@@ -96,9 +96,9 @@ static void expect_refused(uint64_t length, enum addcow_rule rule, const char *c
     for (int earlier = 1; earlier < (int)rule; earlier++) {
         assert_int_equal(addcow_header_rule_holds(file, length, (enum addcow_rule)earlier), 1);
     }
-    assert_int_equal(addcow_rule_class(rule), rule == ADDCOW_RULE_FEATURES || rule == ADDCOW_RULE_R9_VERSION
-                                                  ? ADDCOW_UNSUPPORTED
-                                                  : ADDCOW_MALFORMED);
+    assert_int_equal(addcow_rule_status(rule), rule == ADDCOW_RULE_FEATURES || rule == ADDCOW_RULE_R9_VERSION
+                                                   ? ADDCOW_UNSUPPORTED
+                                                   : ADDCOW_MALFORMED);
 }
 
 static void expect_accepted(uint64_t length)
@@ -610,9 +610,9 @@ static void names_and_formats(void **state)
     assert_string_equal(addcow_rule_clause(ADDCOW_RULE_NAME_PROTOCOL), "LNK-02");
     assert_string_equal(addcow_rule_clause(ADDCOW_RULE_IMAGE_FORMAT_RAW), "LNK-03");
     assert_string_equal(addcow_rule_clause(ADDCOW_RULE_BACKING_FORMAT_KNOWN), "LNK-04");
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_NAME_PROTOCOL), ADDCOW_UNSUPPORTED);
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_IMAGE_FORMAT_RAW), ADDCOW_UNSUPPORTED);
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_BACKING_FORMAT_KNOWN), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_NAME_PROTOCOL), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_IMAGE_FORMAT_RAW), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_BACKING_FORMAT_KNOWN), ADDCOW_UNSUPPORTED);
 }
 
 /* BMP-03, VRT-01 */
@@ -633,24 +633,24 @@ static void lengths(void **state)
     assert_int_equal(addcow_check_open(&header, 0, name, UINT64_MAX, UINT64_MAX), ADDCOW_RULE_VIRTUAL_SIZE);
     assert_string_equal(addcow_rule_clause(ADDCOW_RULE_BITMAP_LENGTH), "BMP-03");
     assert_string_equal(addcow_rule_clause(ADDCOW_RULE_VIRTUAL_SIZE), "VRT-01");
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_BITMAP_LENGTH), ADDCOW_MALFORMED);
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_VIRTUAL_SIZE), ADDCOW_UNSUPPORTED);
-    assert_int_equal(addcow_rule_class(ADDCOW_RULE_NONE), ADDCOW_OK);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_BITMAP_LENGTH), ADDCOW_MALFORMED);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_VIRTUAL_SIZE), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_rule_status(ADDCOW_RULE_NONE), ADDCOW_OK);
 }
 
 /* ERR-01: the names of section 12. */
 static void class_names(void **state)
 {
     (void)state;
-    assert_string_equal(addcow_class_name(ADDCOW_OK), "ok");
-    assert_string_equal(addcow_class_name(ADDCOW_MALFORMED), "malformed");
-    assert_string_equal(addcow_class_name(ADDCOW_UNSUPPORTED), "unsupported");
-    assert_string_equal(addcow_class_name(ADDCOW_UNLINKABLE), "unlinkable");
-    assert_string_equal(addcow_class_name(ADDCOW_IO), "io");
-    assert_string_equal(addcow_class_name(ADDCOW_RANGE), "range");
-    assert_string_equal(addcow_class_name(ADDCOW_READONLY), "readonly");
-    assert_string_equal(addcow_class_name(ADDCOW_NOSPACE), "nospace");
-    assert_string_equal(addcow_class_name(ADDCOW_BUSY), "busy");
+    assert_string_equal(addcow_status_name(ADDCOW_OK), "ok");
+    assert_string_equal(addcow_status_name(ADDCOW_MALFORMED), "malformed");
+    assert_string_equal(addcow_status_name(ADDCOW_UNSUPPORTED), "unsupported");
+    assert_string_equal(addcow_status_name(ADDCOW_UNLINKABLE), "unlinkable");
+    assert_string_equal(addcow_status_name(ADDCOW_IO), "io");
+    assert_string_equal(addcow_status_name(ADDCOW_RANGE), "range");
+    assert_string_equal(addcow_status_name(ADDCOW_READONLY), "readonly");
+    assert_string_equal(addcow_status_name(ADDCOW_NOSPACE), "nospace");
+    assert_string_equal(addcow_status_name(ADDCOW_BUSY), "busy");
 }
 
 int main(void)
