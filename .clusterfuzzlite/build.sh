@@ -11,11 +11,11 @@ cd "$SRC/add-cow"
 make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
     LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" fuzzers
 
-for source in fuzz/fuzz_*.c; do
+for source in fuzz/targets/fuzz_*.c; do
     target=$(basename "$source" .c)
     cp "$WORK/build/fuzz/$target" "$OUT/"
     rm -f "$OUT/${target}_seed_corpus.zip"
     find fuzz -path "fuzz/*/$target/*" | zip -q -j -@ "$OUT/${target}_seed_corpus.zip"
-    [ ! -e "fuzz/$target.dict" ] || cp -L "fuzz/$target.dict" "$OUT/"
+    [ ! -e "fuzz/targets/$target.dict" ] || cp -L "fuzz/targets/$target.dict" "$OUT/"
     printf '[libfuzzer]\nmax_len = 8192\ntimeout = 25\n' >"$OUT/$target.options"
 done

@@ -38,7 +38,7 @@ SANITIZERS = {
 
 
 def targets():
-    return sorted(path.stem for path in FUZZ.glob("fuzz_*.c"))
+    return sorted(path.stem for path in FUZZ.glob("targets/fuzz_*.c"))
 
 
 def is_structured(target):
@@ -72,11 +72,11 @@ def goals(engine, chosen):
 def take_defect(name):
     """From now on, builds are of an engine with this defect of mutants/, in a copy of the sources; and findings are its own."""
     global SOURCE, WORK
-    sys.path.insert(0, str(ROOT / "mutants"))
+    sys.path.insert(0, str(ROOT / "mutants" / "tool"))
     import mutation
 
     try:
-        (patch,) = mutation.read_patches(ROOT / "mutants", [name])
+        (patch,) = mutation.read_patches(ROOT / "mutants" / "engine", [name])
         WORK = ROOT / "build" / "fuzz" / "defects" / name
         SOURCE = WORK / "source"
         for part in PARTS:
@@ -119,7 +119,7 @@ def inputs_of(target):
 
 
 def dictionary(target):
-    path = FUZZ / f"{target}.dict"
+    path = FUZZ / "targets" / f"{target}.dict"
     return [path] if path.exists() else []
 
 

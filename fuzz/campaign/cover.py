@@ -14,7 +14,7 @@ from pathlib import Path
 
 from campaign import builds
 
-LIST = builds.FUZZ / "uncovered.txt"
+LIST = builds.FUZZ / "campaign" / "uncovered.txt"
 PLACE = builds.WORK / "cover"
 ENGINES = ("ref", "fast")
 MCDC_BRANCH = 6  # the kind of a region in what llvm-cov exports

@@ -25,7 +25,7 @@ def make(place):
     place.mkdir(parents=True)
     subprocess.run([builds.build("replay", []) / "make_seeds", builds.ROOT / "corpus", place], check=True)
     (place / "fuzz_json").mkdir()
-    for case in sorted((builds.ROOT / "corpus/cases").glob("*.json")):
+    for case in sorted((builds.ROOT / "corpus/cases").rglob("*.json")):
         text = case.read_text(encoding="utf-8").replace(f'"id": "{case.stem}"', '"id": "fuzz"')
         if len(text) < builds.MAX_LENGTH:
             (place / "fuzz_json" / case.stem).write_text(text, encoding="utf-8")

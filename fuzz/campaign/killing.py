@@ -18,7 +18,7 @@ import sys
 
 from campaign import builds, engines
 
-sys.path.insert(0, str(builds.ROOT / "mutants"))
+sys.path.insert(0, str(builds.ROOT / "mutants" / "tool"))
 import mutation
 
 PLACE = builds.WORK / "timetokill"
@@ -141,7 +141,7 @@ def table(rows, unreachable, options):
 
 
 def read_patches(only):
-    patches = mutation.read_patches(builds.ROOT / "mutants", only)
+    patches = mutation.read_patches(builds.ROOT / "mutants" / "engine", only)
     for patch in patches:
         if not patch.fuzz or not (patch.fuzz in builds.targets() or patch.fuzz.startswith("none: ")):
             raise mutation.Broken(f"{patch.name}: wants a line `Fuzz: TARGET`, or `Fuzz: none: REASON`")

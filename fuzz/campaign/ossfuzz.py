@@ -133,10 +133,10 @@ def check_target(out, target, sanitizer, place):
 
 def check_planted(place, source, sanitizer):
     """The same build again, of an engine that is wrong: what comes out must find it, from nothing."""
-    sys.path.insert(0, str(builds.ROOT / "mutants"))
+    sys.path.insert(0, str(builds.ROOT / "mutants" / "tool"))
     import mutation
 
-    (patch,) = mutation.read_patches(builds.ROOT / "mutants", [DEFECT])
+    (patch,) = mutation.read_patches(builds.ROOT / "mutants" / "engine", [DEFECT])
     patch.apply(source / "add-cow")
     out = run_build(place, source, sanitizer)
     done = start(out / FINDER, f"-max_total_time={FIND_SECONDS}", "-seed=1", "-max_len=8192")

@@ -5,7 +5,7 @@ import subprocess
 
 from campaign import builds, cover, engines
 
-TABLE = builds.FUZZ / "CAMPAIGNS.md"
+TABLE = builds.ROOT / "reports" / "CAMPAIGNS.md"
 HEAD = """# Campaigns
 
 What `fuzz/run campaign` has done: each target for some minutes of one processor, from the seeds and what was there of a corpus. Coverage is of the lines and branches of
@@ -22,7 +22,7 @@ def git(*arguments):
 
 def revision():
     """The commit that is checked out, and whether it is not what is built: the table itself, which grows meanwhile, has no say."""
-    changes = git("status", "--porcelain", "--untracked-files=no", "--", ":!fuzz/CAMPAIGNS.md")
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", ":!reports/CAMPAIGNS.md")
     return (git("rev-parse", "--short", "HEAD") or "?") + ("-dirty" if changes else "")
 
 

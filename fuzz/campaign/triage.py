@@ -59,7 +59,7 @@ class Judge:
 
 def number_of(name):
     """A constant of the form of traces."""
-    text = (builds.ROOT / "harness/trace.h").read_text(encoding="utf-8")
+    text = (builds.ROOT / "harness/workload/trace.h").read_text(encoding="utf-8")
     return int(re.search(rf"#define {name} (\d+)", text).group(1))
 
 

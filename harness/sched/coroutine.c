@@ -4,9 +4,9 @@
  * A coroutine that is not running is its stack pointer: the registers that a call preserves are on its stack. A fresh
  * one has a stack on which these registers are zero and the place to return to is `enter`.
  */
-#include "coroutine.h"
+#include "sched/coroutine.h"
 
-#include "../report.h"
+#include "base/report.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -6,13 +6,13 @@
  * A thread whose next step is a lock that is held, or that waits for a broadcast, is not enabled; it is switched to
  * when it is, so a lock that is taken is always free.
  */
-#include "sched.h"
+#include "sched/sched.h"
 
 #include "addcow_sync.h"
-#include "coroutine.h"
+#include "sched/coroutine.h"
 
-#include "../random.h"
-#include "../report.h"
+#include "base/random.h"
+#include "base/report.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

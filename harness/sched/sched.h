@@ -15,8 +15,6 @@
 #ifndef HARNESS_SCHED_H
 #define HARNESS_SCHED_H
 
-#include "adapter.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -175,8 +173,5 @@ void sched_print_current(FILE *out);
 
 /* The point before a step on a file: sectors first..last of `object`. Nothing outside a run. */
 void sched_file_point(const void *object, enum sched_kind kind, uint64_t first, uint64_t last);
-
-/* The production engine compiled for the scheduler, as an adapter (adapter.h); called "fast" too. */
-struct adapter *sched_adapter_make_fast(struct addcow_storage *storage);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Schedules: who did how many steps, one after the other; and what it means that the order of two steps matters.
  */
-#include "sched.h"
+#include "sched/sched.h"
 
-#include "../report.h"
+#include "base/report.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

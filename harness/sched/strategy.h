@@ -4,10 +4,10 @@
 #ifndef HARNESS_SCHED_STRATEGY_H
 #define HARNESS_SCHED_STRATEGY_H
 
-#include "sched.h"
+#include "sched/sched.h"
 
-#include "../random.h"
-#include "../report.h"
+#include "base/random.h"
+#include "base/report.h"
 
 /* The thread of the bit number `n`, from 0 on, of those that are set. */
 static inline uint32_t strategy_nth(uint32_t enabled, uint32_t n)

@@ -2,7 +2,7 @@
  * Bytes choose, so that a fuzzer can: of each, the low four bits are the thread, counted among those that can run, and
  * the high four are how long it runs: 2^0 to 2^15 steps.
  */
-#include "strategy.h"
+#include "sched/strategy.h"
 
 struct bytes_strategy {
     struct sched_strategy strategy;

@@ -12,7 +12,7 @@
  * McKinley, 2013). Sleep sets are not used then, as they assume that the schedule that makes another one superfluous is
  * within the bound. If a pass leaves nothing out, it was complete.
  */
-#include "strategy.h"
+#include "sched/strategy.h"
 
 #include <assert.h>
 #include <stdlib.h>

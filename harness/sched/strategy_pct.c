@@ -3,7 +3,7 @@
  * can run does, and at depth - 1 random steps the running thread falls below all others. A bug that needs `depth`
  * ordered steps is found with a probability of at least 1 / (threads * steps^(depth - 1)) in each schedule.
  */
-#include "strategy.h"
+#include "sched/strategy.h"
 
 #define DEPTH_MAX 16u
 #define STEPS_AT_FIRST 200u /* a guess at the length of the first schedule */

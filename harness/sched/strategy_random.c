@@ -2,7 +2,7 @@
  * Random walk: at every choice any thread that can run, for a random number of steps. How long that is on average is
  * chosen anew for each schedule: short runs mix single steps, long ones whole requests.
  */
-#include "strategy.h"
+#include "sched/strategy.h"
 
 struct random_strategy {
     struct sched_strategy strategy;

@@ -1,7 +1,7 @@
 /*
  * Replay: a schedule decides, by the number of steps that are done.
  */
-#include "strategy.h"
+#include "sched/strategy.h"
 
 struct replay_strategy {
     struct sched_strategy strategy;

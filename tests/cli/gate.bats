@@ -34,7 +34,7 @@ small_corpus() {
     mkdir -p broken/cases spec
     cp "$root/spec/add-cow.md" spec/
     cp "$root/corpus/corpus.json" broken/
-    cp "$root"/corpus/cases/rd-0* broken/cases/
+    cp "$root"/corpus/cases/requests/rd-0* broken/cases/
 }
 
 @test "gate: the production engine conforms" {
@@ -106,9 +106,9 @@ small_corpus() {
 # Nothing that the cases of concurrency and of killing expect is found by an engine that they do not fit.
 @test "gate: cases with requests in flight together and with a killed process can fail" {
     cp -r "$root/corpus" "$root/spec" .
-    sed -i 's/"any": \[2, 3\]/"any": [4, 5]/' corpus/cases/grid-beside-same-sectors-4k.json
-    sed -i '/"op": "flush"/d' corpus/cases/grid-kill-write-4k.json
-    sed -i 's/\["ok", "range"\]/"io"/' corpus/cases/grid-beside-shrink-writes.json
+    sed -i 's/"any": \[2, 3\]/"any": [4, 5]/' corpus/cases/generated/grid-beside-same-sectors-4k.json
+    sed -i '/"op": "flush"/d' corpus/cases/generated/grid-kill-write-4k.json
+    sed -i 's/\["ok", "range"\]/"io"/' corpus/cases/generated/grid-beside-shrink-writes.json
     local id
     for id in grid-beside-same-sectors-4k grid-kill-write-4k grid-beside-shrink-writes; do
         run "$gate" --impl fast --corpus corpus --case "$id"
@@ -197,7 +197,7 @@ small_corpus() {
 
 @test "gate: several cases at once are told in the order of one after the other" {
     cp -r "$root/corpus" "$root/spec" .
-    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/rd-0*.json
+    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/requests/rd-0*.json
     local jobs
     for jobs in 1 7; do
         "$gate" --impl fast --corpus corpus --filter d-0 --tap --jobs $jobs >out.$jobs || [ $? -eq 1 ]
@@ -256,7 +256,7 @@ small_corpus() {
     cp -r "$root/corpus" "$root/spec" .
     sed -i 's/"needs": \["kill"\]/"needs": ["kill", "cut"]/
         s/\( *\){"op": "kill"},/&{"op": "cut", "path": "disk.addcow", "size": 4096},/
-        /"op": "file"/d' corpus/cases/grid-kill-write-4k.json
+        /"op": "file"/d' corpus/cases/generated/grid-kill-write-4k.json
     run "$gate" --impl fast --corpus corpus --case grid-kill-write-4k
     echo "$output"
     [ "$status" -eq 1 ]
@@ -266,7 +266,7 @@ small_corpus() {
 @test "gate: a case that witnesses a clause which does not exist ends with 2" {
     cp -r "$root/corpus" "$root/spec" .
     local unknown="RD-$((70 + 7))" # not spelled out: it would be taken for a clause that this test witnesses
-    sed -i "s/\"clauses\": \[\"RD-01\"\]/\"clauses\": [\"$unknown\"]/" corpus/cases/rd-01-mixed.json
+    sed -i "s/\"clauses\": \[\"RD-01\"\]/\"clauses\": [\"$unknown\"]/" corpus/cases/requests/rd-01-mixed.json
     run "$gate" --impl fast --corpus corpus --case rd-01-mixed
     [ "$status" -eq 2 ]
     [[ "$output" == *"rd-01-mixed: the specification has no clause $unknown"* ]]
@@ -275,7 +275,7 @@ small_corpus() {
 # A corpus whose expectation is wrong makes a right implementation fail: the failure as people see it.
 @test "gate: a failure shows the clause, the bytes, and the command that repeats it" {
     cp -r "$root/corpus" "$root/spec" .
-    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/rd-01-mixed.json
+    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/requests/rd-01-mixed.json
     run "$gate" --impl fast --corpus corpus --filter rd-01 --json out.json --junit out.xml
     echo "$output"
     [ "$status" -eq 1 ]

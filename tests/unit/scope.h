@@ -7,7 +7,7 @@
 #ifndef TESTS_SCOPE_H
 #define TESTS_SCOPE_H
 
-#include "trace.h"
+#include "workload/trace.h"
 
 #include "addcow_ref.h"
 

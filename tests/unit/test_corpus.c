@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "corpus_report.h"
-#include "report.h"
+#include "corpus/corpus_report.h"
+#include "base/report.h"
 
 #include <errno.h>
 #include <ftw.h>

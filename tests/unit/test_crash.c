@@ -4,12 +4,13 @@
  * Witnesses DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03, CRE-01,
  * CRE-04, CHK-02.
  */
-#include "crash.h"
-#include "files.h"
-#include "report.h"
+#include "judges/crash.h"
+#include "workload/disk_files.h"
+#include "base/report.h"
 #include "sched/sched.h"
 #include "scope.h"
-#include "sim_disk.h"
+#include "storage/sim_disk.h"
+#include "adapters/adapter_scheduled.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
  *
  * Witnesses DUR-12.
  */
-#include "crash.h"
+#include "judges/crash.h"
 #include "scope.h"
 
 #include <inttypes.h>

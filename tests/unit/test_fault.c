@@ -4,9 +4,9 @@
  *
  * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03, DUR-12.
  */
-#include "crash.h"
-#include "explore.h"
-#include "fault.h"
+#include "judges/crash.h"
+#include "explore/explore.h"
+#include "judges/fault.h"
 #include "scope.h"
 
 #include <inttypes.h>

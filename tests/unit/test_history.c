@@ -6,11 +6,11 @@
  * operation can be said to be done though it was not, or be done though it is not in the history. The judge must accept
  * what could have happened and reject what could not.
  */
-#include "files.h"
-#include "history.h"
-#include "register.h"
-#include "report.h"
-#include "stamp.h"
+#include "workload/disk_files.h"
+#include "judges/history.h"
+#include "judges/linearizability.h"
+#include "base/report.h"
+#include "workload/stamp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,10 +5,10 @@
  * one of the mistakes that real implementations made. Without a mistake every workload must be accepted; with one, some
  * workload of a few must be rejected. So each mistake is a test that the judge can fail.
  */
-#include "files.h"
-#include "generate.h"
-#include "judge.h"
-#include "report.h"
+#include "workload/disk_files.h"
+#include "workload/generate.h"
+#include "judges/differential.h"
+#include "base/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

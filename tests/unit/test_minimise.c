@@ -1,13 +1,13 @@
 /*
  * What tells of failures: faults, trials in child processes, making small, timelines, and what runs have covered.
  */
-#include "crash.h"
-#include "explore.h"
-#include "files.h"
-#include "inject.h"
-#include "minimise.h"
-#include "report.h"
-#include "trial.h"
+#include "judges/crash.h"
+#include "explore/explore.h"
+#include "workload/disk_files.h"
+#include "storage/fault_injection.h"
+#include "explore/minimise.h"
+#include "base/report.h"
+#include "base/sandbox.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,8 @@
  * The children are shell scripts. They answer tags that are known beforehand: hello is 0, open 1, the size that the
  * adapter asks for by itself 2, and the request under test 3.
  */
-#include "adapter_exec.h"
-#include "report.h"
+#include "adapters/adapter_exec.h"
+#include "base/report.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
  * The check of one register's history (CON-02): histories made by hand, and random ones against a checker that tries
  * every order.
  */
-#include "random.h"
-#include "register.h"
+#include "base/random.h"
+#include "judges/linearizability.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include "sched/addcow_sync.h"
 #include "sched/sched.h"
 
-#include "random.h"
+#include "base/random.h"
 #include "scope.h"
 
 #include <inttypes.h>

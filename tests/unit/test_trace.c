@@ -2,12 +2,12 @@
  * Traces in both forms, stamps, hex windows, and the generator of workloads.
  */
 #include "addcow_ref.h"
-#include "generate.h"
-#include "history.h"
-#include "random.h"
-#include "report.h"
-#include "stamp.h"
-#include "trace.h"
+#include "workload/generate.h"
+#include "judges/history.h"
+#include "base/random.h"
+#include "base/report.h"
+#include "workload/stamp.h"
+#include "workload/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,471 @@
+/*
+ * A whole hostile metadata file, with an image and a backing file of any length: it is opened, checked, and used by
+ * both engines, which must agree.
+ *
+ * The trace of the input gives the lengths of the two files and the requests. What the disk is at the start is what the
+ * reference engine makes of the bytes. Some fields of the trace's disk say more: whether it is opened read-only
+ * (unknown_compatible), and by its seed whether stream and commit are stopped when they report progress, and whether
+ * the storage punches holes. A reopen stands for somebody else who cuts the image. Two choices, if there are any, name
+ * a call of the storage that fails: then all is done once more, and must neither break the disk nor leave anything
+ * open.
+ */
+#include "lib/storage_fault.h"
+#include "lib/untrusted_image.h"
+
+#include "workload/disk_files.h"
+#include "base/report.h"
+#include "storage/sim_disk.h"
+#include "workload/stamp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_MAX (1u << 20)
+#define GROWTH_MAX (64u << 10)
+#define BYTES_MAX (160u << 10)
+
+/* The disk twice: an engine with the files open, and the reference engine with copies of them. */
+struct pair {
+    const struct hostile *hostile;
+    struct addcow *fast;
+    struct addcow_ref ref;
+    uint8_t *got;
+    uint8_t *expected;
+    bool read_only;
+    bool stops;   /* stream and commit */
+    bool stopped; /* so which clusters are allocated is not known any more */
+    bool streamed;
+    bool cut; /* the image, by somebody else */
+};
+
+static uint8_t buffers[2][REQUEST_MAX];
+
+static uint8_t *copy_of(const uint8_t *bytes, uint64_t length, uint64_t room)
+{
+    uint8_t *copy = report_allocate(room > 0 ? room : 1, 1);
+    if (length > 0) {
+        memcpy(copy, bytes, length);
+    }
+    return copy;
+}
+
+/* With room to grow. */
+static void make_ref(const struct hostile *hostile, struct addcow_ref *ref)
+{
+    struct sim_disk disk;
+    char problem[256];
+    fuzz_demand(sim_disk_open(hostile->sim, &disk, problem, sizeof problem), problem);
+    *ref = disk.ref;
+    ref->capacity = ref->size + GROWTH_MAX;
+    ref->image = copy_of(disk.ref.image, ref->size, ref->capacity);
+    ref->bitmap = copy_of(disk.ref.bitmap, addcow_bitmap_bytes(ref->size, ref->cluster_size),
+                          addcow_bitmap_bytes(ref->capacity, ref->cluster_size));
+    ref->backing = copy_of(disk.ref.backing, ref->backing_size, ref->backing_size);
+    sim_disk_close(&disk);
+}
+
+static void free_ref(struct addcow_ref *ref)
+{
+    free(ref->image);
+    free(ref->bitmap);
+    free(ref->backing);
+}
+
+/* Where it comes from, down to the backing file. */
+static void judge_extent(const struct pair *pair, const struct trace_operation *operation, bool allocated, uint64_t run)
+{
+    struct addcow_extent extent;
+    enum addcow_status code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
+    uint64_t left = operation->offset < pair->ref.backing_size ? pair->ref.backing_size - operation->offset : 0;
+    fuzz_demand(code == ADDCOW_OK && extent.length <= run, "what a map can say can be said of the chain");
+    if (run > 0) {
+        fuzz_demand(extent.present == (allocated || left > 0), "it comes from a file if one has it");
+        fuzz_demand(extent.length == (allocated || left == 0 || left > run ? run : left), "as far as that goes");
+        fuzz_demand(!extent.present || (extent.depth == !allocated && extent.file_offset == operation->offset),
+                    "from the image, or the same place below");
+    }
+}
+
+static void judge_map(struct pair *pair, const struct trace_operation *operation)
+{
+    bool allocated = false;
+    uint64_t run = 0;
+    uint32_t ref_allocated = 0;
+    uint64_t ref_run = 0;
+    enum addcow_status code = addcow_map(pair->fast, operation->offset, operation->length, &allocated, &run, NULL);
+    enum addcow_status expected =
+        addcow_ref_map(&pair->ref, operation->offset, operation->length, &ref_allocated, &ref_run);
+    fuzz_demand(code == expected, "map succeeds alike");
+    if (code == ADDCOW_OK && !pair->stopped) {
+        fuzz_demand(allocated == (ref_allocated != 0) && run == ref_run, "map answers alike");
+        judge_extent(pair, operation, allocated, run);
+    }
+}
+
+static void judge_read(struct pair *pair, const struct trace_operation *operation)
+{
+    uint64_t known = operation->length <= REQUEST_MAX ? operation->length : 0;
+    enum addcow_status code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
+    enum addcow_status expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
+    fuzz_demand(code == expected || (pair->cut && code == ADDCOW_IO), "a read succeeds alike");
+    fuzz_demand(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
+}
+
+/* A resize, a stream or a commit. */
+static bool stop(void *context, uint64_t done, uint64_t total)
+{
+    struct pair *pair = context;
+    fuzz_demand(done <= total, "no more is done than there is");
+    pair->stopped = pair->stopped || pair->stops;
+    return !pair->stops;
+}
+
+static void judge_whole(struct pair *pair, enum addcow_status code, enum addcow_status expected)
+{
+    struct addcow_info info;
+    fuzz_demand(code == expected || (pair->stopped && code == ADDCOW_IO), "both engines do the same to the whole disk");
+    addcow_get_info(pair->fast, &info);
+    fuzz_demand(info.virtual_size == pair->ref.size, "both have the same size");
+    fuzz_demand(pair->stopped || info.all_allocated == (pair->ref.all_allocated != 0), "both have the same flag");
+}
+
+static void judge_resize(struct pair *pair, uint64_t size)
+{
+    enum addcow_status expected = addcow_ref_resize(&pair->ref, size);
+    if (expected == ADDCOW_NOSPACE) {
+        fuzz_demand(pair->ref.size != size, "a resize that is refused changes nothing");
+        return;
+    }
+    judge_whole(pair, addcow_resize(pair->fast, size, NULL), expected);
+}
+
+static void judge_commit(struct pair *pair)
+{
+    bool unused = pair->ref.all_allocated && pair->hostile->header.backing_size > 0;
+    if (!unused && !pair->stopped) {
+        enum addcow_status code = addcow_commit(pair->fast, stop, pair, NULL);
+        judge_whole(pair, code, pair->stopped ? code : addcow_ref_commit(&pair->ref));
+    }
+}
+
+static void judge_stream(struct pair *pair)
+{
+    enum addcow_status code = addcow_stream(pair->fast, stop, pair, NULL);
+    if (code == ADDCOW_OK) {
+        pair->streamed = true;
+        addcow_ref_stream(&pair->ref, pair->hostile->header.layout == ADDCOW_R20);
+    }
+    judge_whole(pair, code, ADDCOW_OK);
+}
+
+/* What changes the disk is refused of one that was opened read-only. */
+static enum addcow_status change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
+{
+    switch (operation->kind) {
+    case TRACE_WRITE:
+        return addcow_write(fast, operation->offset, operation->length, bytes, NULL);
+    case TRACE_ZERO:
+        return addcow_zero(fast, operation->offset, operation->length, NULL);
+    case TRACE_DISCARD:
+        return addcow_discard(fast, operation->offset, operation->length, NULL);
+    case TRACE_RESIZE:
+        return addcow_resize(fast, operation->offset, NULL);
+    case TRACE_STREAM:
+        return addcow_stream(fast, NULL, NULL, NULL);
+    case TRACE_COMMIT:
+        return addcow_commit(fast, NULL, NULL, NULL);
+    default:
+        return ADDCOW_READONLY;
+    }
+}
+
+static void judge_change(struct pair *pair, const struct trace_operation *operation, uint32_t index)
+{
+    uint64_t offset = operation->offset;
+    uint64_t length = operation->length;
+    enum addcow_status expected;
+    stamp_fill((struct stamp){STAMP_WRITE, index}, offset <= STAMP_OFFSET_MAX / 2 ? offset : 0, pair->got,
+               length <= REQUEST_MAX ? length : 0);
+    enum addcow_status code = change(pair->fast, operation, pair->got);
+    switch (operation->kind) {
+    case TRACE_WRITE:
+        expected = addcow_ref_write(&pair->ref, offset, length, pair->got);
+        break;
+    case TRACE_ZERO:
+        expected = addcow_ref_zero(&pair->ref, offset, length);
+        break;
+    default:
+        expected = addcow_ref_discard(&pair->ref, offset, length);
+    }
+    fuzz_demand(code == expected, "both engines give a request the same class");
+}
+
+/* From now on the disk can only be read: what is done to an image that somebody else cuts is not specified. */
+static void cut_image(struct pair *pair)
+{
+    struct addcow_storage *storage = sim_storage(pair->hostile->sim);
+    struct addcow_info info;
+    struct addcow_file *file;
+    addcow_get_info(pair->fast, &info);
+    if (storage->ops->open(storage, info.image_path, ADDCOW_FILE_READWRITE, &file) == 0) {
+        file->ops->truncate(file, pair->ref.size / 2);
+        file->ops->close(file);
+        pair->cut = true;
+    }
+}
+
+static void judge_request(struct pair *pair, const struct trace_operation *operation, uint32_t index)
+{
+    if (trace_kind_has_length(operation->kind) && operation->length > REQUEST_MAX &&
+        operation->length <= pair->ref.size) {
+        return;
+    }
+    switch (operation->kind) {
+    case TRACE_READ:
+        judge_read(pair, operation);
+        break;
+    case TRACE_MAP:
+        judge_map(pair, operation);
+        break;
+    case TRACE_FLUSH:
+        fuzz_demand(addcow_flush(pair->fast, NULL) == ADDCOW_OK, "a flush succeeds");
+        break;
+    case TRACE_RESIZE:
+        judge_resize(pair, operation->offset);
+        break;
+    case TRACE_STREAM:
+        judge_stream(pair);
+        break;
+    case TRACE_COMMIT:
+        judge_commit(pair);
+        break;
+    case TRACE_REOPEN:
+        cut_image(pair);
+        break;
+    case TRACE_BARRIER:
+        break;
+    default:
+        judge_change(pair, operation, index);
+    }
+}
+
+static bool changes(uint32_t kind)
+{
+    return kind != TRACE_READ && kind != TRACE_MAP && kind != TRACE_FLUSH && kind != TRACE_BARRIER;
+}
+
+static void judge_requests(struct pair *pair, const struct trace *trace)
+{
+    for (uint32_t i = 0; i < trace->count; i++) {
+        const struct trace_operation *operation = &trace->operations[i];
+        if (!changes(operation->kind) || !(pair->read_only || pair->cut)) {
+            judge_request(pair, operation, i);
+        } else if (!pair->cut) {
+            fuzz_demand(change(pair->fast, operation, pair->got) == ADDCOW_READONLY,
+                        "a disk that was opened read-only is not changed (REQ-03)");
+        }
+    }
+}
+
+/* Two handles may read, and one that writes is alone. */
+static void judge_locks(const struct pair *pair)
+{
+    struct addcow_storage *storage = sim_storage(pair->hostile->sim);
+    struct addcow *other = NULL;
+    enum addcow_status code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
+    fuzz_demand(code == ADDCOW_BUSY, "a disk that is open is not opened for writing (LCK-01)");
+    code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READONLY, storage, &other, NULL);
+    fuzz_demand(code == (pair->read_only ? ADDCOW_OK : ADDCOW_BUSY), "readers share, a writer does not (LCK-01)");
+    if (code == ADDCOW_OK) {
+        addcow_close(other, NULL);
+    }
+}
+
+/* A reader that knows nothing of "all allocated" must read the same (VRT-05). */
+static bool has_every_bit(const struct addcow_ref *ref)
+{
+    uint64_t clusters = addcow_cluster_count(ref->size, ref->cluster_size);
+    for (uint64_t k = 0; k < clusters; k++) {
+        if (!(ref->bitmap[k / 8] & 1u << k % 8)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A bit past the last cluster may stay as it was only as long as nothing is written to its byte. */
+static void judge_stray_bits(const struct hostile *hostile, const struct sim_disk *disk)
+{
+    uint64_t last = addcow_cluster_count(disk->ref.size, disk->ref.cluster_size) / 8;
+    uint64_t place = hostile->header.header_size + last;
+    uint8_t before = place < hostile->length ? hostile->bytes[place] : 0;
+    fuzz_demand(!sim_disk_has_stray_bits(disk) || disk->ref.bitmap[last] == before,
+                "a bit past the last cluster is written as 0 (BMP-05)");
+}
+
+static void compare_statuses(const struct addcow_ref *got, const struct addcow_ref *expected)
+{
+    for (uint64_t offset = 0; offset < expected->size; offset += expected->cluster_size) {
+        uint32_t statuses[2];
+        uint64_t run;
+        addcow_ref_map(got, offset, 1, &statuses[0], &run);
+        addcow_ref_map(expected, offset, 1, &statuses[1], &run);
+        fuzz_demand(statuses[0] == statuses[1], "after the close the same clusters are allocated");
+    }
+}
+
+static void compare_files(const struct pair *pair)
+{
+    const struct hostile *hostile = pair->hostile;
+    const struct addcow_ref *ref = &pair->ref;
+    struct sim_disk disk;
+    char problem[256];
+    fuzz_demand(sim_disk_open(hostile->sim, &disk, problem, sizeof problem), problem);
+    fuzz_demand(disk.ref.size == ref->size, "the size is kept");
+    judge_stray_bits(hostile, &disk);
+    if (!pair->stopped) {
+        compare_statuses(&disk.ref, ref);
+    }
+    fuzz_demand(!pair->streamed || !disk.ref.all_allocated || has_every_bit(&disk.ref),
+                "a stream sets every bit (VRT-05)");
+    uint8_t *bytes = report_allocate(2, ref->size > 0 ? ref->size : 1);
+    addcow_ref_read(&disk.ref, 0, ref->size, bytes);
+    addcow_ref_read(ref, 0, ref->size, bytes + ref->size);
+    fuzz_demand(memcmp(bytes, bytes + ref->size, ref->size) == 0, "after the close both are the same disk");
+    free(bytes);
+    sim_disk_close(&disk);
+}
+
+static void use(const struct hostile *hostile, const struct trace *trace)
+{
+    struct pair pair = {
+        .hostile = hostile, .read_only = trace->disk.unknown_compatible, .stops = trace->disk.seed % 4 == 1};
+    pair.fast = hostile_open(hostile, pair.read_only ? ADDCOW_OPEN_READONLY : ADDCOW_OPEN_READWRITE);
+    if (!pair.fast) {
+        return;
+    }
+    make_ref(hostile, &pair.ref);
+    pair.got = buffers[0];
+    pair.expected = buffers[1];
+    judge_locks(&pair);
+    judge_requests(&pair, trace);
+    fuzz_demand(addcow_close(pair.fast, NULL) == ADDCOW_OK, "it closes");
+    fuzz_demand(sim_open_files(hostile->sim) == 0, "a close leaves nothing open");
+    if (!pair.cut) {
+        compare_files(&pair);
+    }
+    free_ref(&pair.ref);
+}
+
+/* ---- A call of the storage fails ---- */
+
+static void perform(struct addcow *fast, const struct trace *trace, uint8_t *bytes, const struct failing *failing)
+{
+    for (uint32_t i = 0; i < trace->count; i++) {
+        const struct trace_operation *operation = &trace->operations[i];
+        uint64_t offset = operation->offset;
+        uint64_t length = operation->length;
+        enum addcow_status code = ADDCOW_OK;
+        if ((trace_kind_has_length(operation->kind) && length > REQUEST_MAX) ||
+            (operation->kind == TRACE_RESIZE && offset > TRACE_SIZE_MAX)) {
+            continue;
+        }
+        if (operation->kind == TRACE_READ) {
+            code = addcow_read(fast, offset, length, bytes, NULL);
+        } else if (operation->kind == TRACE_FLUSH) {
+            code = addcow_flush(fast, NULL);
+        } else if (operation->kind != TRACE_MAP) {
+            code = change(fast, operation, bytes);
+        }
+        bool refused = code == ADDCOW_RANGE || code == ADDCOW_UNSUPPORTED || code == ADDCOW_READONLY ||
+                       code == ADDCOW_UNLINKABLE; /* the backing file, which is not opened with "all allocated" */
+        fuzz_demand(code == ADDCOW_OK || refused || failing_explains(failing, code),
+                    "a request fails by the fault or not at all (ERR-05)");
+    }
+}
+
+static void ignore(void *context, const struct addcow_finding *finding);
+
+static void disturb(const struct hostile *hostile, const struct trace *trace, struct failing *failing)
+{
+    struct addcow *fast = NULL;
+    struct addcow_check_result result;
+    struct addcow_error error = {.message = ""};
+    struct addcow_error *told = failing->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
+    failing_begin(failing, hostile->sim);
+    enum addcow_status code =
+        addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
+    fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(&failing->inject),
+                "an open that fails has a reason");
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !inject_is_harmless(&failing->inject),
+                "interruptions are borne (ERR-04)");
+    if (code == ADDCOW_OK) {
+        perform(fast, trace, buffers[0], failing);
+        addcow_close(fast, NULL);
+    }
+    fuzz_demand(sim_open_files(hostile->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
+    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, told);
+    fuzz_demand(code == ADDCOW_OK || failing_explains(failing, code), "a check fails by the fault or not at all");
+    fuzz_demand(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
+    fuzz_demand(sim_open_files(hostile->sim) == 0, "a check leaves nothing open");
+    sim_set_hook(hostile->sim, NULL, NULL);
+    struct addcow *again = hostile_open(hostile, ADDCOW_OPEN_READWRITE);
+    if (again) {
+        addcow_close(again, NULL);
+    }
+}
+
+/* ---- Checking ---- */
+
+static void ignore(void *context, const struct addcow_finding *finding)
+{
+    (void)context;
+    fuzz_demand(finding->message != NULL && finding->clause != NULL, "a finding says what and why");
+}
+
+/* A check runs to its end whatever it finds, finds fault with what does not open, and its repairs leave nothing to
+ * repair. */
+static void check(const struct hostile *hostile, addcow_report *report)
+{
+    struct addcow_check_result result;
+    struct addcow_check_result again;
+    struct addcow_error error;
+    enum addcow_status code =
+        addcow_check(FILES_METADATA, false, sim_storage(hostile->sim), report, NULL, &result, &error);
+    fuzz_demand(code == ADDCOW_OK, error.message);
+    fuzz_demand(hostile->opens || result.broken > 0, "what does not open is broken");
+    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, &error);
+    fuzz_demand(code == ADDCOW_OK, error.message);
+    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &again, &error);
+    fuzz_demand(code == ADDCOW_OK && again.repaired == 0, "what was repaired needs no repair");
+    fuzz_demand(again.broken == result.broken, "what could not be repaired still stands");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct fuzz_bounds bounds = {.threads = 1,
+                                              .operations = 16,
+                                              .cluster_bits = ADDCOW_CLUSTER_BITS_MAX,
+                                              .clusters = 1,
+                                              .bytes = BYTES_MAX,
+                                              .reopen = true};
+    static struct trace trace;
+    struct hostile hostile;
+    struct fuzz_input input = fuzz_split(data, size);
+    if (!fuzz_trace(&input, &bounds, &trace)) {
+        return 0;
+    }
+    hostile_make(&input.parts[FUZZ_FILE], trace.disk.size, trace.disk.backing_size, &hostile);
+    sim_set_punch_refused(hostile.sim, trace.disk.seed % 4 == 2);
+    use(&hostile, &trace);
+    if (input.parts[FUZZ_CHOICES].count >= FAILING_BYTES) {
+        struct failing failing = failing_choose(input.parts[FUZZ_CHOICES].bytes);
+        sim_restore(hostile.sim);
+        disturb(&hostile, &trace, &failing);
+    }
+    sim_restore(hostile.sim);
+    check(&hostile, trace.disk.seed % 4 == 3 ? NULL : ignore);
+    hostile_free(&hostile);
+    return 0;
+}

@@ -1,0 +1,98 @@
+/*
+ * What an untrusted implementation says: lines of an adapter's answers.
+ *
+ * The first line is judged as the answer to hello, each further one as an answer to the operation that its first byte
+ * chooses. What is accepted must keep the bounds that protocol.h states.
+ */
+#include "lib/fuzz.h"
+#include "adapters/protocol.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_LENGTH 512u
+
+static bool within(const char *word, const char *line, size_t length)
+{
+    return word >= line && word + strlen(word) <= line + length;
+}
+
+static void judge_words(const struct protocol_answer *answer, const char *line, size_t length)
+{
+    fuzz_demand(answer->count <= PROTOCOL_WORDS_MAX, "an answer has so many words at most");
+    for (unsigned i = 0; i < answer->count; i++) {
+        fuzz_demand(within(answer->words[i], line, length) && answer->words[i][0] != '\0', "words stand in the line");
+    }
+    fuzz_demand(answer->data_length <= PROTOCOL_DATA_MAX, "the data that is announced is bounded");
+    fuzz_demand(answer->has_data || answer->data_length == 0, "no data has no length");
+    fuzz_demand(answer->code <= ADDCOW_BUSY, "the class is one");
+}
+
+static void judge_hello(const struct protocol_answer *answer)
+{
+    struct protocol_abilities abilities;
+    char why[256] = "";
+    if (protocol_check_hello(answer, &abilities, why, sizeof why) != PROTOCOL_WELCOME) {
+        fuzz_demand(why[0] != '\0', "a refusal has a reason");
+        return;
+    }
+    fuzz_demand(answer->code == ADDCOW_OK, "an error is no welcome");
+    fuzz_demand(abilities.r20 || abilities.r9, "there is a layout");
+    fuzz_demand(abilities.granularity == 1 || abilities.granularity == 512, "the granularity is 1 or 512");
+    fuzz_demand(abilities.concurrency >= 1 && abilities.concurrency <= PROTOCOL_CONCURRENCY_MAX,
+                "the concurrency is bounded");
+    fuzz_demand(abilities.operations >> PROTOCOL_OPERATIONS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
+                    abilities.level < PROTOCOL_LEVELS,
+                "what is declared exists");
+}
+
+static void judge_answer(const struct protocol_answer *answer, enum protocol_operation operation)
+{
+    uint64_t numbers[2];
+    char why[256] = "";
+    bool good = protocol_check_answer(answer, operation, READ_LENGTH, numbers, why, sizeof why);
+    fuzz_demand(good == (why[0] == '\0'), "a refusal has a reason");
+    fuzz_demand(!good || operation != PROTOCOL_READ || answer->code != ADDCOW_OK || answer->data_length == READ_LENGTH,
+                "a read is answered by its data");
+}
+
+static void judge_line(const uint8_t *bytes, size_t length, bool first)
+{
+    enum protocol_operation operation = PROTOCOL_HELLO;
+    if (!first && length > 0) {
+        operation = (enum protocol_operation)(PROTOCOL_OPEN + *bytes % (PROTOCOL_OPERATIONS - PROTOCOL_OPEN));
+        bytes++;
+        length--;
+    }
+    length = length < PROTOCOL_LINE_MAX ? length : PROTOCOL_LINE_MAX - 1;
+    char *line = malloc(length + 1);
+    fuzz_demand(line != NULL, "there is memory");
+    memcpy(line, bytes, length);
+    struct protocol_answer answer;
+    char why[256] = "";
+    bool good = protocol_parse_answer(line, length, &answer, why, sizeof why);
+    fuzz_demand(good == (why[0] == '\0'), "a refusal has a reason");
+    if (good) {
+        judge_words(&answer, line, length);
+        if (operation == PROTOCOL_HELLO) {
+            judge_hello(&answer);
+        } else {
+            judge_answer(&answer, operation);
+        }
+    }
+    free(line);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    bool first = true;
+    while (size > 0) {
+        const uint8_t *end = memchr(data, '\n', size);
+        size_t length = end ? (size_t)(end - data) : size;
+        judge_line(data, length, first);
+        first = false;
+        size -= length + (end ? 1 : 0);
+        data += length + (end ? 1 : 0);
+    }
+    return 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * The production engine compiled for the deterministic scheduler (sched/sched.h), as an adapter called "fast" too.
+ *
+ * It is the same source as adapter_fast.c; the build prefixes its names.
+ */
+#ifndef HARNESS_ADAPTER_SCHEDULED_H
+#define HARNESS_ADAPTER_SCHEDULED_H
+
+#include "adapters/adapter.h"
+
+struct adapter *sched_adapter_make_fast(struct addcow_storage *storage);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * Trials: something is done in a child process.
+ *
+ * An engine that dies does so inside of a run of the scheduler. The handler of its signal writes the run's schedule
+ * where the parent finds it; a signal that comes from outside of a run leaves an empty one.
+ */
+#include "base/sandbox.h"
+
+#include "base/report.h"
+#include "sched/sched.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TOLD 100 /* the child's status after the handler below, and */
+#define DONE 101 /* the first one of those that are what the body returned */
+
+static struct trial *current;
+
+struct trial *trial_make(bool silent)
+{
+    struct trial *trial = mmap(NULL, sizeof *trial, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (trial == MAP_FAILED) {
+        report_fatal("no memory for a trial");
+    }
+    trial->silent = silent;
+    return trial;
+}
+
+void trial_free(struct trial *trial)
+{
+    munmap(trial, sizeof *trial);
+}
+
+static void die(int signal_number)
+{
+    FILE *out = fmemopen(current->schedule, sizeof current->schedule - 1, "w");
+    if (out != NULL) {
+        sched_print_current(out);
+        fclose(out);
+    }
+    printf("the engine ends with signal %d (%s)\n", signal_number, strsignal(signal_number));
+    fflush(stdout);
+    _exit(TOLD);
+}
+
+_Noreturn static void be_child(int (*body)(void *context), void *context)
+{
+    if (current->silent && (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)) {
+        report_fatal("cannot open /dev/null");
+    }
+    signal(SIGABRT, die);
+    signal(SIGSEGV, die);
+    int answer = body(context);
+    fflush(stdout);
+    exit(DONE + answer);
+}
+
+int trial_run(struct trial *trial, int (*body)(void *context), void *context)
+{
+    int status = 0;
+    current = trial;
+    trial->schedule[0] = '\0';
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0) {
+        report_fatal("cannot start a process: %s", strerror(errno));
+    }
+    if (child == 0) {
+        be_child(body, context);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) >= DONE) {
+        return WEXITSTATUS(status) - DONE;
+    }
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == REPORT_USAGE || WEXITSTATUS(status) == REPORT_INCOMPLETE)) {
+        return WEXITSTATUS(status); /* it has said why */
+    }
+    if (!trial->silent && WIFSIGNALED(status)) {
+        printf("the engine ends with signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return REPORT_CRASHED;
+}

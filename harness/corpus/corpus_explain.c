@@ -1,0 +1,286 @@
+/*
+ * What the gate says about cases that it does not run.
+ *
+ * A case is data for a program; here it becomes sentences, from the same structures that the runner works on, so that
+ * what is told is what is done.
+ */
+#include "corpus/corpus_explain.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES_SHOWN 64u /* of a span that a case spells out */
+
+/* ---- Content ---- */
+
+static uint64_t number_at(const uint8_t *bytes, unsigned width)
+{
+    uint64_t number = 0;
+    for (unsigned i = width; i-- > 0;) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
+static void tell_bytes(FILE *out, const struct corpus_span *span)
+{
+    size_t shown = span->length < BYTES_SHOWN ? (size_t)span->length : BYTES_SHOWN;
+    if (span->width == 0) {
+        fprintf(out, "the text \"%.*s\"", (int)shown, (const char *)span->bytes);
+    } else if (span->width == 1) {
+        fputs(span->length == 1 ? "the byte" : "the bytes", out);
+        for (size_t i = 0; i < shown; i++) {
+            fprintf(out, " %02x", span->bytes[i]);
+        }
+    } else {
+        fprintf(out, "the %u-bit %s", 8 * span->width, span->length == span->width ? "number" : "numbers");
+        for (size_t i = 0; i < shown; i += span->width) {
+            fprintf(out, " %" PRIu64, number_at(span->bytes + i, span->width));
+        }
+    }
+    if (shown < span->length) {
+        fprintf(out, "... (%" PRIu64 " bytes)", span->length);
+    }
+}
+
+static void tell_choices(FILE *out, const struct corpus_span *span)
+{
+    fputs("in each sector one of", out);
+    for (size_t i = 0; i < span->choice_count; i++) {
+        fputs(i ? ", " : " ", out);
+        if (span->choices[i].zero) {
+            fputs("zeros", out);
+        } else {
+            fprintf(out, "pattern %" PRIu64, span->choices[i].seed);
+        }
+    }
+}
+
+/* One line for each span: where, and what is or must be there. */
+static void tell_spans(FILE *out, const struct corpus_spans *spans)
+{
+    for (size_t i = 0; i < spans->count; i++) {
+        const struct corpus_span *span = &spans->items[i];
+        fprintf(out, "         at %" PRIu64 ": ", span->at);
+        switch (span->fill) {
+        case CORPUS_ZERO:
+            fprintf(out, "%" PRIu64 " zeros", span->length);
+            break;
+        case CORPUS_PATTERN:
+            fprintf(out, "%" PRIu64 " bytes of pattern %" PRIu64, span->length, span->seed);
+            break;
+        case CORPUS_ANY:
+            fprintf(out, "%" PRIu64 " bytes, ", span->length);
+            tell_choices(out, span);
+            break;
+        case CORPUS_BYTES:
+            tell_bytes(out, span);
+            break;
+        }
+        fputc('\n', out);
+    }
+}
+
+static void tell_file(FILE *out, const struct corpus_file *file)
+{
+    fprintf(out, "    %s: ", file->path);
+    switch (file->kind) {
+    case CORPUS_REGULAR:
+        fprintf(out, "%" PRIu64 " bytes%s\n", file->length,
+                file->content.count ? ", zeros (a hole) except" : ", all zeros (a hole)");
+        break;
+    case CORPUS_DIRECTORY:
+        fputs("a directory\n", out);
+        break;
+    case CORPUS_SYMLINK:
+        fprintf(out, "a symbolic link to %s\n", file->target);
+        break;
+    case CORPUS_HARDLINK:
+        fprintf(out, "another name of %s\n", file->target);
+        break;
+    }
+    tell_spans(out, &file->content);
+}
+
+/* ---- Steps ---- */
+
+static void tell_create(FILE *out, const struct corpus_step *step)
+{
+    const struct addcow_create_options *create = &step->create;
+    fprintf(out, "create the disk %s of layout %s with clusters of 2^%" PRIu32 " bytes, image file %s", step->path,
+            create->layout == ADDCOW_R9 ? "r9" : "r20", create->cluster_bits, create->image_name);
+    if (create->backing_name) {
+        fprintf(out, ", backing file %s of format \"%s\"", create->backing_name, create->backing_format);
+    } else {
+        fputs(", no backing file", out);
+    }
+}
+
+static void tell_expected_file(FILE *out, const struct corpus_step *step)
+{
+    fprintf(out, "the file %s ", step->path);
+    if (step->absent) {
+        fputs("must not exist", out);
+    } else if (step->has_length) {
+        fprintf(out, "must have %" PRIu64 " bytes%s", step->length, step->data.count ? ", and" : "");
+    } else {
+        fputs("must have", out);
+    }
+}
+
+static void tell_request(FILE *out, const struct corpus_step *step)
+{
+    fprintf(out, "%s %" PRIu64 " bytes from %" PRIu64 " on", corpus_op_name(step->op), step->length, step->offset);
+}
+
+static void tell_action(FILE *out, const struct corpus_step *step)
+{
+    switch (step->op) {
+    case CORPUS_OPEN:
+        fprintf(out, "%sopen %s for %s", step->by_reference ? "let the reference engine " : "", step->path,
+                step->writable ? "reading and writing" : "reading");
+        break;
+    case CORPUS_SIZE:
+        fprintf(out, "the virtual size must be %" PRIu64, step->size);
+        break;
+    case CORPUS_RESIZE:
+        fprintf(out, "resize to %" PRIu64 " bytes", step->size);
+        break;
+    case CORPUS_CREATE:
+        tell_create(out, step);
+        break;
+    case CORPUS_FILE:
+        tell_expected_file(out, step);
+        break;
+    case CORPUS_REMOVE:
+        fprintf(out, "the file %s is removed", step->path);
+        break;
+    case CORPUS_CUT:
+        fprintf(out, "the file %s is cut to %" PRIu64 " bytes from outside", step->path, step->size);
+        break;
+    case CORPUS_KILL:
+        fputs("the implementation's process is killed", out);
+        break;
+    case CORPUS_CLOSE:
+    case CORPUS_FLUSH:
+    case CORPUS_STREAM:
+    case CORPUS_COMMIT:
+        fputs(corpus_op_name(step->op), out);
+        break;
+    default:
+        tell_request(out, step);
+        break;
+    }
+}
+
+/* What must come of a step that asks the implementation for something. */
+static void tell_outcome(FILE *out, const struct corpus_step *step)
+{
+    const char *between = ": must end with ";
+    if (step->op == CORPUS_SIZE || step->op >= CORPUS_FILE) {
+        return;
+    }
+    if (step->outcomes == 1u << ADDCOW_OK) {
+        fputs(": must succeed", out);
+    } else {
+        for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
+            if (step->outcomes & 1u << class_code) {
+                fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
+                between = " or ";
+            }
+        }
+        if (step->clause) {
+            fprintf(out, ", for %s", step->clause);
+        }
+        return;
+    }
+    if (step->op == CORPUS_MAP) {
+        fprintf(out, " and report %s for %" PRIu64 " bytes", step->allocated ? "allocated" : "unallocated", step->run);
+    } else if (step->op == CORPUS_READ) {
+        fputs(" and give", out);
+    }
+}
+
+static void tell_step(FILE *out, const struct corpus_case *c, size_t index)
+{
+    const struct corpus_step *step = &c->steps[index];
+    fprintf(out, "%5zu. ", index + 1);
+    if (step->beside) {
+        fputs("at the same time: ", out);
+    }
+    if (c->disk_count > 1 && step->op < CORPUS_CREATE) {
+        fprintf(out, "disk \"%s\": ", c->disks[step->disk]);
+    }
+    tell_action(out, step);
+    tell_outcome(out, step);
+    if (step->op == CORPUS_WRITE && step->data.count) {
+        fputs("; the data", out);
+    }
+    fputc('\n', out);
+    tell_spans(out, &step->data);
+}
+
+/* ---- Cases ---- */
+
+static void tell_head(FILE *out, const struct corpus_results *results, const struct corpus *corpus,
+                      const struct corpus_case *c)
+{
+    fprintf(out, "%s: %s\n", c->id, c->title);
+    if (c->notes[0]) {
+        fprintf(out, "    %s\n", c->notes);
+    }
+    fputs("\nClauses that it witnesses:\n", out);
+    for (size_t i = 0; i < c->clause_count; i++) {
+        char *sentence = corpus_clause_sentence(results->spec, c->clauses[i]);
+        fprintf(out, "    %s: %s\n", c->clauses[i], sentence ? sentence : "");
+        free(sentence);
+    }
+    fprintf(out, "\nFor an implementation of level: %s\n", c->level);
+    for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
+        if (c->needs & need) {
+            fprintf(out, "It needs: %s\n", corpus_need_name(need));
+        }
+    }
+    for (size_t i = 0; i < c->flag_count; i++) {
+        fprintf(out, "%s: %s\n", c->flags[i],
+                json_string_value(json_object_get(json_object_get(corpus->document, "flags"), c->flags[i])));
+    }
+}
+
+void corpus_explain(FILE *out, const struct corpus_results *results, const struct corpus *corpus)
+{
+    for (size_t i = 0; i < results->count; i++) {
+        const struct corpus_case *c = results->items[i].c;
+        tell_head(out, results, corpus, c);
+        if (c->file_count) {
+            fputs("\nFiles, made in this order:\n", out);
+        }
+        for (size_t j = 0; j < c->file_count; j++) {
+            tell_file(out, &c->files[j]);
+        }
+        fputs("\nSteps:\n", out);
+        for (size_t j = 0; j < c->step_count; j++) {
+            tell_step(out, c, j);
+        }
+        fprintf(out, "\nRun it: %s --case %s\n", results->repeat, c->id);
+    }
+}
+
+void corpus_list(FILE *out, const struct corpus_results *results)
+{
+    int width = 0;
+    for (size_t i = 0; i < results->count; i++) {
+        int length = (int)strlen(results->items[i].c->id);
+        width = length > width ? length : width;
+    }
+    for (size_t i = 0; i < results->count; i++) {
+        const struct corpus_case *c = results->items[i].c;
+        char clauses[64] = "";
+        for (size_t j = 0; j < c->clause_count && strlen(clauses) + CORPUS_CLAUSE_SIZE < sizeof clauses; j++) {
+            strcat(clauses, j ? "," : "");
+            strcat(clauses, c->clauses[j]);
+        }
+        fprintf(out, "%-*s  %-17s  %-13s  %s\n", width, c->id, c->level, clauses, c->title);
+    }
+}

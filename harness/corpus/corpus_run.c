@@ -1,0 +1,374 @@
+/*
+ * Runs one conformance case: step after step against an adapter, until the first that does not do what the case says.
+ *
+ * A step has a set of allowed outcomes. Refusals are judged by their class, and by the clause if the case and the
+ * implementation both name one; what must be found is compared only after success.
+ */
+#include "corpus/corpus.h"
+
+#include "adapters/adapter_exec.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+    const struct corpus_case *c;
+    const struct corpus_subject *subject;
+    struct adapter *disks[CORPUS_DISKS_MAX];
+    struct adapter *references[CORPUS_DISKS_MAX]; /* the reference engine in their place */
+    bool by_reference[CORPUS_DISKS_MAX];          /* which of the two has the disk, or had it last */
+    bool open[CORPUS_DISKS_MAX];
+    FILE *out;
+    struct addcow_error error; /* of the current step */
+};
+
+static struct adapter *make_reference(struct adapter **reference)
+{
+    if (!*reference) {
+        *reference = adapter_make("ref", NULL);
+    }
+    return *reference;
+}
+
+/*
+ * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where
+ * the case lets it open the disk: then what the implementation has left in the files is judged by somebody else.
+ */
+static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
+{
+    const struct corpus_subject *subject = run->subject;
+    if (!run->open[step->disk]) {
+        run->by_reference[step->disk] = step->by_reference;
+    }
+    if (run->by_reference[step->disk]) {
+        return make_reference(&run->references[step->disk]);
+    }
+    bool apart = run->c->needs & CORPUS_NEEDS_KILL && subject->make_apart;
+    if (!run->disks[step->disk]) {
+        run->disks[step->disk] = apart ? subject->make_apart(subject) : subject->make(subject);
+    }
+    return run->disks[step->disk];
+}
+
+static void print_outcomes(FILE *out, unsigned outcomes)
+{
+    const char *between = "";
+    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
+        if (outcomes & 1u << class_code) {
+            fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
+            between = " or ";
+        }
+    }
+}
+
+/* Judges the outcome of a request. */
+static bool judge_outcome(struct run *run, const struct corpus_step *step, enum addcow_status outcome)
+{
+    if (!(step->outcomes & 1u << outcome)) {
+        fputs("expected ", run->out);
+        print_outcomes(run->out, step->outcomes);
+        fprintf(run->out, ", got %s", addcow_status_name(outcome));
+        fprintf(run->out, outcome && run->error.message[0] ? " (%s)\n" : "\n", run->error.message);
+        return false;
+    }
+    if (step->clause && run->error.clause[0] && strcmp(step->clause, run->error.clause)) {
+        fprintf(run->out, "expected a refusal for %s, got one for %s (%s)\n", step->clause, run->error.clause,
+                run->error.message);
+        return false;
+    }
+    return true;
+}
+
+static uint8_t *buffer_of(uint64_t length)
+{
+    uint8_t *buffer = malloc(length ? length : 1);
+    if (!buffer) {
+        abort();
+    }
+    return buffer;
+}
+
+/* The buffer starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not read
+ * show. */
+static bool run_read(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    uint8_t *buffer = buffer_of(step->length);
+    memset(buffer, 0xee, step->length);
+    enum addcow_status outcome = adapter->ops->read(adapter, step->offset, step->length, buffer, &run->error);
+    bool good = judge_outcome(run, step, outcome);
+    for (size_t i = 0; good && !outcome && i < step->data.count; i++) {
+        const struct corpus_span *span = &step->data.items[i];
+        good = corpus_span_check(span, span->at, span->length, buffer + (span->at - step->offset), run->out);
+    }
+    free(buffer);
+    return good;
+}
+
+static bool run_write(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    uint8_t *buffer = buffer_of(step->length);
+    for (size_t i = 0; i < step->data.count; i++) {
+        const struct corpus_span *span = &step->data.items[i];
+        corpus_span_fill(span, span->at, span->length, buffer + (span->at - step->offset));
+    }
+    enum addcow_status outcome = adapter->ops->write(adapter, step->offset, step->length, buffer, &run->error);
+    free(buffer);
+    return judge_outcome(run, step, outcome);
+}
+
+static bool run_map(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    bool allocated = false;
+    uint64_t length = 0;
+    enum addcow_status outcome =
+        adapter->ops->map(adapter, step->offset, step->length, &allocated, &length, &run->error);
+    if (!judge_outcome(run, step, outcome)) {
+        return false;
+    }
+    if (outcome || (allocated == step->allocated && length == step->run)) {
+        return true;
+    }
+    fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
+            step->allocated ? "allocated" : "unallocated", step->run, allocated ? "allocated" : "unallocated", length);
+    return false;
+}
+
+static bool run_size(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    uint64_t size = adapter->ops->size(adapter);
+    if (size == step->size) {
+        return true;
+    }
+    fprintf(run->out, "expected a virtual size of %" PRIu64 ", got %" PRIu64 "\n", step->size, size);
+    return false;
+}
+
+static bool run_open(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    enum addcow_open_flags flags = step->writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY;
+    enum addcow_status outcome = adapter->ops->open(adapter, step->path, flags, &run->error);
+    run->open[step->disk] = outcome == ADDCOW_OK;
+    return judge_outcome(run, step, outcome);
+}
+
+/* Requests that give back no more than their outcome. */
+static enum addcow_status request(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    struct addcow_error *error = &run->error;
+    switch (step->op) {
+    case CORPUS_CLOSE:
+        run->open[step->disk] = false;
+        return adapter->ops->close(adapter, error);
+    case CORPUS_ZERO_RANGE:
+        return adapter->ops->zero(adapter, step->offset, step->length, error);
+    case CORPUS_DISCARD:
+        return adapter->ops->discard(adapter, step->offset, step->length, error);
+    case CORPUS_FLUSH:
+        return adapter->ops->flush(adapter, error);
+    case CORPUS_RESIZE:
+        return adapter->ops->resize(adapter, step->size, error);
+    case CORPUS_STREAM:
+        return adapter->ops->stream(adapter, error);
+    case CORPUS_COMMIT:
+        return adapter->ops->commit(adapter, error);
+    default:
+        assert(step->op == CORPUS_CREATE);
+        return adapter->ops->create(adapter, step->path, &step->create, error);
+    }
+}
+
+/* The files are then as the process left them, and the disk is closed. */
+static bool run_kill(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    assert(!run->by_reference[step->disk]); /* the loader sees to it */
+    adapter_exec_kill(adapter);
+    run->open[step->disk] = false;
+    return true;
+}
+
+static bool run_disk_step(struct run *run, const struct corpus_step *step)
+{
+    struct adapter *adapter = adapter_of(run, step);
+    if (!adapter) {
+        fputs("the implementation cannot be started\n", run->out);
+        return false;
+    }
+    bool wants_closed = step->op == CORPUS_OPEN || step->op == CORPUS_CREATE;
+    if (run->open[step->disk] == wants_closed) {
+        fprintf(run->out, "the disk is %s here\n", wants_closed ? "open already" : "not open");
+        return false;
+    }
+    switch (step->op) {
+    case CORPUS_OPEN:
+        return run_open(run, step, adapter);
+    case CORPUS_READ:
+        return run_read(run, step, adapter);
+    case CORPUS_WRITE:
+        return run_write(run, step, adapter);
+    case CORPUS_MAP:
+        return run_map(run, step, adapter);
+    case CORPUS_SIZE:
+        return run_size(run, step, adapter);
+    case CORPUS_KILL:
+        return run_kill(run, step, adapter);
+    default:
+        return judge_outcome(run, step, request(run, step, adapter));
+    }
+}
+
+static bool run_step(struct run *run, const struct corpus_step *step)
+{
+    memset(&run->error, 0, sizeof run->error);
+    switch (step->op) {
+    case CORPUS_FILE:
+        return corpus_check_file(step, run->out);
+    case CORPUS_REMOVE:
+        return unlink(step->path) == 0;
+    case CORPUS_CUT:
+        return truncate(step->path, (off_t)step->size) == 0;
+    default:
+        return run_disk_step(run, step);
+    }
+}
+
+/* A request in flight beside others, on a thread of its own. */
+struct beside {
+    struct run run; /* a copy, but for the disks themselves */
+    const struct corpus_step *step;
+    pthread_t thread;
+    char *text;
+    size_t text_size;
+    bool good;
+};
+
+static void *run_beside(void *context)
+{
+    struct beside *beside = context;
+    beside->good = run_step(&beside->run, beside->step);
+    return NULL;
+}
+
+/* Runs `count` steps at once. Returns how many precede the first in their order that did not do what it must. */
+static size_t run_together(struct run *run, const struct corpus_step *steps, size_t count)
+{
+    struct beside list[CORPUS_BESIDE_MAX];
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct beside){.run = *run, .step = &steps[i]};
+        list[i].run.out = open_memstream(&list[i].text, &list[i].text_size);
+        if (!list[i].run.out) {
+            abort();
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (pthread_create(&list[i].thread, NULL, run_beside, &list[i])) {
+            abort();
+        }
+    }
+    size_t good = count;
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(list[i].thread, NULL);
+        fclose(list[i].run.out);
+        if (!list[i].good && good == count) {
+            fputs(list[i].text, run->out);
+            good = i;
+        }
+        free(list[i].text);
+    }
+    return good;
+}
+
+/* How many steps from `first` on are in flight together: 1 for most. */
+static size_t count_together(const struct corpus_case *c, size_t first)
+{
+    size_t count = 1;
+    while (first + count < c->step_count && c->steps[first + count].beside) {
+        count++;
+    }
+    return count;
+}
+
+/* Runs all steps; returns how many precede the first that did not do what it must. */
+static size_t run_steps(struct run *run)
+{
+    const struct corpus_case *c = run->c;
+    for (size_t i = 0; i < c->step_count;) {
+        size_t count = count_together(c, i);
+        size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_together(run, &c->steps[i], count);
+        i += good;
+        if (good < count) {
+            return i;
+        }
+    }
+    return c->step_count;
+}
+
+/* A child process that crashed, hung or broke the protocol is no ordinary failure. */
+static bool is_sound(struct run *run, struct adapter *adapter)
+{
+    char why[2048];
+    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
+    if (state != EXEC_SOUND) {
+        fprintf(run->out, "the adapter %s: %s\n", exec_state_name(state), why);
+    }
+    return state == EXEC_SOUND;
+}
+
+/* Closes what the case left open: that must succeed too. */
+static enum corpus_verdict finish(struct run *run, bool good)
+{
+    bool sound = true;
+    for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
+        struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
+        if (run->disks[i] && !is_sound(run, run->disks[i])) {
+            sound = false;
+        } else if (run->open[i] && last->ops->close(last, &run->error)) {
+            fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
+            good = false;
+        }
+        if (run->disks[i]) {
+            run->disks[i]->ops->destroy(run->disks[i]);
+        }
+        if (run->references[i]) {
+            run->references[i]->ops->destroy(run->references[i]);
+        }
+    }
+    return !sound ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
+}
+
+static void print_place(FILE *out, const struct corpus_case *c, size_t index)
+{
+    const struct corpus_step *step = &c->steps[index];
+    fprintf(out, "step %zu of %zu, %s", index + 1, c->step_count, corpus_op_name(step->op));
+    if (step->path) {
+        fprintf(out, " %s%s", step->path, step->by_reference ? " by the reference engine" : "");
+    } else if (step->op == CORPUS_RESIZE) {
+        fprintf(out, " %" PRIu64, step->size);
+    } else if (step->op >= CORPUS_READ && step->op <= CORPUS_MAP) {
+        fprintf(out, " %" PRIu64 "+%" PRIu64, step->offset, step->length);
+    }
+    fputs(": ", out);
+}
+
+enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out)
+{
+    char *text = NULL;
+    size_t text_size = 0;
+    struct run run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
+    if (!run.out) {
+        abort();
+    }
+    size_t i = run_steps(&run);
+    bool good = i == c->step_count;
+    if (!good) {
+        print_place(out, c, i);
+    }
+    enum corpus_verdict verdict = finish(&run, good);
+    fclose(run.out);
+    fputs(text, out);
+    free(text);
+    return verdict;
+}

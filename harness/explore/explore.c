@@ -1,0 +1,675 @@
+/*
+ * Exploring a trace under the deterministic scheduler.
+ *
+ * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the
+ * oracle, which is copied.
+ */
+#include "explore/explore.h"
+
+#include "judges/crash.h"
+#include "workload/disk_files.h"
+#include "base/random.h"
+#include "base/report.h"
+#include "judges/execution.h"
+#include "storage/sim_disk.h"
+#include "workload/stamp.h"
+#include "adapters/adapter_scheduled.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CRASHES 4u        /* judged of each run, if any are */
+#define CLUSTERS_AFTER 9u /* written after a fault, at most */
+
+struct explore {
+    const struct trace *trace;
+    struct explore_options options;
+    struct sim *sim;
+    struct adapter *adapter;
+    struct inject fault;
+    struct sim *crashed;         /* what is durable after a fault; null without */
+    struct crash_judge *crashes; /* null if there are none */
+    struct random random;
+    char directory[PATH_MAX]; /* where history.h finds the files; "" if there is no commit */
+    struct sched_run scheduled;
+    uint64_t answers;         /* of the last run, and their order, as a hash */
+    uint64_t fingerprint;     /* that of its steps too */
+    uint64_t guilty;          /* a byte of the disk, or UINT64_MAX */
+    uint64_t horizon;         /* crashes are judged up to this moment: before what follows a fault */
+    struct crash_span *spans; /* of the operations, on the storage's clock */
+};
+
+/* One thread of the concurrent phase. */
+struct worker {
+    struct run *run;
+    struct explore *explore;
+    uint32_t thread;
+    uint32_t begin;
+    uint32_t end;
+};
+
+static bool has_kind(const struct trace *trace, enum trace_kind kind)
+{
+    for (uint32_t i = 0; i < trace->count; i++) {
+        if (trace->operations[i].kind == (uint32_t)kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *explore_problem(const struct trace *trace, const struct explore_options *options)
+{
+    uint32_t concurrent = 0;
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        concurrent += trace_phase_is_concurrent(trace, begin, end);
+        if (history_problem(trace, begin, end) != NULL) {
+            return history_problem(trace, begin, end);
+        }
+    }
+    if (has_kind(trace, TRACE_REOPEN) && options->fault.at != 0) {
+        return "a reopen that may fail";
+    }
+    return concurrent > 1 ? "a second phase of several threads" : NULL;
+}
+
+struct explore *explore_make(const struct trace *trace, const struct explore_options *options)
+{
+    struct explore *explore = report_allocate(1, sizeof *explore);
+    assert(explore_problem(trace, options) == NULL);
+    explore->trace = trace;
+    explore->options = *options;
+    explore->sim = sim_make();
+    explore->fault = options->fault;
+    explore->fault.sim = explore->sim;
+    sim_set_split(explore->sim, !options->whole_requests);
+    sim_set_punch_refused(explore->sim, options->refuse_punch);
+    sim_disk_lay(explore->sim, &trace->disk);
+    explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
+    explore->spans = report_allocate(trace->count + 1, sizeof *explore->spans);
+    if (options->fault.at != 0) {
+        explore->crashed = sim_make();
+    }
+    if (options->crash || options->fault.at != 0) {
+        explore->crashes = crash_make(trace);
+    }
+    if (has_kind(trace, TRACE_COMMIT)) {
+        snprintf(explore->directory, sizeof explore->directory, "%s/addcow-explore.XXXXXX", report_fast_directory());
+        if (mkdtemp(explore->directory) == NULL) {
+            report_fatal("cannot make %s", explore->directory);
+        }
+    }
+    return explore;
+}
+
+/* Stores what history.h looks at after a commit. */
+static void store_files(const struct explore *explore)
+{
+    struct files files = {.count = 0};
+    for (const char *name; (name = sim_name(explore->sim, files.count)) != NULL; files.count++) {
+        struct files_file *file = &files.list[files.count];
+        snprintf(file->name, sizeof file->name, "%s", name);
+        file->bytes = (uint8_t *)(uintptr_t)sim_bytes(explore->sim, name, &file->length);
+    }
+    files_store(&files, explore->directory);
+}
+
+void explore_free(struct explore *explore)
+{
+    if (explore->crashes != NULL) {
+        crash_free(explore->crashes);
+    }
+    if (explore->directory[0] != '\0') {
+        files_remove(explore->directory);
+    }
+    explore->adapter->ops->destroy(explore->adapter);
+    if (explore->crashed != NULL) {
+        sim_free(explore->crashed);
+    }
+    sim_free(explore->sim);
+    sched_schedule_free(&explore->scheduled.schedule);
+    free(explore->spans);
+    free(explore);
+}
+
+const struct sched_schedule *explore_schedule(const struct explore *explore)
+{
+    return &explore->scheduled.schedule;
+}
+
+const struct sim *explore_storage(const struct explore *explore)
+{
+    return explore->sim;
+}
+
+/* ---- A run ---- */
+
+static void do_operation(struct explore *explore, struct run *run, uint32_t index)
+{
+    explore->spans[index].begin = sim_moment(explore->sim);
+    run_operation(run, index);
+    explore->spans[index].end = sim_moment(explore->sim);
+    explore->spans[index].invoked = run->records[index].invoked;
+    explore->spans[index].returned = run->records[index].returned;
+    explore->spans[index].status = run->records[index].status;
+}
+
+static void work(void *context)
+{
+    struct worker *worker = context;
+    for (uint32_t i = worker->begin; i < worker->end; i++) {
+        if (worker->run->trace->operations[i].thread == worker->thread) {
+            do_operation(worker->explore, worker->run, i);
+        }
+    }
+}
+
+/* Runs the phase of several threads; false if the strategy has no schedule left. */
+static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
+                           uint32_t end)
+{
+    struct worker workers[SCHED_THREADS_MAX];
+    struct sched_thread threads[SCHED_THREADS_MAX];
+    uint32_t count = run->trace->threads;
+    for (uint32_t t = 0; t < count; t++) {
+        workers[t] = (struct worker){run, explore, t, begin, end};
+        threads[t] = (struct sched_thread){work, &workers[t]};
+    }
+    struct sched_options options = {.step_limit = explore->options.step_limit,
+                                    .fingerprint = explore->options.self_check,
+                                    .coverage = explore->options.coverage};
+    return sched_run(strategy, threads, count, &options, &explore->scheduled);
+}
+
+static bool judge_outcome(const struct explore *explore, FILE *out)
+{
+    if (explore->scheduled.outcome == SCHED_DEADLOCK) {
+        fputs("deadlock: no thread can go on (CON-12)\n", out);
+    } else if (explore->scheduled.outcome == SCHED_LIVELOCK) {
+        fprintf(out, "livelock: no end after %" PRIu64 " steps (CON-12)\n", explore->scheduled.steps);
+    }
+    return explore->scheduled.outcome == SCHED_DONE;
+}
+
+static void add_answers(struct explore *explore, const struct run *run)
+{
+    for (uint32_t i = 0; i < run->trace->count; i++) {
+        const struct run_record *record = &run->records[i];
+        uint64_t value = random_hash(record->invoked * 31 + record->returned) ^ (uint64_t)record->status << 32 ^
+                         record->run << 1 ^ record->allocated;
+        for (uint64_t k = 0; record->data != NULL && k + 8 <= run->trace->operations[i].length; k += SIM_SECTOR) {
+            uint64_t word;
+            memcpy(&word, record->data + k, sizeof word);
+            value = random_hash(value ^ word);
+        }
+        explore->answers = random_hash(explore->answers ^ value);
+    }
+}
+
+/* Does the operations of one phase; false if the strategy has no schedule left. */
+static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
+                           uint32_t end)
+{
+    bool more = true;
+    if (explore->fault.at != 0) {
+        sim_set_hook(explore->sim, inject_hook, &explore->fault);
+    }
+    if (trace_phase_is_concurrent(run->trace, begin, end)) {
+        more = run_concurrent(explore, strategy, run, begin, end);
+    } else {
+        for (uint32_t i = begin; i < end; i++) {
+            do_operation(explore, run, i);
+        }
+    }
+    sim_set_hook(explore->sim, NULL, NULL);
+    return more;
+}
+
+/* The classes that requests may fail with because of the fault, a bit each. */
+static uint32_t possible_failures(const struct inject *fault)
+{
+    return (inject_explains(fault, ADDCOW_IO) ? 1u << ADDCOW_IO : 0) |
+           (inject_explains(fault, ADDCOW_NOSPACE) ? 1u << ADDCOW_NOSPACE : 0);
+}
+
+static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct run *run,
+                                      struct oracle *oracle, struct explore_counts *counts, FILE *out)
+{
+    const struct trace *trace = run->trace;
+    explore->scheduled.outcome = SCHED_DONE;
+    inject_begin(&explore->fault);
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        if (!run_phase_once(explore, strategy, run, begin, end)) {
+            return EXPLORE_OVER;
+        }
+        if (!judge_outcome(explore, out)) {
+            return EXPLORE_FAILED;
+        }
+        run->failures = possible_failures(&explore->fault);
+        if (explore->directory[0] != '\0') {
+            store_files(explore);
+        }
+        if (begin < end && !history_judge(run, begin, end, oracle, explore->directory, &counts->history, out)) {
+            return EXPLORE_FAILED;
+        }
+    }
+    return EXPLORE_OK;
+}
+
+/* `bits`: the bitmaps and "all allocated" must be the same too. */
+static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected, bool bits)
+{
+    uint64_t size = expected->size;
+    if (disk->size != size || (bits && disk->all_allocated != expected->all_allocated)) {
+        return false;
+    }
+    uint8_t *bytes = report_allocate(2, size);
+    addcow_ref_read(expected, 0, size, bytes);
+    addcow_ref_read(disk, 0, size, bytes + size);
+    bool same = memcmp(bytes, bytes + size, size) == 0;
+    for (uint64_t k = 0; bits && same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
+        same = ((disk->bitmap[k / 8] ^ expected->bitmap[k / 8]) >> k % 8 & 1) == 0;
+    }
+    free(bytes);
+    return same;
+}
+
+/* The files in `sim` must be, for the reference engine, the disk that the oracle has. */
+static bool judge_files(const struct explore *explore, const struct sim *sim, const struct oracle *oracle,
+                        const char *when, FILE *out)
+{
+    struct sim_disk disk;
+    char problem[128];
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        fprintf(out, "after %s the reference engine refuses the disk: %s\n", when, problem);
+        return false;
+    }
+    /* What a failed stream or resize has allocated may have reached the file or not. */
+    bool same =
+        same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault)) && !sim_disk_has_stray_bits(&disk);
+    sim_disk_close(&disk);
+    if (!same) {
+        fprintf(out, "after %s the files hold another disk than the one that was written (%s)\n", when,
+                "WR-01, WR-02, BMP-05, DUR-01, DUR-06, DUR-10");
+    }
+    return same;
+}
+
+/* A flush or a close that nothing disturbs: `lost` says that it must fail all the same. */
+static bool judge_undisturbed(const char *what, enum addcow_status code, bool lost, const struct addcow_error *error,
+                              FILE *out)
+{
+    if (lost ? code == ADDCOW_IO : code == ADDCOW_OK) {
+        return true;
+    }
+    fprintf(out, "%s gives %s%s (%s)\n", what, addcow_status_name(code),
+            lost ? " although a sync of the image has failed" : "", "DUR-06, DUR-07, DUR-10, ERR-03");
+    if (code != ADDCOW_OK) {
+        fprintf(out, "  %s\n", error->message);
+    }
+    return false;
+}
+
+/* Writes a sector of each of the first clusters, allocated or not. */
+static bool write_after(const struct explore *explore, struct oracle *oracle, FILE *out)
+{
+    struct addcow_error error;
+    uint8_t sector[SIM_SECTOR];
+    uint64_t cluster = oracle->disk.cluster_size;
+    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= oracle->disk.size && at < CLUSTERS_AFTER * cluster;
+         at += cluster) {
+        stamp_fill((struct stamp){STAMP_WRITE, explore->trace->count}, at, sector, sizeof sector);
+        enum addcow_status code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
+        if (code != ADDCOW_OK) {
+            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
+            return false;
+        }
+        oracle_write(oracle, at, sizeof sector, sector);
+    }
+    return true;
+}
+
+/* The storage works again: so must the disk. */
+static bool judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)
+{
+    const struct inject *fault = &explore->fault;
+    struct addcow_error error;
+    struct choices nothing_unsynced = {0};
+    struct sim_crash_options options = sim_disk_crash_options(&explore->trace->disk);
+    if (fault->at == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < explore->trace->count; i++) {
+        if (fault->image_lost && explore->trace->operations[i].kind == TRACE_FLUSH &&
+            explore->spans[i].begin > fault->lost && explore->spans[i].status == ADDCOW_OK) {
+            fprintf(out, "operation %" PRIu32 ", a flush, succeeds after a sync of the image has failed (DUR-07)\n", i);
+            return false;
+        }
+    }
+    if (!write_after(explore, oracle, out)) {
+        return false;
+    }
+    enum addcow_status code = explore->adapter->ops->flush(explore->adapter, &error);
+    if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        return true;
+    }
+    sim_crash(explore->sim, sim_moment(explore->sim), &options, &nothing_unsynced, explore->crashed);
+    return judge_files(explore, explore->crashed, oracle, "a flush after the fault, and a crash,", out);
+}
+
+static bool judge_close(struct explore *explore, const struct oracle *oracle, FILE *out)
+{
+    struct addcow_error error;
+    struct crash_span *span = &explore->spans[explore->trace->count];
+    span->begin = sim_moment(explore->sim);
+    enum addcow_status code = explore->adapter->ops->close(explore->adapter, &error);
+    *span = (struct crash_span){span->begin, sim_moment(explore->sim), UINT64_MAX - 1, UINT64_MAX, code};
+    if (!judge_undisturbed("close", code, explore->fault.image_lost, &error, out)) {
+        return false;
+    }
+    if (sim_open_files(explore->sim) != 0) {
+        fprintf(out, "close leaves %" PRIu32 " files open\n", sim_open_files(explore->sim));
+        return false;
+    }
+    return code != ADDCOW_OK || judge_files(explore, explore->sim, oracle, "close", out);
+}
+
+/* Just after something was made durable is when it shows that it should not have been. */
+static uint64_t choose_moment(struct explore *explore)
+{
+    uint64_t end = explore->horizon;
+    uint64_t moment = random_below(&explore->random, end + 1);
+    if (random_once_in(&explore->random, 2)) {
+        return moment;
+    }
+    while (moment < end && !sim_is_barrier(explore->sim, moment)) {
+        moment++;
+    }
+    return moment < end ? moment + 1 : end;
+}
+
+/* Decides the crashes of a run by its schedule, so that they are the same when it is replayed. */
+static void seed_crashes(struct explore *explore)
+{
+    const struct sched_schedule *schedule = &explore->scheduled.schedule;
+    explore->random.state = random_hash(explore->options.seed);
+    for (uint32_t i = 0; i < schedule->count; i++) {
+        explore->random.state =
+            random_hash(explore->random.state ^ schedule->segments[i].steps << 8 ^ schedule->segments[i].thread);
+    }
+}
+
+/*
+ * Some crashes. With what was synced and nothing else, when a flush returns and at other moments; or with any part of
+ * the rest.
+ */
+static bool judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out)
+{
+    if (explore->crashes == NULL) {
+        return true;
+    }
+    bool fine = true;
+    for (uint32_t i = 0; fine && i < explore->trace->count; i++) {
+        if (crash_is_flush(&explore->trace->operations[i]) && explore->spans[i].status == ADDCOW_OK) {
+            struct choices nothing_unsynced = {0};
+            counts->crash_states++;
+            fine = crash_judge(explore->crashes, explore->sim, explore->spans, explore->spans[i].end, &nothing_unsynced,
+                               out);
+        }
+    }
+    seed_crashes(explore);
+    for (uint32_t i = 0; fine && i < CRASHES; i++) {
+        struct choices choices = {.random = random_once_in(&explore->random, 2) ? &explore->random : NULL};
+        counts->crash_states++;
+        fine = crash_judge(explore->crashes, explore->sim, explore->spans, choose_moment(explore), &choices, out);
+    }
+    return fine;
+}
+
+static enum explore_answer run_once(struct explore *explore, struct sched_strategy *strategy,
+                                    struct explore_counts *counts, FILE *out)
+{
+    struct addcow_error error;
+    struct run run;
+    struct oracle oracle;
+    sim_restore(explore->sim);
+    memset(explore->spans, 0xff, (explore->trace->count + 1) * sizeof *explore->spans);
+    enum addcow_status code =
+        explore->adapter->ops->open(explore->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
+        return EXPLORE_FAILED;
+    }
+    run_make(&run, explore->trace, explore->adapter, FILES_METADATA, NULL);
+    oracle_make(&explore->trace->disk, run.capacity, &oracle);
+    enum explore_answer answer = run_phases(explore, strategy, &run, &oracle, counts, out);
+    explore->answers = random_hash(explore->trace->disk.seed);
+    add_answers(explore, &run);
+    explore->fingerprint = explore->scheduled.fingerprint ^ explore->answers;
+    /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
+    bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
+    if (answer == EXPLORE_OK) {
+        explore->horizon = sim_moment(explore->sim);
+        bool recovered = judge_recovery(explore, &oracle, out);
+        bool closed = judge_close(explore, &oracle, out);
+        if (explore->fault.at == 0) {
+            explore->horizon = sim_moment(explore->sim);
+        }
+        answer = recovered && closed && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
+        counts->faults += inject_was_hit(&explore->fault);
+    } else if (closable) {
+        explore->adapter->ops->close(explore->adapter, NULL);
+    } else {
+        explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
+    }
+    oracle_free(&oracle);
+    run_free(&run);
+    return answer;
+}
+
+/* Runs the last schedule again. */
+static bool repeats(struct explore *explore, struct explore_counts *counts, FILE *out)
+{
+    uint64_t fingerprint = explore->fingerprint;
+    struct sched_schedule schedule = explore->scheduled.schedule;
+    explore->scheduled.schedule = (struct sched_schedule){0};
+    struct sched_strategy *replay = sched_make_replay(&schedule);
+    enum explore_answer answer = run_once(explore, replay, counts, out);
+    free(replay);
+    sched_schedule_free(&schedule);
+    if (answer == EXPLORE_OK && explore->fingerprint != fingerprint) {
+        fputs("the same schedule gives another run the second time\n", out);
+    }
+    return answer == EXPLORE_OK && explore->fingerprint == fingerprint;
+}
+
+/* Counts what a run answered, if no run before it has. */
+static void count_behaviour(const struct explore *explore, struct explore_counts *counts)
+{
+    uint64_t value = explore->answers % EXPLORE_BEHAVIOURS;
+    if (counts->seen != NULL && (counts->seen[value / 8] >> value % 8 & 1) == 0) {
+        counts->seen[value / 8] = (uint8_t)(counts->seen[value / 8] | 1u << value % 8);
+        counts->behaviours++;
+    }
+}
+
+/* Notes what a run that failed is guilty of. */
+static void find_guilty(struct explore *explore, const struct explore_counts *counts)
+{
+    explore->guilty = counts->history.found_guilty ? counts->history.guilty
+                      : explore->crashes != NULL   ? crash_guilty(explore->crashes)
+                                                   : UINT64_MAX;
+}
+
+uint64_t explore_guilty(const struct explore *explore)
+{
+    return explore->guilty;
+}
+
+enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
+                                FILE *out)
+{
+    enum explore_answer answer = run_once(explore, strategy, counts, out);
+    if (answer == EXPLORE_OK && explore->options.self_check && !repeats(explore, counts, out)) {
+        answer = EXPLORE_FAILED;
+    }
+    explore->guilty = UINT64_MAX;
+    if (answer == EXPLORE_FAILED) {
+        find_guilty(explore, counts);
+    }
+    if (answer != EXPLORE_OVER) {
+        counts->schedules++;
+        counts->steps += explore->scheduled.steps;
+        counts->preemptions += explore->scheduled.preemptions;
+        count_behaviour(explore, counts);
+    }
+    return answer;
+}
+
+/* ---- Small traces ---- */
+
+#define CLUSTER 4096u
+#define CLUSTERS_MAX 4u
+
+/* Mostly few small clusters; now and then more than a byte of the bitmap, or more than a word of it. */
+static uint64_t generate_clusters(struct random *random, bool alone)
+{
+    uint64_t most = !random_once_in(random, alone ? 3 : 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
+    return random_between(random, 1, most);
+}
+
+static void generate_backing(struct random *random, struct trace_disk *disk)
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    disk->has_backing = true;
+    disk->backing_size = random_once_in(random, 2) ? disk->size : random_below(random, disk->size + 2 * cluster);
+    disk->chain = random_once_in(random, 5) ? (uint32_t)random_between(random, 1, TRACE_CHAIN_MAX) : 0;
+}
+
+static void generate_disk(struct random *random, bool alone, struct trace_disk *disk)
+{
+    uint64_t cut = random_once_in(random, 3) ? random_below(random, 8) * SIM_SECTOR + random_below(random, 2) * 100 : 0;
+    *disk = (struct trace_disk){
+        .layout = ADDCOW_R20,
+        .cluster_bits = 12,
+        .size = generate_clusters(random, alone) * CLUSTER - cut,
+        .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
+                      : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
+                                                  : TRACE_SOME_ALLOCATED,
+        .unknown_compatible = random_once_in(random, 4),
+        .seed = (uint32_t)random_below(random, TRACE_SEED_MAX),
+    };
+    if (random_once_in(random, 10)) { /* larger clusters, and few of them */
+        disk->cluster_bits = (uint32_t)random_between(random, 13, 16);
+        disk->size = (random_between(random, 1, 2) << disk->cluster_bits) - cut;
+    }
+    if (!random_once_in(random, 6)) {
+        generate_backing(random, disk);
+    }
+    if (random_once_in(random, 16)) {
+        disk->layout = ADDCOW_R9;
+        disk->cluster_bits = 16;
+        disk->size = random_between(random, 1, 2 * 65536 + 5000);
+        generate_backing(random, disk);
+        disk->chain = 0;
+        disk->unknown_compatible = false;
+        disk->allocation = disk->allocation == TRACE_ALL_ALLOCATED ? TRACE_EVERY_ALLOCATED : disk->allocation;
+    }
+}
+
+/* A range near few places, so that requests meet. */
+static void generate_range(struct random *random, const struct trace_disk *disk, uint64_t *offset, uint64_t *length)
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    uint64_t size = disk->size;
+    const uint64_t lengths[] = {SIM_SECTOR, 2 * SIM_SECTOR, 300, cluster, cluster + SIM_SECTOR, 2 * cluster};
+    *offset = random_below(random, addcow_cluster_count(size, cluster)) * cluster +
+              random_below(random, 2) * random_below(random, cluster / SIM_SECTOR) * SIM_SECTOR;
+    *length = lengths[random_below(random, 6)];
+    if (random_once_in(random, 10)) {
+        *offset += random_below(random, SIM_SECTOR);
+    }
+    *offset = *offset < size ? *offset : size - 1;
+    *length = *length < size - *offset ? *length : size - *offset;
+}
+
+static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
+{
+    if (options->reopens && options->threads == 1 && random_once_in(random, 6)) {
+        return TRACE_REOPEN;
+    }
+    if (options->whole_disk && random_once_in(random, 4)) {
+        static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
+        return whole[random_below(random, 4)];
+    }
+    if (options->flushes) {
+        static const enum trace_kind durable[] = {TRACE_WRITE, TRACE_WRITE, TRACE_FLUSH,
+                                                  TRACE_FLUSH, TRACE_FLUSH, TRACE_ZERO};
+        return durable[random_below(random, 6)];
+    }
+    static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
+                                            TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,
+                                            TRACE_FLUSH, TRACE_DISCARD, TRACE_MAP};
+    return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
+}
+
+static void generate_operation(struct random *random, const struct explore_generate_options *options, uint32_t thread,
+                               struct trace *trace)
+{
+    enum trace_kind kind = generate_kind(random, options);
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    generate_range(random, &trace->disk, &offset, &length);
+    if (kind == TRACE_RESIZE) {
+        uint64_t more = random_below(random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
+        offset = random_between(random, 1, trace->disk.size + more);
+    }
+    trace_add(trace, thread, kind, trace_kind_has_offset(kind) ? offset : 0, trace_kind_has_length(kind) ? length : 0);
+}
+
+/* A phase of one thread, in which the disk is opened again. */
+static void generate_reopen(struct random *random, const struct explore_generate_options *options, bool first,
+                            struct trace *trace)
+{
+    if (!first) {
+        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
+    } else if (random_once_in(random, 2)) {
+        generate_operation(random, options, 0, trace);
+    }
+    trace_add(trace, 0, TRACE_REOPEN, 0, 0);
+    if (first) {
+        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
+    } else if (random_once_in(random, 2)) {
+        generate_operation(random, options, 0, trace);
+    }
+}
+
+void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace)
+{
+    const struct explore_options plain = {0};
+    struct random random = {random_hash(seed)};
+    do {
+        trace->threads = options->threads;
+        trace->count = 0;
+        generate_disk(&random, options->threads == 1, &trace->disk);
+        bool reopens = options->reopens && options->threads > 1;
+        bool first = reopens && random_once_in(&random, 2);
+        if (first) {
+            generate_reopen(&random, options, true, trace);
+        }
+        for (uint32_t i = 0; i < options->operations * options->threads; i++) {
+            generate_operation(&random, options, i % options->threads, trace);
+        }
+        if (reopens && (!first || random_once_in(&random, 2))) {
+            generate_reopen(&random, options, false, trace);
+        }
+    } while (trace_problem(trace) != NULL || explore_problem(trace, &plain) != NULL);
+}

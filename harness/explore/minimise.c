@@ -1,0 +1,341 @@
+/*
+ * Making a failure small.
+ *
+ * A change of the trace is kept if some schedule of a fixed series still fails; a trace of one thread has one schedule.
+ * The schedule with the fewest preemptions comes from exhaustive exploration, bound after bound, as far as it gets.
+ */
+#include "explore/minimise.h"
+
+#include "addcow_ref.h"
+#include "workload/disk_files.h"
+#include "base/report.h"
+#include "workload/stamp.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEDULES 300u           /* tried on a smaller trace */
+#define SCHEDULES_BOUNDED 20000u /* tried to find fewer preemptions */
+
+/* ---- Does it fail? ---- */
+
+static void take_result(const struct explore *explore, struct minimise_result *result)
+{
+    const struct sched_schedule *failing = explore_schedule(explore);
+    result->schedule.count = 0;
+    for (uint32_t i = 0; i < failing->count; i++) {
+        sched_schedule_append(&result->schedule, failing->segments[i].thread, failing->segments[i].steps);
+    }
+    result->guilty = explore_guilty(explore);
+}
+
+static bool fails_with(const struct trace *trace, const struct explore_options *options,
+                       struct sched_strategy *strategy, uint32_t most, struct minimise_result *result)
+{
+    struct explore_counts counts = {0};
+    struct explore *explore = explore_make(trace, options);
+    FILE *nowhere = fopen("/dev/null", "w");
+    enum explore_answer answer = EXPLORE_OK;
+    if (nowhere == NULL) {
+        report_fatal("cannot open /dev/null");
+    }
+    for (uint32_t i = 0; i < most && answer == EXPLORE_OK; i++) {
+        answer = explore_run(explore, strategy, &counts, nowhere);
+    }
+    if (answer == EXPLORE_FAILED) {
+        take_result(explore, result);
+    }
+    fclose(nowhere);
+    explore_free(explore);
+    return answer == EXPLORE_FAILED;
+}
+
+bool minimise_fails(const struct trace *trace, const struct explore_options *options, struct minimise_result *result)
+{
+    if (explore_problem(trace, options) != NULL) {
+        return false;
+    }
+    struct sched_strategy *random = sched_make_random(1);
+    struct sched_strategy *pct = sched_make_pct(1, 3);
+    bool failing =
+        fails_with(trace, options, random, SCHEDULES, result) || fails_with(trace, options, pct, SCHEDULES, result);
+    free(random);
+    free(pct);
+    return failing;
+}
+
+/* What is to go on failing. */
+struct goal {
+    bool (*still_fails)(const struct trace *trace, void *context);
+    void *context;
+};
+
+static bool fails(const struct trace *trace, const struct goal *goal)
+{
+    return trace_problem(trace) == NULL && goal->still_fails(trace, goal->context);
+}
+
+/* ---- Smaller traces ---- */
+
+static void remove_operation(struct trace *trace, uint32_t index)
+{
+    trace->count--;
+    memmove(&trace->operations[index], &trace->operations[index + 1],
+            (trace->count - index) * sizeof trace->operations[0]);
+}
+
+/* Takes away a thread that has no operation: those above it move down. */
+static void close_gaps(struct trace *trace)
+{
+    for (uint32_t thread = trace->threads; thread-- > 0 && trace->threads > 1;) {
+        bool used = false;
+        for (uint32_t i = 0; i < trace->count; i++) {
+            used = used || trace->operations[i].thread == thread;
+        }
+        if (used) {
+            continue;
+        }
+        for (uint32_t i = 0; i < trace->count; i++) {
+            trace->operations[i].thread -= trace->operations[i].thread > thread;
+        }
+        trace->threads--;
+    }
+}
+
+/* Keeps *smaller as *trace if it fails. */
+static bool keep(struct trace *trace, struct trace *smaller, const struct goal *goal)
+{
+    close_gaps(smaller);
+    bool failing = fails(smaller, goal);
+    if (failing) {
+        *trace = *smaller;
+    }
+    return failing;
+}
+
+static bool shrink_operations(struct trace *trace, struct trace *smaller, const struct goal *goal)
+{
+    bool shrunk = false;
+    for (uint32_t i = trace->count; i-- > 0;) {
+        *smaller = *trace;
+        remove_operation(smaller, i);
+        if (smaller->count > 0 && keep(trace, smaller, goal)) {
+            shrunk = true;
+            continue;
+        }
+        struct trace_operation *operation = &smaller->operations[i];
+        if (trace_kind_has_length(trace->operations[i].kind) && trace->operations[i].length > SIM_SECTOR) {
+            *smaller = *trace;
+            operation->length = SIM_SECTOR;
+            shrunk = keep(trace, smaller, goal) || shrunk;
+        }
+    }
+    return shrunk;
+}
+
+static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct goal *goal)
+{
+    bool shrunk = false;
+    *smaller = *trace;
+    smaller->disk.unknown_compatible = false;
+    smaller->disk.seed = 0;
+    smaller->disk.allocation = TRACE_NONE_ALLOCATED;
+    if (memcmp(&smaller->disk, &trace->disk, sizeof trace->disk) != 0) {
+        shrunk = keep(trace, smaller, goal);
+    }
+    *smaller = *trace;
+    smaller->disk.chain = 0;
+    smaller->disk.layout = ADDCOW_R20;
+    smaller->disk.cluster_bits = ADDCOW_CLUSTER_BITS_MIN;
+    if (memcmp(&smaller->disk, &trace->disk, sizeof trace->disk) != 0) {
+        shrunk = keep(trace, smaller, goal) || shrunk;
+    }
+    if (trace->disk.size > 4096) {
+        *smaller = *trace;
+        smaller->disk.size = (trace->disk.size - 1) / 4096 * 4096;
+        shrunk = keep(trace, smaller, goal) || shrunk;
+    }
+    return shrunk;
+}
+
+/* Makes a trace that fails smaller until nothing more can be done. */
+static void shrink(struct trace *trace, const struct goal *goal)
+{
+    struct trace *smaller = report_allocate(1, sizeof *smaller);
+    bool shrunk = true;
+    while (shrunk) {
+        shrunk = shrink_operations(trace, smaller, goal);
+        shrunk = shrink_disk(trace, smaller, goal) || shrunk;
+    }
+    free(smaller);
+}
+
+bool minimise_while(struct trace *trace, bool (*still_fails)(const struct trace *trace, void *context), void *context)
+{
+    struct goal goal = {still_fails, context};
+    bool failing = fails(trace, &goal);
+    if (failing) {
+        shrink(trace, &goal);
+    }
+    return failing;
+}
+
+struct exploring {
+    const struct explore_options *options;
+    struct minimise_result *result;
+};
+
+static bool still_fails(const struct trace *trace, void *context)
+{
+    struct exploring *exploring = context;
+    return minimise_fails(trace, exploring->options, exploring->result);
+}
+
+bool minimise(struct trace *trace, const struct explore_options *options, struct minimise_result *result)
+{
+    struct exploring exploring = {options, result};
+    *result = (struct minimise_result){.guilty = UINT64_MAX};
+    if (!minimise_while(trace, still_fails, &exploring)) {
+        return false;
+    }
+    struct minimise_result fewer = {.guilty = UINT64_MAX};
+    struct sched_strategy *exhaustive = sched_make_exhaustive(4, true);
+    if (trace->threads > 1 && fails_with(trace, options, exhaustive, SCHEDULES_BOUNDED, &fewer)) {
+        struct minimise_result replaced = *result;
+        *result = fewer;
+        fewer = replaced;
+    }
+    sched_destroy_exhaustive(exhaustive);
+    sched_schedule_free(&fewer.schedule);
+    return true;
+}
+
+/* ---- Timelines ---- */
+
+/* A strategy that does what another one says, and tells. */
+struct teller {
+    struct sched_strategy strategy;
+    struct sched_strategy *inner;
+    const struct sim *sim;
+    FILE *out;
+    uint64_t guilty; /* a byte of the disk, or UINT64_MAX */
+    uint64_t left;   /* steps until the inner one is asked again */
+    uint32_t chosen;
+    uint32_t threads;
+};
+
+static bool teller_begin(struct sched_strategy *strategy, uint32_t threads)
+{
+    struct teller *teller = (struct teller *)strategy;
+    teller->threads = threads;
+    fputs("   step", teller->out);
+    for (uint32_t i = 0; i < threads; i++) {
+        fprintf(teller->out, "  thread %-22" PRIu32, i);
+    }
+    fputs("\n", teller->out);
+    return teller->inner->ops->begin(teller->inner, threads);
+}
+
+/* The step in words; false if it is not worth a row. */
+static bool describe(const struct teller *teller, const struct sched_access *access, char text[64])
+{
+    static const char *const verbs[] = {
+        [SCHED_START] = "starts",   [SCHED_READ] = "reads", [SCHED_WRITE] = "writes",    [SCHED_LOCK] = "locks",
+        [SCHED_UNLOCK] = "unlocks", [SCHED_WAIT] = "waits", [SCHED_BROADCAST] = "wakes", [SCHED_END] = "ends"};
+    const char *name = sim_name_of(teller->sim, access->object);
+    if (name == NULL && (access->kind == SCHED_READ || access->kind == SCHED_WRITE)) {
+        return false;
+    }
+    if (name == NULL) {
+        snprintf(text, 64, "%s %04x", verbs[access->kind], (unsigned)((uintptr_t)access->object >> 3 & 0xffff));
+    } else if (access->last == UINT64_MAX) {
+        snprintf(text, 64, "%s %s", access->kind == SCHED_READ ? "asks" : "syncs or cuts", name);
+    } else {
+        snprintf(text, 64, "%s %s %" PRIu64 "..%" PRIu64, verbs[access->kind], name, access->first, access->last);
+    }
+    return true;
+}
+
+/* The sector of the image that a row tells about; UINT64_MAX if it is none. */
+static uint64_t told_sector(const struct teller *teller, const struct sched_access *access)
+{
+    const char *name = sim_name_of(teller->sim, access->object);
+    bool is_image = name != NULL && strcmp(name, FILES_IMAGE) == 0 && access->last != UINT64_MAX;
+    return teller->guilty != UINT64_MAX ? teller->guilty / SIM_SECTOR : is_image ? access->first : UINT64_MAX;
+}
+
+static void tell_sector(const struct teller *teller, uint64_t sector)
+{
+    uint64_t length;
+    const uint8_t *image = sim_bytes(teller->sim, FILES_IMAGE, &length);
+    uint64_t at = teller->guilty != UINT64_MAX ? teller->guilty / 8 * 8 : sector * SIM_SECTOR;
+    struct stamp stamp;
+    uint64_t offset;
+    fprintf(teller->out, "| %s %" PRIu64 ": ", FILES_IMAGE, sector);
+    if (at + 8 > length) {
+        fputs("behind its end", teller->out);
+    } else if (stamp_identify(image + at, &stamp, &offset)) {
+        stamp_print(teller->out, stamp);
+    } else {
+        fputs("other bytes", teller->out);
+    }
+}
+
+static void tell(const struct teller *teller, const struct sched_choice *choice)
+{
+    char text[64];
+    const struct sched_access *access = choice->pending[teller->chosen];
+    if (!describe(teller, access, text)) {
+        return;
+    }
+    fprintf(teller->out, "%7" PRIu64, choice->step);
+    fprintf(teller->out, "%*s  %-29s", (int)(31 * teller->chosen), "", text);
+    uint64_t sector = told_sector(teller, access);
+    if (sector != UINT64_MAX) {
+        fprintf(teller->out, "%*s", (int)(31 * (choice->threads - 1 - teller->chosen)), "");
+        tell_sector(teller, sector);
+    }
+    fputs("\n", teller->out);
+}
+
+static void teller_end(struct sched_strategy *strategy, uint64_t steps)
+{
+    struct teller *teller = (struct teller *)strategy;
+    teller->inner->ops->end(teller->inner, steps);
+    if (teller->guilty != UINT64_MAX) {
+        fprintf(teller->out, "%7s%*s", "end", (int)(31 * teller->threads), "");
+        tell_sector(teller, teller->guilty / SIM_SECTOR);
+        fputs("\n", teller->out);
+    }
+}
+
+static uint32_t teller_choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+{
+    struct teller *teller = (struct teller *)strategy;
+    bool goes_on = teller->left > 0 && (choice->enabled >> teller->chosen & 1) != 0;
+    if (!goes_on) {
+        teller->chosen = teller->inner->ops->choose(teller->inner, choice, &teller->left);
+    }
+    teller->left--;
+    *run = 1;
+    tell(teller, choice);
+    return teller->chosen;
+}
+
+enum explore_answer minimise_print_timeline(const struct trace *trace, const struct explore_options *options,
+                                            const struct sched_schedule *schedule, uint64_t guilty, FILE *out)
+{
+    static const struct sched_strategy_ops ops = {teller_begin, teller_choose, teller_end};
+    struct explore_counts counts = {0};
+    struct explore *explore = explore_make(trace, options);
+    struct teller teller = {.strategy = {&ops},
+                            .inner = sched_make_replay(schedule),
+                            .sim = explore_storage(explore),
+                            .out = out,
+                            .guilty = guilty};
+    enum explore_answer answer = explore_run(explore, &teller.strategy, &counts, out);
+    free(teller.inner);
+    explore_free(explore);
+    return answer;
+}

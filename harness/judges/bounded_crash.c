@@ -1,0 +1,207 @@
+/*
+ * Crashes in small scopes: every sequence of operations from an alphabet, and creating a disk.
+ */
+#include "judges/crash.h"
+
+#include "workload/disk_files.h"
+#include "base/report.h"
+#include "sched/sched.h"
+#include "storage/sim_disk.h"
+#include "workload/stamp.h"
+#include "adapters/adapter_scheduled.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALPHABET_MAX 12u
+
+/* ---- Sequences ---- */
+
+/*
+ * For a disk of several clusters: within a cluster, over a boundary, a whole one, the last one; zeros; and all that is
+ * done to a whole disk.
+ */
+static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operation list[ALPHABET_MAX])
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    uint32_t count = 0;
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, 512, 512};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster - 700, 1300};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster, cluster};
+    list[count++] = (struct trace_operation){TRACE_WRITE, 0, disk->size - 300, 300};
+    list[count++] = (struct trace_operation){TRACE_ZERO, 0, cluster + 512, 2 * cluster};
+    list[count++] = (struct trace_operation){TRACE_DISCARD, 0, 0, cluster};
+    list[count++] = (struct trace_operation){TRACE_FLUSH, 0, 0, 0};
+    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, disk->size + cluster + 1000, 0};
+    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, cluster + 1500, 0};
+    list[count++] = (struct trace_operation){TRACE_STREAM, 0, 0, 0};
+    list[count++] = (struct trace_operation){TRACE_REOPEN, 0, 0, 0};
+    if (disk->has_backing) {
+        list[count++] = (struct trace_operation){TRACE_COMMIT, 0, 0, 0};
+    }
+    return count;
+}
+
+void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
+{
+    struct trace_operation list[ALPHABET_MAX];
+    uint32_t count = make_alphabet(disk, list);
+    for (uint32_t i = 0; i < count; i++) {
+        fputs("# ", out);
+        trace_print_operation(out, &list[i]);
+        fputc('\n', out);
+    }
+}
+
+bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
+{
+    struct trace_operation alphabet[ALPHABET_MAX];
+    uint32_t letters = make_alphabet(disk, alphabet);
+    *trace = (struct trace){.disk = *disk, .threads = 1};
+    for (uint32_t i = 0; i < length; i++, number /= letters) {
+        trace->operations[trace->count++] = alphabet[number % letters];
+    }
+    return number == 0;
+}
+
+bool crash_scope(const struct trace_disk *disk, uint32_t length, const struct crash_options *options,
+                 struct crash_counts *counts, FILE *out)
+{
+    static struct trace trace;
+    for (uint32_t n = 1; n <= length; n++) {
+        for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
+            if (!crash_sequence(&trace, options, counts, out)) {
+                trace_print(out, &trace);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- Creating ---- */
+
+#define SIZE 10000u
+
+struct creation {
+    struct addcow_create_options options;
+    bool replace;
+    uint8_t old[SIZE]; /* what the disk reads as before */
+    uint8_t new[SIZE]; /* and after */
+};
+
+static void prepare(struct sim *sim, struct creation *creation)
+{
+    struct trace_disk disk = {.layout = (uint32_t)creation->options.layout,
+                              .cluster_bits = creation->options.cluster_bits,
+                              .size = SIZE,
+                              .has_backing = true,
+                              .backing_size = SIZE,
+                              .allocation = TRACE_EVERY_ALLOCATED};
+    struct files files;
+    files_make(&disk, &files);
+    for (unsigned i = 0; i < files.count; i++) {
+        const struct files_file *file = &files.list[i];
+        bool is_metadata = strcmp(file->name, FILES_METADATA) == 0;
+        bool is_image = strcmp(file->name, FILES_IMAGE) == 0;
+        if ((!is_metadata || creation->replace) && (!is_image || !creation->options.make_image)) {
+            sim_put(sim, file->name, file->bytes, file->length);
+        }
+        if (is_image) {
+            memcpy(creation->old, file->bytes, SIZE);
+        }
+    }
+    files_free(&files);
+    sim_keep(sim);
+    memset(creation->new, 0, SIZE);
+    if (creation->options.backing_name != NULL) {
+        stamp_fill((struct stamp){STAMP_BACKING, 0}, 0, creation->new, SIZE);
+    } else if (!creation->options.make_image) {
+        memcpy(creation->new, creation->old, SIZE);
+    }
+}
+
+/* After a crash at `moment` of `end`: the old disk, no disk, or the new one; from the end on the new one. */
+static bool judge_created(const void *subject, struct sim *crashed, bool complete, FILE *out)
+{
+    const struct creation *creation = subject;
+    struct sim_disk disk;
+    char problem[128] = "its size is another";
+    uint64_t length;
+    uint8_t got[SIZE];
+    if (sim_bytes(crashed, FILES_METADATA, &length) == NULL) {
+        if (complete || creation->replace) {
+            fputs("after a crash the disk is gone (CRE-04)\n", out);
+        }
+        return !complete && !creation->replace;
+    }
+    if (!sim_disk_open(crashed, &disk, problem, sizeof problem) || disk.ref.size != SIZE) {
+        fprintf(out, "after a crash in create the disk is refused: %s (CRE-04)\n", problem);
+        return false;
+    }
+    addcow_ref_read(&disk.ref, 0, SIZE, got);
+    sim_disk_close(&disk);
+    bool is_new = memcmp(got, creation->new, SIZE) == 0;
+    bool is_old = creation->replace && memcmp(got, creation->old, SIZE) == 0;
+    if (!is_new && (complete || !is_old)) {
+        fputs("after a crash in create the disk is neither the old nor the new one (CRE-02, CRE-03)\n", out);
+    }
+    return is_new || (!complete && is_old);
+}
+
+/* Creates the disk. Layout r9 cannot be without a backing file, and must leave everything alone then (CRE-03). */
+static bool create(struct sim *sim, const struct creation *creation, FILE *out)
+{
+    struct addcow_error error;
+    struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
+    bool possible = creation->options.layout == ADDCOW_R20 || creation->options.backing_name != NULL;
+    enum addcow_status code = adapter->ops->create(adapter, FILES_METADATA, &creation->options, &error);
+    bool fine = possible ? code == ADDCOW_OK : code == ADDCOW_UNSUPPORTED && sim_moment(sim) == 0;
+    if (!fine) {
+        fprintf(out, "create gives %s: %s\n", addcow_status_name(code), code == ADDCOW_OK ? "" : error.message);
+    }
+    adapter->ops->destroy(adapter);
+    return fine;
+}
+
+bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)
+{
+    struct creation creation = {.replace = how->replace,
+                                .options = {.layout = how->layout,
+                                            .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
+                                            .image_name = FILES_IMAGE,
+                                            .backing_name = how->has_backing ? FILES_BASE : NULL,
+                                            .backing_format = how->has_backing ? "raw" : NULL,
+                                            .replace = how->replace,
+                                            .hide_image_data = true,
+                                            .make_image = how->make_image,
+                                            .image_size = SIZE}};
+    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    const struct sim_crash_options options = {.uniform = data_files};
+    struct sim *sim = sim_make();
+    prepare(sim, &creation);
+    counts->sequences++;
+    bool fine = create(sim, &creation, out);
+    if (fine && sim_moment(sim) > 0) {
+        fine = crash_every_state(sim, &options, judge_created, &creation, counts, out);
+    }
+    sim_free(sim);
+    return fine;
+}
+
+bool crash_every_creation(struct crash_counts *counts, FILE *out)
+{
+    static const enum addcow_layout layouts[] = {ADDCOW_R20, ADDCOW_R9};
+    bool fine = true;
+    for (unsigned i = 0; fine && i < 16; i++) {
+        struct crash_creation how = {.layout = layouts[i / 8],
+                                     .has_backing = i % 2 != 0,
+                                     .make_image = i / 2 % 2 != 0,
+                                     .replace = i / 4 % 2 != 0};
+        /* The old disk would lack the image that is to be made. */
+        fine = (how.make_image && how.replace) || crash_create(&how, counts, out);
+    }
+    return fine;
+}

@@ -1,0 +1,277 @@
+/*
+ * The differential judge.
+ *
+ * The oracle follows the implementation phase by phase, so the first difference is found where it happens.
+ */
+#include "judges/differential.h"
+
+#include "workload/disk_files.h"
+#include "judges/oracle.h"
+#include "adapters/ref_disk.h"
+#include "base/report.h"
+#include "workload/stamp.h"
+#include "judges/snapshot.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTOR 512u
+#define PATH_BYTES 4096u
+
+/* What the oracle says to one operation. */
+struct answer {
+    enum addcow_status status;
+    uint8_t *data; /* of a read that succeeds; owned */
+    uint32_t allocated;
+    uint64_t run;
+};
+
+static bool in_disk(const struct oracle *oracle, const struct trace_operation *operation)
+{
+    return operation->offset <= oracle->disk.size && operation->length <= oracle->disk.size - operation->offset;
+}
+
+static enum addcow_status ask_read(const struct oracle *oracle, const struct trace_operation *operation, uint8_t **data)
+{
+    if (!in_disk(oracle, operation)) {
+        return ADDCOW_RANGE;
+    }
+    *data = report_allocate(operation->length, 1);
+    return addcow_ref_read(&oracle->disk, operation->offset, operation->length, *data);
+}
+
+static enum addcow_status ask_write(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
+{
+    if (!in_disk(oracle, operation)) {
+        return ADDCOW_RANGE;
+    }
+    uint8_t *data = report_allocate(operation->length, 1);
+    stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, operation->length);
+    enum addcow_status status = oracle_write(oracle, operation->offset, operation->length, data);
+    free(data);
+    return status;
+}
+
+static struct answer ask(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
+{
+    struct answer answer = {.status = ADDCOW_OK};
+    switch (operation->kind) {
+    case TRACE_READ:
+        answer.status = ask_read(oracle, operation, &answer.data);
+        break;
+    case TRACE_WRITE:
+        answer.status = ask_write(oracle, operation, index);
+        break;
+    case TRACE_ZERO:
+        answer.status = oracle_zero(oracle, operation->offset, operation->length);
+        break;
+    case TRACE_DISCARD:
+        answer.status = oracle_discard(oracle, operation->offset, operation->length);
+        break;
+    case TRACE_MAP:
+        answer.status =
+            addcow_ref_map(&oracle->disk, operation->offset, operation->length, &answer.allocated, &answer.run);
+        break;
+    case TRACE_RESIZE:
+        answer.status = oracle_resize(oracle, operation->offset);
+        break;
+    case TRACE_STREAM:
+        oracle_stream(oracle);
+        break;
+    case TRACE_COMMIT:
+        answer.status = oracle_commit(oracle);
+        break;
+    default:
+        break;
+    }
+    return answer;
+}
+
+static void print_read(const struct trace_operation *operation, const uint8_t *expected, const uint8_t *got, FILE *out)
+{
+    size_t first = report_first_difference(expected, got, operation->length);
+    size_t begin = first - first % SECTOR;
+    size_t length = operation->length - begin < SECTOR ? operation->length - begin : SECTOR;
+    fprintf(out, "  byte %" PRIu64 " of the disk differs (RD-01)\n", operation->offset + first);
+    report_hex_window(out, operation->offset + begin, expected + begin, got + begin, length);
+    fputs("  expected:\n", out);
+    stamp_print_writers(out, operation->offset + begin, expected + begin, length);
+    fputs("  got:\n", out);
+    stamp_print_writers(out, operation->offset + begin, got + begin, length);
+}
+
+static bool same_answer(const struct answer *answer, const struct run_record *record,
+                        const struct trace_operation *operation)
+{
+    if (answer->status != record->status) {
+        return false;
+    }
+    if (answer->status != ADDCOW_OK) {
+        return true;
+    }
+    if (operation->kind == TRACE_READ) {
+        return memcmp(answer->data, record->data, operation->length) == 0;
+    }
+    return operation->kind != TRACE_MAP ||
+           ((answer->allocated != 0) == record->allocated && answer->run == record->run);
+}
+
+/* Judges one operation of a phase with one thread. */
+static bool judge_operation(const struct run *run, uint32_t index, struct oracle *oracle, FILE *out)
+{
+    const struct trace_operation *operation = &run->trace->operations[index];
+    const struct run_record *record = &run->records[index];
+    struct answer answer = ask(oracle, operation, index);
+    bool same = same_answer(&answer, record, operation);
+    if (!same) {
+        fprintf(out, "operation %" PRIu32 " (", index);
+        trace_print_operation(out, operation);
+        fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
+        if (operation->kind == TRACE_MAP) {
+            fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.run);
+        }
+        fprintf(out, "\n  got %s", addcow_status_name(record->status));
+        if (operation->kind == TRACE_MAP) {
+            fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->run);
+        }
+        fprintf(out, " %s\n", record->message);
+        if (operation->kind == TRACE_READ && answer.status == ADDCOW_OK && record->status == ADDCOW_OK) {
+            print_read(operation, answer.data, record->data, out);
+        }
+    }
+    free(answer.data);
+    return same;
+}
+
+static void count_phase(const struct run *run, uint32_t begin, uint32_t end, struct judge_counts *counts)
+{
+    for (uint32_t i = begin; i < end; i++) {
+        const struct trace_operation *operation = &run->trace->operations[i];
+        counts->operations++;
+        if (operation->kind == TRACE_READ && run->records[i].status == ADDCOW_OK) {
+            counts->sectors += (operation->length + SECTOR - 1) / SECTOR;
+        }
+    }
+}
+
+static bool judge_phases(struct run *run, struct oracle *oracle, const char *directory, struct judge_counts *counts,
+                         FILE *out)
+{
+    const struct trace *trace = run->trace;
+    uint32_t begin = 0;
+    while (begin < trace->count) {
+        uint32_t end = trace_phase_end(trace, begin);
+        run_phase(run, begin, end);
+        count_phase(run, begin, end, counts);
+        if (trace_phase_is_concurrent(trace, begin, end)) {
+            if (!history_judge(run, begin, end, oracle, directory, &counts->history, out)) {
+                return false;
+            }
+            counts->sectors += (oracle->disk.size + SECTOR - 1) / SECTOR;
+        }
+        for (uint32_t i = begin; i < end && !trace_phase_is_concurrent(trace, begin, end); i++) {
+            if (!judge_operation(run, i, oracle, out)) {
+                return false;
+            }
+        }
+        begin = end + 1;
+    }
+    return true;
+}
+
+/* The files must also open, and read the same, for the reference engine. */
+static bool judge_by_reference(const struct oracle *oracle, const char *path, FILE *out)
+{
+    struct ref_disk *disk;
+    struct addcow_error error;
+    enum addcow_status code = ref_disk_open(path, false, &disk, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "the reference engine refuses the files: %s: %s\n", addcow_status_name(code), error.message);
+        return false;
+    }
+    const struct addcow_ref *state = ref_disk_state(disk);
+    uint64_t size = oracle->disk.size;
+    bool same = state->size == size;
+    if (same) {
+        uint8_t *expected = report_allocate(size, 1);
+        uint8_t *got = report_allocate(size, 1);
+        addcow_ref_read(&oracle->disk, 0, size, expected);
+        addcow_ref_read(state, 0, size, got);
+        same = memcmp(expected, got, size) == 0;
+        free(expected);
+        free(got);
+    }
+    if (!same) {
+        fputs("the reference engine reads another disk from the files\n", out);
+    }
+    ref_disk_close(disk);
+    return same;
+}
+
+static bool judge_rest(struct run *run, const struct oracle *oracle, struct judge_counts *counts, FILE *out)
+{
+    struct view view;
+    if (!view_take(run->adapter, oracle->disk.size, oracle->disk.cluster_size, &view, out)) {
+        return false;
+    }
+    bool same = view_judge(&view, oracle, out);
+    counts->sectors += (view.size + SECTOR - 1) / SECTOR;
+    view_free(&view);
+    return same;
+}
+
+/* After the last phase: the disk at rest, then its files. Closes the disk. */
+static bool judge_end(struct run *run, const struct oracle *oracle, const char *directory, struct judge_counts *counts,
+                      FILE *out)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    bool same = judge_rest(run, oracle, counts, out);
+    enum addcow_status code = run->adapter->ops->close(run->adapter, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_status_name(code), error.message);
+        return false;
+    }
+    return same && oracle_judge_files(oracle, directory, out) && judge_by_reference(oracle, run->path, out);
+}
+
+/* Closes the disk after a failure; what that gives does not matter any more. */
+static void give_up(struct run *run)
+{
+    if (!run->closed) {
+        run->adapter->ops->close(run->adapter, NULL);
+    }
+}
+
+bool judge_trace(const struct trace *trace, struct adapter *adapter, const char *directory, struct run_watch *watch,
+                 struct judge_counts *counts, FILE *out)
+{
+    char path[PATH_BYTES];
+    struct files files;
+    struct run run;
+    struct oracle oracle;
+    struct addcow_error error;
+    assert(trace_problem(trace) == NULL);
+    snprintf(path, sizeof path, "%s/%s", directory, FILES_METADATA);
+    files_make(&trace->disk, &files);
+    files_store(&files, directory);
+    files_free(&files);
+    counts->traces++;
+    enum addcow_status code = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
+        return false;
+    }
+    run_make(&run, trace, adapter, path, watch);
+    oracle_make(&trace->disk, run.capacity, &oracle);
+    bool conforms = judge_phases(&run, &oracle, directory, counts, out);
+    if (!conforms) {
+        give_up(&run);
+    } else {
+        conforms = judge_end(&run, &oracle, directory, counts, out);
+    }
+    oracle_free(&oracle);
+    run_free(&run);
+    return conforms;
+}

@@ -1,0 +1,193 @@
+/*
+ * Running a trace on real threads.
+ *
+ * A clock that counts the invocations and responses gives the real-time order: if one operation returned before another
+ * was invoked, its moment is less. Operations that overlap may have their moments in any order, which only makes
+ * intervals longer and therefore never accuses falsely.
+ */
+#include "judges/execution.h"
+
+#include "base/report.h"
+#include "workload/stamp.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POISON 0xA5 /* what a read's buffer holds before */
+
+void run_make(struct run *run, const struct trace *trace, struct adapter *adapter, const char *path,
+              struct run_watch *watch)
+{
+    run->trace = trace;
+    run->adapter = adapter;
+    run->path = path;
+    run->watch = watch;
+    run->capacity = trace_capacity(trace);
+    run->closed = false;
+    run->failures = 0;
+    atomic_init(&run->clock, 1);
+    run->records = report_allocate(trace->count, sizeof *run->records);
+}
+
+void run_free(struct run *run)
+{
+    for (uint32_t i = 0; i < run->trace->count; i++) {
+        free(run->records[i].data);
+    }
+    free(run->records);
+}
+
+/* The bytes that a buffer for `length` needs: no request that is longer than the disk ever was may touch its buffer. */
+static size_t buffer_size(const struct run *run, uint64_t length)
+{
+    return (size_t)(length < run->capacity ? length : run->capacity);
+}
+
+static enum addcow_status reopen(struct run *run, struct addcow_error *error)
+{
+    enum addcow_status closed = run->adapter->ops->close(run->adapter, error);
+    enum addcow_status opened = run->adapter->ops->open(run->adapter, run->path, ADDCOW_OPEN_READWRITE, error);
+    run->closed = opened != ADDCOW_OK;
+    return opened != ADDCOW_OK ? opened : closed;
+}
+
+static enum addcow_status perform(struct run *run, uint32_t index, struct addcow_error *error)
+{
+    const struct trace_operation *operation = &run->trace->operations[index];
+    struct run_record *record = &run->records[index];
+    struct adapter *adapter = run->adapter;
+    const struct adapter_ops *ops = adapter->ops;
+    switch (operation->kind) {
+    case TRACE_READ:
+        return ops->read(adapter, operation->offset, operation->length, record->data, error);
+    case TRACE_WRITE:
+        return ops->write(adapter, operation->offset, operation->length, record->data, error);
+    case TRACE_ZERO:
+        return ops->zero(adapter, operation->offset, operation->length, error);
+    case TRACE_DISCARD:
+        return ops->discard(adapter, operation->offset, operation->length, error);
+    case TRACE_MAP:
+        return ops->map(adapter, operation->offset, operation->length, &record->allocated, &record->run, error);
+    case TRACE_FLUSH:
+        return ops->flush(adapter, error);
+    case TRACE_RESIZE:
+        return ops->resize(adapter, operation->offset, error);
+    case TRACE_STREAM:
+        return ops->stream(adapter, error);
+    case TRACE_COMMIT:
+        return ops->commit(adapter, error);
+    case TRACE_REOPEN:
+        return reopen(run, error);
+    default:
+        assert(operation->kind == TRACE_BARRIER);
+        return ADDCOW_OK;
+    }
+}
+
+/* Gives read and write their buffer, in record->data. */
+static void prepare_buffer(struct run *run, uint32_t index)
+{
+    const struct trace_operation *operation = &run->trace->operations[index];
+    struct run_record *record = &run->records[index];
+    if (operation->kind != TRACE_READ && operation->kind != TRACE_WRITE) {
+        return;
+    }
+    size_t size = buffer_size(run, operation->length);
+    record->data = report_allocate(size, 1);
+    if (operation->kind == TRACE_READ) {
+        memset(record->data, POISON, size);
+    } else if (operation->offset <= run->capacity) {
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, record->data, size);
+    }
+}
+
+void run_operation(struct run *run, uint32_t index)
+{
+    const struct trace_operation *operation = &run->trace->operations[index];
+    struct run_record *record = &run->records[index];
+    struct addcow_error error = {.code = ADDCOW_OK};
+    prepare_buffer(run, index);
+    if (run->watch != NULL) {
+        atomic_store(&run->watch->doing[operation->thread], index + 1);
+    }
+    record->invoked = atomic_fetch_add(&run->clock, 1);
+    record->status = run->closed ? ADDCOW_IO : perform(run, index, &error);
+    record->returned = atomic_fetch_add(&run->clock, 1);
+    if (run->watch != NULL) {
+        atomic_store(&run->watch->doing[operation->thread], 0);
+    }
+    memcpy(record->message, error.message, sizeof record->message - 1);
+    if (operation->kind == TRACE_WRITE || record->status != ADDCOW_OK) {
+        free(record->data);
+        record->data = NULL;
+    }
+}
+
+/* ---- Threads ---- */
+
+struct worker {
+    struct run *run;
+    uint32_t thread;
+    uint32_t begin;
+    uint32_t end;
+    _Atomic uint32_t *waiting; /* workers that have not started yet */
+    pthread_t handle;
+};
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+    /* All begin at once: a thread's start takes longer than many an operation. */
+    atomic_fetch_sub(worker->waiting, 1);
+    for (unsigned spins = 0; atomic_load(worker->waiting) > 0; spins++) {
+        if (spins > 1000) {
+            sched_yield();
+        }
+    }
+    for (uint32_t i = worker->begin; i < worker->end; i++) {
+        if (worker->run->trace->operations[i].thread == worker->thread) {
+            run_operation(worker->run, i);
+        }
+    }
+    return NULL;
+}
+
+static bool has_thread(const struct trace *trace, uint32_t thread, uint32_t begin, uint32_t end)
+{
+    for (uint32_t i = begin; i < end; i++) {
+        if (trace->operations[i].thread == thread) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void run_phase(struct run *run, uint32_t begin, uint32_t end)
+{
+    if (!trace_phase_is_concurrent(run->trace, begin, end)) {
+        for (uint32_t i = begin; i < end; i++) {
+            run_operation(run, i);
+        }
+        return;
+    }
+    struct worker workers[TRACE_THREADS_MAX];
+    uint32_t count = 0;
+    _Atomic uint32_t waiting;
+    for (uint32_t thread = 0; thread < run->trace->threads; thread++) {
+        if (has_thread(run->trace, thread, begin, end)) {
+            workers[count++] = (struct worker){.run = run, .thread = thread, .begin = begin, .end = end};
+        }
+    }
+    atomic_init(&waiting, count);
+    for (uint32_t i = 0; i < count; i++) {
+        workers[i].waiting = &waiting;
+        if (pthread_create(&workers[i].handle, NULL, work, &workers[i]) != 0) {
+            report_fatal("cannot start a thread");
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        pthread_join(workers[i].handle, NULL);
+    }
+}

@@ -1,0 +1,580 @@
+/*
+ * The fault judge.
+ *
+ * For each fragment of the disk, a range that every operation covers whole or not at all, it is kept which contents are
+ * possible: that of one operation after it has succeeded; one more after one has failed. The crash that shows what is
+ * durable is the one in which nothing reached the disk that had not been synced.
+ */
+#include "judges/fault.h"
+
+#include "judges/crash.h"
+#include "workload/disk_files.h"
+#include "storage/fault_injection.h"
+#include "base/report.h"
+#include "sched/sched.h"
+#include "storage/sim_disk.h"
+#include "workload/stamp.h"
+#include "adapters/adapter_scheduled.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPERATIONS_MAX 60u
+#define START 60u /* the possible contents beside those of operations: that at the start, */
+#define ZERO 61u  /* zeros, */
+#define AFTER 62u /* and what is written after the fault */
+#define FRAGMENTS_MAX 2048u
+#define CLUSTERS_AFTER 9u /* written after the fault, at most */
+
+struct fragment {
+    uint64_t begin;
+    uint64_t end;
+    uint64_t possible; /* a bit for each content */
+    uint64_t since;    /* and for each that was possible since the last flush that succeeded, and at it */
+};
+
+struct judge {
+    const struct trace *trace;
+    struct sim *sim;
+    struct sim *crashed;
+    struct adapter *adapter;
+    struct inject fault;
+    bool differs;   /* a request has failed that usually does not */
+    bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
+    bool unclean;   /* a close has failed, or the process has died */
+    bool forgotten; /* a sync has failed and the disk was closed: nobody makes durable any more what that left */
+    uint8_t *start; /* what the disk reads as at the start, and zeros behind it */
+    uint64_t start_size;
+    uint64_t size;
+    uint32_t count;
+    struct fragment fragments[FRAGMENTS_MAX];
+    struct fault_counts *counts;
+    FILE *out;
+};
+
+const char *fault_problem(const struct trace *trace)
+{
+    return trace->threads > 1 ? "several threads" : trace->count > OPERATIONS_MAX ? "a long trace" : NULL;
+}
+
+/* ---- Fragments ---- */
+
+static void cut_at(struct judge *judge, uint64_t offset)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        struct fragment *fragment = &judge->fragments[i];
+        if (fragment->begin < offset && offset < fragment->end) {
+            assert(judge->count < FRAGMENTS_MAX);
+            judge->fragments[judge->count] = *fragment;
+            judge->fragments[judge->count++].begin = offset;
+            fragment->end = offset;
+            return;
+        }
+    }
+}
+
+static void make_fragments(struct judge *judge)
+{
+    uint64_t capacity = trace_capacity(judge->trace);
+    judge->count = 1;
+    judge->fragments[0] = (struct fragment){.end = capacity};
+    for (uint64_t offset = SIM_SECTOR; offset < capacity; offset += SIM_SECTOR) {
+        cut_at(judge, offset);
+    }
+    cut_at(judge, judge->start_size);
+    for (uint32_t i = 0; i < judge->trace->count; i++) {
+        cut_at(judge, judge->trace->operations[i].offset);
+        cut_at(judge, judge->trace->operations[i].offset + judge->trace->operations[i].length);
+    }
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].possible = judge->fragments[i].since = (uint64_t)1 << START;
+    }
+    judge->size = judge->start_size;
+    judge->astray = judge->differs = judge->unclean = judge->forgotten = false;
+}
+
+/* Books that [begin, end) has one content now, or may have one more. */
+static void book_content(struct judge *judge, uint64_t begin, uint64_t end, uint32_t content, bool success)
+{
+    uint64_t bit = (uint64_t)1 << content;
+    for (uint32_t i = 0; i < judge->count; i++) {
+        struct fragment *fragment = &judge->fragments[i];
+        if (begin <= fragment->begin && fragment->end <= end) {
+            fragment->possible = success ? bit : fragment->possible | bit;
+            fragment->since |= bit;
+        }
+    }
+}
+
+/* Books that a flush has succeeded: what was before it does not come back. */
+static void book_flush(struct judge *judge)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].since = judge->fragments[i].possible;
+    }
+}
+
+/*
+ * Books that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
+ * have made durable no later one of another opening covers, even where it looks as if it were stored.
+ */
+static void book_loss(struct judge *judge)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        judge->fragments[i].possible = judge->fragments[i].since;
+    }
+    judge->forgotten = judge->forgotten || (judge->fault.call == SIM_SYNC && !judge->fault.kills);
+    judge->unclean = judge->differs = true;
+}
+
+/* Books what operation `index` did to the fragments. */
+static void book(struct judge *judge, uint32_t index, bool success)
+{
+    const struct trace_operation *operation = &judge->trace->operations[index];
+    if (trace_kind_changes(operation->kind)) {
+        book_content(judge, operation->offset, operation->offset + operation->length,
+                     operation->kind == TRACE_WRITE ? index : ZERO, success);
+    } else if (operation->kind == TRACE_RESIZE && success) {
+        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
+        judge->size = operation->offset;
+    }
+}
+
+static bool is_possible(const struct judge *judge, const struct fragment *fragment, const uint8_t *got)
+{
+    uint8_t expected[SIM_SECTOR];
+    size_t length = fragment->end - fragment->begin;
+    for (uint32_t content = 0; content <= AFTER; content++) {
+        if ((fragment->possible >> content & 1) == 0) {
+            continue;
+        }
+        memset(expected, 0, length);
+        if (content == START) {
+            memcpy(expected, judge->start + fragment->begin, length);
+        } else if (content != ZERO) {
+            stamp_fill((struct stamp){STAMP_WRITE, content}, fragment->begin, expected, length);
+        }
+        if (memcmp(expected, got, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool judge_contents(const struct judge *judge, const uint8_t *bytes, const char *when, const char *clause)
+{
+    for (uint32_t i = 0; i < judge->count; i++) {
+        const struct fragment *fragment = &judge->fragments[i];
+        if (fragment->end <= judge->size && !is_possible(judge, fragment, bytes + fragment->begin)) {
+            fprintf(judge->out, "%s: bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither old nor new (%s)\n", when,
+                    fragment->begin, fragment->end, clause);
+            stamp_print_writers(judge->out, fragment->begin, bytes + fragment->begin, fragment->end - fragment->begin);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- The disk at a moment ---- */
+
+/* Judges what the disk in `sim` is to the reference engine; `live`, if not null, is what it must read as. */
+static bool judge_storage(const struct judge *judge, const struct sim *sim, const uint8_t *live, const char *when,
+                          const char *clause)
+{
+    struct sim_disk disk;
+    char problem[128];
+    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        fprintf(judge->out, "%s: the reference engine refuses the disk: %s (%s)\n", when, problem, clause);
+        return false;
+    }
+    uint64_t size = disk.ref.size;
+    /* What ended when it had cut the image has left the bits behind the end, which the next growth clears. */
+    bool stray = sim == judge->sim && !judge->unclean && sim_disk_has_stray_bits(&disk);
+    uint8_t *bytes = report_allocate(size, 1);
+    addcow_ref_read(&disk.ref, 0, size, bytes);
+    sim_disk_close(&disk);
+    bool fine = size == judge->size;
+    if (!fine) {
+        fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when, size,
+                judge->size);
+    }
+    if (fine && stray) {
+        fprintf(judge->out, "%s: bits past the last cluster are set (BMP-05)\n", when);
+        fine = false;
+    }
+    fine = fine && judge_contents(judge, bytes, when, clause);
+    if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
+        fprintf(judge->out, "%s: the disk is not what it was read as (%s)\n", when, clause);
+        fine = false;
+    }
+    free(bytes);
+    return fine;
+}
+
+/* Judges the crash in which nothing survives but what was synced: the first of all choices. */
+static bool judge_durable(const struct judge *judge, const uint8_t *live)
+{
+    struct choices choices = {0};
+    if (judge->forgotten) {
+        return true;
+    }
+    struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
+    sim_crash(judge->sim, sim_moment(judge->sim), &options, &choices, judge->crashed);
+    return judge_storage(judge, judge->crashed, live, "what is durable after a flush that succeeded", "DUR-01, DUR-06");
+}
+
+/* ---- Doing a trace ---- */
+
+static bool has_class(const struct judge *judge, enum addcow_status code)
+{
+    return code == ADDCOW_OK || inject_explains(&judge->fault, code);
+}
+
+/*
+ * Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a
+ * fault too.
+ */
+static bool judge_status(const struct judge *judge, const char *what, enum addcow_status code, enum addcow_status usual,
+                         const struct addcow_error *error)
+{
+    judge->counts->failures += code != ADDCOW_OK;
+    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
+        (usual != ADDCOW_OK && code != ADDCOW_OK)) {
+        return true;
+    }
+    fprintf(judge->out, "%s gives %s (ERR-01, ERR-03, ERR-04, ERR-05)\n", what, addcow_status_name(code));
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "  %s\n", error->message);
+    }
+    return false;
+}
+
+/* A flush that has succeeded although it must not, or after which not everything is durable. */
+static bool judge_flush(struct judge *judge, const char *what, enum addcow_status code)
+{
+    if (code != ADDCOW_OK) {
+        return true;
+    }
+    if (judge->fault.image_lost) {
+        fprintf(judge->out, "%s succeeds although a sync of the image has failed (DUR-07)\n", what);
+        return false;
+    }
+    book_flush(judge);
+    return judge_durable(judge, NULL);
+}
+
+/* A failed close has closed nevertheless; one that succeeds has flushed. */
+static bool judge_close(struct judge *judge, enum addcow_status code, const struct addcow_error *error)
+{
+    if (!judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
+        return false;
+    }
+    if (sim_open_files(judge->sim) != 0) {
+        fputs("close leaves files open\n", judge->out);
+        return false;
+    }
+    return judge_flush(judge, "close", code);
+}
+
+/* After a commit that has succeeded nothing is allocated (CMT-01). */
+static bool judge_committed(const struct judge *judge)
+{
+    struct sim_disk disk;
+    char problem[128];
+    bool opened = sim_disk_open(judge->sim, &disk, problem, sizeof problem);
+    bool clear = opened && !disk.ref.all_allocated;
+    for (uint64_t i = 0; clear && i < addcow_bitmap_bytes(disk.ref.size, disk.ref.cluster_size); i++) {
+        clear = disk.ref.bitmap[i] == 0;
+    }
+    if (opened) {
+        sim_disk_close(&disk);
+    }
+    if (!clear) {
+        fputs("a commit that succeeds leaves clusters allocated (CMT-01)\n", judge->out);
+    }
+    return clear;
+}
+
+/* An open that failed, begun at `moment`. */
+static bool judge_failed_open(const struct judge *judge, enum addcow_status code, uint64_t moment,
+                              const struct addcow_error *error)
+{
+    bool fine = judge_status(judge, "open", code, ADDCOW_OK, error);
+    if (fine && sim_open_files(judge->sim) != 0) {
+        fputs("an open that fails leaves files open\n", judge->out);
+        fine = false;
+    }
+    if (fine && sim_is_changed(judge->sim, moment)) {
+        fputs("an open that fails changes files (ERR-06)\n", judge->out);
+        fine = false;
+    }
+    return fine;
+}
+
+static enum addcow_status open_disk(struct judge *judge, struct addcow_error *error)
+{
+    judge->fault.image_lost = false; /* what an earlier opening has lost this one cannot know */
+    return judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+}
+
+/* Closes and opens again; if that cannot be while the fault lasts, then without it. */
+static bool do_reopen(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
+    if (!judge_close(judge, code, &error)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        book_loss(judge);
+    }
+    uint64_t moment = sim_moment(judge->sim);
+    code = open_disk(judge, &error);
+    if (code == ADDCOW_OK) {
+        return true;
+    }
+    if (!judge_failed_open(judge, code, moment, &error)) {
+        return false;
+    }
+    sim_set_hook(judge->sim, NULL, NULL);
+    code = open_disk(judge, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "an open after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
+    }
+    return code == ADDCOW_OK;
+}
+
+/*
+ * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size or
+ * not (DUR-11).
+ */
+static bool revive(struct judge *judge, const struct trace_operation *operation)
+{
+    if (!do_reopen(judge)) {
+        return false;
+    }
+    if (operation->kind == TRACE_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
+        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
+        judge->size = operation->offset;
+    }
+    return true;
+}
+
+static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status *usual)
+{
+    const struct trace_operation *operation = &judge->trace->operations[index];
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_status code = crash_perform(judge->adapter, operation, index, &error);
+    if (judge->fault.at == 0) {
+        *usual = code;
+    }
+    if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
+        book(judge, index, code == ADDCOW_OK);
+    }
+    judge->astray = judge->astray || (operation->kind == TRACE_RESIZE && code != *usual);
+    /* Whether a commit is refused depends on what is allocated. */
+    bool depends = operation->kind == TRACE_COMMIT && judge->differs;
+    judge->differs = judge->differs || code != *usual;
+    if (judge->adapter->ops->size(judge->adapter) != judge->size) {
+        fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
+                index, addcow_status_name(code));
+        return false;
+    }
+    if (operation->kind == TRACE_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {
+        return false;
+    }
+    return (depends || judge_status(judge, trace_kind_name(operation->kind), code, *usual, &error)) &&
+           (operation->kind != TRACE_FLUSH || judge_flush(judge, "flush", code));
+}
+
+/* Writes a sector of each of the first clusters, allocated or not. */
+static bool write_after(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t sector[SIM_SECTOR];
+    uint64_t cluster = addcow_cluster_size(judge->trace->disk.cluster_bits);
+    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->size && at < CLUSTERS_AFTER * cluster; at += cluster) {
+        stamp_fill((struct stamp){STAMP_WRITE, AFTER}, at, sector, sizeof sector);
+        enum addcow_status code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
+        if (code != ADDCOW_OK) {
+            fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code),
+                    error.message);
+            return false;
+        }
+        book_content(judge, at, at + sizeof sector, AFTER, true);
+    }
+    return true;
+}
+
+/* All of the disk, as it reads now, or null with a message. The caller frees. */
+static uint8_t *read_all(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t *bytes = report_allocate(judge->size, 1);
+    enum addcow_status code = judge->adapter->ops->read(judge->adapter, 0, judge->size, bytes, &error);
+    if (code != ADDCOW_OK) {
+        fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
+    } else if (judge_contents(judge, bytes, "after the fault", "ERR-02")) {
+        return bytes;
+    }
+    free(bytes);
+    return NULL;
+}
+
+/* What the disk reads as is durable after a flush, as far as nothing is lost for good. */
+static bool judge_read_and_flush(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    uint8_t *bytes = read_all(judge);
+    if (bytes == NULL) {
+        return false;
+    }
+    enum addcow_status code = judge->adapter->ops->flush(judge->adapter, &error);
+    bool fine = judge_flush(judge, "a flush after the fault", code);
+    if (fine && code != ADDCOW_OK && !judge->fault.image_lost) {
+        fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_status_name(code),
+                error.message);
+        fine = false;
+    }
+    fine = fine && (code != ADDCOW_OK || judge_durable(judge, bytes));
+    free(bytes);
+    return fine;
+}
+
+/* The fault is gone: the disk must be readable, writable and durable again, before and after something is written. */
+static bool judge_usable(struct judge *judge)
+{
+    return judge_read_and_flush(judge) && write_after(judge) && judge_read_and_flush(judge);
+}
+
+static bool do_operations(struct judge *judge, enum addcow_status *usual)
+{
+    for (uint32_t i = 0; i < judge->trace->count; i++) {
+        const struct trace_operation *operation = &judge->trace->operations[i];
+        bool was_hit = inject_was_hit(&judge->fault);
+        if (!(operation->kind == TRACE_REOPEN ? do_reopen(judge) : do_operation(judge, i, &usual[i]))) {
+            return false;
+        }
+        bool died = judge->fault.kills && inject_was_hit(&judge->fault) && !was_hit;
+        if (died && operation->kind != TRACE_REOPEN && !revive(judge, operation)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool close_disk(struct judge *judge)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
+    return judge_close(judge, code, &error) &&
+           (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
+}
+
+/* The disk is open. Does everything, with the fault, and closes. */
+static bool do_trace(struct judge *judge, enum addcow_status *usual)
+{
+    if (!do_operations(judge, usual)) {
+        return false;
+    }
+    if (!inject_was_hit(&judge->fault) && !judge->fault.kills) {
+        return close_disk(judge); /* which the fault hits, if there is one */
+    }
+    /* Who is to die and lives dies in the close. */
+    if (!inject_was_hit(&judge->fault) && !do_reopen(judge)) {
+        return false;
+    }
+    sim_set_hook(judge->sim, NULL, NULL);
+    return judge_usable(judge) && close_disk(judge);
+}
+
+/* One run with judge->fault. `usual` are the statuses of a run without a fault: that one fills them. */
+static bool run_once(struct judge *judge, enum addcow_status *usual)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    sim_restore(judge->sim);
+    sim_set_hook(judge->sim, inject_hook, &judge->fault);
+    make_fragments(judge);
+    judge->counts->runs++;
+    enum addcow_status code = open_disk(judge, &error);
+    bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, 0, &error);
+    sim_set_hook(judge->sim, NULL, NULL);
+    return fine;
+}
+
+static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_t calls, enum addcow_status *usual)
+{
+    judge->fault = *fault;
+    bool fine = run_once(judge, usual);
+    if (!fine) {
+        fputs("  (the fault: ", judge->out);
+        inject_print(&judge->fault, judge->out);
+        fprintf(judge->out, "; there are %" PRIu64 " calls)\n", calls);
+    }
+    return fine;
+}
+
+static bool judge_faults(struct judge *judge)
+{
+    enum addcow_status usual[OPERATIONS_MAX];
+    judge->fault = (struct inject){0};
+    if (!run_once(judge, usual)) {
+        return false;
+    }
+    uint64_t calls = judge->fault.calls;
+    for (uint64_t at = 1; at <= calls; at++) {
+        if (!judge_fault(judge, &(struct inject){.kills = true, .at = at}, calls, usual)) {
+            return false;
+        }
+        for (uint32_t variant = 0; variant < 2 * INJECT_KINDS; variant++) {
+            struct inject fault = {.kind = (enum inject_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
+            if (fault.kind == INJECT_EINTR && fault.persistent) {
+                continue; /* to be interrupted for ever is to hang */
+            }
+            if (!judge_fault(judge, &fault, calls, usual)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void read_start(struct judge *judge)
+{
+    struct sim_disk disk;
+    char problem[128];
+    if (!sim_disk_open(judge->sim, &disk, problem, sizeof problem)) {
+        report_fatal("the disk of a fault judge: %s", problem);
+    }
+    judge->start_size = disk.ref.size;
+    judge->start = report_allocate(trace_capacity(judge->trace), 1); /* zeros behind the end */
+    addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->start);
+    sim_disk_close(&disk);
+}
+
+bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *out)
+{
+    struct judge *judge = report_allocate(1, sizeof *judge);
+    assert(fault_problem(trace) == NULL);
+    judge->trace = trace;
+    judge->counts = counts;
+    judge->out = out;
+    judge->sim = sim_make();
+    judge->crashed = sim_make();
+    sim_disk_lay(judge->sim, &trace->disk);
+    read_start(judge);
+    judge->adapter = sched_adapter_make_fast(sim_storage(judge->sim));
+    counts->traces++;
+    bool fine = judge_faults(judge);
+    if (!fine) {
+        trace_print(out, trace);
+    }
+    judge->adapter->ops->destroy(judge->adapter);
+    sim_free(judge->crashed);
+    sim_free(judge->sim);
+    free(judge->start);
+    free(judge);
+    return fine;
+}

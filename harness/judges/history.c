@@ -1,0 +1,582 @@
+/*
+ * The judge of a phase in which several threads work on one disk.
+ *
+ * Resizes and commits that succeeded are put into an order, and each at a moment; then follow these steps, in the order
+ * of the functions below:
+ *
+ *   1. Statuses. They are known from the sizes that the disk has at these moments, but for requests that the storage
+ * has failed: these did to each sector of their range what they were asked to or nothing (ERR-02), and otherwise
+ *      nothing but allocate (RSZ-07, STR-03, CMT-03). They say between which moments a request took effect.
+ *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, must have been true at some
+ * moment.
+ *   3. Registers (history_registers.c). Each sector has a witness order of what was done to it.
+ *   4. Replay. The oracle writes in witness order, resizes and commits in between, streams; then everything must be
+ *      equal.
+ *
+ * If they fail, other moments and orders are supposed, until none is left: what is told is why the first ones failed.
+ * Late moments come first, since an operation that is alone mostly ends soon after it took effect for all others.
+ */
+#include "judges/history_parts.h"
+
+#include "workload/disk_files.h"
+#include "base/report.h"
+#include "workload/stamp.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct run_record *history_record(const struct history *history, uint32_t operation)
+{
+    return &history->run->records[operation];
+}
+
+bool history_has_failed(const struct history *history, uint32_t operation)
+{
+    enum addcow_status status = history_record(history, operation)->status;
+    return status != ADDCOW_OK && (history->run->failures >> status & 1) != 0;
+}
+
+uint32_t history_epoch(const struct history *history, uint64_t moment)
+{
+    uint32_t epoch = 0;
+    while (epoch < history->exclusive_count && history->exclusives[epoch].moment < moment) {
+        epoch++;
+    }
+    return epoch;
+}
+
+uint64_t history_size(const struct history *history, uint32_t epoch)
+{
+    return epoch == 0 ? history->old_size : history->exclusives[epoch - 1].new_size;
+}
+
+/* ---- What can be judged ---- */
+
+static bool is_exclusive(uint32_t kind)
+{
+    return kind == TRACE_RESIZE || kind == TRACE_COMMIT;
+}
+
+const char *history_problem(const struct trace *trace, uint32_t begin, uint32_t end)
+{
+    uint32_t exclusive = 0;
+    if (!trace_phase_is_concurrent(trace, begin, end)) {
+        return NULL;
+    }
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t kind = trace->operations[i].kind;
+        if (kind == TRACE_REOPEN) {
+            return "a reopen beside other threads";
+        }
+        exclusive += is_exclusive(kind);
+    }
+    return exclusive > HISTORY_EXCLUSIVES_MAX ? "more than three resizes or commits beside other threads"
+           : exclusive > 1 && end - begin > HISTORY_OPERATIONS_MAX ? "several resizes or commits beside many operations"
+                                                                   : NULL;
+}
+
+void history_make_judgeable(struct trace *trace)
+{
+    uint32_t begin = 0;
+    while (begin < trace->count) {
+        uint32_t end = trace_phase_end(trace, begin);
+        if (history_problem(trace, begin, end) != NULL) {
+            for (uint32_t i = begin; i < end; i++) {
+                trace->operations[i].thread = trace->operations[begin].thread;
+            }
+        }
+        begin = end + 1;
+    }
+}
+
+/* ---- 1. Statuses ---- */
+
+bool history_wrong_status(const struct history *history, uint32_t operation, const char *expected)
+{
+    const struct run_record *record = history_record(history, operation);
+    fprintf(history->out, "operation %" PRIu32 " (", operation);
+    trace_print_operation(history->out, &history->trace->operations[operation]);
+    fprintf(history->out, ") gives %s instead of %s %s\n", addcow_status_name(record->status), expected,
+            record->message);
+    return false;
+}
+
+/* REQ-01: whether an operation can have its status on a disk of this size. */
+static bool suits(const struct history *history, uint32_t index, uint64_t size)
+{
+    const struct trace_operation *operation = &history->trace->operations[index];
+    bool fits = operation->offset <= size && operation->length <= size - operation->offset;
+    enum addcow_status status = history_record(history, index)->status;
+    return !trace_kind_has_length(operation->kind) ||
+           (fits ? status == ADDCOW_OK || history_has_failed(history, index) : status == ADDCOW_RANGE);
+}
+
+bool history_place(const struct history *history, uint32_t operation, uint64_t *invoked, uint64_t *returned)
+{
+    *invoked = history_record(history, operation)->invoked * history->scale;
+    *returned = history_record(history, operation)->returned * history->scale;
+    uint32_t first = history_epoch(history, *invoked);
+    uint32_t last = history_epoch(history, *returned);
+    uint32_t low = first, high = last;
+    while (low <= last && !suits(history, operation, history_size(history, low))) {
+        low++;
+    }
+    if (low > last) {
+        return false;
+    }
+    while (!suits(history, operation, history_size(history, high))) {
+        high--;
+    }
+    if (low > first) {
+        *invoked = history->exclusives[low - 1].moment + 2;
+    }
+    if (high < last) {
+        *returned = history->exclusives[high].moment - 1;
+    }
+    return true;
+}
+
+static bool wrong_range_status(const struct history *history, uint32_t operation)
+{
+    enum addcow_status status = history_record(history, operation)->status;
+    if (status != ADDCOW_OK && status != ADDCOW_RANGE) {
+        return history_wrong_status(history, operation, "ok or range");
+    }
+    return history_wrong_status(history, operation, status == ADDCOW_OK ? "range (REQ-01, CON-09)" : "ok (CON-09)");
+}
+
+static bool judge_statuses(const struct history *history)
+{
+    for (uint32_t i = history->begin; i < history->end; i++) {
+        uint32_t kind = history->trace->operations[i].kind;
+        enum addcow_status status = history_record(history, i)->status;
+        uint64_t invoked, returned;
+        if (trace_kind_has_length(kind)) {
+            if (!history_place(history, i, &invoked, &returned)) {
+                return wrong_range_status(history, i);
+            }
+        } else if (kind == TRACE_RESIZE && history->trace->operations[i].offset > ADDCOW_SIZE_MAX) {
+            if (status != ADDCOW_RANGE) {
+                return history_wrong_status(history, i, "range (RSZ-09)");
+            }
+        } else if (kind != TRACE_COMMIT && status != ADDCOW_OK && !history_has_failed(history, i)) {
+            return history_wrong_status(history, i, "ok");
+        }
+    }
+    return true;
+}
+
+/* Lists the reads and writes, with the moments between which they took effect. */
+static void list_accesses(struct history *history)
+{
+    history->access_count = 0;
+    for (uint32_t i = history->begin; i < history->end; i++) {
+        const struct trace_operation *operation = &history->trace->operations[i];
+        bool is_write = trace_kind_changes(operation->kind);
+        bool lost = is_write && history_has_failed(history, i);
+        if (operation->length == 0 || (history_record(history, i)->status != ADDCOW_OK && !lost) ||
+            (!is_write && operation->kind != TRACE_READ)) {
+            continue;
+        }
+        struct access *access = &history->accesses[history->access_count++];
+        *access = (struct access){
+            .operation = i,
+            .begin = operation->offset,
+            .end = operation->offset + operation->length,
+            .is_write = is_write,
+            .may_be_lost = lost,
+        };
+        history_place(history, i, &access->invoked, &access->returned);
+    }
+}
+
+/* ---- 4. Replay ---- */
+
+static void replay_fragment(struct history *history, struct oracle *oracle, const struct fragment *fragment)
+{
+    uint8_t bytes[HISTORY_SECTOR];
+    uint64_t length = fragment->end - fragment->begin;
+    enum addcow_status code;
+    if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
+        stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
+        code = oracle_write(oracle, fragment->begin, length, bytes);
+    } else {
+        code = oracle_zero(oracle, fragment->begin, length);
+    }
+    /* Between a shrink and a growth there is nothing to write to, and nothing stays of it. */
+    assert(code == ADDCOW_OK || code == ADDCOW_RANGE);
+    (void)code;
+}
+
+/* Takes over what there is in the end, in the files too, of bytes of which nobody knows how it came about. */
+static void take_over(const struct history *history, struct oracle *oracle, const struct fragment *fragment)
+{
+    uint64_t length = fragment->end - fragment->begin;
+    if (fragment->end <= oracle->disk.size) {
+        oracle_write(oracle, fragment->begin, length, history->view.bytes + fragment->begin);
+    }
+    if (history->committed != NULL && fragment->end <= oracle->disk.backing_size) {
+        memcpy(oracle->disk.backing + fragment->begin, history->committed + fragment->begin, length);
+    }
+}
+
+/* Leads the oracle through the epochs. Whether the commits may have succeeded has been judged. */
+static void replay_epochs(struct history *history, struct oracle *oracle)
+{
+    for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
+        for (size_t i = 0; i < history->fragment_count; i++) {
+            if (history->fragments[i].epoch != epoch) {
+                continue;
+            }
+            if (history->fragments[i].operation == HISTORY_NONE) {
+                take_over(history, oracle, &history->fragments[i]);
+            } else {
+                replay_fragment(history, oracle, &history->fragments[i]);
+            }
+        }
+        const struct exclusive *exclusive = &history->exclusives[epoch];
+        if (epoch == history->exclusive_count) {
+            break;
+        }
+        if (!exclusive->is_commit) {
+            oracle_resize(oracle, exclusive->new_size);
+        } else {
+            oracle_commit_surely(oracle);
+        }
+    }
+}
+
+/*
+ * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one
+ * succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came later: what the disk
+ * shows, which has been judged, is taken over.
+ */
+static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
+{
+    if (history->flag_known) {
+        oracle->disk.all_allocated = history->flag;
+    }
+    for (uint64_t k = 0; k < history->view.clusters; k++) {
+        oracle->disk.all_allocated = oracle->disk.all_allocated && history->view.allocated[k] != 0;
+    }
+    if (history->commits > 0 && history->view.size > 0) {
+        oracle_write(oracle, 0, history->view.size, history->view.bytes);
+    }
+    return oracle_fail_commit(oracle, history->larger_size, history->directory, history->out);
+}
+
+/*
+ * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream,
+ * unless a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
+ */
+static bool judge_flag(const struct history *history, bool *set)
+{
+    *set = history->flag_known ? history->flag : history->commits == 0 && !history->commit_failed;
+    bool impossible = history->flag_known && (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
+                                                            : history_flag_is_set(history, HISTORY_AT_REST));
+    if (impossible) {
+        fprintf(history->out,
+                "at rest \"all allocated\" is %s, which is no outcome of the stream and the commits "
+                "(STR-02, CMT-01)\n",
+                history->flag ? "set" : "not set");
+    }
+    return !impossible;
+}
+
+/* Leads the oracle through the phase, and takes over the statuses at rest, which have been judged. */
+static bool replay(struct history *history, struct oracle *oracle)
+{
+    bool flag = false;
+    replay_epochs(history, oracle);
+    if ((history->streamed || history->commit_failed) && !judge_flag(history, &flag)) {
+        return false;
+    }
+    if (flag && !oracle->disk.all_allocated) {
+        oracle_stream(oracle);
+    } else if (history->streamed) {
+        oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
+    }
+    if (history->commit_failed && !replay_failed_commit(history, oracle)) {
+        return false;
+    }
+    for (uint64_t k = 0; k < history->view.clusters; k++) {
+        if (!oracle_set_status(oracle, k, history->view.allocated[k] != 0)) {
+            return history_impossible_status(history, HISTORY_NONE, k, history->view.allocated[k] != 0);
+        }
+    }
+    return view_judge(&history->view, oracle, history->out) &&
+           (history->committed == NULL || oracle_judge_backing(oracle, history->committed, history->out));
+}
+
+/* Replays; on a copy, which the oracle becomes if all is well, if another supposition may have to follow. */
+static bool replay_tentatively(struct history *history)
+{
+    struct oracle copy;
+    if (history->exclusive_count == 0) {
+        return replay(history, history->oracle);
+    }
+    oracle_copy(history->oracle, &copy);
+    bool conforms = replay(history, &copy);
+    if (conforms) {
+        oracle_free(history->oracle);
+        *history->oracle = copy;
+    } else {
+        oracle_free(&copy);
+    }
+    return conforms;
+}
+
+/* ---- One supposition ---- */
+
+/* Sets the moments, scaled, and the sizes of the disk from exclusive operation to exclusive operation. */
+static void set_moments(struct history *history)
+{
+    uint64_t size = history->old_size;
+    for (uint32_t i = 0; i < history->exclusive_count; i++) {
+        struct exclusive *exclusive = &history->exclusives[i];
+        exclusive->moment = exclusive->after * history->scale + 4 * i + 2;
+        exclusive->old_size = size;
+        exclusive->new_size = exclusive->is_commit ? size : history->trace->operations[exclusive->operation].offset;
+        size = exclusive->new_size;
+    }
+}
+
+static bool judge_size(const struct history *history)
+{
+    uint64_t size = history_size(history, history->exclusive_count);
+    if (history->view.size != size) {
+        fprintf(history->out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n",
+                history->view.size, size);
+    }
+    return history->view.size == size;
+}
+
+/* Judges the phase with the exclusive operations in this order and after these moments. */
+static bool judge_supposition(struct history *history)
+{
+    set_moments(history);
+    history->fragment_count = 0;
+    history->counts = (struct history_counts){0};
+    if (!judge_size(history) || !judge_statuses(history)) {
+        return false;
+    }
+    list_accesses(history);
+    return history_judge_clusters(history) && history_judge_registers(history) && replay_tentatively(history);
+}
+
+/* ---- All of them ---- */
+
+struct search {
+    struct history *history;
+    struct history_counts first; /* of the first supposition */
+    uint64_t suppositions;
+    char *story; /* of the first one, owned */
+};
+
+static bool try_supposition(struct search *search)
+{
+    struct history *history = search->history;
+    char *story = NULL;
+    size_t length = 0;
+    history->out = open_memstream(&story, &length);
+    if (history->out == NULL) {
+        report_fatal("no memory for a report");
+    }
+    bool conforms = judge_supposition(history);
+    fclose(history->out);
+    if (search->suppositions++ == 0) {
+        search->first = history->counts;
+        search->story = story;
+    } else {
+        free(story);
+    }
+    return conforms;
+}
+
+static void swap(struct exclusive *a, struct exclusive *b)
+{
+    struct exclusive saved = *a;
+    *a = *b;
+    *b = saved;
+}
+
+/* Whether the exclusive operation number `index` can be the last of those up to number `last`, in real time. */
+static bool can_be_last(const struct history *history, uint32_t index, uint32_t last)
+{
+    uint64_t returned = history_record(history, history->exclusives[index].operation)->returned;
+    for (uint32_t i = 0; i <= last; i++) {
+        if (i != index && history_record(history, history->exclusives[i].operation)->invoked > returned) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Supposes orders and moments of the first `left` exclusive operations, those behind them being supposed already: the
+ * last of them after a moment up to `latest`. True as soon as everything conforms.
+ */
+static bool suppose(struct search *search, uint32_t left, uint64_t latest)
+{
+    struct history *history = search->history;
+    if (left == 0) {
+        return try_supposition(search);
+    }
+    struct exclusive *last = &history->exclusives[left - 1];
+    for (uint32_t i = left; i-- > 0;) {
+        if (!can_be_last(history, i, left - 1)) {
+            continue;
+        }
+        swap(&history->exclusives[i], last);
+        const struct run_record *record = history_record(history, last->operation);
+        uint64_t after = record->returned - 1 < latest ? record->returned - 1 : latest;
+        for (; after >= record->invoked; after--) {
+            last->after = after;
+            if (suppose(search, left - 1, after)) {
+                return true;
+            }
+        }
+        swap(&history->exclusives[i], last);
+    }
+    return false;
+}
+
+/* ---- The phase ---- */
+
+/* Lists the exclusive operations, and says what else there is. */
+static void find_whole_disk_operations(struct history *history)
+{
+    history->old_size = history->larger_size = history->oracle->disk.size;
+    for (uint32_t i = history->begin; i < history->end; i++) {
+        const struct trace_operation *operation = &history->trace->operations[i];
+        bool succeeded = history_record(history, i)->status == ADDCOW_OK;
+        if (history_has_failed(history, i)) {
+            history->commit_failed = history->commit_failed || operation->kind == TRACE_COMMIT;
+        } else if (succeeded && is_exclusive(operation->kind)) {
+            bool is_commit = operation->kind == TRACE_COMMIT;
+            history->exclusives[history->exclusive_count++] =
+                (struct exclusive){.operation = i, .is_commit = is_commit};
+            history->commits += is_commit;
+            if (!is_commit && operation->offset > history->larger_size) {
+                history->larger_size = operation->offset;
+            }
+        } else if (operation->kind == TRACE_STREAM) {
+            history->streamed = true;
+        }
+    }
+    history->scale = 4 * (uint64_t)history->exclusive_count + 4;
+}
+
+/* The size that the disk should have: that of now, if one of the resizes gives it. */
+static uint64_t expected_size(const struct history *history)
+{
+    uint64_t size = history->run->adapter->ops->size(history->run->adapter);
+    uint64_t expected = history->old_size;
+    for (uint32_t i = 0; i < history->exclusive_count; i++) {
+        const struct exclusive *exclusive = &history->exclusives[i];
+        if (!exclusive->is_commit && expected != size) {
+            expected = history->trace->operations[exclusive->operation].offset;
+        }
+    }
+    return expected;
+}
+
+/*
+ * What commits left in the backing file. If one failed after another had succeeded, nobody knows of which of them a
+ * byte is.
+ */
+static bool load_committed(struct history *history, FILE *out)
+{
+    uint64_t backing_size = history->oracle->disk.backing_size;
+    if (history->commits == 0 || history->commit_failed || !history->oracle->disk.has_backing) {
+        return true;
+    }
+    history->committed = report_allocate(backing_size > history->larger_size ? backing_size : history->larger_size, 1);
+    return oracle_load_backing(history->oracle, history->directory, history->committed, out);
+}
+
+/*
+ * "All allocated", where a commit that failed, or a stream and a commit, decide about it. After a failure the file may
+ * have what the implementation does not believe, until it is flushed; so that one is asked.
+ */
+static bool find_flag(struct history *history)
+{
+    uint8_t *bytes;
+    uint64_t length;
+    struct adapter *adapter = history->run->adapter;
+    if (history->oracle->start.layout != ADDCOW_R20) {
+        return false;
+    }
+    if (history->commit_failed && adapter->ops->all_allocated != NULL) {
+        history->flag = adapter->ops->all_allocated(adapter);
+        return true;
+    }
+    if (!history->streamed || history->commits + history->commit_failed == 0 ||
+        !files_load(history->directory, FILES_METADATA, &bytes, &length)) {
+        return false;
+    }
+    history->flag = length > ADDCOW_COMPATIBLE_OFFSET && (bytes[ADDCOW_COMPATIBLE_OFFSET] & ADDCOW_ALL_ALLOCATED) != 0;
+    free(bytes);
+    return true;
+}
+
+static void take_counts(const struct history_counts *from, struct history_counts *to)
+{
+    to->registers += from->registers;
+    to->undecided += from->undecided;
+    to->guilty = from->found_guilty ? from->guilty : to->guilty;
+    to->found_guilty = to->found_guilty || from->found_guilty;
+}
+
+/* Judges with everything at hand that is needed. */
+static bool judge_contents(struct history *history, struct history_counts *counts, FILE *out)
+{
+    struct search search = {.history = history};
+    history->initial = report_allocate(history->larger_size, 1);
+    addcow_ref_read(&history->oracle->disk, 0, history->old_size, history->initial);
+    history->flag_known = find_flag(history);
+    bool conforms = load_committed(history, out);
+    if (conforms && history->exclusive_count == 0) {
+        history->out = out;
+        conforms = judge_supposition(history);
+        take_counts(&history->counts, counts);
+    } else if (conforms) {
+        conforms = suppose(&search, history->exclusive_count, UINT64_MAX);
+        take_counts(conforms ? &history->counts : &search.first, counts);
+    }
+    if (!conforms && search.story != NULL) {
+        fputs(search.story, out);
+    }
+    if (!conforms && search.suppositions > 1) {
+        fprintf(out,
+                "  (so it is for one order and moment of the resizes and commits; %" PRIu64
+                " others explain the phase no better)\n",
+                search.suppositions - 1);
+    }
+    free(search.story);
+    free(history->initial);
+    free(history->committed);
+    free(history->fragments);
+    return conforms;
+}
+
+bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
+                   struct history_counts *counts, FILE *out)
+{
+    struct history history = {
+        .run = run, .trace = run->trace, .oracle = oracle, .directory = directory, .begin = begin, .end = end};
+    assert(history_problem(run->trace, begin, end) == NULL);
+    history.exclusives = report_allocate(end - begin + 1, sizeof *history.exclusives);
+    history.accesses = report_allocate(end - begin, sizeof *history.accesses);
+    find_whole_disk_operations(&history);
+    bool conforms = view_take(run->adapter, expected_size(&history), oracle->disk.cluster_size, &history.view, out);
+    if (conforms) {
+        conforms = judge_contents(&history, counts, out);
+        view_free(&history.view);
+    }
+    free(history.accesses);
+    free(history.exclusives);
+    return conforms;
+}

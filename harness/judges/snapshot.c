@@ -1,0 +1,119 @@
+/*
+ * What an implementation shows of its disk at a moment of rest.
+ */
+#include "judges/snapshot.h"
+
+#include "base/report.h"
+#include "workload/stamp.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES ((uint64_t)1 << 20)
+#define WRITERS_SHOWN 4096u /* bytes whose writers are named behind a difference */
+
+static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_status code,
+                   const struct addcow_error *error)
+{
+    if (code != ADDCOW_OK) {
+        fprintf(out, "%s at %" PRIu64 " of the disk at rest fails: %s: %s\n", request, offset, addcow_status_name(code),
+                error->message);
+    }
+    return code != ADDCOW_OK;
+}
+
+static bool read_all(struct adapter *adapter, struct view *view, FILE *out)
+{
+    struct addcow_error error = {.code = ADDCOW_OK};
+    for (uint64_t at = 0; at < view->size; at += READ_BYTES) {
+        uint64_t length = view->size - at < READ_BYTES ? view->size - at : READ_BYTES;
+        memset(view->bytes + at, 0xA5, length);
+        if (failed(out, "read", at, adapter->ops->read(adapter, at, length, view->bytes + at, &error), &error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* MAP-01: at rest the runs must be the longest ones, so they end at clusters' ends and alternate. */
+static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct view *view, FILE *out)
+{
+    bool last = false;
+    uint64_t at = 0;
+    while (at < view->size) {
+        struct addcow_error error = {.code = ADDCOW_OK};
+        bool allocated = false;
+        uint64_t run = 0;
+        uint64_t left = view->size - at;
+        if (failed(out, "map", at, adapter->ops->map(adapter, at, left, &allocated, &run, &error), &error)) {
+            return false;
+        }
+        bool ends_well = run == left || (run > 0 && run < left && run % cluster_size == 0);
+        if (!ends_well || (at > 0 && allocated == last)) {
+            fprintf(out,
+                    "map of [%" PRIu64 ", %" PRIu64 ") answers %s for %" PRIu64
+                    " bytes: not the longest run (MAP-01)\n",
+                    at, view->size, allocated ? "allocated" : "unallocated", run);
+            return false;
+        }
+        uint64_t first = at / cluster_size;
+        memset(view->allocated + first, allocated, addcow_cluster_count(at + run, cluster_size) - first);
+        last = allocated;
+        at += run;
+    }
+    return true;
+}
+
+bool view_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct view *view, FILE *out)
+{
+    uint64_t got = adapter->ops->size(adapter);
+    if (got != size) {
+        fprintf(out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n", got, size);
+        return false;
+    }
+    view->size = size;
+    view->clusters = addcow_cluster_count(size, cluster_size);
+    view->bytes = report_allocate(size, 1);
+    view->allocated = report_allocate(view->clusters, 1);
+    if (!read_all(adapter, view, out) || !map_all(adapter, cluster_size, view, out)) {
+        view_free(view);
+        return false;
+    }
+    return true;
+}
+
+void view_free(struct view *view)
+{
+    free(view->bytes);
+    free(view->allocated);
+}
+
+bool view_judge(const struct view *view, const struct oracle *oracle, FILE *out)
+{
+    uint8_t *expected = report_allocate(oracle->disk.size, 1);
+    addcow_ref_read(&oracle->disk, 0, oracle->disk.size, expected);
+    size_t first = report_first_difference(expected, view->bytes, oracle->disk.size);
+    if (first < oracle->disk.size) {
+        uint64_t sector = first / 512 * 512;
+        uint64_t shown = view->size - sector < WRITERS_SHOWN ? view->size - sector : WRITERS_SHOWN;
+        fprintf(out, "byte %zu of the disk at rest differs (VRT-02)\n", first);
+        report_hex_window(out, sector, expected + sector, view->bytes + sector, shown);
+        fputs("  expected:\n", out);
+        stamp_print_writers(out, sector, expected + sector, shown);
+        fputs("  got:\n", out);
+        stamp_print_writers(out, sector, view->bytes + sector, shown);
+    }
+    free(expected);
+    if (first < oracle->disk.size) {
+        return false;
+    }
+    for (uint64_t k = 0; k < view->clusters; k++) {
+        if (oracle_is_allocated(oracle, k) != (view->allocated[k] != 0)) {
+            fprintf(out, "cluster %" PRIu64 " is %s instead of %s (WR-02, MAP-02)\n", k,
+                    view->allocated[k] ? "allocated" : "unallocated", view->allocated[k] ? "unallocated" : "allocated");
+            return false;
+        }
+    }
+    return true;
+}

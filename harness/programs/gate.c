@@ -1,0 +1,566 @@
+/*
+ * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which
+ * clauses it breaks.
+ *
+ * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, a corpus that cannot be used, or output that cannot be
+ * written; 3 it crashed, hung or broke the protocol; 4 not every selected case was run, or none was selected.
+ *
+ * Whatever ends the gate, it leaves no process behind, and unless it is killed by SIGKILL no file: signals that ask it
+ * to end are blocked while there is something to clean up, and arrive through a descriptor.
+ */
+#include "corpus/corpus_explain.h"
+#include "corpus/corpus_report.h"
+
+#include "adapters/adapter_exec.h"
+#include "adapters/ref_disk.h"
+#include "base/report.h"
+#include "adapters/serve.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define DEFAULT_TIMEOUT 30u /* seconds */
+#define JOBS_MAX 256u
+#define TIMEOUT_MAX 86400u /* seconds */
+
+static const char usage_text[] =
+    "usage: gate --impl NAME [OPTION]...   run the conformance corpus against an implementation\n"
+    "       gate list [OPTION]...          list the selected cases\n"
+    "       gate explain CASE [OPTION]...  tell a case in plain words\n"
+    "       gate serve ENGINE              be an adapter for ref or fast that another gate can judge\n"
+    "\n"
+    "  --impl NAME       what is judged: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)\n"
+    "  --corpus DIR      the corpus (default: corpus)\n"
+    "  --level LEVEL     only cases of this level and those below: reader, writer, concurrent or durable\n"
+    "  --filter TEXT     only cases whose id contains TEXT\n"
+    "  --clause ID       only cases that witness this clause\n"
+    "  --case ID         only this case\n"
+    "  --applicable      only cases that the implementation claims to be able to run\n"
+    "  --jobs N          how many cases are run at once (default: one for each processor)\n"
+    "  --timeout SECONDS for one case (default: 30)\n"
+    "  --tap             print TAP instead of failures only\n"
+    "  --json FILE       also write a report in JSON (corpus/README.md)\n"
+    "  --junit FILE      also write a report in JUnit XML\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
+    "4 incomplete: some selected case was not run, or none was selected.\n";
+
+struct options {
+    const char *command; /* "list", "explain", "serve"; null: run */
+    const char *operand; /* of explain and serve */
+    const char *implementation;
+    const char *corpus;
+    const char *level;
+    const char *filter;
+    const char *clause;
+    const char *id;
+    const char *json;
+    const char *junit;
+    unsigned timeout; /* seconds */
+    unsigned jobs;
+    bool applicable;
+    bool tap;
+};
+
+static struct adapter *make_adapter(const struct corpus_subject *subject)
+{
+    return adapter_make(subject->name, NULL);
+}
+
+static struct adapter *make_child_adapter(const struct corpus_subject *subject)
+{
+    /* Less than the case may take, so that the adapter gives its child up before the case is given up. */
+    return adapter_make_exec(subject->name + strlen(ADAPTER_EXEC_PREFIX), subject->directory,
+                             (int)subject->timeout * 900);
+}
+
+/* An engine of this program in a process of its own, which can be killed: this program once more. */
+static struct adapter *make_apart(const struct corpus_subject *subject)
+{
+    char program[PATH_MAX] = "";
+    char command[64];
+    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) {
+        return NULL;
+    }
+    setenv("ADDCOW_GATE", program, 1);
+    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->name);
+    return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
+}
+
+/* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file
+ * is cut. */
+static const struct corpus_subject subjects[] = {
+    {.name = "fast", .make = make_adapter, .make_apart = make_apart},
+    {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter, .make_apart = make_apart},
+};
+
+/* The needs of cases that an adapter does not claim. */
+static unsigned cannot_of(const struct protocol_abilities *abilities)
+{
+    unsigned cannot = abilities->r9 ? 0 : CORPUS_NEEDS_R9;
+    for (unsigned lack = 0; lack < PROTOCOL_LACKS; lack++) {
+        for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
+            if (abilities->lacks & 1u << lack &&
+                !strcmp(protocol_lack_name((enum protocol_lack)lack), corpus_need_name(need))) {
+                cannot |= need;
+            }
+        }
+    }
+    return cannot;
+}
+
+/* Asks a child process what it can do. Says why and gives the exit code if it cannot be judged at all. */
+static int meet_child(const char *name, unsigned timeout, struct corpus_subject *subject,
+                      struct protocol_abilities *abilities)
+{
+    char why[2048];
+    *subject = (struct corpus_subject){.name = name, .make = make_child_adapter, .timeout = timeout};
+    struct adapter *adapter = make_child_adapter(subject);
+    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
+    if (state == EXEC_SOUND) {
+        *abilities = *adapter_exec_abilities(adapter);
+        subject->abilities = abilities;
+        subject->cannot = cannot_of(abilities);
+    } else {
+        fprintf(stderr, "gate: the adapter %s: %s\n", exec_state_name(state), why);
+    }
+    adapter->ops->destroy(adapter);
+    return state == EXEC_SOUND ? REPORT_CONFORMS : REPORT_CRASHED;
+}
+
+/* Finds out what is to be judged, or says why it cannot be and gives the exit code. */
+static int find_subject(const struct options *options, struct corpus_subject *subject,
+                        struct protocol_abilities *abilities)
+{
+    const char *name = options->implementation;
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        if (!strcmp(subjects[i].name, name)) {
+            *subject = subjects[i];
+            if (!strcmp(name, "ref") && !ref_disk_maps_large()) {
+                subject->cannot |= CORPUS_NEEDS_LARGE;
+            }
+            return REPORT_CONFORMS;
+        }
+    }
+    if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX))) {
+        return meet_child(name, options->timeout, subject, abilities);
+    }
+    fprintf(stderr, "gate: no implementation \"%s\": there are %s\n", name, adapter_names());
+    return REPORT_USAGE;
+}
+
+/* ---- Selecting ---- */
+
+static bool is_selected(const struct corpus_case *c, const struct options *options,
+                        const struct corpus_subject *subject)
+{
+    bool witness = !options->clause;
+    for (size_t i = 0; !witness && i < c->clause_count; i++) {
+        witness = !strcmp(c->clauses[i], options->clause);
+    }
+    bool level = !options->level;
+    for (unsigned i = corpus_level(c); !level && i < PROTOCOL_LEVELS; i++) {
+        level = !strcmp(protocol_level_name((enum protocol_level)i), options->level);
+    }
+    if (!witness || !level || (options->filter && !strstr(c->id, options->filter)) ||
+        (options->id && strcmp(c->id, options->id))) {
+        return false;
+    }
+    char *missing = options->applicable ? corpus_applies(c, subject) : NULL;
+    free(missing);
+    return !missing;
+}
+
+static void select_cases(const struct corpus *corpus, const struct options *options,
+                         const struct corpus_subject *subject, struct corpus_results *results)
+{
+    for (size_t i = 0; i < corpus->count; i++) {
+        if (is_selected(&corpus->cases[i], options, subject)) {
+            results->items[results->count++] =
+                (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
+        }
+    }
+    if (!results->count) {
+        fputs("gate: no case is selected\n", stderr);
+    }
+}
+
+/* ---- Running ---- */
+
+struct telling {
+    const struct options *options;
+    const struct corpus_results *results;
+};
+
+/* Tells one result. False if there is nobody to tell it to. */
+static bool tell(void *context, size_t index)
+{
+    const struct telling *telling = context;
+    const struct corpus_results *results = telling->results;
+    const struct corpus_result *result = &results->items[index];
+    report_progress(NULL);
+    if (telling->options->tap) {
+        corpus_print_tap(stdout, results, index);
+    } else if (result->verdict == CORPUS_NOT_APPLICABLE) {
+        printf("%s: %s", result->c->id, result->text);
+    } else if (result->verdict != CORPUS_PASSED) {
+        corpus_print_failure(stdout, results, index);
+    }
+    report_progress("%zu of %zu: %s", index + 1, results->count, result->c->id);
+    return !ferror(stdout);
+}
+
+/* Blocks the signals that ask for an end. The result becomes readable when there is one. */
+static int await_interruption(sigset_t *before)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, before);
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Forgets the signals that have done their work, and lets the next ones end the process. */
+static void stop_awaiting(int interruption, const sigset_t *before)
+{
+    struct signalfd_siginfo signal;
+    while (read(interruption, &signal, sizeof signal) == (ssize_t)sizeof signal) {
+    }
+    close(interruption);
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+/* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
+static bool run_cases(struct corpus_results *results, const struct corpus_subject *subject,
+                      const struct options *options)
+{
+    const char *temporary = getenv("TMPDIR");
+    char wanted[PATH_MAX], directory[PATH_MAX];
+    sigset_t before;
+    int interruption = await_interruption(&before);
+    snprintf(wanted, sizeof wanted, "%s/add-cow-gate.XXXXXX", temporary && *temporary ? temporary : "/tmp");
+    bool made = mkdtemp(wanted) && realpath(wanted, directory);
+    if (made) {
+        struct telling telling = {.options = options, .results = results};
+        const struct corpus_manner manner = {.subject = subject,
+                                             .directory = directory,
+                                             .timeout = options->timeout,
+                                             .jobs = options->jobs,
+                                             .interruption = interruption,
+                                             .judged = tell,
+                                             .context = &telling};
+        if (options->tap) {
+            printf("TAP version 13\n1..%zu\n", results->count);
+        }
+        corpus_judge(results->items, results->count, &manner);
+        report_progress(NULL);
+        if (rmdir(directory)) {
+            fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
+        }
+    } else {
+        fprintf(stderr, "gate: no temporary directory %s: %s\n", wanted, strerror(errno));
+    }
+    stop_awaiting(interruption, &before);
+    return made;
+}
+
+static bool write_reports(const struct options *options, const struct corpus_results *results)
+{
+    bool good = true;
+    if (options->json && !corpus_write_json(options->json, results)) {
+        fprintf(stderr, "gate: cannot write %s: %s\n", options->json, strerror(errno));
+        good = false;
+    }
+    if (options->junit && !corpus_write_junit(options->junit, results)) {
+        fprintf(stderr, "gate: cannot write %s: %s\n", options->junit, strerror(errno));
+        good = false;
+    }
+    if (fflush(stdout) || ferror(stdout)) {
+        fputs("gate: cannot write standard output\n", stderr);
+        good = false;
+    }
+    return good;
+}
+
+static int run(struct corpus_results *results, const struct options *options, const struct corpus_subject *subject)
+{
+    if (!run_cases(results, subject, options)) {
+        return REPORT_INCOMPLETE;
+    }
+    corpus_print_summary(stdout, results, options->tap ? "# " : "");
+    return write_reports(options, results) ? corpus_exit(results) : REPORT_USAGE;
+}
+
+/* ---- The corpus ---- */
+
+/* A clause that the specification does not have would make a case a witness of nothing. */
+static bool check_clauses(const struct corpus *corpus, const char *spec)
+{
+    for (size_t i = 0; spec && i < corpus->count; i++) {
+        for (size_t j = 0; j < corpus->cases[i].clause_count; j++) {
+            char *sentence = corpus_clause_sentence(spec, corpus->cases[i].clauses[j]);
+            if (!sentence) {
+                fprintf(stderr, "gate: case %s: the specification has no clause %s\n", corpus->cases[i].id,
+                        corpus->cases[i].clauses[j]);
+                return false;
+            }
+            free(sentence);
+        }
+    }
+    return true;
+}
+
+/* Prints a word so that the shell takes it as it is. */
+static void print_quoted(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++) {
+        if (*word == '\'') {
+            fputs("'\\''", out);
+        } else {
+            fputc(*word, out);
+        }
+    }
+    fputc('\'', out);
+}
+
+/* The command that repeats one case when " --case ID" is added; the caller frees it. */
+static char *make_repeat(const struct options *options, const char *program)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) {
+        abort();
+    }
+    print_quoted(out, program);
+    fputs(" --impl ", out);
+    print_quoted(out, options->implementation ? options->implementation : "NAME");
+    fputs(" --corpus ", out);
+    print_quoted(out, options->corpus);
+    if (options->timeout != DEFAULT_TIMEOUT) {
+        fprintf(out, " --timeout %u", options->timeout);
+    }
+    fclose(out);
+    return text;
+}
+
+/* The implementation as reports can name it; the caller frees it. Bytes that are no UTF-8 become question marks. */
+static char *make_name(const char *name)
+{
+    char *copy = strdup(name);
+    json_t *value = json_string(name);
+    for (char *c = copy; !value && *c; c++) {
+        if (*c < ' ' || *c > '~') {
+            *c = '?';
+        }
+    }
+    json_decref(value);
+    return copy;
+}
+
+/* Does what the options say with a corpus that can be used. */
+static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
+                        const struct corpus_subject *subject)
+{
+    if (!check_clauses(corpus, results->spec)) {
+        return REPORT_USAGE;
+    }
+    select_cases(corpus, options, subject, results);
+    if (!options->command) {
+        return run(results, options, subject);
+    }
+    if (results->count && options->operand) {
+        corpus_explain(stdout, results, corpus);
+    } else {
+        corpus_list(stdout, results);
+    }
+    if (fflush(stdout)) {
+        return REPORT_USAGE;
+    }
+    return results->count ? REPORT_CONFORMS : REPORT_INCOMPLETE;
+}
+
+static int gate(const struct options *options, const char *program)
+{
+    struct corpus_subject subject = {.name = ""};
+    struct protocol_abilities abilities;
+    char directory[PATH_MAX], path[PATH_MAX], error[1024];
+    struct corpus *corpus;
+    if (!corpus_load(options->corpus, &corpus, error, sizeof error)) {
+        fprintf(stderr, "gate: %s\n", error);
+        return REPORT_USAGE;
+    }
+    int code = options->implementation ? find_subject(options, &subject, &abilities) : 0;
+    subject.directory = getcwd(directory, sizeof directory);
+    snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
+    char *repeat = make_repeat(options, program);
+    char *name = make_name(subject.name);
+    struct corpus_results results = {.items = report_allocate(corpus->count, sizeof *results.items),
+                                     .version = corpus->version,
+                                     .implementation = name,
+                                     .repeat = repeat,
+                                     .spec = corpus_read_spec(path)};
+    if (!results.spec) {
+        fprintf(stderr, "gate: %s: %s: clauses are named, but not quoted\n", path, strerror(errno));
+    }
+    if (!code) {
+        code = serve_corpus(corpus, &results, options, &subject);
+    }
+    for (size_t i = 0; i < results.count; i++) {
+        free(results.items[i].text);
+    }
+    free(results.items);
+    free(results.spec);
+    free(repeat);
+    free(name);
+    corpus_free(corpus);
+    return code;
+}
+
+static int serve_engine(const char *name)
+{
+    struct adapter *adapter =
+        strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)) ? adapter_make(name, NULL) : NULL;
+    if (!adapter) {
+        fprintf(stderr, "gate: no engine \"%s\": there are ref and fast\n", name);
+        return REPORT_USAGE;
+    }
+    int code = serve(adapter);
+    adapter->ops->destroy(adapter);
+    return code;
+}
+
+/* ---- Options ---- */
+
+enum { IMPL, CORPUS, LEVEL, FILTER, CLAUSE, CASE, JSON, JUNIT, APPLICABLE, JOBS, TIMEOUT, TAP, HELP, VERSION };
+
+static const struct option long_options[] = {{"impl", required_argument, NULL, IMPL},
+                                             {"corpus", required_argument, NULL, CORPUS},
+                                             {"level", required_argument, NULL, LEVEL},
+                                             {"filter", required_argument, NULL, FILTER},
+                                             {"clause", required_argument, NULL, CLAUSE},
+                                             {"case", required_argument, NULL, CASE},
+                                             {"json", required_argument, NULL, JSON},
+                                             {"junit", required_argument, NULL, JUNIT},
+                                             {"applicable", no_argument, NULL, APPLICABLE},
+                                             {"jobs", required_argument, NULL, JOBS},
+                                             {"timeout", required_argument, NULL, TIMEOUT},
+                                             {"tap", no_argument, NULL, TAP},
+                                             {"help", no_argument, NULL, HELP},
+                                             {"version", no_argument, NULL, VERSION},
+                                             {NULL, 0, NULL, 0}};
+
+/* A whole number from 1 to `most`. */
+static bool parse_number(const char *text, unsigned most, unsigned *number)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    *number = (unsigned)value;
+    return *text >= '1' && *text <= '9' && !*end && value <= most;
+}
+
+static bool is_level(const char *text)
+{
+    unsigned level = 0;
+    while (level < PROTOCOL_LEVELS && strcmp(protocol_level_name((enum protocol_level)level), text)) {
+        level++;
+    }
+    return level < PROTOCOL_LEVELS;
+}
+
+/* False if the option is unknown or has a value that is none. */
+static bool take_option(struct options *options, int option)
+{
+    const char **texts[] = {[IMPL] = &options->implementation, [CORPUS] = &options->corpus, [LEVEL] = &options->level,
+                            [FILTER] = &options->filter,       [CLAUSE] = &options->clause, [CASE] = &options->id,
+                            [JSON] = &options->json,           [JUNIT] = &options->junit};
+    switch (option) {
+    case APPLICABLE:
+        return options->applicable = true;
+    case TAP:
+        return options->tap = true;
+    case JOBS:
+        return parse_number(optarg, JOBS_MAX, &options->jobs);
+    case TIMEOUT:
+        return parse_number(optarg, TIMEOUT_MAX, &options->timeout);
+    default:
+        if (option < IMPL || option > JUNIT) {
+            return false;
+        }
+        *texts[option] = optarg;
+        return option != LEVEL || is_level(optarg);
+    }
+}
+
+/* Takes what stands behind the options; false if that makes no sense. */
+static bool take_operands(struct options *options, int count, char **operands)
+{
+    if (count > 0) {
+        options->command = operands[0];
+    }
+    if (count > 1) {
+        options->operand = operands[1];
+    }
+    if (!options->command) {
+        return options->implementation;
+    }
+    if (!strcmp(options->command, "list")) {
+        return count == 1 && (options->implementation || !options->applicable);
+    }
+    if (!strcmp(options->command, "explain") && count == 2) {
+        options->id = options->operand;
+        return true;
+    }
+    return !strcmp(options->command, "serve") && count == 2;
+}
+
+static unsigned count_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : (unsigned)count < JOBS_MAX ? (unsigned)count : JOBS_MAX;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.corpus = "corpus", .timeout = DEFAULT_TIMEOUT, .jobs = count_processors()};
+    signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
+    signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
+    for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+        if (option == HELP) {
+            return fputs(usage_text, stdout) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
+        }
+        if (option == VERSION) {
+            return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
+        }
+        if (!take_option(&options, option)) {
+            fputs("gate: wrong usage; see gate --help\n", stderr);
+            return REPORT_USAGE;
+        }
+    }
+    if (!take_operands(&options, argc - optind, argv + optind)) {
+        fputs("gate: --impl NAME is needed, or list, or explain CASE; see gate --help\n", stderr);
+        return REPORT_USAGE;
+    }
+    if (options.command && !strcmp(options.command, "serve")) {
+        return serve_engine(options.operand);
+    }
+    return gate(&options, argv[0]);
+}

@@ -1,0 +1,81 @@
+/*
+ * How many schedules a second: small workloads of three threads with two operations each, on one core.
+ *
+ * Every run is judged as in a hunt. A machine that does other things too makes everything slower, never quicker, so the
+ * best of several rounds counts; the load is printed beside it.
+ */
+#include "programs/hunt_explore.h"
+
+#include "explore/explore.h"
+#include "base/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUNDS 10u
+#define WORKLOADS 40u
+#define SCHEDULES 50u /* of each, in a round */
+#define CLUSTERS 4u
+#define CLUSTER 4096u
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The next workload from a seed on that is small and plain. */
+static void make_workload(uint64_t *seed, struct trace *trace)
+{
+    const struct explore_generate_options options = {.threads = 3, .operations = 2};
+    do {
+        explore_generate((*seed)++, &options, trace);
+    } while (trace->disk.cluster_bits != 12 || trace->disk.size > CLUSTERS * CLUSTER || trace->disk.chain > 0);
+}
+
+/* Runs a round: how many schedules. */
+static uint64_t run_round(uint64_t seed, FILE *out)
+{
+    static struct trace trace;
+    struct explore_counts counts = {0};
+    for (uint32_t i = 0; i < WORKLOADS; i++) {
+        struct explore_options options = {.seed = seed};
+        make_workload(&seed, &trace);
+        struct explore *explore = explore_make(&trace, &options);
+        struct sched_strategy *strategy = sched_make_random(seed);
+        for (uint32_t k = 0; k < SCHEDULES; k++) {
+            if (explore_run(explore, strategy, &counts, out) != EXPLORE_OK) {
+                report_fatal("the engine is wrong: it is no use to know how quickly");
+            }
+        }
+        free(strategy);
+        explore_free(explore);
+    }
+    return counts.schedules;
+}
+
+int explore_bench(const struct hunt_options *options)
+{
+    double load[1] = {0};
+    double best = 0;
+    double best_processor = 0;
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        double wall = seconds_of(CLOCK_MONOTONIC);
+        double processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        double schedules = (double)run_round(options->seed, stdout);
+        wall = schedules / (seconds_of(CLOCK_MONOTONIC) - wall);
+        processor = schedules / (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor);
+        best = wall > best ? wall : best;
+        best_processor = processor > best_processor ? processor : best_processor;
+    }
+    if (getloadavg(load, 1) != 1) {
+        load[0] = 0;
+    }
+    printf("3 threads x 2 operations, %u workloads, %u schedules of each, best of %u rounds:\n", WORKLOADS, SCHEDULES,
+           ROUNDS);
+    printf("%.0f schedules a second, %.0f a second of processor time; the load of the machine is %.1f\n", best,
+           best_processor, load[0]);
+    return REPORT_CONFORMS;
+}

@@ -1,0 +1,335 @@
+/*
+ * Traces: the text form.
+ *
+ * A trace is lines of words separated by blanks. What follows a `#` is a comment, and empty lines do not count. The
+ * disk and the number of threads come first, each once and in any order, then the operations, one a line:
+ *
+ *   layout r20              r20 or r9
+ *   cluster-bits 12         12..21
+ *   size 100000             bytes
+ *   backing 50000 chain 1   `none`, or bytes, and, if it is an add-cow disk itself, how many of them there are below
+ *   allocated some          none, some, every, or flag: every one and the header says so
+ *   unknown-compatible no   yes or no
+ *   seed 7                  0..65535
+ *   threads 2               1..16
+ *
+ *   0 write 4096 512        thread, kind, offset, length
+ *   1 flush
+ *   barrier
+ *   1 resize 120000         thread, kind, new size
+ *
+ * Numbers are decimal, or hexadecimal with 0x.
+ */
+#include "workload/trace.h"
+
+#include "addcow_ref.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX 5u
+#define LINE_BYTES_MAX 4096u
+
+static const char *const allocation_names[TRACE_ALLOCATIONS] = {
+    [TRACE_NONE_ALLOCATED] = "none",
+    [TRACE_SOME_ALLOCATED] = "some",
+    [TRACE_EVERY_ALLOCATED] = "every",
+    [TRACE_ALL_ALLOCATED] = "flag",
+};
+
+enum setting {
+    SETTING_LAYOUT,
+    SETTING_CLUSTER_BITS,
+    SETTING_SIZE,
+    SETTING_BACKING,
+    SETTING_ALLOCATED,
+    SETTING_UNKNOWN_COMPATIBLE,
+    SETTING_SEED,
+    SETTING_THREADS,
+    SETTINGS
+};
+
+static const char *const setting_names[SETTINGS] = {
+    "layout", "cluster-bits", "size", "backing", "allocated", "unknown-compatible", "seed", "threads",
+};
+
+/* ---- Printing ---- */
+
+void trace_print_operation(FILE *out, const struct trace_operation *operation)
+{
+    if (operation->kind == TRACE_BARRIER) {
+        fputs("barrier", out);
+        return;
+    }
+    fprintf(out, "%" PRIu32 " %s", operation->thread, trace_kind_name(operation->kind));
+    if (trace_kind_has_offset(operation->kind)) {
+        fprintf(out, " %" PRIu64, operation->offset);
+    }
+    if (trace_kind_has_length(operation->kind)) {
+        fprintf(out, " %" PRIu64, operation->length);
+    }
+}
+
+void trace_print(FILE *out, const struct trace *trace)
+{
+    const struct trace_disk *disk = &trace->disk;
+    fprintf(out, "layout %s\ncluster-bits %" PRIu32 "\nsize %" PRIu64 "\n", disk->layout == ADDCOW_R9 ? "r9" : "r20",
+            disk->cluster_bits, disk->size);
+    if (!disk->has_backing) {
+        fputs("backing none\n", out);
+    } else if (disk->chain == 0) {
+        fprintf(out, "backing %" PRIu64 "\n", disk->backing_size);
+    } else {
+        fprintf(out, "backing %" PRIu64 " chain %" PRIu32 "\n", disk->backing_size, disk->chain);
+    }
+    fprintf(out, "allocated %s\nunknown-compatible %s\nseed %" PRIu32 "\nthreads %" PRIu32 "\n\n",
+            allocation_names[disk->allocation], disk->unknown_compatible ? "yes" : "no", disk->seed, trace->threads);
+    for (uint32_t i = 0; i < trace->count; i++) {
+        trace_print_operation(out, &trace->operations[i]);
+        if (trace->operations[i].kind != TRACE_BARRIER) {
+            fprintf(out, "  # operation %" PRIu32, i);
+        }
+        fputc('\n', out);
+    }
+}
+
+/* ---- Parsing ---- */
+
+struct parser {
+    struct trace *trace;
+    unsigned line;
+    bool seen[SETTINGS];
+    char *error;
+    size_t error_size;
+};
+
+__attribute__((format(printf, 2, 3))) static bool fail(struct parser *parser, const char *format, ...)
+{
+    int used = snprintf(parser->error, parser->error_size, "line %u: ", parser->line);
+    if (used >= 0 && (size_t)used < parser->error_size) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(parser->error + used, parser->error_size - (size_t)used, format, arguments);
+        va_end(arguments);
+    }
+    return false;
+}
+
+static bool parse_number(struct parser *parser, const char *word, uint64_t greatest, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(word, &end, strncmp(word, "0x", 2) == 0 ? 16 : 10);
+    if (!isdigit((unsigned char)word[0]) || *end != '\0') {
+        return fail(parser, "'%s' is not a number", word);
+    }
+    if (errno == ERANGE || value > greatest) {
+        return fail(parser, "%s is above %" PRIu64, word, greatest);
+    }
+    *number = value;
+    return true;
+}
+
+static bool parse_number32(struct parser *parser, const char *word, uint32_t *number)
+{
+    uint64_t value;
+    if (!parse_number(parser, word, UINT32_MAX, &value)) {
+        return false;
+    }
+    *number = (uint32_t)value;
+    return true;
+}
+
+/* Finds `word` among the names: their index, or `count` after an error. */
+static unsigned parse_choice(struct parser *parser, const char *word, const char *const *names, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(word, names[i]) == 0) {
+            return i;
+        }
+    }
+    fail(parser, "unknown word '%s'", word);
+    return count;
+}
+
+static bool parse_backing(struct parser *parser, char *const *words, unsigned count)
+{
+    struct trace_disk *disk = &parser->trace->disk;
+    if (count == 2 && strcmp(words[1], "none") == 0) {
+        return true;
+    }
+    disk->has_backing = true;
+    if (count == 4 && strcmp(words[2], "chain") == 0) {
+        return parse_number(parser, words[1], TRACE_SIZE_MAX, &disk->backing_size) &&
+               parse_number32(parser, words[3], &disk->chain);
+    }
+    if (count != 2) {
+        return fail(parser, "expected 'backing none', 'backing BYTES' or 'backing BYTES chain N'");
+    }
+    return parse_number(parser, words[1], TRACE_SIZE_MAX, &disk->backing_size);
+}
+
+static bool parse_setting(struct parser *parser, enum setting setting, char *const *words, unsigned count)
+{
+    static const char *const layouts[] = {"r20", "r9"};
+    static const char *const answers[] = {"no", "yes"};
+    struct trace_disk *disk = &parser->trace->disk;
+    if (parser->seen[setting]) {
+        return fail(parser, "a second '%s'", words[0]);
+    }
+    parser->seen[setting] = true;
+    if (setting == SETTING_BACKING) {
+        return parse_backing(parser, words, count);
+    }
+    if (count != 2) {
+        return fail(parser, "'%s' takes one word", words[0]);
+    }
+    unsigned choice;
+    switch (setting) {
+    case SETTING_LAYOUT:
+        choice = parse_choice(parser, words[1], layouts, 2);
+        disk->layout = choice == 1 ? ADDCOW_R9 : ADDCOW_R20;
+        return choice < 2;
+    case SETTING_CLUSTER_BITS:
+        return parse_number32(parser, words[1], &disk->cluster_bits);
+    case SETTING_SIZE:
+        return parse_number(parser, words[1], TRACE_SIZE_MAX, &disk->size);
+    case SETTING_ALLOCATED:
+        disk->allocation = parse_choice(parser, words[1], allocation_names, TRACE_ALLOCATIONS);
+        return disk->allocation < TRACE_ALLOCATIONS;
+    case SETTING_UNKNOWN_COMPATIBLE:
+        choice = parse_choice(parser, words[1], answers, 2);
+        disk->unknown_compatible = choice == 1;
+        return choice < 2;
+    case SETTING_SEED:
+        return parse_number32(parser, words[1], &disk->seed);
+    default:
+        return parse_number32(parser, words[1], &parser->trace->threads);
+    }
+}
+
+static bool parse_operation(struct parser *parser, char *const *words, unsigned count)
+{
+    struct trace_operation operation = {.kind = TRACE_BARRIER};
+    if (strcmp(words[0], "barrier") != 0) {
+        if (!parse_number32(parser, words[0], &operation.thread)) {
+            return false;
+        }
+        if (count < 2) {
+            return fail(parser, "a thread without an operation");
+        }
+        operation.kind = 0;
+        while (operation.kind < TRACE_BARRIER && strcmp(words[1], trace_kind_name(operation.kind)) != 0) {
+            operation.kind++;
+        }
+        if (operation.kind == TRACE_BARRIER) {
+            return fail(parser, "unknown operation '%s'", words[1]);
+        }
+    }
+    unsigned expected = (operation.kind == TRACE_BARRIER ? 1u : 2u) + trace_kind_has_offset(operation.kind) +
+                        trace_kind_has_length(operation.kind);
+    if (count != expected) {
+        return fail(parser, "'%s' takes %u words, not %u", trace_kind_name(operation.kind), expected, count);
+    }
+    if (trace_kind_has_offset(operation.kind) && !parse_number(parser, words[2], UINT64_MAX, &operation.offset)) {
+        return false;
+    }
+    if (trace_kind_has_length(operation.kind) && !parse_number(parser, words[3], UINT64_MAX, &operation.length)) {
+        return false;
+    }
+    if (parser->trace->count == TRACE_OPERATIONS_MAX) {
+        return fail(parser, "more than %u operations", TRACE_OPERATIONS_MAX);
+    }
+    trace_add(parser->trace, operation.thread, (enum trace_kind)operation.kind, operation.offset, operation.length);
+    /* Everything before this line is without problem, so a problem is this line's. */
+    const char *problem = trace_problem(parser->trace);
+    return problem == NULL || fail(parser, "%s", problem);
+}
+
+/* Called before the first operation, or at the end if there is none. */
+static bool finish_settings(struct parser *parser)
+{
+    for (unsigned i = 0; i < SETTINGS; i++) {
+        if (!parser->seen[i]) {
+            return fail(parser, "no '%s' before the operations", setting_names[i]);
+        }
+    }
+    const char *problem = trace_problem(parser->trace);
+    return problem == NULL || fail(parser, "%s", problem);
+}
+
+static bool parse_line(struct parser *parser, char *line)
+{
+    char *words[WORDS_MAX];
+    unsigned count = 0;
+    char *rest = NULL;
+    line[strcspn(line, "#")] = '\0';
+    for (char *word = strtok_r(line, " \t\r\n", &rest); word != NULL; word = strtok_r(NULL, " \t\r\n", &rest)) {
+        if (count == WORDS_MAX) {
+            return fail(parser, "too many words");
+        }
+        words[count++] = word;
+    }
+    if (count == 0) {
+        return true;
+    }
+    for (unsigned i = 0; i < SETTINGS; i++) {
+        if (strcmp(words[0], setting_names[i]) == 0) {
+            if (parser->trace->count > 0) {
+                return fail(parser, "'%s' after the first operation", words[0]);
+            }
+            return parse_setting(parser, (enum setting)i, words, count);
+        }
+    }
+    if (parser->trace->count == 0 && !finish_settings(parser)) {
+        return false;
+    }
+    return parse_operation(parser, words, count);
+}
+
+/*
+ * Reads a line without its end: 1, or 0 at the end of the file, or -1 after an error. fgets would not tell a NUL byte.
+ */
+static int read_line(struct parser *parser, FILE *in, char line[LINE_BYTES_MAX])
+{
+    size_t length = 0;
+    int byte = getc(in);
+    if (byte == EOF) {
+        return 0;
+    }
+    parser->line++;
+    for (; byte != EOF && byte != '\n'; byte = getc(in)) {
+        if (byte == '\0') {
+            fail(parser, "a NUL byte");
+            return -1;
+        }
+        if (length == LINE_BYTES_MAX - 1) {
+            fail(parser, "longer than %u bytes", LINE_BYTES_MAX - 1);
+            return -1;
+        }
+        line[length++] = (char)byte;
+    }
+    line[length] = '\0';
+    return 1;
+}
+
+bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size)
+{
+    struct parser parser = {.trace = trace, .error = error, .error_size = error_size};
+    char line[LINE_BYTES_MAX];
+    *trace = (struct trace){.threads = 0};
+    int got;
+    while ((got = read_line(&parser, in, line)) > 0) {
+        if (!parse_line(&parser, line)) {
+            return false;
+        }
+    }
+    if (ferror(in)) {
+        return fail(&parser, "cannot be read: %s", strerror(errno));
+    }
+    return got == 0 && finish_settings(&parser);
+}
