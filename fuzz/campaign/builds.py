@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FUZZ = ROOT / "fuzz"
 SOURCE = ROOT
 WORK = ROOT / "build" / "fuzz"
-PARTS = ("fast", "ref", "harness", "fuzz")  # of the sources, that the targets are built from
+PARTS = ("mk", "fast", "ref", "harness", "fuzz")  # of the sources, that the targets are built from
 MAX_LENGTH = 8192  # bytes of an input
 PACKAGES = {
     "replay": (),

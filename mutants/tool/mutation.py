@@ -55,7 +55,7 @@ def read_patches(directory, only=()):
 class Sources:
     """A copy of the sources with all that the judges need built once; each patch costs no more than what it touches."""
 
-    def __init__(self, work, name, *settings, parts=("fast", "ref", "harness", "tests/unit")):
+    def __init__(self, work, name, *settings, parts=("mk", "fast", "ref", "harness", "tests/unit")):
         self.work, self.name, self.parts = pathlib.Path(work), name, parts
         self.settings = ["WARNINGS=-w", f"B={BUILD}", *settings]
         self.lock = threading.Lock()

@@ -1,0 +1,42 @@
+# The library of the harness, its programs, the engine for the deterministic scheduler, the unit tests, the benchmark.
+
+PROGRAMS := gate hunt realdisk
+PROGRAM_FILES := $(PROGRAMS:%=$(B)/%)
+HARNESS_LIB := $(B)/libharness.a
+HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/programs/%.c),$(wildcard harness/*/*.c))) \
+    $(B)/sched/engine.o
+SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o
+BENCH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard bench/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+CLI_TESTS := $(wildcard tests/cli/*.bats)
+
+$(HARNESS_LIB): $(HARNESS_OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# The engine once more, for the deterministic scheduler: its points of concurrency call the scheduler, and its names
+# begin with sched_.
+$(B)/sched/engine.o: $(SCHED_OBJECTS)
+	$(LD) -r --force-group-allocation -o $@ $^
+	nm -g --defined-only $@ | sed -n 's/.* \(ad[a-z]*_[a-z0-9_]*\)$$/\1 sched_\1/p' >$@.names
+	objcopy --redefine-syms=$@.names $@
+
+$(SCHED_OBJECTS): CPPFLAGS += -include harness/sched/addcow_sync.h
+
+$(B)/sched/%.o: fast/%.c $(MAKEFILES_READ)
+	$(compile)
+
+$(B)/sched/%.o: harness/adapters/%.c $(MAKEFILES_READ)
+	$(compile)
+
+$(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(B)/bench/bench: $(BENCH_OBJECTS) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(UNIT_TESTS): $(B)/tests/%: $(B)/tests/unit/%.o $(HARNESS_LIB) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson
+
+# It stands between the engine and the allocator.
+$(B)/tests/test_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup

@@ -1,0 +1,13 @@
+# With CONTRACTS=1, the reference engine is the copy that checks its own contracts, which proofs/at-runtime writes.
+
+ifdef CONTRACTS
+$(B)/ref/%.o: $(B)/checked/%.c $(MAKEFILES_READ) proofs/runtime.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iproofs $(filter-out $(WARNINGS),$(CFLAGS)) -w -c -o $@ $<
+
+$(B)/runtime_drive: $(B)/proofs/runtime_drive.o $(REF_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^
+
+checked-programs: $(B)/runtime_drive $(B)/hunt $(B)/tests/test_ref
+.PHONY: checked-programs
+endif
