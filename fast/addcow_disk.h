@@ -20,50 +20,50 @@
 
 /* ---- The gate (CON-09) ---- */
 
-#define ADDCOW_GATE_STRIPES 64
+#define ADDCOW_QUIESCE_STRIPES 64
 
 /*
  * How many requests are inside, counted in stripes, so that threads do not fight for one cache line; and whether a
  * whole-disk operation is, or waits to be, inside alone.
  */
-struct addcow_gate {
+struct addcow_quiesce {
     struct {
-        sync_u64 inside;
+        sync_u64 requests;
         uint8_t padding[64 - sizeof(sync_u64)];
-    } stripes[ADDCOW_GATE_STRIPES];
-    sync_u64 exclusive; /* 0 or 1; written under the lock */
+    } stripes[ADDCOW_QUIESCE_STRIPES];
+    sync_u64 quiesced; /* 0 or 1; written under the lock */
     sync_mutex lock;
     sync_cond changed;
 };
 
-void addcow_gate_init(struct addcow_gate *gate);
-void addcow_gate_destroy(struct addcow_gate *gate);
-void addcow_gate_enter_exclusive(struct addcow_gate *gate);
-void addcow_gate_leave_exclusive(struct addcow_gate *gate);
+void addcow_quiesce_init(struct addcow_quiesce *quiesce);
+void addcow_quiesce_destroy(struct addcow_quiesce *quiesce);
+void addcow_quiesce_begin(struct addcow_quiesce *quiesce);
+void addcow_quiesce_end(struct addcow_quiesce *quiesce);
 
 /* The slow paths of the two below: waiting until nobody is inside alone, and waking who waits to be. */
-void addcow_gate_wait(struct addcow_gate *gate);
-void addcow_gate_wake(struct addcow_gate *gate);
+void addcow_quiesce_wait(struct addcow_quiesce *quiesce);
+void addcow_quiesce_wake(struct addcow_quiesce *quiesce);
 
-static inline void addcow_gate_leave(struct addcow_gate *gate, unsigned stripe)
+static inline void addcow_request_end(struct addcow_quiesce *quiesce, unsigned stripe)
 {
-    sync_subtract(&gate->stripes[stripe].inside, 1);
-    if (sync_load(&gate->exclusive)) {
-        addcow_gate_wake(gate);
+    sync_subtract(&quiesce->stripes[stripe].requests, 1);
+    if (sync_load(&quiesce->quiesced)) {
+        addcow_quiesce_wake(quiesce);
     }
 }
 
 /* Returns the stripe to leave by. Inline, as it is a good part of what a small request costs beyond its I/O. */
-static inline unsigned addcow_gate_enter(struct addcow_gate *gate)
+static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
 {
-    unsigned stripe = sync_thread_number() % ADDCOW_GATE_STRIPES;
+    unsigned stripe = sync_thread_number() % ADDCOW_QUIESCE_STRIPES;
     for (;;) {
-        sync_add(&gate->stripes[stripe].inside, 1);
-        if (!sync_load(&gate->exclusive)) {
+        sync_add(&quiesce->stripes[stripe].requests, 1);
+        if (!sync_load(&quiesce->quiesced)) {
             return stripe;
         }
-        addcow_gate_leave(gate, stripe);
-        addcow_gate_wait(gate);
+        addcow_request_end(quiesce, stripe);
+        addcow_quiesce_wait(quiesce);
     }
 }
 
@@ -92,16 +92,16 @@ struct addcow_bitmap {
 /* ---- Allocation (CON-04..08) ---- */
 
 /* A range of clusters that one request is allocating. Lives on that request's stack. */
-struct addcow_flight {
+struct addcow_inflight {
     uint64_t first;
     uint64_t last;
-    struct addcow_flight *next;
+    struct addcow_inflight *next;
 };
 
 struct addcow_allocation {
     sync_mutex lock;
-    sync_cond landed;
-    struct addcow_flight *flights; /* no two overlap */
+    sync_cond range_ended;
+    struct addcow_inflight *inflight; /* no two overlap */
     unsigned waiters;
 };
 
@@ -129,7 +129,7 @@ struct addcow_flushing {
 /* ---- The disk ---- */
 
 struct addcow {
-    struct addcow_gate gate;
+    struct addcow_quiesce quiesce;
     struct addcow_storage *storage;
     bool read_only;
     bool file_writable;    /* the metadata file is open for writing: always, or below a writable disk if possible */
@@ -206,13 +206,13 @@ void addcow_allocation_destroy(struct addcow *disk);
 
 /*
  * Begins to allocate clusters from `first` on: all of [first, last], which have been seen unallocated, or as many of
- * them from the first on as nobody else has or had in flight. Waits while another request allocates `first`. False if
+ * them from the first on as nobody else has or had in range. Waits while another request allocates `first`. False if
  * that one has allocated it: then there is nothing to land.
  */
-bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint64_t first, uint64_t last);
+bool addcow_inflight_begin(struct addcow *disk, struct addcow_inflight *range, uint64_t first, uint64_t last);
 
-/* Ends a flight; publishes its clusters as allocated if `filled`: then their whole content is in the image. */
-void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool filled);
+/* Ends a range; publishes its clusters as allocated if `filled`: then their whole content is in the image. */
+void addcow_inflight_end(struct addcow *disk, struct addcow_inflight *range, bool filled);
 
 /*
  * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what virt has around it in the same
@@ -270,7 +270,7 @@ enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *e
 enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
 
 /* Makes durable what the last writer left in the files, for who is about to write to them (DUR-12). */
-enum addcow_status addcow_disk_settle(struct addcow *disk, struct addcow_error *error);
+enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error);
 
 /* The error of an earlier failed sync of the image, if there was one (DUR-07). */
 enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);

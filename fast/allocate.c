@@ -1,9 +1,9 @@
 /*
  * Allocating clusters: who may, and what goes into them.
  *
- * A request that finds clusters unallocated enters them as a *flight*, one range in a list under the allocation lock.
- * Flights never overlap. A request waits only while somebody else has its first cluster in flight; of the rest it takes
- * what is free up to the next flight, so it holds one range at a time and never waits while it holds one: there is no
+ * A request that finds clusters unallocated enters them as a *range*, one range in a list under the allocation lock.
+ * Flights never overlap. A request waits only while somebody else has its first cluster in range; of the rest it takes
+ * what is free up to the next range, so it holds one range at a time and never waits while it holds one: there is no
  * deadlock (CON-12). Having entered, it looks at the bits again, as another request may have allocated in between
  * (CON-06). All I/O happens outside the lock, so allocations of different clusters go on in parallel (CON-08).
  *
@@ -22,25 +22,25 @@
 
 /* Waiting for a part of a huge request should not take long: it is allocated in pieces of this many bytes, or one
  * cluster. */
-#define FLIGHT_BYTES_MAX ((uint64_t)64 << 20)
+#define INFLIGHT_BYTES_MAX ((uint64_t)64 << 20)
 
 void addcow_allocation_init(struct addcow *disk)
 {
     sync_mutex_init(&disk->allocation.lock);
-    sync_cond_init(&disk->allocation.landed);
+    sync_cond_init(&disk->allocation.range_ended);
     sync_mutex_init(&disk->buffers.lock);
 }
 
 void addcow_allocation_destroy(struct addcow *disk)
 {
-    assert(!disk->allocation.flights);
+    assert(!disk->allocation.inflight);
     while (disk->buffers.unused) {
         void *buffer = disk->buffers.unused;
         memcpy(&disk->buffers.unused, buffer, sizeof(void *));
         free(buffer);
     }
     sync_mutex_destroy(&disk->buffers.lock);
-    sync_cond_destroy(&disk->allocation.landed);
+    sync_cond_destroy(&disk->allocation.range_ended);
     sync_mutex_destroy(&disk->allocation.lock);
 }
 
@@ -48,20 +48,20 @@ void addcow_allocation_destroy(struct addcow *disk)
 
 static bool in_flight(const struct addcow_allocation *allocation, uint64_t cluster)
 {
-    for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
-        if (flight->first <= cluster && cluster <= flight->last) {
+    for (const struct addcow_inflight *range = allocation->inflight; range; range = range->next) {
+        if (range->first <= cluster && cluster <= range->last) {
             return true;
         }
     }
     return false;
 }
 
-/* The last cluster of [first, last] before the next flight; `first` is in none. */
+/* The last cluster of [first, last] before the next range; `first` is in none. */
 static uint64_t clip_to_free(const struct addcow_allocation *allocation, uint64_t first, uint64_t last)
 {
-    for (const struct addcow_flight *flight = allocation->flights; flight; flight = flight->next) {
-        if (flight->first > first && flight->first <= last) {
-            last = flight->first - 1;
+    for (const struct addcow_inflight *range = allocation->inflight; range; range = range->next) {
+        if (range->first > first && range->first <= last) {
+            last = range->first - 1;
         }
     }
     return last;
@@ -69,17 +69,17 @@ static uint64_t clip_to_free(const struct addcow_allocation *allocation, uint64_
 
 static uint64_t clip_to_maximum(const struct addcow *disk, uint64_t first, uint64_t last)
 {
-    uint64_t most = FLIGHT_BYTES_MAX >> disk->cluster_bits;
+    uint64_t most = INFLIGHT_BYTES_MAX >> disk->cluster_bits;
     return last - first < most ? last : first + most - 1;
 }
 
-bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint64_t first, uint64_t last)
+bool addcow_inflight_begin(struct addcow *disk, struct addcow_inflight *range, uint64_t first, uint64_t last)
 {
     struct addcow_allocation *allocation = &disk->allocation;
     sync_lock(&allocation->lock);
     while (in_flight(allocation, first)) {
         allocation->waiters++;
-        sync_wait(&allocation->landed, &allocation->lock);
+        sync_wait(&allocation->range_ended, &allocation->lock);
         allocation->waiters--;
     }
     last = clip_to_free(allocation, first, clip_to_maximum(disk, first, last));
@@ -90,27 +90,27 @@ bool addcow_flight_begin(struct addcow *disk, struct addcow_flight *flight, uint
     assert(code == ADDCOW_OK);
     (void)code;
     if (!allocated) {
-        *flight = (struct addcow_flight){.first = first, .last = run_end - 1, .next = allocation->flights};
-        allocation->flights = flight;
+        *range = (struct addcow_inflight){.first = first, .last = run_end - 1, .next = allocation->inflight};
+        allocation->inflight = range;
     }
     sync_unlock(&allocation->lock);
     return !allocated;
 }
 
-void addcow_flight_end(struct addcow *disk, struct addcow_flight *flight, bool filled)
+void addcow_inflight_end(struct addcow *disk, struct addcow_inflight *range, bool filled)
 {
     struct addcow_allocation *allocation = &disk->allocation;
     sync_lock(&allocation->lock);
     if (filled) {
-        addcow_bitmap_set(disk, flight->first, flight->last + 1);
+        addcow_bitmap_set(disk, range->first, range->last + 1);
     }
-    struct addcow_flight **link = &allocation->flights;
-    while (*link != flight) {
+    struct addcow_inflight **link = &allocation->inflight;
+    while (*link != range) {
         link = &(*link)->next;
     }
-    *link = flight->next;
+    *link = range->next;
     if (allocation->waiters > 0) {
-        sync_broadcast(&allocation->landed);
+        sync_broadcast(&allocation->range_ended);
     }
     sync_unlock(&allocation->lock);
 }

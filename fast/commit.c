@@ -97,7 +97,7 @@ static enum addcow_status open_target(struct addcow *disk, struct addcow_io *ori
         return code;
     }
     if (disk->lower) {
-        code = addcow_disk_settle(disk->lower, error);
+        code = addcow_disk_sync_on_open(disk->lower, error);
     }
     if (code == ADDCOW_OK) {
         code = reopen(disk, original, error);
@@ -265,9 +265,9 @@ enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress,
     if (!copying.buffer) {
         return addcow_fail_memory(error, disk->file.path);
     }
-    addcow_gate_enter_exclusive(&disk->gate);
+    addcow_quiesce_begin(&disk->quiesce);
     code = commit(disk, &copying, error);
-    addcow_gate_leave_exclusive(&disk->gate);
+    addcow_quiesce_end(&disk->quiesce);
     free(copying.buffer);
     return code;
 }

@@ -77,7 +77,7 @@ enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_err
     return code;
 }
 
-enum addcow_status addcow_disk_settle(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error)
 {
     enum addcow_status code = addcow_disk_sync_image(disk, error);
     return code == ADDCOW_OK ? addcow_io_sync(&disk->file, error) : code;
@@ -227,9 +227,9 @@ enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
     if (disk->read_only) {
         return ADDCOW_OK;
     }
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = addcow_disk_flush(disk, error);
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     return code;
 }
 

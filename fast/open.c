@@ -51,7 +51,7 @@ static enum addcow_status destroy(struct addcow *disk, struct addcow_error *erro
     addcow_metadata_free(&disk->metadata);
     addcow_flushing_destroy(disk);
     addcow_allocation_destroy(disk);
-    addcow_gate_destroy(&disk->gate);
+    addcow_quiesce_destroy(&disk->quiesce);
     free(disk);
     return code;
 }
@@ -182,7 +182,7 @@ static enum addcow_status open_all(struct addcow *disk, struct opening *opening,
             disk, addcow_cluster_count(sync_load_acquire(&disk->size), addcow_disk_cluster_size(disk)), error);
     }
     if (code == ADDCOW_OK && role == ROLE_WRITABLE) {
-        code = addcow_disk_settle(disk, error);
+        code = addcow_disk_sync_on_open(disk, error);
     }
     return code;
 }
@@ -201,7 +201,7 @@ static enum addcow_status open_disk(struct opening *opening, const char *path, e
     }
     opened->storage = opening->storage;
     opened->read_only = role != ROLE_WRITABLE;
-    addcow_gate_init(&opened->gate);
+    addcow_quiesce_init(&opened->quiesce);
     addcow_allocation_init(opened);
     addcow_flushing_init(opened);
     enum addcow_status code = open_all(opened, opening, path, role, error);
@@ -233,7 +233,7 @@ static unsigned depth_below(const struct addcow *disk)
 
 void addcow_get_info(struct addcow *disk, struct addcow_info *info)
 {
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     const struct addcow_metadata *metadata = &disk->metadata;
     *info = (struct addcow_info){
         .layout = metadata->header.layout == ADDCOW_R9 ? ADDCOW_R9 : ADDCOW_R20,
@@ -252,7 +252,7 @@ void addcow_get_info(struct addcow *disk, struct addcow_info *info)
         .backing_length = disk->backing_length,
         .chain_depth = depth_below(disk),
     };
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
 }
 
 uint64_t addcow_size(struct addcow *disk)

@@ -10,55 +10,55 @@
 
 #include <assert.h>
 
-void addcow_gate_init(struct addcow_gate *gate)
+void addcow_quiesce_init(struct addcow_quiesce *quiesce)
 {
-    sync_mutex_init(&gate->lock);
-    sync_cond_init(&gate->changed);
+    sync_mutex_init(&quiesce->lock);
+    sync_cond_init(&quiesce->changed);
 }
 
-void addcow_gate_destroy(struct addcow_gate *gate)
+void addcow_quiesce_destroy(struct addcow_quiesce *quiesce)
 {
-    sync_cond_destroy(&gate->changed);
-    sync_mutex_destroy(&gate->lock);
+    sync_cond_destroy(&quiesce->changed);
+    sync_mutex_destroy(&quiesce->lock);
 }
 
-void addcow_gate_wait(struct addcow_gate *gate)
+void addcow_quiesce_wait(struct addcow_quiesce *quiesce)
 {
-    sync_lock(&gate->lock);
-    while (sync_load(&gate->exclusive)) {
-        sync_wait(&gate->changed, &gate->lock);
+    sync_lock(&quiesce->lock);
+    while (sync_load(&quiesce->quiesced)) {
+        sync_wait(&quiesce->changed, &quiesce->lock);
     }
-    sync_unlock(&gate->lock);
+    sync_unlock(&quiesce->lock);
 }
 
-void addcow_gate_wake(struct addcow_gate *gate)
+void addcow_quiesce_wake(struct addcow_quiesce *quiesce)
 {
-    sync_lock(&gate->lock);
-    sync_broadcast(&gate->changed);
-    sync_unlock(&gate->lock);
+    sync_lock(&quiesce->lock);
+    sync_broadcast(&quiesce->changed);
+    sync_unlock(&quiesce->lock);
 }
 
-void addcow_gate_enter_exclusive(struct addcow_gate *gate)
+void addcow_quiesce_begin(struct addcow_quiesce *quiesce)
 {
-    sync_lock(&gate->lock);
-    while (sync_load(&gate->exclusive)) {
-        sync_wait(&gate->changed, &gate->lock);
+    sync_lock(&quiesce->lock);
+    while (sync_load(&quiesce->quiesced)) {
+        sync_wait(&quiesce->changed, &quiesce->lock);
     }
-    sync_store(&gate->exclusive, 1);
+    sync_store(&quiesce->quiesced, 1);
     /* A stripe that was 0 once has no request inside any more: who comes now sees the flag and steps back. */
-    for (unsigned i = 0; i < ADDCOW_GATE_STRIPES; i++) {
-        while (sync_load(&gate->stripes[i].inside) != 0) {
-            sync_wait(&gate->changed, &gate->lock);
+    for (unsigned i = 0; i < ADDCOW_QUIESCE_STRIPES; i++) {
+        while (sync_load(&quiesce->stripes[i].requests) != 0) {
+            sync_wait(&quiesce->changed, &quiesce->lock);
         }
     }
-    sync_unlock(&gate->lock);
+    sync_unlock(&quiesce->lock);
 }
 
-void addcow_gate_leave_exclusive(struct addcow_gate *gate)
+void addcow_quiesce_end(struct addcow_quiesce *quiesce)
 {
-    sync_lock(&gate->lock);
-    assert(sync_load(&gate->exclusive));
-    sync_store(&gate->exclusive, 0);
-    sync_broadcast(&gate->changed);
-    sync_unlock(&gate->lock);
+    sync_lock(&quiesce->lock);
+    assert(sync_load(&quiesce->quiesced));
+    sync_store(&quiesce->quiesced, 0);
+    sync_broadcast(&quiesce->changed);
+    sync_unlock(&quiesce->lock);
 }

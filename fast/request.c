@@ -85,12 +85,12 @@ enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64
 enum addcow_status addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
                                struct addcow_error *error)
 {
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = check_range(disk, offset, length, error);
     if (code == ADDCOW_OK) {
         code = addcow_disk_read(disk, offset, length, buffer, error);
     }
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     return code;
 }
 
@@ -103,15 +103,15 @@ enum addcow_status addcow_read(struct addcow *disk, uint64_t offset, uint64_t le
 static enum addcow_status allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
                                    uint64_t *end, struct addcow_error *error)
 {
-    struct addcow_flight flight;
+    struct addcow_inflight range;
     *end = offset;
-    if (!addcow_flight_begin(disk, &flight, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits)) {
+    if (!addcow_inflight_begin(disk, &range, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits)) {
         return ADDCOW_OK;
     }
-    uint64_t flight_end = (flight.last + 1) << disk->cluster_bits;
-    *end = limit < flight_end ? limit : flight_end;
+    uint64_t range_end = (range.last + 1) << disk->cluster_bits;
+    *end = limit < range_end ? limit : range_end;
     enum addcow_status code = addcow_fill(disk, offset, *end - offset, data, error);
-    addcow_flight_end(disk, &flight, code == ADDCOW_OK);
+    addcow_inflight_end(disk, &range, code == ADDCOW_OK);
     return code;
 }
 
@@ -140,7 +140,7 @@ enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint6
 static enum addcow_status write_request(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                         struct addcow_error *error)
 {
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = addcow_disk_check_writable(disk, error);
     if (code == ADDCOW_OK) {
         code = check_range(disk, offset, length, error);
@@ -148,7 +148,7 @@ static enum addcow_status write_request(struct addcow *disk, uint64_t offset, ui
     if (code == ADDCOW_OK) {
         code = addcow_disk_write(disk, offset, length, data, error);
     }
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     return code;
 }
 
@@ -174,14 +174,14 @@ enum addcow_status addcow_discard(struct addcow *disk, uint64_t offset, uint64_t
 enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
                               struct addcow_error *error)
 {
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = check_range(disk, offset, length, error);
     bool status = false;
     uint64_t end = offset;
     if (code == ADDCOW_OK && length > 0) {
         code = find_run(disk, offset, offset + length, &status, &end, error);
     }
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -225,12 +225,12 @@ enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64
                                     struct addcow_error *error)
 {
     struct addcow_extent found = {0};
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = check_range(disk, offset, length, error);
     if (code == ADDCOW_OK && length > 0) {
         code = map_level(disk, 0, offset, length, &found, error);
     }
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     if (code == ADDCOW_OK) {
         *extent = found;
     }

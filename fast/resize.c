@@ -216,7 +216,7 @@ enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct 
         return addcow_fail(error, ADDCOW_RANGE, 0, "RSZ-09", "%s: a size of %" PRIu64 " is above 2^62", disk->file.path,
                            new_size);
     }
-    addcow_gate_enter_exclusive(&disk->gate);
+    addcow_quiesce_begin(&disk->quiesce);
     uint64_t old_size = sync_load_acquire(&disk->size);
     code = addcow_disk_check_image(disk, error);
     if (code == ADDCOW_OK && new_size > old_size) {
@@ -224,6 +224,6 @@ enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct 
     } else if (code == ADDCOW_OK && new_size < old_size) {
         code = shrink(disk, old_size, new_size, error);
     }
-    addcow_gate_leave_exclusive(&disk->gate);
+    addcow_quiesce_end(&disk->quiesce);
     return code;
 }

@@ -61,12 +61,12 @@ static enum addcow_status put_zeros(struct addcow *disk, uint64_t start, uint64_
 }
 
 /* Gives the clusters of a flight their content. They fit into the buffer; without one they are known to be zeros. */
-static enum addcow_status copy_up(struct addcow *disk, const struct addcow_flight *flight, uint8_t *buffer,
+static enum addcow_status copy_up(struct addcow *disk, const struct addcow_inflight *range, uint8_t *buffer,
                                   struct addcow_error *error)
 {
     uint64_t size = sync_load_acquire(&disk->size);
-    uint64_t start = flight->first << disk->cluster_bits;
-    uint64_t end = (flight->last + 1) << disk->cluster_bits;
+    uint64_t start = range->first << disk->cluster_bits;
+    uint64_t end = (range->last + 1) << disk->cluster_bits;
     if (end > size) {
         end = size;
     }
@@ -110,14 +110,14 @@ static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t 
     if (end - *position > most) {
         end = *position + most;
     }
-    struct addcow_flight flight;
-    if (!addcow_flight_begin(disk, &flight, *position, end - 1)) {
+    struct addcow_inflight range;
+    if (!addcow_inflight_begin(disk, &range, *position, end - 1)) {
         return ADDCOW_OK;
     }
-    code = copy_up(disk, &flight, buffer, error);
-    addcow_flight_end(disk, &flight, code == ADDCOW_OK);
+    code = copy_up(disk, &range, buffer, error);
+    addcow_inflight_end(disk, &range, code == ADDCOW_OK);
     if (code == ADDCOW_OK) {
-        *position = flight.last + 1;
+        *position = range.last + 1;
     }
     return code;
 }
@@ -128,14 +128,14 @@ static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_prog
 {
     uint64_t position = 0;
     for (bool more = true; more;) {
-        unsigned stripe = addcow_gate_enter(&disk->gate);
+        unsigned stripe = addcow_request_begin(&disk->quiesce);
         enum addcow_status code = ADDCOW_OK;
         if (position < disk->bitmap.cluster_count) {
             code = step(disk, &position, buffer, error);
         }
         more = position < disk->bitmap.cluster_count;
         uint64_t total = sync_load_acquire(&disk->size);
-        addcow_gate_leave(&disk->gate, stripe);
+        addcow_request_end(&disk->quiesce, stripe);
         uint64_t done = more ? position << disk->cluster_bits : total;
         if (code == ADDCOW_OK) {
             code = addcow_disk_report_progress(disk, progress, context, done, total, error);
@@ -164,7 +164,7 @@ static enum addcow_status set_forgotten_bits(struct addcow *disk, uint64_t count
 /* Sets "all allocated" if every cluster is; *complete says so. */
 static enum addcow_status finish(struct addcow *disk, bool *complete, struct addcow_error *error)
 {
-    unsigned stripe = addcow_gate_enter(&disk->gate);
+    unsigned stripe = addcow_request_begin(&disk->quiesce);
     uint64_t count = disk->bitmap.cluster_count;
     bool allocated = true;
     uint64_t end = count;
@@ -182,7 +182,7 @@ static enum addcow_status finish(struct addcow *disk, bool *complete, struct add
     if (code == ADDCOW_OK && *complete && disk->metadata.header.layout == ADDCOW_R20) {
         code = addcow_disk_set_all_allocated(disk, true, error);
     }
-    addcow_gate_leave(&disk->gate, stripe);
+    addcow_request_end(&disk->quiesce, stripe);
     return code;
 }
 

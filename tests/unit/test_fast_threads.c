@@ -608,7 +608,7 @@ static void test_flush_during_flush(void **state)
     free_held_rig(&rig);
 }
 
-/* ---- The gate ---- */
+/* ---- Quiescing ---- */
 
 static atomic_bool passed;
 
