@@ -55,6 +55,25 @@ setup() {
     [ "$output" = 70000 ]
 }
 
+@test "the example in README.md compiles without warnings, and reads what it wrote" {
+    awk '/^## / { section = $0 }
+         /^```/ { inside = section == "## Use it from C" && $0 == "```c"; next }
+         inside' "$BATS_TEST_DIRNAME/../../README.md" >example.c
+    [ -s example.c ]
+    flags=$(PKG_CONFIG_PATH="$ROOT/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$STAGE" pkg-config --cflags --libs addcow)
+    # shellcheck disable=SC2086 # a list of words
+    gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -o example example.c $flags
+    LD_LIBRARY_PATH="$ROOT/lib" run ./example
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$output" = hello ]
+    [ "$("$ROOT/bin/addcow" read disk.addcow 0 5)" = hello ]
+    rm disk.addcow
+    LD_LIBRARY_PATH="$ROOT/lib" run ./example
+    [ "$status" -eq 1 ]
+    [[ "$output" == *disk.addcow*"No such file"* ]]
+}
+
 @test "every exported symbol is versioned and declared in a public header" {
     nm -D --defined-only "$ROOT/lib/libaddcow.so" | awk '$2 != "A" { print $3 }' >symbols
     [ -s symbols ]
