@@ -7,7 +7,8 @@ HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/pro
     $(B)/sched/engine.o
 SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o
 BENCH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard bench/*.c))
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))
 CLI_TESTS := $(wildcard tests/cli/*.bats)
 
 $(HARNESS_LIB): $(HARNESS_OBJECTS)
@@ -35,8 +36,9 @@ $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
 $(B)/bench/bench: $(BENCH_OBJECTS) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
-$(UNIT_TESTS): $(B)/tests/%: $(B)/tests/unit/%.o $(HARNESS_LIB) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson
+$(foreach source,$(UNIT_SOURCES),$(eval $(B)/tests/$(notdir $(source:.c=)): $(B)/$(source:.c=.o)))
+$(UNIT_TESTS): $(HARNESS_LIB) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka -ljansson
 
 # It stands between the engine and the allocator.
 $(B)/tests/test_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup

@@ -243,8 +243,8 @@ static void make_format(const char *name, bool of_image, const uint8_t format[AD
                                    .backing_format = "raw",
                                    .image_format = "raw"};
     memcpy(of_image ? header.image_format : header.backing_format, format, ADDCOW_FORMAT_SIZE);
-    if (addcow_encode(&header, (const uint8_t *)FILES_BASE, (const uint8_t *)FILES_IMAGE,
-                      section + HOSTILE_LENGTH_BYTES, ADDCOW_HEADER_MIN) == ADDCOW_RULE_NONE) {
+    if (addcow_encode(&header, (const uint8_t *)DISK_BASE, (const uint8_t *)DISK_IMAGE, section + HOSTILE_LENGTH_BYTES,
+                      ADDCOW_HEADER_MIN) == ADDCOW_RULE_NONE) {
         store_header(name, section, HOSTILE_LENGTH_BYTES + ADDCOW_NAMES_OFFSET + 16);
     }
 }
@@ -273,14 +273,14 @@ static void make_formats(void)
  * not zero. */
 static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_t *bytes)
 {
-    static const char *const backing_names[] = {FILES_BASE, FILES_BASE, FILES_BASE, FILES_METADATA};
-    struct addcow_header header = files_header(disk);
+    static const char *const backing_names[] = {DISK_BASE, DISK_BASE, DISK_BASE, DISK_METADATA};
+    struct addcow_header header = disk_files_header(disk);
     if (disk->layout == ADDCOW_R9) {
-        files_encode_header(disk, &header, bytes);
+        disk_files_encode_header(disk, &header, bytes);
         return ADDCOW_R9_IMAGE_OFFSET + header.image_size;
     }
     const char *backing = disk->has_backing ? backing_names[number % 4] : "";
-    const char *image = number % 16 == 9 ? FILES_METADATA : FILES_IMAGE;
+    const char *image = number % 16 == 9 ? DISK_METADATA : DISK_IMAGE;
     header.compatible_features = number % 5 == 0;
     header.backing_size = (uint32_t)strlen(backing);
     header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;

@@ -55,7 +55,7 @@ void hostile_make(const struct fuzz_part *file, uint64_t image_length, uint64_t 
         memcpy(hostile->bytes, bytes + HOSTILE_LENGTH_BYTES, count);
     }
     hostile->rule = addcow_decode(hostile->bytes, length, &hostile->header);
-    sim_put(hostile->sim, FILES_METADATA, hostile->bytes, length);
+    sim_put(hostile->sim, DISK_METADATA, hostile->bytes, length);
     bool apart = true; /* no two of the files are one (LNK-07) */
     if (hostile->rule == ADDCOW_RULE_NONE) {
         const struct addcow_header *header = &hostile->header;
@@ -88,7 +88,7 @@ struct addcow *hostile_open(const struct hostile *hostile, enum addcow_open_flag
 {
     struct addcow *disk = NULL;
     struct addcow_error error;
-    enum addcow_status code = addcow_open(FILES_METADATA, flags, sim_storage(hostile->sim), &disk, &error);
+    enum addcow_status code = addcow_open(DISK_METADATA, flags, sim_storage(hostile->sim), &disk, &error);
     if (code != ADDCOW_OK) {
         fuzz_demand(!hostile->opens, error.message);
         fuzz_demand(disk == NULL && sim_open_files(hostile->sim) == 0,

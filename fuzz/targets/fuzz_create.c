@@ -44,8 +44,8 @@ static uint64_t take(struct fuzz_part *choices, size_t size)
 
 static const char *choose_name(struct wanted *wanted, unsigned which, uint64_t choice)
 {
-    static const char *const names[] = {FILES_IMAGE,     FILES_BASE, FILES_CHAIN_TOP, FILES_METADATA, "new.raw",
-                                        "base2.add-cow", "",         "nbd:disk",      "missing",      NULL};
+    static const char *const names[] = {DISK_IMAGE,      DISK_BASE, DISK_CHAIN_TOP, DISK_METADATA, "new.raw",
+                                        "base2.add-cow", "",        "nbd:disk",     "missing",     NULL};
     uint64_t known = sizeof names / sizeof names[0];
     if (choice % (known + 1) < known) {
         return names[choice % (known + 1)];
@@ -230,12 +230,12 @@ static void judge_crashes(const struct sim *sim, struct random *random, const st
         sim_crash(sim, moment, &options, &choices, crashed);
         bool old = false;
         for (uint32_t k = 0; k < before->count; k++) {
-            bool metadata = strcmp(before->names[k], FILES_METADATA) == 0;
+            bool metadata = strcmp(before->names[k], DISK_METADATA) == 0;
             old = old || (metadata && is_as_before(crashed, before, k));
             fuzz_demand(metadata || is_as_before(crashed, before, k),
                         "after a crash the other files are as they were (CRE-01)");
         }
-        bool none = sim_bytes(crashed, FILES_METADATA, &length) == NULL;
+        bool none = sim_bytes(crashed, DISK_METADATA, &length) == NULL;
         bool complete = moment == sim_moment(sim);
         fuzz_demand(complete ? !none && reads_as(crashed, content) : none || old || reads_as(crashed, content),
                     "after a crash there is the old disk, none, or the new one (CRE-04)");
@@ -246,7 +246,7 @@ static void judge_crashes(const struct sim *sim, struct random *random, const st
 static void judge_success(struct sim *sim, struct wanted *wanted, const struct before *before)
 {
     for (uint32_t i = 0; i < before->count; i++) {
-        fuzz_demand(is_as_before(sim, before, i) || strcmp(before->names[i], FILES_METADATA) == 0,
+        fuzz_demand(is_as_before(sim, before, i) || strcmp(before->names[i], DISK_METADATA) == 0,
                     "create changes no file that was there (CRE-01)");
     }
     uint64_t length = 0;
@@ -260,7 +260,7 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
     judge_crashes(sim, &wanted->random, before, &content);
     struct addcow *disk = NULL;
     struct addcow_error error;
-    enum addcow_status code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
+    enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
     fuzz_demand(code == ADDCOW_OK, "what was created opens (CRE-05)");
     addcow_close(disk, NULL);
     free(content.bytes);
@@ -293,7 +293,7 @@ static void create(struct sim *sim, struct wanted *wanted)
     if (wanted->fails) {
         failing_begin(&wanted->failing, sim);
     }
-    enum addcow_status code = addcow_create(FILES_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
+    enum addcow_status code = addcow_create(DISK_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
     sim_set_hook(sim, NULL, NULL);
     fuzz_demand(sim_open_files(sim) == 0, "create leaves no file open");
     fuzz_demand(!asks || (code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0')),
@@ -323,14 +323,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct addcow_storage *storage = sim_storage(sim);
     sim_disk_lay(sim, &trace.disk);
     if (wanted.without_metadata) {
-        storage->ops->remove(storage, FILES_METADATA);
+        storage->ops->remove(storage, DISK_METADATA);
     }
     if (wanted.without_image) {
-        storage->ops->remove(storage, FILES_IMAGE);
+        storage->ops->remove(storage, DISK_IMAGE);
     }
     if (wanted.other_metadata) {
         static const uint8_t zeros[ADDCOW_HEADER_MIN];
-        sim_put(sim, FILES_METADATA, zeros, wanted.options.image_size % 2 ? sizeof zeros : 512);
+        sim_put(sim, DISK_METADATA, zeros, wanted.options.image_size % 2 ? sizeof zeros : 512);
     }
     sim_keep(sim);
     create(sim, &wanted);

@@ -272,9 +272,9 @@ static void judge_locks(const struct pair *pair)
 {
     struct addcow_storage *storage = sim_storage(pair->hostile->sim);
     struct addcow *other = NULL;
-    enum addcow_status code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
+    enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
     fuzz_demand(code == ADDCOW_BUSY, "a disk that is open is not opened for writing (LCK-01)");
-    code = addcow_open(FILES_METADATA, ADDCOW_OPEN_READONLY, storage, &other, NULL);
+    code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READONLY, storage, &other, NULL);
     fuzz_demand(code == (pair->read_only ? ADDCOW_OK : ADDCOW_BUSY), "readers share, a writer does not (LCK-01)");
     if (code == ADDCOW_OK) {
         addcow_close(other, NULL);
@@ -393,8 +393,7 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
     struct addcow_error error = {.message = ""};
     struct addcow_error *told = failing->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
     failing_begin(failing, hostile->sim);
-    enum addcow_status code =
-        addcow_open(FILES_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
+    enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
     fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
     fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(&failing->inject),
                 "an open that fails has a reason");
@@ -405,7 +404,7 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
         addcow_close(fast, NULL);
     }
     fuzz_demand(sim_open_files(hostile->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
-    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, told);
+    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, told);
     fuzz_demand(code == ADDCOW_OK || failing_explains(failing, code), "a check fails by the fault or not at all");
     fuzz_demand(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
     fuzz_demand(sim_open_files(hostile->sim) == 0, "a check leaves nothing open");
@@ -432,12 +431,12 @@ static void check(const struct hostile *hostile, addcow_report *report)
     struct addcow_check_result again;
     struct addcow_error error;
     enum addcow_status code =
-        addcow_check(FILES_METADATA, false, sim_storage(hostile->sim), report, NULL, &result, &error);
+        addcow_check(DISK_METADATA, false, sim_storage(hostile->sim), report, NULL, &result, &error);
     fuzz_demand(code == ADDCOW_OK, error.message);
     fuzz_demand(hostile->opens || result.broken > 0, "what does not open is broken");
-    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, &error);
+    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, &error);
     fuzz_demand(code == ADDCOW_OK, error.message);
-    code = addcow_check(FILES_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &again, &error);
+    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &again, &error);
     fuzz_demand(code == ADDCOW_OK && again.repaired == 0, "what was repaired needs no repair");
     fuzz_demand(again.broken == result.broken, "what could not be repaired still stands");
 }

@@ -14,7 +14,7 @@ static char directory[PATH_MAX];
 
 static void remove_directory(void)
 {
-    files_remove(directory);
+    disk_files_remove(directory);
 }
 
 static void make_directory(void)
@@ -37,8 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_directory();
     }
     struct adapter *adapter = adapter_make_fast(NULL);
-    struct judge_counts counts = {0};
-    if (!judge_trace(&trace, adapter, directory, NULL, &counts, stderr)) {
+    struct differential_counts counts = {0};
+    if (!differential_judge(&trace, adapter, directory, NULL, &counts, stderr)) {
         fuzz_demand(false, "the engine does what the reference engine does");
     }
     adapter->ops->destroy(adapter);

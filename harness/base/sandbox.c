@@ -1,5 +1,5 @@
 /*
- * Trials: something is done in a child process.
+ * Sandboxes: something is done in a child process.
  *
  * An engine that dies does so inside of a run of the scheduler. The handler of its signal writes the run's schedule
  * where the parent finds it; a signal that comes from outside of a run leaves an empty one.
@@ -21,21 +21,21 @@
 #define TOLD 100 /* the child's status after the handler below, and */
 #define DONE 101 /* the first one of those that are what the body returned */
 
-static struct trial *current;
+static struct sandbox *current;
 
-struct trial *trial_make(bool silent)
+struct sandbox *sandbox_make(bool silent)
 {
-    struct trial *trial = mmap(NULL, sizeof *trial, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (trial == MAP_FAILED) {
-        report_fatal("no memory for a trial");
+    struct sandbox *sandbox = mmap(NULL, sizeof *sandbox, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (sandbox == MAP_FAILED) {
+        report_fatal("no memory for a sandbox");
     }
-    trial->silent = silent;
-    return trial;
+    sandbox->silent = silent;
+    return sandbox;
 }
 
-void trial_free(struct trial *trial)
+void sandbox_free(struct sandbox *sandbox)
 {
-    munmap(trial, sizeof *trial);
+    munmap(sandbox, sizeof *sandbox);
 }
 
 static void die(int signal_number)
@@ -62,11 +62,11 @@ _Noreturn static void be_child(int (*body)(void *context), void *context)
     exit(DONE + answer);
 }
 
-int trial_run(struct trial *trial, int (*body)(void *context), void *context)
+int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *context)
 {
     int status = 0;
-    current = trial;
-    trial->schedule[0] = '\0';
+    current = sandbox;
+    sandbox->schedule[0] = '\0';
     fflush(NULL);
     pid_t child = fork();
     if (child < 0) {
@@ -83,7 +83,7 @@ int trial_run(struct trial *trial, int (*body)(void *context), void *context)
     if (WIFEXITED(status) && (WEXITSTATUS(status) == REPORT_USAGE || WEXITSTATUS(status) == REPORT_INCOMPLETE)) {
         return WEXITSTATUS(status); /* it has said why */
     }
-    if (!trial->silent && WIFSIGNALED(status)) {
+    if (!sandbox->silent && WIFSIGNALED(status)) {
         printf("the engine ends with signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
     }
     return REPORT_CRASHED;

@@ -224,7 +224,7 @@ struct corpus_result {
 };
 
 /* How cases are judged. */
-struct corpus_manner {
+struct corpus_run_options {
     const struct corpus_subject *subject;
     const char *directory; /* an existing one, for those of the cases; absolute */
     unsigned timeout;      /* seconds for one case, from 1 */
@@ -242,6 +242,6 @@ struct corpus_manner {
  * case. This process becomes the one that adopts orphans, has no other children, and is not called from several
  * threads.
  */
-void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_manner *manner);
+void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *manner);
 
 #endif

@@ -50,7 +50,7 @@ struct slot {
 
 /* The run: who is being judged how, and how far it is. */
 struct session {
-    const struct corpus_manner *manner;
+    const struct corpus_run_options *manner;
     struct corpus_result *results;
     bool *done; /* of each result */
     size_t count;
@@ -200,7 +200,7 @@ static bool start_child(struct session *session, struct slot *slot, const struct
 /* Gives the slot a case, unless that is judged without a child. */
 static void begin(struct session *session, struct slot *slot, struct corpus_result *result)
 {
-    const struct corpus_manner *manner = session->manner;
+    const struct corpus_run_options *manner = session->manner;
     char *missing = corpus_applies(result->c, manner->subject);
     if (missing) {
         conclude(session, result, CORPUS_NOT_APPLICABLE, missing);
@@ -285,7 +285,7 @@ static void attend(struct session *session, struct slot *slot, bool readable)
 /* Sleeps until something has happened. */
 static void sleep_until_something(struct session *session)
 {
-    const struct corpus_manner *manner = session->manner;
+    const struct corpus_run_options *manner = session->manner;
     int64_t now = milliseconds();
     int64_t patience = INT_MAX;
     for (unsigned i = 0; i < manner->jobs; i++) {
@@ -317,7 +317,7 @@ static void fill_slots(struct session *session)
 
 static void hand_on(struct session *session)
 {
-    const struct corpus_manner *manner = session->manner;
+    const struct corpus_run_options *manner = session->manner;
     for (; session->told < session->count && session->done[session->told]; session->told++) {
         if (!manner->judged(manner->context, session->told)) {
             session->stopped = true;
@@ -338,7 +338,7 @@ static void wait_for_orphans(void)
     }
 }
 
-void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_manner *manner)
+void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *manner)
 {
     struct session session = {.manner = manner, .results = results, .count = count};
     session.done = report_allocate(count, sizeof *session.done);

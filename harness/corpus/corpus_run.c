@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct run {
+struct execution {
     const struct corpus_case *c;
     const struct corpus_subject *subject;
     struct adapter *disks[CORPUS_DISKS_MAX];
@@ -38,7 +38,7 @@ static struct adapter *make_reference(struct adapter **reference)
  * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where
  * the case lets it open the disk: then what the implementation has left in the files is judged by somebody else.
  */
-static struct adapter *adapter_of(struct run *run, const struct corpus_step *step)
+static struct adapter *adapter_of(struct execution *run, const struct corpus_step *step)
 {
     const struct corpus_subject *subject = run->subject;
     if (!run->open[step->disk]) {
@@ -66,7 +66,7 @@ static void print_outcomes(FILE *out, unsigned outcomes)
 }
 
 /* Judges the outcome of a request. */
-static bool judge_outcome(struct run *run, const struct corpus_step *step, enum addcow_status outcome)
+static bool judge_outcome(struct execution *run, const struct corpus_step *step, enum addcow_status outcome)
 {
     if (!(step->outcomes & 1u << outcome)) {
         fputs("expected ", run->out);
@@ -94,7 +94,7 @@ static uint8_t *buffer_of(uint64_t length)
 
 /* The buffer starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not read
  * show. */
-static bool run_read(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_read(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     uint8_t *buffer = buffer_of(step->length);
     memset(buffer, 0xee, step->length);
@@ -108,7 +108,7 @@ static bool run_read(struct run *run, const struct corpus_step *step, struct ada
     return good;
 }
 
-static bool run_write(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_write(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     uint8_t *buffer = buffer_of(step->length);
     for (size_t i = 0; i < step->data.count; i++) {
@@ -120,7 +120,7 @@ static bool run_write(struct run *run, const struct corpus_step *step, struct ad
     return judge_outcome(run, step, outcome);
 }
 
-static bool run_map(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_map(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     bool allocated = false;
     uint64_t length = 0;
@@ -137,7 +137,7 @@ static bool run_map(struct run *run, const struct corpus_step *step, struct adap
     return false;
 }
 
-static bool run_size(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_size(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     uint64_t size = adapter->ops->size(adapter);
     if (size == step->size) {
@@ -147,7 +147,7 @@ static bool run_size(struct run *run, const struct corpus_step *step, struct ada
     return false;
 }
 
-static bool run_open(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_open(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     enum addcow_open_flags flags = step->writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY;
     enum addcow_status outcome = adapter->ops->open(adapter, step->path, flags, &run->error);
@@ -156,7 +156,7 @@ static bool run_open(struct run *run, const struct corpus_step *step, struct ada
 }
 
 /* Requests that give back no more than their outcome. */
-static enum addcow_status request(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static enum addcow_status request(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     struct addcow_error *error = &run->error;
     switch (step->op) {
@@ -182,7 +182,7 @@ static enum addcow_status request(struct run *run, const struct corpus_step *ste
 }
 
 /* The files are then as the process left them, and the disk is closed. */
-static bool run_kill(struct run *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_kill(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     assert(!run->by_reference[step->disk]); /* the loader sees to it */
     adapter_exec_kill(adapter);
@@ -190,7 +190,7 @@ static bool run_kill(struct run *run, const struct corpus_step *step, struct ada
     return true;
 }
 
-static bool run_disk_step(struct run *run, const struct corpus_step *step)
+static bool run_disk_step(struct execution *run, const struct corpus_step *step)
 {
     struct adapter *adapter = adapter_of(run, step);
     if (!adapter) {
@@ -220,7 +220,7 @@ static bool run_disk_step(struct run *run, const struct corpus_step *step)
     }
 }
 
-static bool run_step(struct run *run, const struct corpus_step *step)
+static bool run_step(struct execution *run, const struct corpus_step *step)
 {
     memset(&run->error, 0, sizeof run->error);
     switch (step->op) {
@@ -237,7 +237,7 @@ static bool run_step(struct run *run, const struct corpus_step *step)
 
 /* A request in flight beside others, on a thread of its own. */
 struct beside {
-    struct run run; /* a copy, but for the disks themselves */
+    struct execution run; /* a copy, but for the disks themselves */
     const struct corpus_step *step;
     pthread_t thread;
     char *text;
@@ -253,7 +253,7 @@ static void *run_beside(void *context)
 }
 
 /* Runs `count` steps at once. Returns how many precede the first in their order that did not do what it must. */
-static size_t run_together(struct run *run, const struct corpus_step *steps, size_t count)
+static size_t run_together(struct execution *run, const struct corpus_step *steps, size_t count)
 {
     struct beside list[CORPUS_BESIDE_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -292,7 +292,7 @@ static size_t count_together(const struct corpus_case *c, size_t first)
 }
 
 /* Runs all steps; returns how many precede the first that did not do what it must. */
-static size_t run_steps(struct run *run)
+static size_t run_steps(struct execution *run)
 {
     const struct corpus_case *c = run->c;
     for (size_t i = 0; i < c->step_count;) {
@@ -307,7 +307,7 @@ static size_t run_steps(struct run *run)
 }
 
 /* A child process that crashed, hung or broke the protocol is no ordinary failure. */
-static bool is_sound(struct run *run, struct adapter *adapter)
+static bool is_sound(struct execution *run, struct adapter *adapter)
 {
     char why[2048];
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
@@ -318,7 +318,7 @@ static bool is_sound(struct run *run, struct adapter *adapter)
 }
 
 /* Closes what the case left open: that must succeed too. */
-static enum corpus_verdict finish(struct run *run, bool good)
+static enum corpus_verdict finish(struct execution *run, bool good)
 {
     bool sound = true;
     for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
@@ -357,7 +357,7 @@ enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_
 {
     char *text = NULL;
     size_t text_size = 0;
-    struct run run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
+    struct execution run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
     if (!run.out) {
         abort();
     }

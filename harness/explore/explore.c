@@ -44,7 +44,7 @@ struct explore {
 
 /* One thread of the concurrent phase. */
 struct worker {
-    struct run *run;
+    struct execution *run;
     struct explore *explore;
     uint32_t thread;
     uint32_t begin;
@@ -109,13 +109,13 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
 /* Stores what history.h looks at after a commit. */
 static void store_files(const struct explore *explore)
 {
-    struct files files = {.count = 0};
+    struct disk_files files = {.count = 0};
     for (const char *name; (name = sim_name(explore->sim, files.count)) != NULL; files.count++) {
-        struct files_file *file = &files.list[files.count];
+        struct disk_file *file = &files.list[files.count];
         snprintf(file->name, sizeof file->name, "%s", name);
         file->bytes = (uint8_t *)(uintptr_t)sim_bytes(explore->sim, name, &file->length);
     }
-    files_store(&files, explore->directory);
+    disk_files_store(&files, explore->directory);
 }
 
 void explore_free(struct explore *explore)
@@ -124,7 +124,7 @@ void explore_free(struct explore *explore)
         crash_free(explore->crashes);
     }
     if (explore->directory[0] != '\0') {
-        files_remove(explore->directory);
+        disk_files_remove(explore->directory);
     }
     explore->adapter->ops->destroy(explore->adapter);
     if (explore->crashed != NULL) {
@@ -148,10 +148,10 @@ const struct sim *explore_storage(const struct explore *explore)
 
 /* ---- A run ---- */
 
-static void do_operation(struct explore *explore, struct run *run, uint32_t index)
+static void do_operation(struct explore *explore, struct execution *run, uint32_t index)
 {
     explore->spans[index].begin = sim_moment(explore->sim);
-    run_operation(run, index);
+    execution_operation(run, index);
     explore->spans[index].end = sim_moment(explore->sim);
     explore->spans[index].invoked = run->records[index].invoked;
     explore->spans[index].returned = run->records[index].returned;
@@ -169,8 +169,8 @@ static void work(void *context)
 }
 
 /* Runs the phase of several threads; false if the strategy has no schedule left. */
-static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
-                           uint32_t end)
+static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
+                           uint32_t begin, uint32_t end)
 {
     struct worker workers[SCHED_THREADS_MAX];
     struct sched_thread threads[SCHED_THREADS_MAX];
@@ -195,10 +195,10 @@ static bool judge_outcome(const struct explore *explore, FILE *out)
     return explore->scheduled.outcome == SCHED_DONE;
 }
 
-static void add_answers(struct explore *explore, const struct run *run)
+static void add_answers(struct explore *explore, const struct execution *run)
 {
     for (uint32_t i = 0; i < run->trace->count; i++) {
-        const struct run_record *record = &run->records[i];
+        const struct execution_record *record = &run->records[i];
         uint64_t value = random_hash(record->invoked * 31 + record->returned) ^ (uint64_t)record->status << 32 ^
                          record->run << 1 ^ record->allocated;
         for (uint64_t k = 0; record->data != NULL && k + 8 <= run->trace->operations[i].length; k += SIM_SECTOR) {
@@ -211,8 +211,8 @@ static void add_answers(struct explore *explore, const struct run *run)
 }
 
 /* Does the operations of one phase; false if the strategy has no schedule left. */
-static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct run *run, uint32_t begin,
-                           uint32_t end)
+static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
+                           uint32_t begin, uint32_t end)
 {
     bool more = true;
     if (explore->fault.at != 0) {
@@ -236,7 +236,7 @@ static uint32_t possible_failures(const struct inject *fault)
            (inject_explains(fault, ADDCOW_NOSPACE) ? 1u << ADDCOW_NOSPACE : 0);
 }
 
-static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct run *run,
+static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
                                       struct oracle *oracle, struct explore_counts *counts, FILE *out)
 {
     const struct trace *trace = run->trace;
@@ -438,17 +438,17 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
                                     struct explore_counts *counts, FILE *out)
 {
     struct addcow_error error;
-    struct run run;
+    struct execution run;
     struct oracle oracle;
     sim_restore(explore->sim);
     memset(explore->spans, 0xff, (explore->trace->count + 1) * sizeof *explore->spans);
     enum addcow_status code =
-        explore->adapter->ops->open(explore->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error);
+        explore->adapter->ops->open(explore->adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error);
     if (code != ADDCOW_OK) {
         fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return EXPLORE_FAILED;
     }
-    run_make(&run, explore->trace, explore->adapter, FILES_METADATA, NULL);
+    execution_make(&run, explore->trace, explore->adapter, DISK_METADATA, NULL);
     oracle_make(&explore->trace->disk, run.capacity, &oracle);
     enum explore_answer answer = run_phases(explore, strategy, &run, &oracle, counts, out);
     explore->answers = random_hash(explore->trace->disk.seed);
@@ -471,7 +471,7 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
         explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
     }
     oracle_free(&oracle);
-    run_free(&run);
+    execution_free(&run);
     return answer;
 }
 

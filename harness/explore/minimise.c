@@ -261,18 +261,18 @@ static bool describe(const struct teller *teller, const struct sched_access *acc
 static uint64_t told_sector(const struct teller *teller, const struct sched_access *access)
 {
     const char *name = sim_name_of(teller->sim, access->object);
-    bool is_image = name != NULL && strcmp(name, FILES_IMAGE) == 0 && access->last != UINT64_MAX;
+    bool is_image = name != NULL && strcmp(name, DISK_IMAGE) == 0 && access->last != UINT64_MAX;
     return teller->guilty != UINT64_MAX ? teller->guilty / SIM_SECTOR : is_image ? access->first : UINT64_MAX;
 }
 
 static void tell_sector(const struct teller *teller, uint64_t sector)
 {
     uint64_t length;
-    const uint8_t *image = sim_bytes(teller->sim, FILES_IMAGE, &length);
+    const uint8_t *image = sim_bytes(teller->sim, DISK_IMAGE, &length);
     uint64_t at = teller->guilty != UINT64_MAX ? teller->guilty / 8 * 8 : sector * SIM_SECTOR;
     struct stamp stamp;
     uint64_t offset;
-    fprintf(teller->out, "| %s %" PRIu64 ": ", FILES_IMAGE, sector);
+    fprintf(teller->out, "| %s %" PRIu64 ": ", DISK_IMAGE, sector);
     if (at + 8 > length) {
         fputs("behind its end", teller->out);
     } else if (stamp_identify(image + at, &stamp, &offset)) {

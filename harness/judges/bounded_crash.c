@@ -55,7 +55,7 @@ void crash_print_alphabet(const struct trace_disk *disk, FILE *out)
     }
 }
 
-bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
+bool bounded_crash_check_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace)
 {
     struct trace_operation alphabet[ALPHABET_MAX];
     uint32_t letters = make_alphabet(disk, alphabet);
@@ -66,12 +66,12 @@ bool crash_scope_trace(const struct trace_disk *disk, uint32_t length, uint32_t 
     return number == 0;
 }
 
-bool crash_scope(const struct trace_disk *disk, uint32_t length, const struct crash_options *options,
-                 struct crash_counts *counts, FILE *out)
+bool bounded_crash_check(const struct trace_disk *disk, uint32_t length, const struct crash_options *options,
+                         struct crash_counts *counts, FILE *out)
 {
     static struct trace trace;
     for (uint32_t n = 1; n <= length; n++) {
-        for (uint32_t number = 0; crash_scope_trace(disk, n, number, &trace); number++) {
+        for (uint32_t number = 0; bounded_crash_check_trace(disk, n, number, &trace); number++) {
             if (!crash_sequence(&trace, options, counts, out)) {
                 trace_print(out, &trace);
                 return false;
@@ -100,12 +100,12 @@ static void prepare(struct sim *sim, struct creation *creation)
                               .has_backing = true,
                               .backing_size = SIZE,
                               .allocation = TRACE_EVERY_ALLOCATED};
-    struct files files;
-    files_make(&disk, &files);
+    struct disk_files files;
+    disk_files_make(&disk, &files);
     for (unsigned i = 0; i < files.count; i++) {
-        const struct files_file *file = &files.list[i];
-        bool is_metadata = strcmp(file->name, FILES_METADATA) == 0;
-        bool is_image = strcmp(file->name, FILES_IMAGE) == 0;
+        const struct disk_file *file = &files.list[i];
+        bool is_metadata = strcmp(file->name, DISK_METADATA) == 0;
+        bool is_image = strcmp(file->name, DISK_IMAGE) == 0;
         if ((!is_metadata || creation->replace) && (!is_image || !creation->options.make_image)) {
             sim_put(sim, file->name, file->bytes, file->length);
         }
@@ -113,7 +113,7 @@ static void prepare(struct sim *sim, struct creation *creation)
             memcpy(creation->old, file->bytes, SIZE);
         }
     }
-    files_free(&files);
+    disk_files_free(&files);
     sim_keep(sim);
     memset(creation->new, 0, SIZE);
     if (creation->options.backing_name != NULL) {
@@ -131,7 +131,7 @@ static bool judge_created(const void *subject, struct sim *crashed, bool complet
     char problem[128] = "its size is another";
     uint64_t length;
     uint8_t got[SIZE];
-    if (sim_bytes(crashed, FILES_METADATA, &length) == NULL) {
+    if (sim_bytes(crashed, DISK_METADATA, &length) == NULL) {
         if (complete || creation->replace) {
             fputs("after a crash the disk is gone (CRE-04)\n", out);
         }
@@ -157,7 +157,7 @@ static bool create(struct sim *sim, const struct creation *creation, FILE *out)
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool possible = creation->options.layout == ADDCOW_R20 || creation->options.backing_name != NULL;
-    enum addcow_status code = adapter->ops->create(adapter, FILES_METADATA, &creation->options, &error);
+    enum addcow_status code = adapter->ops->create(adapter, DISK_METADATA, &creation->options, &error);
     bool fine = possible ? code == ADDCOW_OK : code == ADDCOW_UNSUPPORTED && sim_moment(sim) == 0;
     if (!fine) {
         fprintf(out, "create gives %s: %s\n", addcow_status_name(code), code == ADDCOW_OK ? "" : error.message);
@@ -171,14 +171,14 @@ bool crash_create(const struct crash_creation *how, struct crash_counts *counts,
     struct creation creation = {.replace = how->replace,
                                 .options = {.layout = how->layout,
                                             .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
-                                            .image_name = FILES_IMAGE,
-                                            .backing_name = how->has_backing ? FILES_BASE : NULL,
+                                            .image_name = DISK_IMAGE,
+                                            .backing_name = how->has_backing ? DISK_BASE : NULL,
                                             .backing_format = how->has_backing ? "raw" : NULL,
                                             .replace = how->replace,
                                             .hide_image_data = true,
                                             .make_image = how->make_image,
                                             .image_size = SIZE}};
-    static const char *const data_files[] = {FILES_IMAGE, FILES_BASE, NULL};
+    static const char *const data_files[] = {DISK_IMAGE, DISK_BASE, NULL};
     const struct sim_crash_options options = {.uniform = data_files};
     struct sim *sim = sim_make();
     prepare(sim, &creation);

@@ -119,7 +119,7 @@ static bool read_with_engine(struct crash_judge *judge, const struct state *got,
 {
     struct addcow_error error;
     const struct adapter_ops *ops = judge->adapter->ops;
-    if (refused(out, "open", ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
+    if (refused(out, "open", ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
         return false;
     }
     bool same = ops->size(judge->adapter) == got->size;
@@ -451,7 +451,7 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
 static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_error *error)
 {
     enum addcow_status closed = adapter->ops->close(adapter, error);
-    enum addcow_status opened = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+    enum addcow_status opened = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, error);
     return closed != ADDCOW_OK ? closed : opened;
 }
 
@@ -500,7 +500,7 @@ static bool revive(struct adapter *adapter, struct sim *sim, const struct trace 
     }
     sim_set_hook(sim, NULL, NULL);
     if (refused(out, "of a process open for writing",
-                adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), &error)) {
+                adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error)) {
         return false;
     }
     if (trace->operations[index].kind == TRACE_RESIZE) {
@@ -528,7 +528,7 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct injec
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool opened = !refused(out, "open for writing",
-                           adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
+                           adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
     sim_set_hook(sim, inject_hook, death);
     bool dead = false;
     for (uint32_t i = 0; opened && i <= trace->count; i++) {

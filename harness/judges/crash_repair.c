@@ -38,9 +38,9 @@ static void set_bit(uint8_t *bitmap, uint64_t bit, bool value)
 static void inflict(struct sim *sim, const struct trace_disk *disk, unsigned damage)
 {
     uint64_t length;
-    struct addcow_header header = files_header(disk);
+    struct addcow_header header = disk_files_header(disk);
     uint64_t clusters = addcow_cluster_count(disk->size, addcow_cluster_size(disk->cluster_bits));
-    const uint8_t *old = sim_bytes(sim, FILES_METADATA, &length);
+    const uint8_t *old = sim_bytes(sim, DISK_METADATA, &length);
     uint8_t *bytes = report_allocate(length + BEHIND, 1);
     uint8_t *bitmap = bytes + header.header_size;
     memcpy(bytes, old, length);
@@ -57,7 +57,7 @@ static void inflict(struct sim *sim, const struct trace_disk *disk, unsigned dam
     for (uint64_t bit = 0; (damage & CRASH_CLEAR_BITS) != 0 && bit < clusters; bit += 3) {
         set_bit(bitmap, bit, false);
     }
-    sim_put(sim, FILES_METADATA, bytes, length);
+    sim_put(sim, DISK_METADATA, bytes, length);
     sim_keep(sim);
     free(bytes);
 }
@@ -89,7 +89,7 @@ static bool is_read_by_engine(const struct patient *patient, struct sim *sim, FI
     struct addcow_error error = {.code = ADDCOW_OK};
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     uint8_t *got = report_allocate(patient->size, 1);
-    enum addcow_status code = adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READONLY, &error);
+    enum addcow_status code = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error);
     uint64_t size = code == ADDCOW_OK ? adapter->ops->size(adapter) : 0;
     bool same = size == patient->size || size == patient->cut;
     if (same) {
@@ -117,12 +117,12 @@ static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
     struct addcow_error error = {.code = ADDCOW_OK};
     struct addcow_check_result result;
     enum addcow_status code =
-        addcow_check(FILES_METADATA, true, sim_storage(sim), ignore_finding, NULL, &result, &error);
+        addcow_check(DISK_METADATA, true, sim_storage(sim), ignore_finding, NULL, &result, &error);
     if (repaired != NULL) {
         *repaired = result.repaired;
     }
     if (code == ADDCOW_OK && result.broken == 0) {
-        code = addcow_check(FILES_METADATA, false, sim_storage(sim), ignore_finding, NULL, &result, &error);
+        code = addcow_check(DISK_METADATA, false, sim_storage(sim), ignore_finding, NULL, &result, &error);
     }
     if (code != ADDCOW_OK || result.broken > 0) {
         fprintf(out, "a repair gives %s and leaves %u rules broken %s (CHK-02)\n", addcow_status_name(code),
@@ -185,7 +185,7 @@ static void cut_image(struct sim *sim, uint64_t size)
 {
     struct addcow_file *image;
     struct addcow_storage *storage = sim_storage(sim);
-    if (storage->ops->open(storage, FILES_IMAGE, ADDCOW_FILE_READWRITE, &image) != 0 ||
+    if (storage->ops->open(storage, DISK_IMAGE, ADDCOW_FILE_READWRITE, &image) != 0 ||
         image->ops->truncate(image, size) != 0 || image->ops->close(image) != 0) {
         report_fatal("an image cannot be cut");
     }

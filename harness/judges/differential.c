@@ -102,7 +102,7 @@ static void print_read(const struct trace_operation *operation, const uint8_t *e
     stamp_print_writers(out, operation->offset + begin, got + begin, length);
 }
 
-static bool same_answer(const struct answer *answer, const struct run_record *record,
+static bool same_answer(const struct answer *answer, const struct execution_record *record,
                         const struct trace_operation *operation)
 {
     if (answer->status != record->status) {
@@ -119,10 +119,10 @@ static bool same_answer(const struct answer *answer, const struct run_record *re
 }
 
 /* Judges one operation of a phase with one thread. */
-static bool judge_operation(const struct run *run, uint32_t index, struct oracle *oracle, FILE *out)
+static bool judge_operation(const struct execution *run, uint32_t index, struct oracle *oracle, FILE *out)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
-    const struct run_record *record = &run->records[index];
+    const struct execution_record *record = &run->records[index];
     struct answer answer = ask(oracle, operation, index);
     bool same = same_answer(&answer, record, operation);
     if (!same) {
@@ -145,7 +145,7 @@ static bool judge_operation(const struct run *run, uint32_t index, struct oracle
     return same;
 }
 
-static void count_phase(const struct run *run, uint32_t begin, uint32_t end, struct judge_counts *counts)
+static void count_phase(const struct execution *run, uint32_t begin, uint32_t end, struct differential_counts *counts)
 {
     for (uint32_t i = begin; i < end; i++) {
         const struct trace_operation *operation = &run->trace->operations[i];
@@ -156,14 +156,14 @@ static void count_phase(const struct run *run, uint32_t begin, uint32_t end, str
     }
 }
 
-static bool judge_phases(struct run *run, struct oracle *oracle, const char *directory, struct judge_counts *counts,
-                         FILE *out)
+static bool judge_phases(struct execution *run, struct oracle *oracle, const char *directory,
+                         struct differential_counts *counts, FILE *out)
 {
     const struct trace *trace = run->trace;
     uint32_t begin = 0;
     while (begin < trace->count) {
         uint32_t end = trace_phase_end(trace, begin);
-        run_phase(run, begin, end);
+        execution_phase(run, begin, end);
         count_phase(run, begin, end, counts);
         if (trace_phase_is_concurrent(trace, begin, end)) {
             if (!history_judge(run, begin, end, oracle, directory, &counts->history, out)) {
@@ -210,21 +210,22 @@ static bool judge_by_reference(const struct oracle *oracle, const char *path, FI
     return same;
 }
 
-static bool judge_rest(struct run *run, const struct oracle *oracle, struct judge_counts *counts, FILE *out)
+static bool judge_rest(struct execution *run, const struct oracle *oracle, struct differential_counts *counts,
+                       FILE *out)
 {
-    struct view view;
-    if (!view_take(run->adapter, oracle->disk.size, oracle->disk.cluster_size, &view, out)) {
+    struct snapshot snapshot;
+    if (!snapshot_take(run->adapter, oracle->disk.size, oracle->disk.cluster_size, &snapshot, out)) {
         return false;
     }
-    bool same = view_judge(&view, oracle, out);
-    counts->sectors += (view.size + SECTOR - 1) / SECTOR;
-    view_free(&view);
+    bool same = snapshot_judge(&snapshot, oracle, out);
+    counts->sectors += (snapshot.size + SECTOR - 1) / SECTOR;
+    snapshot_free(&snapshot);
     return same;
 }
 
 /* After the last phase: the disk at rest, then its files. Closes the disk. */
-static bool judge_end(struct run *run, const struct oracle *oracle, const char *directory, struct judge_counts *counts,
-                      FILE *out)
+static bool judge_end(struct execution *run, const struct oracle *oracle, const char *directory,
+                      struct differential_counts *counts, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     bool same = judge_rest(run, oracle, counts, out);
@@ -237,33 +238,33 @@ static bool judge_end(struct run *run, const struct oracle *oracle, const char *
 }
 
 /* Closes the disk after a failure; what that gives does not matter any more. */
-static void give_up(struct run *run)
+static void give_up(struct execution *run)
 {
     if (!run->closed) {
         run->adapter->ops->close(run->adapter, NULL);
     }
 }
 
-bool judge_trace(const struct trace *trace, struct adapter *adapter, const char *directory, struct run_watch *watch,
-                 struct judge_counts *counts, FILE *out)
+bool differential_judge(const struct trace *trace, struct adapter *adapter, const char *directory,
+                        struct execution_watch *watch, struct differential_counts *counts, FILE *out)
 {
     char path[PATH_BYTES];
-    struct files files;
-    struct run run;
+    struct disk_files files;
+    struct execution run;
     struct oracle oracle;
     struct addcow_error error;
     assert(trace_problem(trace) == NULL);
-    snprintf(path, sizeof path, "%s/%s", directory, FILES_METADATA);
-    files_make(&trace->disk, &files);
-    files_store(&files, directory);
-    files_free(&files);
+    snprintf(path, sizeof path, "%s/%s", directory, DISK_METADATA);
+    disk_files_make(&trace->disk, &files);
+    disk_files_store(&files, directory);
+    disk_files_free(&files);
     counts->traces++;
     enum addcow_status code = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, &error);
     if (code != ADDCOW_OK) {
         fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return false;
     }
-    run_make(&run, trace, adapter, path, watch);
+    execution_make(&run, trace, adapter, path, watch);
     oracle_make(&trace->disk, run.capacity, &oracle);
     bool conforms = judge_phases(&run, &oracle, directory, counts, out);
     if (!conforms) {
@@ -272,6 +273,6 @@ bool judge_trace(const struct trace *trace, struct adapter *adapter, const char 
         conforms = judge_end(&run, &oracle, directory, counts, out);
     }
     oracle_free(&oracle);
-    run_free(&run);
+    execution_free(&run);
     return conforms;
 }

@@ -5,8 +5,8 @@
  * and every status that the disk shows; and, after it was closed, its files: header, bitmap, image, backing contents.
  * Phases with several threads are judged by history.h.
  */
-#ifndef HARNESS_JUDGE_H
-#define HARNESS_JUDGE_H
+#ifndef HARNESS_DIFFERENTIAL_H
+#define HARNESS_DIFFERENTIAL_H
 
 #include "adapters/adapter.h"
 #include "judges/history.h"
@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-struct judge_counts {
+struct differential_counts {
     uint64_t traces;
     uint64_t operations;
     uint64_t sectors; /* compared, reads and views together */
@@ -29,7 +29,7 @@ struct judge_counts {
  *
  * The trace has no problem (trace.h), and each of its concurrent phases can be judged (history.h).
  */
-bool judge_trace(const struct trace *trace, struct adapter *adapter, const char *directory, struct run_watch *watch,
-                 struct judge_counts *counts, FILE *out);
+bool differential_judge(const struct trace *trace, struct adapter *adapter, const char *directory,
+                        struct execution_watch *watch, struct differential_counts *counts, FILE *out);
 
 #endif

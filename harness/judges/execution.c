@@ -17,8 +17,8 @@
 
 #define POISON 0xA5 /* what a read's buffer holds before */
 
-void run_make(struct run *run, const struct trace *trace, struct adapter *adapter, const char *path,
-              struct run_watch *watch)
+void execution_make(struct execution *run, const struct trace *trace, struct adapter *adapter, const char *path,
+                    struct execution_watch *watch)
 {
     run->trace = trace;
     run->adapter = adapter;
@@ -31,7 +31,7 @@ void run_make(struct run *run, const struct trace *trace, struct adapter *adapte
     run->records = report_allocate(trace->count, sizeof *run->records);
 }
 
-void run_free(struct run *run)
+void execution_free(struct execution *run)
 {
     for (uint32_t i = 0; i < run->trace->count; i++) {
         free(run->records[i].data);
@@ -40,12 +40,12 @@ void run_free(struct run *run)
 }
 
 /* The bytes that a buffer for `length` needs: no request that is longer than the disk ever was may touch its buffer. */
-static size_t buffer_size(const struct run *run, uint64_t length)
+static size_t buffer_size(const struct execution *run, uint64_t length)
 {
     return (size_t)(length < run->capacity ? length : run->capacity);
 }
 
-static enum addcow_status reopen(struct run *run, struct addcow_error *error)
+static enum addcow_status reopen(struct execution *run, struct addcow_error *error)
 {
     enum addcow_status closed = run->adapter->ops->close(run->adapter, error);
     enum addcow_status opened = run->adapter->ops->open(run->adapter, run->path, ADDCOW_OPEN_READWRITE, error);
@@ -53,10 +53,10 @@ static enum addcow_status reopen(struct run *run, struct addcow_error *error)
     return opened != ADDCOW_OK ? opened : closed;
 }
 
-static enum addcow_status perform(struct run *run, uint32_t index, struct addcow_error *error)
+static enum addcow_status perform(struct execution *run, uint32_t index, struct addcow_error *error)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
-    struct run_record *record = &run->records[index];
+    struct execution_record *record = &run->records[index];
     struct adapter *adapter = run->adapter;
     const struct adapter_ops *ops = adapter->ops;
     switch (operation->kind) {
@@ -87,10 +87,10 @@ static enum addcow_status perform(struct run *run, uint32_t index, struct addcow
 }
 
 /* Gives read and write their buffer, in record->data. */
-static void prepare_buffer(struct run *run, uint32_t index)
+static void prepare_buffer(struct execution *run, uint32_t index)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
-    struct run_record *record = &run->records[index];
+    struct execution_record *record = &run->records[index];
     if (operation->kind != TRACE_READ && operation->kind != TRACE_WRITE) {
         return;
     }
@@ -103,10 +103,10 @@ static void prepare_buffer(struct run *run, uint32_t index)
     }
 }
 
-void run_operation(struct run *run, uint32_t index)
+void execution_operation(struct execution *run, uint32_t index)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
-    struct run_record *record = &run->records[index];
+    struct execution_record *record = &run->records[index];
     struct addcow_error error = {.code = ADDCOW_OK};
     prepare_buffer(run, index);
     if (run->watch != NULL) {
@@ -128,7 +128,7 @@ void run_operation(struct run *run, uint32_t index)
 /* ---- Threads ---- */
 
 struct worker {
-    struct run *run;
+    struct execution *run;
     uint32_t thread;
     uint32_t begin;
     uint32_t end;
@@ -148,7 +148,7 @@ static void *work(void *context)
     }
     for (uint32_t i = worker->begin; i < worker->end; i++) {
         if (worker->run->trace->operations[i].thread == worker->thread) {
-            run_operation(worker->run, i);
+            execution_operation(worker->run, i);
         }
     }
     return NULL;
@@ -164,11 +164,11 @@ static bool has_thread(const struct trace *trace, uint32_t thread, uint32_t begi
     return false;
 }
 
-void run_phase(struct run *run, uint32_t begin, uint32_t end)
+void execution_phase(struct execution *run, uint32_t begin, uint32_t end)
 {
     if (!trace_phase_is_concurrent(run->trace, begin, end)) {
         for (uint32_t i = begin; i < end; i++) {
-            run_operation(run, i);
+            execution_operation(run, i);
         }
         return;
     }

@@ -1,8 +1,8 @@
 /*
  * Running a trace: each operation is done on an adapter and what came of it is recorded.
  */
-#ifndef HARNESS_RUN_H
-#define HARNESS_RUN_H
+#ifndef HARNESS_EXECUTION_H
+#define HARNESS_EXECUTION_H
 
 #include "adapters/adapter.h"
 #include "workload/trace.h"
@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 /* What came of one operation. */
-struct run_record {
+struct execution_record {
     uint64_t invoked;  /* moments on the run's clock, each occurring once: */
     uint64_t returned; /* invoked < returned; both 0 before the operation was done */
     enum addcow_status status;
@@ -21,33 +21,33 @@ struct run_record {
 };
 
 /* Which operation each thread is doing: its index + 1, or 0. In memory that a watching process may share. */
-struct run_watch {
+struct execution_watch {
     _Atomic uint32_t doing[TRACE_THREADS_MAX];
 };
 
-struct run {
+struct execution {
     const struct trace *trace;
-    struct adapter *adapter; /* its disk is open */
-    const char *path;        /* the metadata file's, for reopen */
-    struct run_watch *watch; /* may be null */
-    uint64_t capacity;       /* trace_capacity(trace) */
-    bool closed;             /* a reopen could not open the disk again: all later operations fail */
-    uint32_t failures;       /* classes that a request may fail with because the storage does, a bit each */
+    struct adapter *adapter;       /* its disk is open */
+    const char *path;              /* the metadata file's, for reopen */
+    struct execution_watch *watch; /* may be null */
+    uint64_t capacity;             /* trace_capacity(trace) */
+    bool closed;                   /* a reopen could not open the disk again: all later operations fail */
+    uint32_t failures;             /* classes that a request may fail with because the storage does, a bit each */
     _Atomic uint64_t clock;
-    struct run_record *records; /* one an operation */
+    struct execution_record *records; /* one an operation */
 };
 
-/* Prepares a run; the caller calls run_free. */
-void run_make(struct run *run, const struct trace *trace, struct adapter *adapter, const char *path,
-              struct run_watch *watch);
-void run_free(struct run *run);
+/* Prepares a run; the caller calls execution_free. */
+void execution_make(struct execution *run, const struct trace *trace, struct adapter *adapter, const char *path,
+                    struct execution_watch *watch);
+void execution_free(struct execution *run);
 
 /* Does operation `index`, on the calling thread. Safe from any number of threads for different operations. */
-void run_operation(struct run *run, uint32_t index);
+void execution_operation(struct execution *run, uint32_t index);
 
 /*
  * Does the operations [begin, end) of one phase: each thread's in order, on a thread of its own if there are several.
  */
-void run_phase(struct run *run, uint32_t begin, uint32_t end);
+void execution_phase(struct execution *run, uint32_t begin, uint32_t end);
 
 #endif

@@ -316,7 +316,7 @@ static bool judge_failed_open(const struct judge *judge, enum addcow_status code
 static enum addcow_status open_disk(struct judge *judge, struct addcow_error *error)
 {
     judge->fault.image_lost = false; /* what an earlier opening has lost this one cannot know */
-    return judge->adapter->ops->open(judge->adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, error);
+    return judge->adapter->ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, error);
 }
 
 /* Closes and opens again; if that cannot be while the fault lasts, then without it. */

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct run_record *history_record(const struct history *history, uint32_t operation)
+const struct execution_record *history_record(const struct history *history, uint32_t operation)
 {
     return &history->run->records[operation];
 }
@@ -95,7 +95,7 @@ void history_make_judgeable(struct trace *trace)
 
 bool history_wrong_status(const struct history *history, uint32_t operation, const char *expected)
 {
-    const struct run_record *record = history_record(history, operation);
+    const struct execution_record *record = history_record(history, operation);
     fprintf(history->out, "operation %" PRIu32 " (", operation);
     trace_print_operation(history->out, &history->trace->operations[operation]);
     fprintf(history->out, ") gives %s instead of %s %s\n", addcow_status_name(record->status), expected,
@@ -215,7 +215,7 @@ static void take_over(const struct history *history, struct oracle *oracle, cons
 {
     uint64_t length = fragment->end - fragment->begin;
     if (fragment->end <= oracle->disk.size) {
-        oracle_write(oracle, fragment->begin, length, history->view.bytes + fragment->begin);
+        oracle_write(oracle, fragment->begin, length, history->snapshot.bytes + fragment->begin);
     }
     if (history->committed != NULL && fragment->end <= oracle->disk.backing_size) {
         memcpy(oracle->disk.backing + fragment->begin, history->committed + fragment->begin, length);
@@ -258,11 +258,11 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
     if (history->flag_known) {
         oracle->disk.all_allocated = history->flag;
     }
-    for (uint64_t k = 0; k < history->view.clusters; k++) {
-        oracle->disk.all_allocated = oracle->disk.all_allocated && history->view.allocated[k] != 0;
+    for (uint64_t k = 0; k < history->snapshot.clusters; k++) {
+        oracle->disk.all_allocated = oracle->disk.all_allocated && history->snapshot.allocated[k] != 0;
     }
-    if (history->commits > 0 && history->view.size > 0) {
-        oracle_write(oracle, 0, history->view.size, history->view.bytes);
+    if (history->commits > 0 && history->snapshot.size > 0) {
+        oracle_write(oracle, 0, history->snapshot.size, history->snapshot.bytes);
     }
     return oracle_fail_commit(oracle, history->larger_size, history->directory, history->out);
 }
@@ -301,12 +301,12 @@ static bool replay(struct history *history, struct oracle *oracle)
     if (history->commit_failed && !replay_failed_commit(history, oracle)) {
         return false;
     }
-    for (uint64_t k = 0; k < history->view.clusters; k++) {
-        if (!oracle_set_status(oracle, k, history->view.allocated[k] != 0)) {
-            return history_impossible_status(history, HISTORY_NONE, k, history->view.allocated[k] != 0);
+    for (uint64_t k = 0; k < history->snapshot.clusters; k++) {
+        if (!oracle_set_status(oracle, k, history->snapshot.allocated[k] != 0)) {
+            return history_impossible_status(history, HISTORY_NONE, k, history->snapshot.allocated[k] != 0);
         }
     }
-    return view_judge(&history->view, oracle, history->out) &&
+    return snapshot_judge(&history->snapshot, oracle, history->out) &&
            (history->committed == NULL || oracle_judge_backing(oracle, history->committed, history->out));
 }
 
@@ -346,11 +346,11 @@ static void set_moments(struct history *history)
 static bool judge_size(const struct history *history)
 {
     uint64_t size = history_size(history, history->exclusive_count);
-    if (history->view.size != size) {
+    if (history->snapshot.size != size) {
         fprintf(history->out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n",
-                history->view.size, size);
+                history->snapshot.size, size);
     }
-    return history->view.size == size;
+    return history->snapshot.size == size;
 }
 
 /* Judges the phase with the exclusive operations in this order and after these moments. */
@@ -430,7 +430,7 @@ static bool suppose(struct search *search, uint32_t left, uint64_t latest)
             continue;
         }
         swap(&history->exclusives[i], last);
-        const struct run_record *record = history_record(history, last->operation);
+        const struct execution_record *record = history_record(history, last->operation);
         uint64_t after = record->returned - 1 < latest ? record->returned - 1 : latest;
         for (; after >= record->invoked; after--) {
             last->after = after;
@@ -514,7 +514,7 @@ static bool find_flag(struct history *history)
         return true;
     }
     if (!history->streamed || history->commits + history->commit_failed == 0 ||
-        !files_load(history->directory, FILES_METADATA, &bytes, &length)) {
+        !disk_files_load(history->directory, DISK_METADATA, &bytes, &length)) {
         return false;
     }
     history->flag = length > ADDCOW_COMPATIBLE_OFFSET && (bytes[ADDCOW_COMPATIBLE_OFFSET] & ADDCOW_ALL_ALLOCATED) != 0;
@@ -562,7 +562,7 @@ static bool judge_contents(struct history *history, struct history_counts *count
     return conforms;
 }
 
-bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
+bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
                    struct history_counts *counts, FILE *out)
 {
     struct history history = {
@@ -571,10 +571,11 @@ bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle 
     history.exclusives = report_allocate(end - begin + 1, sizeof *history.exclusives);
     history.accesses = report_allocate(end - begin, sizeof *history.accesses);
     find_whole_disk_operations(&history);
-    bool conforms = view_take(run->adapter, expected_size(&history), oracle->disk.cluster_size, &history.view, out);
+    bool conforms =
+        snapshot_take(run->adapter, expected_size(&history), oracle->disk.cluster_size, &history.snapshot, out);
     if (conforms) {
         conforms = judge_contents(&history, counts, out);
-        view_free(&history.view);
+        snapshot_free(&history.snapshot);
     }
     free(history.accesses);
     free(history.exclusives);

@@ -38,7 +38,7 @@ void history_make_judgeable(struct trace *trace);
  * Judges the phase [begin, end) of a run, just after it: the oracle stands at its start, and is led to its end.
  * `directory` holds the files. Prints what is wrong; true if nothing is.
  */
-bool history_judge(struct run *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
+bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
                    struct history_counts *counts, FILE *out);
 
 #endif

@@ -55,7 +55,7 @@ static bool is_committed_between(const struct history *history, uint64_t begin, 
 static bool may_be_cleared_between(const struct history *history, uint64_t begin, uint64_t end)
 {
     for (uint32_t i = history->begin; history->commit_failed && i < history->end; i++) {
-        const struct run_record *record = history_record(history, i);
+        const struct execution_record *record = history_record(history, i);
         if (history->trace->operations[i].kind == TRACE_COMMIT && history_has_failed(history, i) &&
             record->invoked * history->scale < end && record->returned * history->scale > begin) {
             return true;
@@ -75,7 +75,7 @@ static bool flag(const struct history *history, uint64_t moment, bool surely)
         return true;
     }
     for (uint32_t i = history->begin; i < history->end; i++) {
-        const struct run_record *record = history_record(history, i);
+        const struct execution_record *record = history_record(history, i);
         uint64_t invoked = record->invoked * history->scale;
         uint64_t returned = record->returned * history->scale;
         if (history->trace->operations[i].kind != TRACE_STREAM || (surely && record->status != ADDCOW_OK)) {
@@ -182,7 +182,7 @@ static void list_lives(const struct history *history, uint64_t cluster, struct l
  */
 static void stream_allocates(const struct history *history, uint32_t operation, struct life *life)
 {
-    const struct run_record *record = history_record(history, operation);
+    const struct execution_record *record = history_record(history, operation);
     uint64_t invoked = record->invoked * history->scale;
     uint64_t returned = record->status == ADDCOW_OK ? record->returned * history->scale : UINT64_MAX;
     allocate(life, invoked, returned);
@@ -237,7 +237,7 @@ bool history_impossible_status(const struct history *history, uint32_t operation
 static int map_answer(const struct history *history, uint32_t operation, uint64_t cluster)
 {
     const struct trace_operation *request = &history->trace->operations[operation];
-    const struct run_record *record = history_record(history, operation);
+    const struct execution_record *record = history_record(history, operation);
     if (request->kind != TRACE_MAP || record->status != ADDCOW_OK || request->length == 0) {
         return -1;
     }
@@ -298,8 +298,8 @@ static bool judge_cluster(const struct history *history, uint64_t cluster, struc
             return history_impossible_status(history, i, cluster, answer == 1);
         }
     }
-    bool allocated = cluster < history->view.clusters && history->view.allocated[cluster] != 0;
-    return cluster >= history->view.clusters || judge_report(lives, allocated, HISTORY_AT_REST, HISTORY_AT_REST) ||
+    bool allocated = cluster < history->snapshot.clusters && history->snapshot.allocated[cluster] != 0;
+    return cluster >= history->snapshot.clusters || judge_report(lives, allocated, HISTORY_AT_REST, HISTORY_AT_REST) ||
            history_impossible_status(history, HISTORY_NONE, cluster, allocated);
 }
 
@@ -307,7 +307,7 @@ static bool judge_cluster(const struct history *history, uint64_t cluster, struc
 static bool judge_map_form(const struct history *history, uint32_t operation)
 {
     const struct trace_operation *request = &history->trace->operations[operation];
-    const struct run_record *record = history_record(history, operation);
+    const struct execution_record *record = history_record(history, operation);
     if (request->kind != TRACE_MAP || record->status != ADDCOW_OK) {
         return true;
     }
@@ -383,7 +383,7 @@ static bool judge_commit_status(const struct history *history, uint32_t operatio
                                 struct lives *lives)
 {
     const struct addcow_ref *disk = &history->oracle->disk;
-    const struct run_record *record = history_record(history, operation);
+    const struct execution_record *record = history_record(history, operation);
     const struct exclusive *commit = find_exclusive(history, operation);
     if (history_has_failed(history, operation)) {
         return true;

@@ -16,7 +16,7 @@
 
 #define HISTORY_SECTOR 512u
 #define HISTORY_NONE UINT32_MAX
-#define HISTORY_AT_REST (UINT64_MAX - 1) /* the moment of the view; UINT64_MAX: never */
+#define HISTORY_AT_REST (UINT64_MAX - 1) /* the moment of the snapshot; UINT64_MAX: never */
 
 /* A resize or commit that succeeded. */
 struct exclusive {
@@ -48,7 +48,7 @@ struct fragment {
 };
 
 struct history {
-    const struct run *run;
+    const struct execution *run;
     const struct trace *trace;
     struct oracle *oracle;
     const char *directory; /* of the files */
@@ -56,7 +56,7 @@ struct history {
     uint32_t end;
     uint64_t old_size;
     uint64_t larger_size; /* the largest of all */
-    struct view view;
+    struct snapshot snapshot;
     struct exclusive *exclusives; /* in the order that is supposed */
     uint32_t exclusive_count;
     uint64_t scale;
@@ -77,7 +77,7 @@ struct history {
     size_t fragment_room;
 };
 
-const struct run_record *history_record(const struct history *history, uint32_t operation);
+const struct execution_record *history_record(const struct history *history, uint32_t operation);
 
 /* Whether the storage failed, and an operation with it. */
 bool history_has_failed(const struct history *history, uint32_t operation);

@@ -26,7 +26,7 @@ struct cell {
     uint64_t end;
     uint32_t count; /* operations */
     uint32_t value_count;
-    struct register_operation *operations;
+    struct linearizability_operation *operations;
     uint32_t *names;  /* of the operations: of the trace, or HISTORY_NONE for the content at rest */
     uint32_t *epochs; /* the first one that the operation can be in; of an exclusive one, the one after it */
     const uint8_t **values;
@@ -67,13 +67,13 @@ static uint32_t value_number(struct cell *cell, const uint8_t *bytes)
     return cell->value_count++;
 }
 
-static struct register_operation *cell_add(struct cell *cell, uint32_t name, uint32_t epoch, bool is_write,
-                                           const uint8_t *bytes, uint64_t invoked, uint64_t returned)
+static struct linearizability_operation *cell_add(struct cell *cell, uint32_t name, uint32_t epoch, bool is_write,
+                                                  const uint8_t *bytes, uint64_t invoked, uint64_t returned)
 {
-    struct register_operation *operation = &cell->operations[cell->count];
+    struct linearizability_operation *operation = &cell->operations[cell->count];
     cell->epochs[cell->count] = epoch;
     cell->names[cell->count++] = name;
-    *operation = (struct register_operation){
+    *operation = (struct linearizability_operation){
         .invoked = invoked, .returned = returned, .value = value_number(cell, bytes), .is_write = is_write};
     return operation;
 }
@@ -129,8 +129,8 @@ static void fill_cell(const struct history *history, const uint32_t *covering, u
     for (uint32_t i = 0; i < history->exclusive_count; i++) {
         cell_add_exclusive(history, cell, i);
     }
-    if (cell->end <= history->view.size) {
-        cell_add(cell, HISTORY_NONE, history->exclusive_count, false, history->view.bytes + cell->begin,
+    if (cell->end <= history->snapshot.size) {
+        cell_add(cell, HISTORY_NONE, history->exclusive_count, false, history->snapshot.bytes + cell->begin,
                  HISTORY_AT_REST, UINT64_MAX);
     }
 }
@@ -158,7 +158,7 @@ static void print_operation(const struct history *history, const struct cell *ce
     if (name == HISTORY_NONE) {
         fputs("  at rest afterwards:", out);
     } else {
-        const struct run_record *record = history_record(history, name);
+        const struct execution_record *record = history_record(history, name);
         fprintf(out, "  moments %" PRIu64 "..%" PRIu64 ", operation %" PRIu32 " (thread ", record->invoked,
                 record->returned, name);
         trace_print_operation(out, &history->trace->operations[name]);
@@ -207,7 +207,7 @@ static void add_fragment(struct history *history, const struct cell *cell, uint3
 }
 
 /* Takes over the writes in witness order, each into the first epoch that the order leaves it. */
-static void add_fragments(struct history *history, const struct cell *cell, const struct register_result *result)
+static void add_fragments(struct history *history, const struct cell *cell, const struct linearizability_result *result)
 {
     uint32_t epoch = 0;
     for (uint32_t i = 0; i < result->ordered; i++) {
@@ -222,15 +222,15 @@ static void add_fragments(struct history *history, const struct cell *cell, cons
 
 static bool judge_cell(struct history *history, struct cell *cell)
 {
-    struct register_result result = {.order = cell->order};
+    struct linearizability_result result = {.order = cell->order};
     history->counts.registers++;
-    switch (register_check(0, cell->operations, cell->count, &result)) {
-    case REGISTER_IMPOSSIBLE:
+    switch (linearizability_check(0, cell->operations, cell->count, &result)) {
+    case NOT_LINEARIZABLE:
         print_cell(history, cell, result.guilty);
         history->counts.guilty = cell->begin;
         history->counts.found_guilty = true;
         return false;
-    case REGISTER_UNDECIDED:
+    case LINEARIZABILITY_UNDECIDED:
         history->counts.undecided++;
         add_fragment(history, cell, HISTORY_NONE, history->exclusive_count);
         return true;
@@ -250,7 +250,7 @@ static bool rests(const struct history *history, uint64_t begin, uint64_t end)
         }
     }
     return end > history->old_size ||
-           (memcmp(expected, history->view.bytes + begin, end - begin) == 0 &&
+           (memcmp(expected, history->snapshot.bytes + begin, end - begin) == 0 &&
             (history->committed == NULL || memcmp(expected, history->committed + begin, end - begin) == 0));
 }
 

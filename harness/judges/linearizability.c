@@ -52,9 +52,9 @@ struct moment {
 };
 
 struct checker {
-    const struct register_operation *operations;
+    const struct linearizability_operation *operations;
     uint32_t count;
-    uint32_t slots[REGISTER_OPEN_MAX]; /* the operations in progress, or NOTHING */
+    uint32_t slots[LINEARIZABILITY_OPEN_MAX]; /* the operations in progress, or NOTHING */
     struct states now;
     struct states next;
     struct step *steps;
@@ -89,7 +89,7 @@ static bool add_state(struct checker *checker, struct states *states, struct sta
             return true;
         }
     }
-    if (states->count == REGISTER_STATES_MAX) {
+    if (states->count == LINEARIZABILITY_STATES_MAX) {
         checker->gave_up = true;
         return false;
     }
@@ -117,7 +117,7 @@ static bool is_effective(const struct state *state, uint32_t slot)
 /* Lets all reads in progress take effect that return the state's value. */
 static void let_reads(struct checker *checker, struct state *state)
 {
-    for (uint32_t slot = 0; slot < REGISTER_OPEN_MAX; slot++) {
+    for (uint32_t slot = 0; slot < LINEARIZABILITY_OPEN_MAX; slot++) {
         uint32_t index = checker->slots[slot];
         if (index != NOTHING && !is_effective(state, slot) && !checker->operations[index].is_write &&
             checker->operations[index].value == state->value) {
@@ -148,7 +148,7 @@ static bool is_awaited(const struct checker *checker, const struct state *state,
     if (write == NOTHING || is_effective(state, slot) || !checker->operations[write].is_write) {
         return false;
     }
-    for (uint32_t other = 0; other < REGISTER_OPEN_MAX; other++) {
+    for (uint32_t other = 0; other < LINEARIZABILITY_OPEN_MAX; other++) {
         uint32_t index = checker->slots[other];
         if (index != NOTHING && !is_effective(state, other) && !checker->operations[index].is_write &&
             checker->operations[index].value == checker->operations[write].value) {
@@ -162,7 +162,7 @@ static bool is_awaited(const struct checker *checker, const struct state *state,
 static void let_awaited_writes(struct checker *checker, uint64_t time)
 {
     for (uint32_t i = 0; i < checker->now.count && !checker->gave_up; i++) {
-        for (uint32_t slot = 0; slot < REGISTER_OPEN_MAX; slot++) {
+        for (uint32_t slot = 0; slot < LINEARIZABILITY_OPEN_MAX; slot++) {
             struct state before = checker->now.list[i];
             if (is_awaited(checker, &before, slot)) {
                 add_state(checker, &checker->now, after_write(checker, &before, slot, time));
@@ -174,7 +174,7 @@ static void let_awaited_writes(struct checker *checker, uint64_t time)
 /* Keeps, in `next`, what a state becomes when the operation in `slot` returns. */
 static void respond(struct checker *checker, struct state state, uint32_t slot, uint64_t time)
 {
-    const struct register_operation *operation = &checker->operations[checker->slots[slot]];
+    const struct linearizability_operation *operation = &checker->operations[checker->slots[slot]];
     uint32_t others = ~(1u << slot);
     if (is_effective(&state, slot)) {
         state.effective &= others;
@@ -205,10 +205,10 @@ static int compare_moments(const void *left, const void *right)
 static void begin_operation(struct checker *checker, uint32_t index)
 {
     uint32_t slot = 0;
-    while (slot < REGISTER_OPEN_MAX && checker->slots[slot] != NOTHING) {
+    while (slot < LINEARIZABILITY_OPEN_MAX && checker->slots[slot] != NOTHING) {
         slot++;
     }
-    if (slot == REGISTER_OPEN_MAX) {
+    if (slot == LINEARIZABILITY_OPEN_MAX) {
         checker->gave_up = true;
         return;
     }
@@ -236,7 +236,7 @@ static void end_operation(struct checker *checker, uint32_t index, uint64_t time
 }
 
 /* Writes the operations of the path to `step` into the result, first to last. */
-static void give_order(const struct checker *checker, uint32_t step, struct register_result *result)
+static void give_order(const struct checker *checker, uint32_t step, struct linearizability_result *result)
 {
     uint32_t at = checker->count;
     uint32_t *covered = report_allocate(checker->count, sizeof *covered);
@@ -260,8 +260,8 @@ static void give_order(const struct checker *checker, uint32_t step, struct regi
     }
 }
 
-static enum register_answer replay(struct checker *checker, const struct moment *moments,
-                                   struct register_result *result)
+static enum linearizability_verdict replay(struct checker *checker, const struct moment *moments,
+                                           struct linearizability_result *result)
 {
     for (uint32_t i = 0; i < 2 * checker->count; i++) {
         if (!moments[i].is_response) {
@@ -270,19 +270,19 @@ static enum register_answer replay(struct checker *checker, const struct moment 
             end_operation(checker, moments[i].operation, moments[i].time);
         }
         if (checker->gave_up) {
-            return REGISTER_UNDECIDED;
+            return LINEARIZABILITY_UNDECIDED;
         }
         if (checker->now.count == 0) {
             result->guilty = moments[i].operation;
-            return REGISTER_IMPOSSIBLE;
+            return NOT_LINEARIZABLE;
         }
     }
     give_order(checker, checker->now.list[0].step, result);
-    return REGISTER_LINEARIZABLE;
+    return LINEARIZABLE;
 }
 
-enum register_answer register_check(uint32_t initial, const struct register_operation *operations, uint32_t count,
-                                    struct register_result *result)
+enum linearizability_verdict linearizability_check(uint32_t initial, const struct linearizability_operation *operations,
+                                                   uint32_t count, struct linearizability_result *result)
 {
     struct checker checker = {.operations = operations, .count = count};
     struct moment *moments = report_allocate(2 * (size_t)count, sizeof *moments);
@@ -292,13 +292,13 @@ enum register_answer register_check(uint32_t initial, const struct register_oper
         moments[2 * i + 1] = (struct moment){operations[i].returned, i, true};
     }
     qsort(moments, 2 * (size_t)count, sizeof *moments, compare_moments);
-    for (uint32_t slot = 0; slot < REGISTER_OPEN_MAX; slot++) {
+    for (uint32_t slot = 0; slot < LINEARIZABILITY_OPEN_MAX; slot++) {
         checker.slots[slot] = NOTHING;
     }
     result->ordered = 0;
     result->guilty = NOTHING;
     add_state(&checker, &checker.now, (struct state){.value = initial, .step = NOTHING});
-    enum register_answer answer = replay(&checker, moments, result);
+    enum linearizability_verdict answer = replay(&checker, moments, result);
     free(moments);
     free(checker.now.list);
     free(checker.next.list);

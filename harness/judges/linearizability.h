@@ -8,18 +8,18 @@
  * The check is exact for any values, also where several writes wrote the same one. Its time is linear in the history
  * and, in the worst case, exponential in the number of operations that are in progress at one moment; where every value
  * is written once it explores little more than one state for each operation. It gives up, saying so, beyond
- * REGISTER_STATES_MAX states at one moment.
+ * LINEARIZABILITY_STATES_MAX states at one moment.
  */
-#ifndef HARNESS_REGISTER_H
-#define HARNESS_REGISTER_H
+#ifndef HARNESS_LINEARIZABILITY_H
+#define HARNESS_LINEARIZABILITY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REGISTER_OPEN_MAX 32u /* operations in progress at one moment */
-#define REGISTER_STATES_MAX 4096u
+#define LINEARIZABILITY_OPEN_MAX 32u /* operations in progress at one moment */
+#define LINEARIZABILITY_STATES_MAX 4096u
 
-struct register_operation {
+struct linearizability_operation {
     uint64_t invoked;  /* moments; no invocation is at the same one as a response, */
     uint64_t returned; /* and invoked < returned */
     uint32_t value;    /* written or read: equal numbers for equal contents */
@@ -27,16 +27,16 @@ struct register_operation {
     bool may_be_lost; /* a write that failed: it took effect or not */
 };
 
-enum register_answer { REGISTER_LINEARIZABLE, REGISTER_IMPOSSIBLE, REGISTER_UNDECIDED };
+enum linearizability_verdict { LINEARIZABLE, NOT_LINEARIZABLE, LINEARIZABILITY_UNDECIDED };
 
-struct register_result {
+struct linearizability_result {
     uint32_t *order;  /* room for `count`; the operations in a witness order, lost writes left out */
     uint32_t ordered; /* how many of them */
     uint32_t guilty;  /* if impossible: the operation at whose response no order was left */
 };
 
 /* Judges a history of operations[0, count) in any order; `initial` is the register's first value. */
-enum register_answer register_check(uint32_t initial, const struct register_operation *operations, uint32_t count,
-                                    struct register_result *result);
+enum linearizability_verdict linearizability_check(uint32_t initial, const struct linearizability_operation *operations,
+                                                   uint32_t count, struct linearizability_result *result);
 
 #endif

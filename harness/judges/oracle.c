@@ -26,7 +26,7 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
 {
     uint64_t cluster_size = addcow_cluster_size(disk->cluster_bits);
     uint64_t clusters = addcow_cluster_count(capacity, cluster_size);
-    struct addcow_header header = files_header(disk);
+    struct addcow_header header = disk_files_header(disk);
     assert(capacity >= disk->size);
     *oracle = (struct oracle){
         .start = *disk,
@@ -46,9 +46,9 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
         .metadata_length = addcow_file_length(&header, disk->size),
     };
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, oracle->disk.image, disk->size);
-    files_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
+    disk_files_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
     for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
-        if (files_cluster_is_allocated(disk, k)) {
+        if (disk_files_cluster_is_allocated(disk, k)) {
             oracle->disk.bitmap[k / 8] = (uint8_t)(oracle->disk.bitmap[k / 8] | 1u << k % 8);
             oracle->touched[k] = 1;
         }
@@ -116,7 +116,7 @@ enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size)
     if (code != ADDCOW_OK) {
         return code;
     }
-    struct addcow_header header = files_header(&oracle->start);
+    struct addcow_header header = disk_files_header(&oracle->start);
     uint64_t needed = addcow_file_length(&header, new_size);
     if (needed > oracle->metadata_length) {
         oracle->metadata_length = needed;
@@ -224,7 +224,7 @@ static bool same_length(FILE *out, const char *name, const char *clause, uint64_
 
 static bool load(FILE *out, const char *directory, const char *name, uint8_t **bytes, uint64_t *length)
 {
-    if (files_load(directory, name, bytes, length)) {
+    if (disk_files_load(directory, name, bytes, length)) {
         return true;
     }
     fprintf(out, "%s/%s: cannot be read: %s\n", directory, name, strerror(errno));
@@ -235,17 +235,17 @@ static bool judge_metadata(const struct oracle *oracle, const char *directory, F
 {
     uint8_t *got;
     uint64_t length;
-    if (!load(out, directory, FILES_METADATA, &got, &length)) {
+    if (!load(out, directory, DISK_METADATA, &got, &length)) {
         return false;
     }
-    struct addcow_header header = files_header(&oracle->start);
+    struct addcow_header header = disk_files_header(&oracle->start);
     header.compatible_features &= ~(uint64_t)ADDCOW_ALL_ALLOCATED;
     header.compatible_features |= oracle->disk.all_allocated ? ADDCOW_ALL_ALLOCATED : 0;
     uint8_t *expected = report_allocate(oracle->metadata_length, 1);
-    files_encode_header(&oracle->start, &header, expected);
+    disk_files_encode_header(&oracle->start, &header, expected);
     memcpy(expected + header.header_size, oracle->disk.bitmap,
            addcow_bitmap_bytes(oracle->disk.size, oracle->disk.cluster_size));
-    bool same = same_length(out, FILES_METADATA, "BMP-04, RSZ-08", oracle->metadata_length, length);
+    bool same = same_length(out, DISK_METADATA, "BMP-04, RSZ-08", oracle->metadata_length, length);
     if (same) {
         same &= same_bytes(out, "header", "HDR-21", 0, expected, got, header.header_size);
         same &= same_bytes(out, "bitmap", "WR-02", header.header_size, expected + header.header_size,
@@ -282,10 +282,10 @@ static bool judge_image(const struct oracle *oracle, const char *directory, FILE
 {
     uint8_t *image;
     uint64_t length;
-    if (!load(out, directory, FILES_IMAGE, &image, &length)) {
+    if (!load(out, directory, DISK_IMAGE, &image, &length)) {
         return false;
     }
-    bool same = same_length(out, FILES_IMAGE, "WR-04, RSZ-01", oracle->disk.size, length);
+    bool same = same_length(out, DISK_IMAGE, "WR-04, RSZ-01", oracle->disk.size, length);
     for (uint64_t k = 0; same && k < clusters_in(oracle, length); k++) {
         same = judge_image_cluster(oracle, k, image, out);
     }
@@ -299,12 +299,12 @@ static bool load_chain(const char *directory, uint64_t length, uint8_t *buffer, 
     char path[4096];
     struct ref_disk *disk;
     struct addcow_error error;
-    snprintf(path, sizeof path, "%s/%s", directory, FILES_CHAIN_TOP);
+    snprintf(path, sizeof path, "%s/%s", directory, DISK_CHAIN_TOP);
     if (ref_disk_open(path, false, &disk, &error) != ADDCOW_OK) {
         fprintf(out, "the reference engine cannot open the backing file: %s\n", error.message);
         return false;
     }
-    bool same = same_length(out, FILES_CHAIN_TOP, "CMT-02", length, ref_disk_state(disk)->size);
+    bool same = same_length(out, DISK_CHAIN_TOP, "CMT-02", length, ref_disk_state(disk)->size);
     if (same) {
         addcow_ref_read(ref_disk_state(disk), 0, length, buffer);
     }
@@ -319,10 +319,10 @@ bool oracle_load_backing(const struct oracle *oracle, const char *directory, uin
     if (oracle->start.chain > 0) {
         return load_chain(directory, oracle->disk.backing_size, buffer, out);
     }
-    if (!load(out, directory, FILES_BASE, &bytes, &length)) {
+    if (!load(out, directory, DISK_BASE, &bytes, &length)) {
         return false;
     }
-    bool same = same_length(out, FILES_BASE, "CMT-02", oracle->disk.backing_size, length);
+    bool same = same_length(out, DISK_BASE, "CMT-02", oracle->disk.backing_size, length);
     if (same) {
         memcpy(buffer, bytes, length);
     }

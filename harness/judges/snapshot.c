@@ -23,13 +23,13 @@ static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_
     return code != ADDCOW_OK;
 }
 
-static bool read_all(struct adapter *adapter, struct view *view, FILE *out)
+static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    for (uint64_t at = 0; at < view->size; at += READ_BYTES) {
-        uint64_t length = view->size - at < READ_BYTES ? view->size - at : READ_BYTES;
-        memset(view->bytes + at, 0xA5, length);
-        if (failed(out, "read", at, adapter->ops->read(adapter, at, length, view->bytes + at, &error), &error)) {
+    for (uint64_t at = 0; at < snapshot->size; at += READ_BYTES) {
+        uint64_t length = snapshot->size - at < READ_BYTES ? snapshot->size - at : READ_BYTES;
+        memset(snapshot->bytes + at, 0xA5, length);
+        if (failed(out, "read", at, adapter->ops->read(adapter, at, length, snapshot->bytes + at, &error), &error)) {
             return false;
         }
     }
@@ -37,15 +37,15 @@ static bool read_all(struct adapter *adapter, struct view *view, FILE *out)
 }
 
 /* MAP-01: at rest the runs must be the longest ones, so they end at clusters' ends and alternate. */
-static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct view *view, FILE *out)
+static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
 {
     bool last = false;
     uint64_t at = 0;
-    while (at < view->size) {
+    while (at < snapshot->size) {
         struct addcow_error error = {.code = ADDCOW_OK};
         bool allocated = false;
         uint64_t run = 0;
-        uint64_t left = view->size - at;
+        uint64_t left = snapshot->size - at;
         if (failed(out, "map", at, adapter->ops->map(adapter, at, left, &allocated, &run, &error), &error)) {
             return false;
         }
@@ -54,64 +54,65 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct view 
             fprintf(out,
                     "map of [%" PRIu64 ", %" PRIu64 ") answers %s for %" PRIu64
                     " bytes: not the longest run (MAP-01)\n",
-                    at, view->size, allocated ? "allocated" : "unallocated", run);
+                    at, snapshot->size, allocated ? "allocated" : "unallocated", run);
             return false;
         }
         uint64_t first = at / cluster_size;
-        memset(view->allocated + first, allocated, addcow_cluster_count(at + run, cluster_size) - first);
+        memset(snapshot->allocated + first, allocated, addcow_cluster_count(at + run, cluster_size) - first);
         last = allocated;
         at += run;
     }
     return true;
 }
 
-bool view_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct view *view, FILE *out)
+bool snapshot_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
 {
     uint64_t got = adapter->ops->size(adapter);
     if (got != size) {
         fprintf(out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n", got, size);
         return false;
     }
-    view->size = size;
-    view->clusters = addcow_cluster_count(size, cluster_size);
-    view->bytes = report_allocate(size, 1);
-    view->allocated = report_allocate(view->clusters, 1);
-    if (!read_all(adapter, view, out) || !map_all(adapter, cluster_size, view, out)) {
-        view_free(view);
+    snapshot->size = size;
+    snapshot->clusters = addcow_cluster_count(size, cluster_size);
+    snapshot->bytes = report_allocate(size, 1);
+    snapshot->allocated = report_allocate(snapshot->clusters, 1);
+    if (!read_all(adapter, snapshot, out) || !map_all(adapter, cluster_size, snapshot, out)) {
+        snapshot_free(snapshot);
         return false;
     }
     return true;
 }
 
-void view_free(struct view *view)
+void snapshot_free(struct snapshot *snapshot)
 {
-    free(view->bytes);
-    free(view->allocated);
+    free(snapshot->bytes);
+    free(snapshot->allocated);
 }
 
-bool view_judge(const struct view *view, const struct oracle *oracle, FILE *out)
+bool snapshot_judge(const struct snapshot *snapshot, const struct oracle *oracle, FILE *out)
 {
     uint8_t *expected = report_allocate(oracle->disk.size, 1);
     addcow_ref_read(&oracle->disk, 0, oracle->disk.size, expected);
-    size_t first = report_first_difference(expected, view->bytes, oracle->disk.size);
+    size_t first = report_first_difference(expected, snapshot->bytes, oracle->disk.size);
     if (first < oracle->disk.size) {
         uint64_t sector = first / 512 * 512;
-        uint64_t shown = view->size - sector < WRITERS_SHOWN ? view->size - sector : WRITERS_SHOWN;
+        uint64_t shown = snapshot->size - sector < WRITERS_SHOWN ? snapshot->size - sector : WRITERS_SHOWN;
         fprintf(out, "byte %zu of the disk at rest differs (VRT-02)\n", first);
-        report_hex_window(out, sector, expected + sector, view->bytes + sector, shown);
+        report_hex_window(out, sector, expected + sector, snapshot->bytes + sector, shown);
         fputs("  expected:\n", out);
         stamp_print_writers(out, sector, expected + sector, shown);
         fputs("  got:\n", out);
-        stamp_print_writers(out, sector, view->bytes + sector, shown);
+        stamp_print_writers(out, sector, snapshot->bytes + sector, shown);
     }
     free(expected);
     if (first < oracle->disk.size) {
         return false;
     }
-    for (uint64_t k = 0; k < view->clusters; k++) {
-        if (oracle_is_allocated(oracle, k) != (view->allocated[k] != 0)) {
+    for (uint64_t k = 0; k < snapshot->clusters; k++) {
+        if (oracle_is_allocated(oracle, k) != (snapshot->allocated[k] != 0)) {
             fprintf(out, "cluster %" PRIu64 " is %s instead of %s (WR-02, MAP-02)\n", k,
-                    view->allocated[k] ? "allocated" : "unallocated", view->allocated[k] ? "unallocated" : "allocated");
+                    snapshot->allocated[k] ? "allocated" : "unallocated",
+                    snapshot->allocated[k] ? "unallocated" : "allocated");
             return false;
         }
     }

@@ -253,13 +253,13 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
     bool made = mkdtemp(wanted) && realpath(wanted, directory);
     if (made) {
         struct telling telling = {.options = options, .results = results};
-        const struct corpus_manner manner = {.subject = subject,
-                                             .directory = directory,
-                                             .timeout = options->timeout,
-                                             .jobs = options->jobs,
-                                             .interruption = interruption,
-                                             .judged = tell,
-                                             .context = &telling};
+        const struct corpus_run_options manner = {.subject = subject,
+                                                  .directory = directory,
+                                                  .timeout = options->timeout,
+                                                  .jobs = options->jobs,
+                                                  .interruption = interruption,
+                                                  .judged = tell,
+                                                  .context = &telling};
         if (options->tap) {
             printf("TAP version 13\n1..%zu\n", results->count);
         }

@@ -34,12 +34,12 @@
 
 /* What the child tells the parent. In shared memory. */
 struct progress {
-    struct judge_counts counts;
+    struct differential_counts counts;
     _Atomic uint64_t seed;            /* of the trace in progress */
     _Atomic uint64_t finished;        /* traces */
     bool told;                        /* the child has said what is wrong */
     struct generate_options generate; /* as the implementation's abilities restrict them */
-    struct run_watch watch;
+    struct execution_watch watch;
 };
 
 /* ---- Workloads: the child ---- */
@@ -110,7 +110,7 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const c
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
-    bool conforms = judge_trace(trace, adapter, directory, &progress->watch, &progress->counts, out);
+    bool conforms = differential_judge(trace, adapter, directory, &progress->watch, &progress->counts, out);
     fclose(out);
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
     if (!conforms) {
@@ -211,7 +211,7 @@ static void print_replay(const struct hunt_options *options, const struct progre
     }
     putchar('\n');
     if (options->keep) {
-        printf("The disk: %s/%s\n", directory, FILES_METADATA);
+        printf("The disk: %s/%s\n", directory, DISK_METADATA);
     }
 }
 
@@ -341,7 +341,7 @@ int main(int count, char **words)
         print_replay(&options, progress, directory);
     }
     if (!failed || !options.keep) {
-        files_remove(directory);
+        disk_files_remove(directory);
     }
     if (verdict != REPORT_USAGE) {
         print_summary(&options, progress, verdict);

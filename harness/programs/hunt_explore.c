@@ -5,7 +5,7 @@
  * exactly. What fails is made small, written into a file together with its schedule, and told as a timeline.
  *
  * All this happens in a child process. An engine that dies takes the child with it; then the parent makes the workload
- * small, with a child for every trial.
+ * small, with a child for every sandbox.
  */
 #include "programs/hunt_explore.h"
 
@@ -43,7 +43,7 @@ struct totals {
 /* What is handed to the child. */
 struct hunting {
     const struct hunt_options *options;
-    struct trial *trial;
+    struct sandbox *sandbox;
     uint64_t seed;             /* of one workload, */
     const struct trace *trace; /* which may have been made smaller */
     const struct sched_schedule *schedule;
@@ -99,10 +99,10 @@ static struct inject fault_of(uint64_t seed)
         const char *name;
         uint64_t most;
     } calls[] = {
-        {SIM_SYNC, FILES_IMAGE, 3},      {SIM_SYNC, FILES_METADATA, 3},   {SIM_SYNC, FILES_METADATA, 2},
-        {SIM_PWRITE, FILES_METADATA, 2}, {SIM_PWRITE, FILES_METADATA, 4}, {SIM_PWRITE, FILES_IMAGE, 10},
-        {SIM_PREAD, FILES_BASE, 3},      {SIM_PREAD, FILES_IMAGE, 4},     {SIM_PUNCH, FILES_IMAGE, 2},
-        {SIM_TRUNCATE, FILES_IMAGE, 1},  {SIM_PWRITE, FILES_BASE, 3},     {SIM_SYNC, FILES_BASE, 1},
+        {SIM_SYNC, DISK_IMAGE, 3},      {SIM_SYNC, DISK_METADATA, 3},   {SIM_SYNC, DISK_METADATA, 2},
+        {SIM_PWRITE, DISK_METADATA, 2}, {SIM_PWRITE, DISK_METADATA, 4}, {SIM_PWRITE, DISK_IMAGE, 10},
+        {SIM_PREAD, DISK_BASE, 3},      {SIM_PREAD, DISK_IMAGE, 4},     {SIM_PUNCH, DISK_IMAGE, 2},
+        {SIM_TRUNCATE, DISK_IMAGE, 1},  {SIM_PWRITE, DISK_BASE, 3},     {SIM_SYNC, DISK_BASE, 1},
     };
     struct random random = {random_hash(seed ^ 5)};
     size_t n = random_below(&random, sizeof calls / sizeof calls[0]);
@@ -403,7 +403,7 @@ static int hunt(void *context)
     totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
     bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_files_written(&totals);
     for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
-        hunting->trial->seed = options->seed + i;
+        hunting->sandbox->seed = options->seed + i;
         conforms = judge_workload(options, options->seed + i, &trace, &totals);
         show_progress(&totals, &last_new);
     }
@@ -434,7 +434,7 @@ static bool dies(const struct trace *trace, void *context)
 {
     struct hunting hunting = *(struct hunting *)context;
     hunting.trace = trace;
-    return trial_run(hunting.trial, try_to_die, &hunting) == REPORT_CRASHED;
+    return sandbox_run(hunting.sandbox, try_to_die, &hunting) == REPORT_CRASHED;
 }
 
 /* In a child: the last thing that the engine does. */
@@ -455,17 +455,17 @@ static void tell_death(const struct hunt_options *options, uint64_t seed)
 {
     static struct trace trace;
     struct sched_schedule schedule = {0};
-    struct hunting hunting = {.options = options, .trial = trial_make(true), .seed = seed, .schedule = &schedule};
+    struct hunting hunting = {.options = options, .sandbox = sandbox_make(true), .seed = seed, .schedule = &schedule};
     make_trace(options, seed, &trace);
     printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed,
            hunt_judge_name(judge_of(options, seed)));
     if (!options->brief && minimise_while(&trace, dies, &hunting) && dies(&trace, &hunting)) {
-        sched_schedule_parse(hunting.trial->schedule, &schedule);
+        sched_schedule_parse(hunting.sandbox->schedule, &schedule);
         hunting.trace = &trace;
-        hunting.trial->silent = false;
-        trial_run(hunting.trial, show_death, &hunting);
+        hunting.sandbox->silent = false;
+        sandbox_run(hunting.sandbox, show_death, &hunting);
     }
-    trial_free(hunting.trial);
+    sandbox_free(hunting.sandbox);
     sched_schedule_free(&schedule);
 }
 
@@ -489,7 +489,7 @@ static void parse_comment(const char *line, struct explore_options *options, str
 static void load_replay(const char *path, struct trace *trace, struct explore_options *options,
                         struct sched_schedule *schedule)
 {
-    char line[TRIAL_SCHEDULE_BYTES + 64];
+    char line[SANDBOX_SCHEDULE_BYTES + 64];
     char error[256];
     FILE *in = fopen(path, "r");
     if (in == NULL) {
@@ -538,12 +538,12 @@ int explore_hunt(const struct hunt_options *options)
     if (options->bench) {
         return explore_bench(options);
     }
-    struct hunting hunting = {.options = options, .trial = trial_make(false)};
-    int answer = trial_run(hunting.trial, options->replay != NULL ? replay : hunt, &hunting);
+    struct hunting hunting = {.options = options, .sandbox = sandbox_make(false)};
+    int answer = sandbox_run(hunting.sandbox, options->replay != NULL ? replay : hunt, &hunting);
     if (answer == REPORT_CRASHED && options->replay == NULL) {
-        tell_death(options, hunting.trial->seed);
+        tell_death(options, hunting.sandbox->seed);
         puts("hunt: 1 failures");
     }
-    trial_free(hunting.trial);
+    sandbox_free(hunting.sandbox);
     return answer;
 }

@@ -61,10 +61,10 @@ int inject_hook(void *context, enum sim_call call, const char *name, size_t *siz
         return 0;
     }
     bool lasting = inject->kind != INJECT_EINTR;
-    if (lasting && call == SIM_SYNC && strcmp(name, FILES_CHAIN_TOP_IMAGE) == 0) {
+    if (lasting && call == SIM_SYNC && strcmp(name, DISK_CHAIN_TOP_IMAGE) == 0) {
         inject->below_lost = true;
     }
-    if (lasting && call == SIM_SYNC && strcmp(name, FILES_IMAGE) == 0 && !inject->image_lost) {
+    if (lasting && call == SIM_SYNC && strcmp(name, DISK_IMAGE) == 0 && !inject->image_lost) {
         inject->image_lost = true;
         inject->lost = inject->sim != NULL ? sim_moment(inject->sim) + 1 : 0;
     }

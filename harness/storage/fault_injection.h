@@ -25,8 +25,8 @@ struct inject {
     const struct sim *sim;     /* the storage: then `lost` is one of its moments, and no sector is cut; or null */
     /* What has happened so far. */
     uint64_t calls;
-    bool image_lost; /* a sync of FILES_IMAGE has failed, */
-    bool below_lost; /* or one of FILES_CHAIN_TOP_IMAGE: commits fail from then on (DUR-07) */
+    bool image_lost; /* a sync of DISK_IMAGE has failed, */
+    bool below_lost; /* or one of DISK_CHAIN_TOP_IMAGE: commits fail from then on (DUR-07) */
     uint64_t lost;   /* the moment after that */
 };
 

@@ -104,7 +104,7 @@ static bool open_level(const struct sim *sim, const char *name, uint32_t level, 
 
 bool sim_disk_open(const struct sim *sim, struct sim_disk *disk, char *problem, size_t problem_size)
 {
-    return open_level(sim, FILES_METADATA, 0, disk, problem, problem_size);
+    return open_level(sim, DISK_METADATA, 0, disk, problem, problem_size);
 }
 
 void sim_disk_close(struct sim_disk *disk)
@@ -121,24 +121,24 @@ bool sim_disk_has_stray_bits(const struct sim_disk *disk)
 
 void sim_disk_lay(struct sim *sim, const struct trace_disk *disk)
 {
-    struct files files;
-    files_make(disk, &files);
+    struct disk_files files;
+    disk_files_make(disk, &files);
     for (unsigned i = 0; i < files.count; i++) {
         sim_put(sim, files.list[i].name, files.list[i].bytes, files.list[i].length);
     }
-    files_free(&files);
+    disk_files_free(&files);
     sim_keep(sim);
 }
 
 struct sim_crash_options sim_disk_crash_options(const struct trace_disk *disk)
 {
-    static const char *const contents[] = {FILES_IMAGE, FILES_BASE, FILES_CHAIN_TOP_IMAGE, NULL};
+    static const char *const contents[] = {DISK_IMAGE, DISK_BASE, DISK_CHAIN_TOP_IMAGE, NULL};
     return (struct sim_crash_options){
         .uniform = contents,
         .torn =
             {
-                {FILES_METADATA, files_header(disk).header_size},
-                {FILES_CHAIN_TOP, FILES_CHAIN_HEADER},
+                {DISK_METADATA, disk_files_header(disk).header_size},
+                {DISK_CHAIN_TOP, DISK_CHAIN_HEADER},
             },
     };
 }

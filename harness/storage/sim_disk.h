@@ -14,7 +14,7 @@ struct sim_disk {
 };
 
 /*
- * Opens FILES_METADATA (files.h) with the image and the backing chain that it names by the rules of the spec. False,
+ * Opens DISK_METADATA (files.h) with the image and the backing chain that it names by the rules of the spec. False,
  * with the reason in `problem`, if they refuse it. The caller calls sim_disk_close after a success.
  */
 bool sim_disk_open(const struct sim *sim, struct sim_disk *disk, char *problem, size_t problem_size);

@@ -23,7 +23,7 @@
 #define PATH_BYTES 4096u
 #define UNKNOWN_COMPATIBLE 0x8000000000000006u
 
-bool files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster)
+bool disk_files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster)
 {
     if (disk->allocation == TRACE_SOME_ALLOCATED) {
         return random_hash((uint64_t)disk->seed << 40 | cluster) % 2 == 1;
@@ -37,7 +37,7 @@ static bool is_hole(const struct trace_disk *disk, uint64_t offset)
     return disk->seed % 2 == 1 && random_hash(~((uint64_t)disk->seed << 40 | offset / TRACE_BLOCK)) % 3 == 0;
 }
 
-void files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length)
+void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length)
 {
     while (length > 0) {
         uint64_t left = TRACE_BLOCK - offset % TRACE_BLOCK;
@@ -66,9 +66,9 @@ static unsigned chain_visible_level(const struct trace_disk *disk, uint64_t offs
     return level;
 }
 
-static struct files_file *add_file(struct files *files, uint64_t length)
+static struct disk_file *add_file(struct disk_files *files, uint64_t length)
 {
-    struct files_file *file = &files->list[files->count++];
+    struct disk_file *file = &files->list[files->count++];
     file->bytes = report_allocate(length, 1);
     file->length = length;
     return file;
@@ -111,22 +111,22 @@ static const char *backing_name_of(const struct trace_disk *disk)
     if (!disk->has_backing) {
         return "";
     }
-    return disk->chain > 0 ? FILES_CHAIN_TOP : FILES_BASE;
+    return disk->chain > 0 ? DISK_CHAIN_TOP : DISK_BASE;
 }
 
-struct addcow_header files_header(const struct trace_disk *disk)
+struct addcow_header disk_files_header(const struct trace_disk *disk)
 {
     const char *format = !disk->has_backing ? "" : disk->chain > 0 ? "add-cow" : "raw";
     struct addcow_header header =
-        make_header(disk->layout, disk->cluster_bits, backing_name_of(disk), format, FILES_IMAGE);
+        make_header(disk->layout, disk->cluster_bits, backing_name_of(disk), format, DISK_IMAGE);
     header.compatible_features = (disk->unknown_compatible ? UNKNOWN_COMPATIBLE : 0) |
                                  (disk->allocation == TRACE_ALL_ALLOCATED ? ADDCOW_ALL_ALLOCATED : 0);
     return header;
 }
 
-void files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes)
+void disk_files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes)
 {
-    encode_header(header, backing_name_of(disk), FILES_IMAGE, bytes);
+    encode_header(header, backing_name_of(disk), DISK_IMAGE, bytes);
 }
 
 static void set_bit(uint8_t *bitmap, uint64_t k)
@@ -134,41 +134,41 @@ static void set_bit(uint8_t *bitmap, uint64_t k)
     bitmap[k / 8] = (uint8_t)(bitmap[k / 8] | 1u << k % 8);
 }
 
-static void make_disk(const struct trace_disk *disk, struct files *files)
+static void make_disk(const struct trace_disk *disk, struct disk_files *files)
 {
-    struct addcow_header header = files_header(disk);
-    struct files_file *metadata = add_file(files, addcow_file_length(&header, disk->size));
-    snprintf(metadata->name, sizeof metadata->name, FILES_METADATA);
-    files_encode_header(disk, &header, metadata->bytes);
+    struct addcow_header header = disk_files_header(disk);
+    struct disk_file *metadata = add_file(files, addcow_file_length(&header, disk->size));
+    snprintf(metadata->name, sizeof metadata->name, DISK_METADATA);
+    disk_files_encode_header(disk, &header, metadata->bytes);
     uint64_t clusters = addcow_cluster_count(disk->size, addcow_cluster_size(disk->cluster_bits));
     for (uint64_t k = 0; k < clusters; k++) {
-        if (files_cluster_is_allocated(disk, k)) {
+        if (disk_files_cluster_is_allocated(disk, k)) {
             set_bit(metadata->bytes + header.header_size, k);
         }
     }
-    struct files_file *image = add_file(files, disk->size);
-    snprintf(image->name, sizeof image->name, FILES_IMAGE);
+    struct disk_file *image = add_file(files, disk->size);
+    snprintf(image->name, sizeof image->name, DISK_IMAGE);
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, disk->size);
 }
 
 /* Fills the image of one level, or the raw file below all: backing contents where they show, else a hidden stamp. */
-static void fill_level(const struct trace_disk *disk, unsigned level, struct files_file *file)
+static void fill_level(const struct trace_disk *disk, unsigned level, struct disk_file *file)
 {
     for (uint64_t offset = 0; offset < file->length; offset += CHAIN_CLUSTER) {
         uint64_t left = file->length - offset;
         uint64_t part = left < CHAIN_CLUSTER ? left : CHAIN_CLUSTER;
         if (chain_visible_level(disk, offset) == level) {
-            files_fill_backing(disk, offset, file->bytes + offset, part);
+            disk_files_fill_backing(disk, offset, file->bytes + offset, part);
         } else {
             stamp_fill((struct stamp){STAMP_HIDDEN, level}, offset, file->bytes + offset, part);
         }
     }
 }
 
-static void make_level(const struct trace_disk *disk, unsigned level, struct files *files)
+static void make_level(const struct trace_disk *disk, unsigned level, struct disk_files *files)
 {
     char image_name[24];
-    char backing_name[24] = FILES_BASE;
+    char backing_name[24] = DISK_BASE;
     bool last = level == disk->chain;
     snprintf(image_name, sizeof image_name, "base%u.raw", level);
     if (!last) {
@@ -176,7 +176,7 @@ static void make_level(const struct trace_disk *disk, unsigned level, struct fil
     }
     struct addcow_header header =
         make_header(ADDCOW_R20, CHAIN_CLUSTER_BITS, backing_name, last ? "raw" : "add-cow", image_name);
-    struct files_file *metadata = add_file(files, addcow_file_length(&header, disk->backing_size));
+    struct disk_file *metadata = add_file(files, addcow_file_length(&header, disk->backing_size));
     snprintf(metadata->name, sizeof metadata->name, "base%u.add-cow", level);
     encode_header(&header, backing_name, image_name, metadata->bytes);
     for (uint64_t k = 0; k < addcow_cluster_count(disk->backing_size, CHAIN_CLUSTER); k++) {
@@ -184,12 +184,12 @@ static void make_level(const struct trace_disk *disk, unsigned level, struct fil
             set_bit(metadata->bytes + header.header_size, k);
         }
     }
-    struct files_file *image = add_file(files, disk->backing_size);
+    struct disk_file *image = add_file(files, disk->backing_size);
     memcpy(image->name, image_name, sizeof image->name);
     fill_level(disk, level, image);
 }
 
-void files_make(const struct trace_disk *disk, struct files *files)
+void disk_files_make(const struct trace_disk *disk, struct disk_files *files)
 {
     files->count = 0;
     make_disk(disk, files);
@@ -197,13 +197,13 @@ void files_make(const struct trace_disk *disk, struct files *files)
         make_level(disk, level, files);
     }
     if (disk->has_backing) {
-        struct files_file *base = add_file(files, disk->backing_size);
-        snprintf(base->name, sizeof base->name, FILES_BASE);
+        struct disk_file *base = add_file(files, disk->backing_size);
+        snprintf(base->name, sizeof base->name, DISK_BASE);
         fill_level(disk, disk->chain + 1, base);
     }
 }
 
-void files_free(struct files *files)
+void disk_files_free(struct disk_files *files)
 {
     for (unsigned i = 0; i < files->count; i++) {
         free(files->list[i].bytes);
@@ -269,7 +269,7 @@ static void store(const char *path, const uint8_t *bytes, uint64_t length)
     }
 }
 
-void files_store(const struct files *files, const char *directory)
+void disk_files_store(const struct disk_files *files, const char *directory)
 {
     char path[PATH_BYTES];
     for (unsigned i = 0; i < files->count; i++) {
@@ -278,22 +278,22 @@ void files_store(const struct files *files, const char *directory)
     }
 }
 
-void files_remove(const char *directory)
+void disk_files_remove(const char *directory)
 {
     static const struct trace_disk everything = {
         .layout = ADDCOW_R20, .cluster_bits = ADDCOW_CLUSTER_BITS_MIN, .has_backing = true, .chain = TRACE_CHAIN_MAX};
-    struct files files;
+    struct disk_files files;
     char path[PATH_BYTES];
-    files_make(&everything, &files);
+    disk_files_make(&everything, &files);
     for (unsigned i = 0; i < files.count; i++) {
         join(path, directory, files.list[i].name);
         unlink(path);
     }
-    files_free(&files);
+    disk_files_free(&files);
     rmdir(directory);
 }
 
-bool files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length)
+bool disk_files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length)
 {
     char path[PATH_BYTES];
     join(path, directory, name);

@@ -9,54 +9,55 @@
  *   base1.add-cow, base1.raw, base2.add-cow, ...
  *                  the disks of a chain from top to bottom: base1 is the backing file of disk
  */
-#ifndef HARNESS_FILES_H
-#define HARNESS_FILES_H
+#ifndef HARNESS_DISK_FILES_H
+#define HARNESS_DISK_FILES_H
 
 #include "addcow_ref.h"
 #include "workload/trace.h"
 
-#define FILES_METADATA "disk.add-cow"
-#define FILES_IMAGE "disk.raw"
-#define FILES_BASE "base.raw"
-#define FILES_CHAIN_TOP "base1.add-cow"
-#define FILES_CHAIN_TOP_IMAGE "base1.raw"
-#define FILES_CHAIN_HEADER 4096u /* bytes of header of each disk of a chain */
-#define FILES_MAX (3 + 2 * TRACE_CHAIN_MAX)
+#define DISK_METADATA "disk.add-cow"
+#define DISK_IMAGE "disk.raw"
+#define DISK_BASE "base.raw"
+#define DISK_CHAIN_TOP "base1.add-cow"
+#define DISK_CHAIN_TOP_IMAGE "base1.raw"
+#define DISK_CHAIN_HEADER 4096u /* bytes of header of each disk of a chain */
+#define DISK_MAX (3 + 2 * TRACE_CHAIN_MAX)
 
-struct files_file {
+struct disk_file {
     char name[24];
     uint8_t *bytes; /* owned */
     uint64_t length;
 };
 
-struct files {
+struct disk_files {
     unsigned count;
-    struct files_file list[FILES_MAX]; /* the metadata file and the image first */
+    struct disk_file list[DISK_MAX]; /* the metadata file and the image first */
 };
 
 /* Whether cluster `cluster` of the disk is allocated before the first operation. */
-bool files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster);
+bool disk_files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster);
 
 /* Fills buffer[0, length) with the disk's backing contents at [offset, offset + length), as if they had no end. */
-void files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length);
+void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length);
 
-/* The header of the disk itself before the first operation. Its names are FILES_IMAGE and the backing file's. */
-struct addcow_header files_header(const struct trace_disk *disk);
+/* The header of the disk itself before the first operation. Its names are DISK_IMAGE and the backing file's. */
+struct addcow_header disk_files_header(const struct trace_disk *disk);
 
-/* Encodes a header that files_header gave, with other compatible features perhaps, into header->header_size bytes. */
-void files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes);
+/* Encodes a header that disk_files_header gave, with other compatible features perhaps, into header->header_size bytes.
+ */
+void disk_files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes);
 
-/* Makes all files of a disk without problem (trace.h). The caller calls files_free. */
-void files_make(const struct trace_disk *disk, struct files *files);
-void files_free(struct files *files);
+/* Makes all files of a disk without problem (trace.h). The caller calls disk_files_free. */
+void disk_files_make(const struct trace_disk *disk, struct disk_files *files);
+void disk_files_free(struct disk_files *files);
 
 /* Writes the files into a directory, in place of files of these names. Blocks of zeros become holes. */
-void files_store(const struct files *files, const char *directory);
+void disk_files_store(const struct disk_files *files, const char *directory);
 
 /* Removes the files of any trace, and the directory. */
-void files_remove(const char *directory);
+void disk_files_remove(const char *directory);
 
 /* Reads a whole file. False, with errno, if it cannot be read. The caller frees *bytes. */
-bool files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length);
+bool disk_files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length);
 
 #endif

@@ -158,7 +158,7 @@ class Engine:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         built = self.base.objects(variant)
-        main = built / "tests" / "unit" / f"{target.name}.o" if program.startswith("tests/") else built / "harness" / "programs" / f"{program}.o"
+        main = next(built.glob(f"tests/unit/*/{target.name}.o")) if program.startswith("tests/") else built / "harness" / "programs" / f"{program}.o"
         changed = self.plain() if variant == PLAIN else self.compile([*variant, "-g"], VARIANTS[variant][0])
         objects = [main, changed] + ([self.scheduled()] if program in UNDER_SCHEDULER and variant == PLAIN else [])
         if None in objects:

@@ -7,7 +7,7 @@
 #include "judges/crash.h"
 #include "explore/explore.h"
 #include "judges/fault.h"
-#include "scope.h"
+#include "exhaustive/scope.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -47,7 +47,7 @@ static void every_fault_of_short_sequences(void **state)
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
         uint32_t longest = scope_is_small() || i == SCOPE_R9 ? 1 : 2;
         for (uint32_t length = 1; length <= longest; length++) {
-            for (uint32_t number = 0; crash_scope_trace(&scope_disks[i], length, number, &trace); number++) {
+            for (uint32_t number = 0; bounded_crash_check_trace(&scope_disks[i], length, number, &trace); number++) {
                 assert_true(fault_problem(&trace) != NULL || fault_trace(&trace, &counts, stdout));
             }
         }

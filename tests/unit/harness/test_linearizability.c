@@ -17,22 +17,22 @@
 struct history {
     uint32_t initial;
     uint32_t count;
-    struct register_operation operations[MOST];
+    struct linearizability_operation operations[MOST];
 };
 
-static struct register_operation writes(uint64_t invoked, uint64_t returned, uint32_t value)
+static struct linearizability_operation writes(uint64_t invoked, uint64_t returned, uint32_t value)
 {
-    return (struct register_operation){invoked, returned, value, true, false};
+    return (struct linearizability_operation){invoked, returned, value, true, false};
 }
 
-static struct register_operation fails(uint64_t invoked, uint64_t returned, uint32_t value)
+static struct linearizability_operation fails(uint64_t invoked, uint64_t returned, uint32_t value)
 {
-    return (struct register_operation){invoked, returned, value, true, true};
+    return (struct linearizability_operation){invoked, returned, value, true, true};
 }
 
-static struct register_operation reads(uint64_t invoked, uint64_t returned, uint32_t value)
+static struct linearizability_operation reads(uint64_t invoked, uint64_t returned, uint32_t value)
 {
-    return (struct register_operation){invoked, returned, value, false, false};
+    return (struct linearizability_operation){invoked, returned, value, false, false};
 }
 
 /* ---- Every order ---- */
@@ -50,7 +50,7 @@ static bool some_order(const struct history *history, uint32_t done, uint32_t va
         }
     }
     for (uint32_t i = 0; i < history->count; i++) {
-        const struct register_operation *next = &history->operations[i];
+        const struct linearizability_operation *next = &history->operations[i];
         if ((done >> i & 1) != 0 || next->invoked > earliest) {
             continue;
         }
@@ -65,12 +65,12 @@ static bool some_order(const struct history *history, uint32_t done, uint32_t va
 }
 
 /* A witness must hold every operation once, except writes that failed, agree with real time, and explain every read. */
-static void check_witness(const struct history *history, const struct register_result *result)
+static void check_witness(const struct history *history, const struct linearizability_result *result)
 {
     uint32_t seen = 0;
     uint32_t value = history->initial;
     for (uint32_t i = 0; i < result->ordered; i++) {
-        const struct register_operation *operation = &history->operations[result->order[i]];
+        const struct linearizability_operation *operation = &history->operations[result->order[i]];
         assert_int_equal(seen >> result->order[i] & 1, 0);
         seen |= 1u << result->order[i];
         for (uint32_t later = i + 1; later < result->ordered; later++) {
@@ -87,17 +87,18 @@ static void check_witness(const struct history *history, const struct register_r
     }
 }
 
-static enum register_answer check(const struct history *history)
+static enum linearizability_verdict check(const struct history *history)
 {
     uint32_t order[MOST];
-    struct register_result result = {.order = order};
-    enum register_answer answer = register_check(history->initial, history->operations, history->count, &result);
-    if (answer == REGISTER_LINEARIZABLE) {
+    struct linearizability_result result = {.order = order};
+    enum linearizability_verdict answer =
+        linearizability_check(history->initial, history->operations, history->count, &result);
+    if (answer == LINEARIZABLE) {
         check_witness(history, &result);
     } else {
         assert_true(result.guilty < history->count);
     }
-    assert_int_equal(answer == REGISTER_LINEARIZABLE, some_order(history, 0, history->initial));
+    assert_int_equal(answer == LINEARIZABLE, some_order(history, 0, history->initial));
     return answer;
 }
 
@@ -125,8 +126,8 @@ static void make_random(struct random *random, struct history *history)
         bool is_write = random_once_in(random, 2);
         /* Once in four histories every write has a value of its own. */
         uint32_t value = is_write && values == 4 ? i + 1 : (uint32_t)random_below(random, values + 1);
-        history->operations[i] = (struct register_operation){a < b ? a : b, a < b ? b : a, value, is_write,
-                                                             is_write && random_once_in(random, 6)};
+        history->operations[i] = (struct linearizability_operation){a < b ? a : b, a < b ? b : a, value, is_write,
+                                                                    is_write && random_once_in(random, 6)};
     }
 }
 
@@ -138,14 +139,15 @@ static void test_agrees_with_trying_every_order(void **state)
     struct history history;
     for (int i = 0; i < 60000; i++) {
         make_random(&random, &history);
-        linearizable += check(&history) == REGISTER_LINEARIZABLE;
+        linearizable += check(&history) == LINEARIZABLE;
     }
     assert_in_range(linearizable, 10000, 50000);
 }
 
 /* ---- By hand ---- */
 
-static void expect(enum register_answer expected, uint32_t count, const struct register_operation *operations)
+static void expect(enum linearizability_verdict expected, uint32_t count,
+                   const struct linearizability_operation *operations)
 {
     struct history history = {.count = count};
     memcpy(history.operations, operations, count * sizeof *operations);
@@ -153,13 +155,13 @@ static void expect(enum register_answer expected, uint32_t count, const struct r
 }
 
 #define ACCEPT(...)                                                                                                    \
-    expect(REGISTER_LINEARIZABLE,                                                                                      \
-           sizeof((struct register_operation[]){__VA_ARGS__}) / sizeof(struct register_operation),                     \
-           (struct register_operation[]){__VA_ARGS__})
+    expect(LINEARIZABLE,                                                                                               \
+           sizeof((struct linearizability_operation[]){__VA_ARGS__}) / sizeof(struct linearizability_operation),       \
+           (struct linearizability_operation[]){__VA_ARGS__})
 #define REJECT(...)                                                                                                    \
-    expect(REGISTER_IMPOSSIBLE,                                                                                        \
-           sizeof((struct register_operation[]){__VA_ARGS__}) / sizeof(struct register_operation),                     \
-           (struct register_operation[]){__VA_ARGS__})
+    expect(NOT_LINEARIZABLE,                                                                                           \
+           sizeof((struct linearizability_operation[]){__VA_ARGS__}) / sizeof(struct linearizability_operation),       \
+           (struct linearizability_operation[]){__VA_ARGS__})
 
 static void test_accepts_what_is_right(void **state)
 {
@@ -215,15 +217,16 @@ static void test_a_failed_write_may_be_lost_or_not(void **state)
 static void test_many_at_once(void **state)
 {
     (void)state;
-    struct register_operation operations[REGISTER_OPEN_MAX];
-    uint32_t order[REGISTER_OPEN_MAX];
-    struct register_result result = {.order = order};
-    for (uint32_t i = 0; i < REGISTER_OPEN_MAX; i++) {
+    struct linearizability_operation operations[LINEARIZABILITY_OPEN_MAX];
+    uint32_t order[LINEARIZABILITY_OPEN_MAX];
+    struct linearizability_result result = {.order = order};
+    for (uint32_t i = 0; i < LINEARIZABILITY_OPEN_MAX; i++) {
         operations[i] = i % 2 == 0 ? writes(i + 1, 100 + i, i / 2 + 1) : reads(i + 1, 100 + i, i / 2 + 1);
     }
     /* Sixteen writes and their readers in progress at once: too many orders to follow; it must say so and not guess. */
-    assert_int_equal(register_check(0, operations, REGISTER_OPEN_MAX, &result), REGISTER_UNDECIDED);
-    assert_int_equal(register_check(0, operations, 12, &result), REGISTER_LINEARIZABLE);
+    assert_int_equal(linearizability_check(0, operations, LINEARIZABILITY_OPEN_MAX, &result),
+                     LINEARIZABILITY_UNDECIDED);
+    assert_int_equal(linearizability_check(0, operations, 12, &result), LINEARIZABLE);
 }
 
 int main(void)

@@ -406,13 +406,13 @@ static void judge_at_once(struct corpus_result *results, size_t count, const str
                           unsigned timeout, unsigned jobs, int interruption)
 {
     size_t told = 0;
-    const struct corpus_manner manner = {.subject = subject,
-                                         .directory = directory,
-                                         .timeout = timeout,
-                                         .jobs = jobs,
-                                         .interruption = interruption,
-                                         .judged = count_judged,
-                                         .context = &told};
+    const struct corpus_run_options manner = {.subject = subject,
+                                              .directory = directory,
+                                              .timeout = timeout,
+                                              .jobs = jobs,
+                                              .interruption = interruption,
+                                              .judged = count_judged,
+                                              .context = &told};
     corpus_judge(results, count, &manner);
     assert_int_equal(told, count);
 }

@@ -28,7 +28,7 @@
  * end.
  */
 static struct trace trace;
-static struct run run;
+static struct execution run;
 static struct oracle oracle;
 static struct adapter *adapter;
 static char directory[256];
@@ -36,7 +36,7 @@ static char path[300];
 
 static void begin_disk(uint64_t backing_size, uint32_t allocation)
 {
-    struct files files;
+    struct disk_files files;
     trace = (struct trace){.threads = 4};
     trace.disk = (struct trace_disk){.layout = ADDCOW_R20,
                                      .cluster_bits = 12,
@@ -45,9 +45,9 @@ static void begin_disk(uint64_t backing_size, uint32_t allocation)
                                      .backing_size = backing_size,
                                      .allocation = allocation,
                                      .seed = 8};
-    files_make(&trace.disk, &files);
-    files_store(&files, directory);
-    files_free(&files);
+    disk_files_make(&trace.disk, &files);
+    disk_files_store(&files, directory);
+    disk_files_free(&files);
     adapter = adapter_make_ref();
     assert_int_equal(adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
 }
@@ -67,14 +67,14 @@ static uint32_t add(uint32_t thread, enum trace_kind kind, uint64_t offset, uint
 /* Called once all operations are added. */
 static void start(void)
 {
-    run_make(&run, &trace, adapter, path, NULL);
+    execution_make(&run, &trace, adapter, path, NULL);
     oracle_make(&trace.disk, run.capacity, &oracle);
 }
 
 /* Does an operation now, and says that it took from `invoked` to `returned`. */
-static struct run_record *done(uint32_t operation, uint64_t invoked, uint64_t returned)
+static struct execution_record *done(uint32_t operation, uint64_t invoked, uint64_t returned)
 {
-    run_operation(&run, operation);
+    execution_operation(&run, operation);
     run.records[operation].invoked = invoked;
     run.records[operation].returned = returned;
     return &run.records[operation];
@@ -83,7 +83,7 @@ static struct run_record *done(uint32_t operation, uint64_t invoked, uint64_t re
 /* Says that an operation was done, without doing it. */
 static void claimed(uint32_t operation, uint64_t invoked, uint64_t returned)
 {
-    run.records[operation] = (struct run_record){.invoked = invoked, .returned = returned, .status = ADDCOW_OK};
+    run.records[operation] = (struct execution_record){.invoked = invoked, .returned = returned, .status = ADDCOW_OK};
 }
 
 /*
@@ -105,7 +105,7 @@ static bool judge(bool files, bool decided)
     assert_int_equal(counts.undecided == 0, decided);
     assert_int_equal(conforms, length == 0); /* a rejection says why */
     free(story);
-    run_free(&run);
+    execution_free(&run);
     oracle_free(&oracle);
     adapter->ops->destroy(adapter);
     return conforms;
@@ -158,7 +158,7 @@ static void test_sectors_of_one_request_are_independent(void **state)
     uint32_t c = add(2, TRACE_READ, 0, 2 * SECTOR);
     start();
     done(a, 1, 10);
-    struct run_record *read = done(c, 2, 9);
+    struct execution_record *read = done(c, 2, 9);
     done(b, 3, 8);
     stamp_fill((struct stamp){STAMP_WRITE, b}, SECTOR, read->data + SECTOR, SECTOR); /* CON-03 */
     assert_true(judged());
@@ -259,7 +259,7 @@ static void falsified_read(struct stamp stamp, size_t begin_at, size_t length, b
     uint32_t b = add(1, TRACE_READ, 0, SECTOR);
     start();
     done(a, 1, 4);
-    struct run_record *read = done(b, 2, 3);
+    struct execution_record *read = done(b, 2, 3);
     stamp_fill(stamp, begin_at, read->data + begin_at, length);
     assert_int_equal(judged(), expected);
 }
@@ -354,8 +354,8 @@ static void test_statuses(void **state)
         uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
         uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, 1);
         start();
-        struct run_record *write = done(a, 1, 10);
-        struct run_record *read = done(b, 2, 9);
+        struct execution_record *write = done(a, 1, 10);
+        struct execution_record *read = done(b, 2, 9);
         write->status = wrong == 1 ? ADDCOW_IO : write->status;
         read->status = wrong == 2 ? ADDCOW_OK : read->status; /* REQ-01 */
         assert_int_equal(judged(), wrong == 0);
@@ -375,7 +375,7 @@ static bool map_judged(uint64_t invoked, uint64_t returned, bool allocated, uint
     uint32_t b = add(1, TRACE_MAP, 0, 3 * CLUSTER);
     start();
     done(a, invoked, returned);
-    struct run_record *map = done(b, 5, 6);
+    struct execution_record *map = done(b, 5, 6);
     map->allocated = allocated;
     map->run = run_length;
     return judged();
@@ -405,7 +405,7 @@ static void test_status_never_goes_back(void **state)
         uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
         uint32_t c = add(1, TRACE_MAP, 0, CLUSTER);
         start();
-        struct run_record *maps[2] = {done(b, 2, 3), done(c, 4, 5)};
+        struct execution_record *maps[2] = {done(b, 2, 3), done(c, 4, 5)};
         done(a, 1, 6);
         maps[back]->allocated = false;
         maps[1 - back]->allocated = true;
@@ -590,7 +590,7 @@ static void test_growth_must_read_as_zeros(void **state)
     uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, SECTOR);
     start();
     done(a, 1, 10);
-    struct run_record *read = done(b, 2, 9);
+    struct execution_record *read = done(b, 2, 9);
     stamp_fill((struct stamp){STAMP_BACKING, 8}, 6 * CLUSTER, read->data, SECTOR);
     assert_false(judged());
 }
@@ -608,7 +608,7 @@ static void test_two_resizes_in_either_order(void **state)
         done(order % 2 == 0 ? a : b, 1, 10);
         done(order % 2 == 0 ? b : a, order < 2 ? 2 : 11, order < 2 ? 9 : 12);
         if (order >= 2) { /* in real time it was the other way round */
-            struct run_record saved = run.records[a];
+            struct execution_record saved = run.records[a];
             run.records[a] = run.records[b];
             run.records[b] = saved;
         }
@@ -705,7 +705,7 @@ static void test_too_many_writes_beside_a_commit(void **state)
 {
     (void)state;
     begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-    for (uint32_t i = 0; i < REGISTER_OPEN_MAX + 8; i++) {
+    for (uint32_t i = 0; i < LINEARIZABILITY_OPEN_MAX + 8; i++) {
         add(0, i == 20 ? TRACE_COMMIT : TRACE_WRITE, 0, i == 20 ? 0 : SECTOR);
     }
     trace.operations[0].thread = 1;
@@ -797,7 +797,7 @@ static void test_commits_leave_what_they_read(void **state)
             }
             if (wrong != 0) {
                 char file[320];
-                snprintf(file, sizeof file, "%s/%s", directory, FILES_BASE);
+                snprintf(file, sizeof file, "%s/%s", directory, DISK_BASE);
                 FILE *base = fopen(file, "r+");
                 assert_non_null(base);
                 fputc('x', base);
@@ -852,7 +852,7 @@ static bool map_beside_judged(uint64_t committed, bool allocated)
     start();
     done(a, 1, committed);
     done(b, 2, 9);
-    struct run_record *map = done(c, 5, 6);
+    struct execution_record *map = done(c, 5, 6);
     map->allocated = allocated;
     return judged();
 }
@@ -935,14 +935,14 @@ static int make_directory(void **state)
     if (mkdtemp(directory) == NULL) {
         return -1;
     }
-    snprintf(path, sizeof path, "%s/%s", directory, FILES_METADATA);
+    snprintf(path, sizeof path, "%s/%s", directory, DISK_METADATA);
     return 0;
 }
 
 static int remove_directory(void **state)
 {
     (void)state;
-    files_remove(directory);
+    disk_files_remove(directory);
     return 0;
 }
 

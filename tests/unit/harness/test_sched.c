@@ -5,7 +5,7 @@
 #include "sched/sched.h"
 
 #include "base/random.h"
-#include "scope.h"
+#include "exhaustive/scope.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

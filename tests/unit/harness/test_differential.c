@@ -427,7 +427,7 @@ static enum addcow_status plain_commit(struct adapter *adapter, struct addcow_er
 
 static void load(const struct plain *disk, const char *name, struct file *file)
 {
-    assert_true(files_load(disk->directory, name, &file->bytes, &file->length));
+    assert_true(disk_files_load(disk->directory, name, &file->bytes, &file->length));
 }
 
 static enum addcow_status plain_open(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
@@ -437,8 +437,8 @@ static enum addcow_status plain_open(struct adapter *adapter, const char *path, 
     (void)flags;
     (void)error;
     snprintf(disk->directory, sizeof disk->directory, "%.*s", (int)(strrchr(path, '/') - path), path);
-    load(disk, FILES_METADATA, &disk->metadata);
-    load(disk, FILES_IMAGE, &disk->image);
+    load(disk, DISK_METADATA, &disk->metadata);
+    load(disk, DISK_IMAGE, &disk->image);
     enum addcow_rule rule = addcow_decode(disk->metadata.bytes, disk->metadata.length, &disk->header);
     assert_int_equal(rule, ADDCOW_RULE_NONE);
     disk->cluster = (uint64_t)1 << disk->header.cluster_bits;
@@ -446,7 +446,7 @@ static enum addcow_status plain_open(struct adapter *adapter, const char *path, 
     disk->has_backing = disk->header.backing_size > 0;
     disk->backing = (struct file){.bytes = NULL};
     if (disk->has_backing) {
-        load(disk, FILES_BASE, &disk->backing);
+        load(disk, DISK_BASE, &disk->backing);
     }
     return ADDCOW_OK;
 }
@@ -454,21 +454,21 @@ static enum addcow_status plain_open(struct adapter *adapter, const char *path, 
 static enum addcow_status plain_close(struct adapter *adapter, struct addcow_error *error)
 {
     struct plain *disk = plain_of(adapter);
-    struct files files = {.count = disk->has_backing ? 3u : 2u};
+    struct disk_files files = {.count = disk->has_backing ? 3u : 2u};
     (void)error;
     if (disk->mistake == LOSE_BITMAP_ON_CLOSE) {
         memset(disk->metadata.bytes + disk->header.header_size, 0, 1);
     }
-    snprintf(files.list[0].name, sizeof files.list[0].name, FILES_METADATA);
-    snprintf(files.list[1].name, sizeof files.list[1].name, FILES_IMAGE);
-    snprintf(files.list[2].name, sizeof files.list[2].name, FILES_BASE);
+    snprintf(files.list[0].name, sizeof files.list[0].name, DISK_METADATA);
+    snprintf(files.list[1].name, sizeof files.list[1].name, DISK_IMAGE);
+    snprintf(files.list[2].name, sizeof files.list[2].name, DISK_BASE);
     const struct file *open[] = {&disk->metadata, &disk->image, &disk->backing};
     for (unsigned i = 0; i < files.count; i++) {
         files.list[i].bytes = open[i]->bytes;
         files.list[i].length = open[i]->length;
     }
-    files_store(&files, disk->directory);
-    files_free(&files);
+    disk_files_store(&files, disk->directory);
+    disk_files_free(&files);
     return ADDCOW_OK;
 }
 
@@ -499,12 +499,12 @@ static char directory[256];
 
 static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
 {
-    struct judge_counts counts = {.traces = 0};
+    struct differential_counts counts = {.traces = 0};
     struct generate_options options = {
         .threads = 1, .operations = 60, .cluster_bits = seed % 4 == 0 ? 16 : (uint32_t)(12 + seed % 3)};
     generate_trace(seed, &options, &trace);
     trace.disk.chain = 0;
-    return judge_trace(&trace, adapter, directory, NULL, &counts, out);
+    return differential_judge(&trace, adapter, directory, NULL, &counts, out);
 }
 
 static void test_accepts_the_sound(void **state)
@@ -557,7 +557,7 @@ static int make_directory(void **state)
 static int remove_directory(void **state)
 {
     (void)state;
-    files_remove(directory);
+    disk_files_remove(directory);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "sched/sched.h"
-#include "scope.h"
+#include "exhaustive/scope.h"
 #include "storage/sim_disk.h"
 #include "adapters/adapter_scheduled.h"
 
@@ -383,7 +383,7 @@ static void do_with_engine(struct sim *sim, const struct trace *trace)
 {
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
-    assert_int_equal(adapter->ops->open(adapter, FILES_METADATA, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
+    assert_int_equal(adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
     for (uint32_t i = 0; i < trace->count; i++) {
         crash_perform(adapter, &trace->operations[i], i, &error);
     }
@@ -438,7 +438,7 @@ static void the_reduction_hides_no_content(void **state)
 static void judge_scope(size_t disk, uint32_t length, const struct crash_options *options)
 {
     struct crash_counts counts = {0};
-    bool fine = crash_scope(&scope_disks[disk], length, options, &counts, stdout);
+    bool fine = bounded_crash_check(&scope_disks[disk], length, options, &counts, stdout);
     print_message("# disk %zu, up to %" PRIu32 " operations: %" PRIu64 " sequences, %" PRIu64 " moments, %" PRIu64
                   " states, %" PRIu64 " of second crashes\n",
                   disk, length, counts.sequences, counts.moments, counts.states, counts.second_states);

@@ -26,8 +26,8 @@ static uint32_t failing_syncs(struct inject *inject)
     uint32_t failed = 0;
     for (int i = 0; i < 10; i++) {
         size_t size = 0;
-        assert_int_equal(inject_hook(inject, SIM_SYNC, FILES_METADATA, &size), 0);
-        int answer = inject_hook(inject, SIM_SYNC, FILES_IMAGE, &size);
+        assert_int_equal(inject_hook(inject, SIM_SYNC, DISK_METADATA, &size), 0);
+        int answer = inject_hook(inject, SIM_SYNC, DISK_IMAGE, &size);
         assert_true(answer == 0 || answer == -EIO);
         failed += answer != 0;
     }
@@ -82,7 +82,7 @@ static void short_transfers_cut_no_sector(void **state)
     sim_free(sim);
 }
 
-/* ---- Trials ---- */
+/* ---- Sandboxes ---- */
 
 static int answer(void *context)
 {
@@ -119,18 +119,18 @@ static int die_in_run(void *context)
 static void a_trial_outlives_the_engine(void **state)
 {
     (void)state;
-    struct trial *trial = trial_make(true);
+    struct sandbox *sandbox = sandbox_make(true);
     for (int code = REPORT_CONFORMS; code <= REPORT_INCOMPLETE; code++) {
-        assert_int_equal(trial_run(trial, answer, &code), code);
+        assert_int_equal(sandbox_run(sandbox, answer, &code), code);
     }
-    assert_int_equal(trial_run(trial, die, NULL), REPORT_CRASHED);
-    assert_string_equal(trial->schedule, "");
-    assert_int_equal(trial_run(trial, die_in_run, NULL), REPORT_CRASHED);
+    assert_int_equal(sandbox_run(sandbox, die, NULL), REPORT_CRASHED);
+    assert_string_equal(sandbox->schedule, "");
+    assert_int_equal(sandbox_run(sandbox, die_in_run, NULL), REPORT_CRASHED);
     struct sched_schedule schedule;
-    assert_true(sched_schedule_parse(trial->schedule, &schedule));
+    assert_true(sched_schedule_parse(sandbox->schedule, &schedule));
     assert_int_equal(schedule.segments[schedule.count - 1].thread, 1);
     sched_schedule_free(&schedule);
-    trial_free(trial);
+    sandbox_free(sandbox);
 }
 
 /* ---- Making small ---- */

@@ -6,7 +6,7 @@
  * Witnesses DUR-12.
  */
 #include "judges/crash.h"
-#include "scope.h"
+#include "exhaustive/scope.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@ static void every_crash_after_every_death(void **state)
     struct crash_options options = {.deaths = true};
     for (size_t i = 0; i < SCOPE_DISKS; i++) {
         struct crash_counts counts = {0};
-        bool fine = crash_scope(&scope_disks[i], scope_is_small() ? 1 : 2, &options, &counts, stdout);
+        bool fine = bounded_crash_check(&scope_disks[i], scope_is_small() ? 1 : 2, &options, &counts, stdout);
         print_message("# disk %zu: %" PRIu64 " sequences, %" PRIu64 " deaths, %" PRIu64 " states after a crash\n", i,
                       counts.sequences, counts.deaths, counts.states);
         assert_true(fine);

@@ -5,7 +5,7 @@
  * ERR-03.
  */
 #include "explore/explore.h"
-#include "scope.h"
+#include "exhaustive/scope.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
