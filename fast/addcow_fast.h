@@ -14,7 +14,7 @@
 #ifndef ADDCOW_FAST_H
 #define ADDCOW_FAST_H
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "addcow_storage.h"
 
 #include <stdbool.h>
@@ -23,7 +23,14 @@
 
 #define ADDCOW_CHAIN_MAX 16 /* metadata files in one chain (LNK-09) */
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #pragma GCC visibility push(default) /* what the shared library exports */
+
+/* The name of a status as the spec spells it, such as "malformed"; "ok" for ADDCOW_OK. Static storage. */
+const char *addcow_status_name(enum addcow_status status);
 
 /* An opened disk. Opaque. */
 struct addcow;
@@ -184,5 +191,9 @@ enum addcow_status addcow_check(const char *path, bool repair, struct addcow_sto
                                 void *context, struct addcow_check_result *result, struct addcow_error *error);
 
 #pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

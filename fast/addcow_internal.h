@@ -9,6 +9,7 @@
 #define ADDCOW_INTERNAL_H
 
 #include "addcow_fast.h"
+#include "addcow_header.h"
 
 #include <string.h>
 

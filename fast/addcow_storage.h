@@ -14,6 +14,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #pragma GCC visibility push(default) /* what the shared library exports */
 
 struct addcow_file;
@@ -81,5 +85,9 @@ struct addcow_storage {
 struct addcow_storage *addcow_posix_storage(void);
 
 #pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

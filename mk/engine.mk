@@ -1,6 +1,8 @@
-# The reference engine, the production engine, the library of both, and the addcow command.
+# The library of the engine and the header codec, the oracle beside it, and the addcow command.
 
-REF_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard ref/*.c)) $(if $(CONTRACTS),$(B)/proofs/runtime.o)
+CODEC_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard ref/addcow_header*.c)) $(if $(CONTRACTS),$(B)/proofs/runtime.o)
+ORACLE_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard ref/addcow_ref*.c))
+REF_OBJECTS := $(CODEC_OBJECTS) $(ORACLE_OBJECTS)
 FAST_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard fast/*.c))
 TOOL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/*.c))
 
@@ -11,16 +13,17 @@ SHARED := $(B)/libaddcow.so.$(VERSION)
 SYNC :=
 $(FAST_OBJECTS): CPPFLAGS += $(SYNC:%=-include %)
 
-# The reference engine's header is public, but is kept free of compiler extensions for the provers.
-$(REF_OBJECTS): CFLAGS += -fvisibility=default
+# ref/ is kept free of compiler extensions for the provers; fast/libaddcow.map says which functions are public.
+$(CODEC_OBJECTS): CFLAGS += -fvisibility=default
 
-$(LIB): $(REF_OBJECTS) $(FAST_OBJECTS)
+# What users link. The oracle belongs to the harness.
+$(LIB): $(CODEC_OBJECTS) $(FAST_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(SHARED): $(REF_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
+$(SHARED): $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
 	$(CC) $(LDFLAGS) -shared -Wl,-soname,libaddcow.so.$(SOVERSION) -Wl,--version-script=fast/libaddcow.map \
-	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $(REF_OBJECTS) $(FAST_OBJECTS)
+	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $(CODEC_OBJECTS) $(FAST_OBJECTS)
 
 $(B)/addcow: $(TOOL_OBJECTS) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson

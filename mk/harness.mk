@@ -11,7 +11,7 @@ UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))
 CLI_TESTS := $(wildcard tests/cli/*.bats)
 
-$(HARNESS_LIB): $(HARNESS_OBJECTS)
+$(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 

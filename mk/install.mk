@@ -3,13 +3,14 @@
 PREFIX := /usr/local
 DESTDIR :=
 TO = $(DESTDIR)$(PREFIX)
-PUBLIC_HEADERS := ref/addcow_ref.h fast/addcow_fast.h fast/addcow_storage.h
+PUBLIC_HEADERS := ref/addcow_format.h fast/addcow_fast.h fast/addcow_storage.h
 
 # One object for users of the static library, in which only the public names are global.
-$(B)/install/libaddcow.a: $(REF_OBJECTS) $(FAST_OBJECTS)
+$(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
 	@mkdir -p $(@D)
-	$(LD) -r -o $(@D)/addcow.o $^
-	objcopy --localize-hidden $(@D)/addcow.o
+	$(LD) -r -o $(@D)/addcow.o $(CODEC_OBJECTS) $(FAST_OBJECTS)
+	sed -n 's/^ *\(addcow_[a-z_]*\);/\1/p' fast/libaddcow.map >$(@D)/public
+	objcopy --keep-global-symbols=$(@D)/public $(@D)/addcow.o
 	@rm -f $@
 	$(AR) rcs $@ $(@D)/addcow.o
 

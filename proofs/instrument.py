@@ -39,14 +39,15 @@ def line_of(text, place):
     return text.count("\n", 0, place) + 1
 
 
-def contracts_of(source, header, name, start):
-    """(file, clauses) of each annotation that stands before a definition in its source, or before its declaration in the header."""
+def contracts_of(source, headers, name, start):
+    """(file, clauses) of each annotation that stands before a definition in its source, or before its declaration in a header."""
     for block in BLOCK.finditer(source.text, 0, start):
         if not source.text[block.end() : start].strip():
             yield source.file, clauses_of(name, block.group(1), line_of(source.text, block.start()))
-    for block in BLOCK.finditer(header.text):
-        if re.match(r"\n[\w *]*\b" + name + r"\(", header.text[block.end() :]):
-            yield header.file, clauses_of(name, block.group(1), line_of(header.text, block.start()))
+    for header in headers:
+        for block in BLOCK.finditer(header.text):
+            if re.match(r"\n[\w *]*\b" + name + r"\(", header.text[block.end() :]):
+                yield header.file, clauses_of(name, block.group(1), line_of(header.text, block.start()))
 
 
 class Text:
@@ -59,8 +60,8 @@ class Text:
 class Instrument:
     """The work on one source. `rules` are the exceptions: key of a clause -> a reason to leave it out, or bounds of a quantifier."""
 
-    def __init__(self, source, header, model, rules):
-        self.source, self.header, self.model, self.rules = source, header, model, rules
+    def __init__(self, source, headers, model, rules):
+        self.source, self.headers, self.model, self.rules = source, headers, model, rules
         self.table, self.left_out, self.labels = [], [], 0
 
     def rule(self, clause):
@@ -175,7 +176,7 @@ class Instrument:
         before, after, places = "", "", ""
         self.states = {"Here": "0", "Pre": "rtc_frame.copy", "Old": "rtc_frame.copy", "Post": "0"}
         locals_of_body, self.visible = self.visible, set(names)
-        for file, clauses in contracts_of(self.source, self.header, self.name, match.start()):
+        for file, clauses in contracts_of(self.source, self.headers, self.name, match.start()):
             for clause in clauses:
                 if clause.kind == "requires":
                     before += "        " + self.check(clause, file, {"Here": "0", "Pre": "0", "Old": "0"}) + "\n"
@@ -208,7 +209,7 @@ class Instrument:
         prelude = (f'#include "addcow_ref.h"\n#include "runtime.h"\nstatic struct rtc_clause rtc_clauses[{len(self.table)}];\n{model}\n')
         table = (f"\nstatic struct rtc_clause rtc_clauses[] = {{\n{rows}}};\n\n__attribute__((constructor)) static void rtc_announce(void)\n"
                  f"{{\n    rtc_register(rtc_clauses, sizeof rtc_clauses / sizeof *rtc_clauses);\n}}\n")
-        return body.replace('#include "addcow_ref.h"\n', prelude, 1) + table
+        return re.sub(r'^(?:#include "addcow_\w+\.h"\n)+', lambda includes: includes.group() + prelude, body, count=1, flags=re.M) + table
 
 
 def quoted(text):

@@ -9,7 +9,7 @@
  * The round trip is proved a layout at a time, in steps that say of the contracts only what the next step needs, field
  * by field: the provers lose their way where a whole header and all the rules of its bytes are in sight at once.
  */
-#include "addcow_ref.h"
+#include "addcow_header.h"
 
 /*@ requires \valid(format + (0 .. 15));
     terminates \true;

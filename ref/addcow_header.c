@@ -9,7 +9,7 @@
  * The code is shaped for proof: numbers are read and written by division and multiplication, and there is neither
  * shift, cast between pointer types, nor libc. This codec is also the one that the production engine uses.
  */
-#include "addcow_ref.h"
+#include "addcow_header.h"
 
 /* Offsets of the fields of r20 (section 2.1); that of the compatible features is public. */
 #define BACKING_OFFSET 4

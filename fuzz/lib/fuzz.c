@@ -3,7 +3,7 @@
  */
 #include "lib/fuzz.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
  * harness and from the regressions of the corpus. Each target gets a directory below DIRECTORY, which must exist. What
  * is made is then minimised by coverage (fuzz/run seed), and only the result is kept.
  */
+#include "addcow_header.h"
 #include "corpus/corpus.h"
 #include "explore/explore.h"
 #include "workload/disk_files.h"

@@ -3,6 +3,7 @@
  */
 #include "lib/untrusted_image.h"
 
+#include "addcow_header.h"
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "storage/sim_disk.h"

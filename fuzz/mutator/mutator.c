@@ -8,7 +8,7 @@
  */
 #include "mutator/mutator.h"
 
-#include "addcow_ref.h"
+#include "addcow_header.h"
 #include "base/random.h"
 
 #include <string.h>

@@ -6,6 +6,7 @@
  * fails, and when the power fails afterwards.
  */
 #include "addcow_fast.h"
+#include "addcow_ref.h"
 #include "lib/storage_fault.h"
 #include "workload/disk_files.h"
 #include "lib/fuzz.h"

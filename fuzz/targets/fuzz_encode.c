@@ -5,7 +5,7 @@
  * changes a disk. The input is a record of fixed length, and then the bytes of the two names. Each name that it
  * announces longer than what is left of them ends in zeros.
  */
-#include "addcow_ref.h"
+#include "addcow_header.h"
 #include "lib/fuzz.h"
 #include "base/report.h"
 

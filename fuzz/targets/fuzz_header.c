@@ -2,6 +2,7 @@
  * Any bytes as a header: the codec and its rules agree, what is accepted encodes to the same bytes, and the production
  * engine opens what the reference engine accepts and nothing else.
  */
+#include "addcow_header.h"
 #include "lib/untrusted_image.h"
 
 #include <stdlib.h>

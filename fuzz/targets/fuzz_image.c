@@ -9,6 +9,7 @@
  * a call of the storage that fails: then all is done once more, and must neither break the disk nor leave anything
  * open.
  */
+#include "addcow_ref.h"
 #include "lib/storage_fault.h"
 #include "lib/untrusted_image.h"
 

@@ -7,6 +7,8 @@
  */
 #include "adapters/protocol.h"
 
+#include "addcow_header.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

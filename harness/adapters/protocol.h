@@ -6,7 +6,7 @@
 #ifndef HARNESS_PROTOCOL_H
 #define HARNESS_PROTOCOL_H
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 
 #include <stdbool.h>
 #include <stddef.h>

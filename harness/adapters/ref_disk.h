@@ -9,6 +9,7 @@
 #define HARNESS_REF_DISK_H
 
 #include "addcow_fast.h"
+#include "addcow_ref.h"
 
 struct ref_disk;
 

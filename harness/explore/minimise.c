@@ -6,7 +6,7 @@
  */
 #include "explore/minimise.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "workload/stamp.h"

@@ -3,7 +3,7 @@
  */
 #include "programs/hunt_options.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "base/report.h"
 #include "sched/sched.h"
 #include "workload/trace.h"

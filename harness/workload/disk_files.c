@@ -6,6 +6,7 @@
  */
 #include "workload/disk_files.h"
 
+#include "addcow_header.h"
 #include "base/random.h"
 #include "base/report.h"
 #include "workload/stamp.h"

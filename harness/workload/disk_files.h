@@ -12,7 +12,7 @@
 #ifndef HARNESS_DISK_FILES_H
 #define HARNESS_DISK_FILES_H
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "workload/trace.h"
 
 #define DISK_METADATA "disk.add-cow"

@@ -9,7 +9,7 @@
  */
 #include "workload/generate.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "judges/history.h"
 #include "base/random.h"
 

@@ -26,7 +26,7 @@
  */
 #include "workload/trace.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 
 #include <string.h>
 

@@ -22,7 +22,7 @@
  */
 #include "workload/trace.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -91,6 +91,42 @@ setup() {
     done <symbols
 }
 
+@test "both libraries export every function that the public headers declare" {
+    grep -hoE '^[a-z][a-z0-9_ ]*[ *]addcow_[a-z_]+\(' "$ROOT"/include/addcow/*.h | grep -v '^typedef' |
+        sed 's/.*[ *]\(addcow_[a-z_]*\)(/\1/' | sort -u >declared
+    grep -qx addcow_status_name declared
+    nm -D --defined-only "$ROOT/lib/libaddcow.so" | sed -n 's/.* T \(addcow_[a-z_]*\)@@.*/\1/p' | sort >shared
+    nm -g --defined-only "$ROOT/lib/libaddcow.a" | sed -n 's/.* T //p' | sort >static
+    diff declared shared
+    diff declared static
+}
+
+@test "neither library contains the oracle" {
+    for library in "$ROOT/lib/libaddcow.a" "$ROOT/lib/libaddcow.so"; do
+        # Local names too. The engine is there, so an empty list is no success.
+        nm "$library" >symbols
+        grep -q ' addcow_open' symbols
+        run grep addcow_ref_ symbols
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "each public header compiles alone, as C11 and as C++, and holds no contracts" {
+    for header in "$ROOT"/include/addcow/*.h; do
+        gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c "$header"
+        g++ -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ "$header"
+        run grep -F '/*@' "$header"
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "a C++ program links against the static library" {
+    g++ -o user -I"$ROOT/include/addcow" "$BATS_FILE_TMPDIR/user.c" "$ROOT/lib/libaddcow.a" -pthread
+    run ./user disk.addcow
+    [ "$status" -eq 0 ]
+    [ "$output" = 70000 ]
+}
+
 @test "the man page is installed" {
     run man -l "$ROOT/share/man/man1/addcow.1"
     [ "$status" -eq 0 ]

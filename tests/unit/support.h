@@ -9,6 +9,7 @@
 #define SUPPORT_H
 
 #include "addcow_fast.h"
+#include "addcow_header.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "addcow_fast.h"
+#include "addcow_header.h"
 #include "faults.h"
 
 #include <dirent.h>

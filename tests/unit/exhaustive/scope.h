@@ -9,7 +9,7 @@
 
 #include "workload/trace.h"
 
-#include "addcow_ref.h"
+#include "addcow_format.h"
 
 #include <stdlib.h>
 

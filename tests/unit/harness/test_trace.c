@@ -1,7 +1,7 @@
 /*
  * Traces in both forms, stamps, hex windows, and the generator of workloads.
  */
-#include "addcow_ref.h"
+#include "addcow_format.h"
 #include "workload/generate.h"
 #include "judges/history.h"
 #include "base/random.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "addcow_ref.h"
+#include "addcow_header.h"
 
 #define ROOM (2u << 20) /* the largest header */
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
