@@ -39,11 +39,11 @@ enum addcow_status addcow_rule_status(enum addcow_rule rule);
 const char *addcow_rule_clause(enum addcow_rule rule);
 
 /* The class's name as the spec spells it, such as "malformed"; "ok" for ADDCOW_OK. Static storage. */
-/*@ requires class_code <= ADDCOW_BUSY;
+/*@ requires status <= ADDCOW_BUSY;
     terminates \true;
     assigns \nothing;
 */
-const char *addcow_status_name(enum addcow_status class_code);
+const char *addcow_status_name(enum addcow_status status);
 
 /* ---- Header (section 2) ---- */
 
