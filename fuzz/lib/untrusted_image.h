@@ -10,7 +10,7 @@
 
 #include "addcow_fast.h"
 #include "lib/fuzz.h"
-#include "storage/storage_sim.h"
+#include "storage/sim.h"
 
 /*
  * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many

@@ -16,7 +16,7 @@
 #include "judges/history.h"
 #include "storage/fault_injection.h"
 #include "sched/sched.h"
-#include "storage/storage_sim.h"
+#include "storage/sim.h"
 #include "workload/trace.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  *
  * Threads are coroutines in one thread of the operating system. The engine is compiled a second time with
  * sched/addcow_sync.h in place of its own header, otherwise unchanged, so that before every lock, wait, broadcast and
- * atomic access, and before every step of a simulated file (storage_sim.h), the scheduler decides who runs next. All
+ * atomic access, and before every step of a simulated file (storage/sim.h), the scheduler decides who runs next. All
  * else is atomic, and memory is sequentially consistent.
  *
  * Who runs next is a strategy's choice. A run is written down as its schedule, which replays it exactly. A state in

@@ -8,7 +8,7 @@
 #define HARNESS_INJECT_H
 
 #include "addcow_fast.h"
-#include "storage/storage_sim.h"
+#include "storage/sim.h"
 
 #include <stdio.h>
 

@@ -5,7 +5,7 @@
 #define HARNESS_SIM_DISK_H
 
 #include "addcow_ref.h"
-#include "storage/storage_sim.h"
+#include "storage/sim.h"
 #include "workload/trace.h"
 
 struct sim_disk {

@@ -5,7 +5,7 @@
  * the log is gone through up to the moment of the crash, what a sync covers is applied, and of the rest each sector
  * gets one of its versions.
  */
-#include "storage/storage_sim.h"
+#include "storage/sim.h"
 
 #include "base/report.h"
 #include "sched/sched.h"
