@@ -10,7 +10,7 @@
 #define HARNESS_CRASH_H
 
 #include "adapters/adapter.h"
-#include "storage/sim.h"
+#include "storage/sim_crash.h"
 #include "workload/trace.h"
 
 #include <stdio.h>

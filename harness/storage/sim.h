@@ -12,11 +12,10 @@
  *
  * Not for several threads of the operating system at once.
  */
-#ifndef HARNESS_STORAGE_SIM_H
-#define HARNESS_STORAGE_SIM_H
+#ifndef HARNESS_SIM_H
+#define HARNESS_SIM_H
 
 #include "addcow_storage.h"
-#include "base/random.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -98,7 +97,7 @@ void sim_set_hook(struct sim *sim, sim_hook *hook, void *context);
 /* For a hook: the offset of the transfer that it is asked about. */
 uint64_t sim_transfer_offset(const struct sim *sim);
 
-/* ---- Crashes ---- */
+/* ---- The log: at which moments it may crash (sim_crash.h) ---- */
 
 /* How much has been logged since sim_keep: grows with every change and sync. A crash happens at such a moment. */
 uint64_t sim_moment(const struct sim *sim);
@@ -108,40 +107,5 @@ bool sim_is_barrier(const struct sim *sim, uint64_t moment);
 
 /* Whether anything was changed since a moment, and not only synced. */
 bool sim_is_changed(const struct sim *sim, uint64_t moment);
-
-/*
- * A series of choices. Exhaustive: choices_next goes on to the next one, until it returns false. With `random`: any.
- */
-#define CHOICES_MAX 64u
-struct choices {
-    struct random *random; /* null: exhaustive */
-    uint32_t digits[CHOICES_MAX];
-    uint32_t radices[CHOICES_MAX];
-    uint32_t count; /* of those made so far, in this turn */
-    uint32_t known; /* digits that are set */
-};
-
-uint32_t choices_make(struct choices *choices, uint32_t radix);
-/* Begins the next turn, of an exhaustive series; false if all have been made. */
-bool choices_next(struct choices *choices);
-
-struct sim_crash_options {
-    /*
-     * Choices are for whole files of these names, null-terminated: one version of every sector, the first, the second,
-     * ... of its own. This suffices where what is judged depends on one sector of each such file at a time.
-     */
-    const char *const *uniform;
-    struct {
-        const char *name; /* of a file whose sectors tear from `from` bytes on; may be null */
-        uint64_t from;
-    } torn[2];
-};
-
-/*
- * Makes `to` what is left on the disk of `from` after a crash at `moment`, at least 0 and at most sim_moment. Nothing
- * is open in `to`.
- */
-void sim_crash(const struct sim *from, uint64_t moment, const struct sim_crash_options *options,
-               struct choices *choices, struct sim *to);
 
 #endif

@@ -5,7 +5,7 @@
 #define HARNESS_SIM_DISK_H
 
 #include "addcow_ref.h"
-#include "storage/sim.h"
+#include "storage/sim_crash.h"
 #include "workload/trace.h"
 
 struct sim_disk {
