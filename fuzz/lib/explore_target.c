@@ -2,6 +2,7 @@
  * One run of a concurrent workload under the scheduler, on simulated storage.
  */
 #include "lib/explore_target.h"
+#include "workload/phase.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 static void make_explorable(struct trace *trace)
 {
     uint32_t concurrent = 0;
-    history_make_judgeable(trace);
+    phases_make_judgeable(trace);
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
         if (trace_phase_is_concurrent(trace, begin, end) && concurrent++ > 0) {

@@ -385,8 +385,8 @@ static void make_workload(uint32_t number)
     input.parts[FUZZ_TRACE] = encoded(&trace);
     store("fuzz_trace", name, &input);
 
-    struct explore_generate_options together = {.threads = 3, .operations = 2, .whole_disk = number % 4 == 0};
-    explore_generate(number, &together, &trace);
+    struct generate_small_options together = {.threads = 3, .operations = 2, .whole_disk = number % 4 == 0};
+    generate_small_trace(number, &together, &trace);
     for (size_t i = 0; i < sizeof choices; i++) {
         choices[i] = (uint8_t)random_next(&random);
     }

@@ -8,6 +8,7 @@
 
 #include "judges/crash.h"
 #include "workload/disk_files.h"
+#include "workload/phase.h"
 #include "base/random.h"
 #include "base/report.h"
 #include "judges/execution.h"
@@ -63,18 +64,9 @@ static bool has_kind(const struct trace *trace, enum trace_kind kind)
 
 const char *explore_problem(const struct trace *trace, const struct explore_options *options)
 {
-    uint32_t concurrent = 0;
-    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
-        uint32_t end = trace_phase_end(trace, begin);
-        concurrent += trace_phase_is_concurrent(trace, begin, end);
-        if (history_problem(trace, begin, end) != NULL) {
-            return history_problem(trace, begin, end);
-        }
-    }
-    if (has_kind(trace, TRACE_REOPEN) && options->fault.at != 0) {
-        return "a reopen that may fail";
-    }
-    return concurrent > 1 ? "a second phase of several threads" : NULL;
+    const char *problem = phases_problem(trace);
+    bool may_fail = has_kind(trace, TRACE_REOPEN) && options->fault.at != 0;
+    return problem == NULL && may_fail ? "a reopen that may fail" : problem;
 }
 
 struct explore *explore_make(const struct trace *trace, const struct explore_options *options)
@@ -532,144 +524,4 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
         count_behaviour(explore, counts);
     }
     return answer;
-}
-
-/* ---- Small traces ---- */
-
-#define CLUSTER 4096u
-#define CLUSTERS_MAX 4u
-
-/* Mostly few small clusters; now and then more than a byte of the bitmap, or more than a word of it. */
-static uint64_t generate_clusters(struct random *random, bool alone)
-{
-    uint64_t most = !random_once_in(random, alone ? 3 : 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
-    return random_between(random, 1, most);
-}
-
-static void generate_backing(struct random *random, struct trace_disk *disk)
-{
-    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
-    disk->has_backing = true;
-    disk->backing_size = random_once_in(random, 2) ? disk->size : random_below(random, disk->size + 2 * cluster);
-    disk->chain = random_once_in(random, 5) ? (uint32_t)random_between(random, 1, TRACE_CHAIN_MAX) : 0;
-}
-
-static void generate_disk(struct random *random, bool alone, struct trace_disk *disk)
-{
-    uint64_t cut = random_once_in(random, 3) ? random_below(random, 8) * SIM_SECTOR + random_below(random, 2) * 100 : 0;
-    *disk = (struct trace_disk){
-        .layout = ADDCOW_R20,
-        .cluster_bits = 12,
-        .size = generate_clusters(random, alone) * CLUSTER - cut,
-        .allocation = random_once_in(random, 2)   ? TRACE_NONE_ALLOCATED
-                      : random_once_in(random, 6) ? TRACE_ALL_ALLOCATED
-                                                  : TRACE_SOME_ALLOCATED,
-        .unknown_compatible = random_once_in(random, 4),
-        .seed = (uint32_t)random_below(random, TRACE_SEED_MAX),
-    };
-    if (random_once_in(random, 10)) { /* larger clusters, and few of them */
-        disk->cluster_bits = (uint32_t)random_between(random, 13, 16);
-        disk->size = (random_between(random, 1, 2) << disk->cluster_bits) - cut;
-    }
-    if (!random_once_in(random, 6)) {
-        generate_backing(random, disk);
-    }
-    if (random_once_in(random, 16)) {
-        disk->layout = ADDCOW_R9;
-        disk->cluster_bits = 16;
-        disk->size = random_between(random, 1, 2 * 65536 + 5000);
-        generate_backing(random, disk);
-        disk->chain = 0;
-        disk->unknown_compatible = false;
-        disk->allocation = disk->allocation == TRACE_ALL_ALLOCATED ? TRACE_EVERY_ALLOCATED : disk->allocation;
-    }
-}
-
-/* A range near few places, so that requests meet. */
-static void generate_range(struct random *random, const struct trace_disk *disk, uint64_t *offset, uint64_t *length)
-{
-    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
-    uint64_t size = disk->size;
-    const uint64_t lengths[] = {SIM_SECTOR, 2 * SIM_SECTOR, 300, cluster, cluster + SIM_SECTOR, 2 * cluster};
-    *offset = random_below(random, addcow_cluster_count(size, cluster)) * cluster +
-              random_below(random, 2) * random_below(random, cluster / SIM_SECTOR) * SIM_SECTOR;
-    *length = lengths[random_below(random, 6)];
-    if (random_once_in(random, 10)) {
-        *offset += random_below(random, SIM_SECTOR);
-    }
-    *offset = *offset < size ? *offset : size - 1;
-    *length = *length < size - *offset ? *length : size - *offset;
-}
-
-static enum trace_kind generate_kind(struct random *random, const struct explore_generate_options *options)
-{
-    if (options->reopens && options->threads == 1 && random_once_in(random, 6)) {
-        return TRACE_REOPEN;
-    }
-    if (options->whole_disk && random_once_in(random, 4)) {
-        static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
-        return whole[random_below(random, 4)];
-    }
-    if (options->flushes) {
-        static const enum trace_kind durable[] = {TRACE_WRITE, TRACE_WRITE, TRACE_FLUSH,
-                                                  TRACE_FLUSH, TRACE_FLUSH, TRACE_ZERO};
-        return durable[random_below(random, 6)];
-    }
-    static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
-                                            TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,
-                                            TRACE_FLUSH, TRACE_DISCARD, TRACE_MAP};
-    return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
-}
-
-static void generate_operation(struct random *random, const struct explore_generate_options *options, uint32_t thread,
-                               struct trace *trace)
-{
-    enum trace_kind kind = generate_kind(random, options);
-    uint64_t offset = 0;
-    uint64_t length = 0;
-    generate_range(random, &trace->disk, &offset, &length);
-    if (kind == TRACE_RESIZE) {
-        uint64_t more = random_below(random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
-        offset = random_between(random, 1, trace->disk.size + more);
-    }
-    trace_add(trace, thread, kind, trace_kind_has_offset(kind) ? offset : 0, trace_kind_has_length(kind) ? length : 0);
-}
-
-/* A phase of one thread, in which the disk is opened again. */
-static void generate_reopen(struct random *random, const struct explore_generate_options *options, bool first,
-                            struct trace *trace)
-{
-    if (!first) {
-        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
-    } else if (random_once_in(random, 2)) {
-        generate_operation(random, options, 0, trace);
-    }
-    trace_add(trace, 0, TRACE_REOPEN, 0, 0);
-    if (first) {
-        trace_add(trace, 0, TRACE_BARRIER, 0, 0);
-    } else if (random_once_in(random, 2)) {
-        generate_operation(random, options, 0, trace);
-    }
-}
-
-void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace)
-{
-    const struct explore_options plain = {0};
-    struct random random = {random_hash(seed)};
-    do {
-        trace->threads = options->threads;
-        trace->count = 0;
-        generate_disk(&random, options->threads == 1, &trace->disk);
-        bool reopens = options->reopens && options->threads > 1;
-        bool first = reopens && random_once_in(&random, 2);
-        if (first) {
-            generate_reopen(&random, options, true, trace);
-        }
-        for (uint32_t i = 0; i < options->operations * options->threads; i++) {
-            generate_operation(&random, options, i % options->threads, trace);
-        }
-        if (reopens && (!first || random_once_in(&random, 2))) {
-            generate_reopen(&random, options, false, trace);
-        }
-    } while (trace_problem(trace) != NULL || explore_problem(trace, &plain) != NULL);
 }

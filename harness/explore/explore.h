@@ -73,15 +73,4 @@ uint64_t explore_guilty(const struct explore *explore);
 /* The storage, for those who watch a run. */
 const struct sim *explore_storage(const struct explore *explore);
 
-struct explore_generate_options {
-    uint32_t threads;    /* 1..SCHED_THREADS_MAX */
-    uint32_t operations; /* of each thread */
-    bool whole_disk;     /* resize, stream and commit too */
-    bool flushes;        /* many of them, and little else but writes */
-    bool reopens;        /* the disk is closed and opened again, before or after what several threads do */
-};
-
-/* Makes a small trace that can be explored, from a seed. */
-void explore_generate(uint64_t seed, const struct explore_generate_options *options, struct trace *trace);
-
 #endif

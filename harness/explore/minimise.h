@@ -32,12 +32,4 @@ bool minimise_while(struct trace *trace, bool (*still_fails)(const struct trace 
  */
 bool minimise_fails(const struct trace *trace, const struct explore_options *options, struct minimise_result *result);
 
-/*
- * Replays a schedule and prints every step on a lock or a file: one column a thread, one row a step, and at its end
- * what the image holds before it in the sector of the byte `guilty` of the disk, and in the end; if that is UINT64_MAX,
- * in the sector that the step is about. Returns what became of the run; its story follows the timeline.
- */
-enum explore_answer minimise_print_timeline(const struct trace *trace, const struct explore_options *options,
-                                            const struct sched_schedule *schedule, uint64_t guilty, FILE *out);
-
 #endif

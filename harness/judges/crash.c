@@ -10,12 +10,10 @@
  * what it was in one of the states that the disk went through. Where a change failed before, these are not known; then
  * the disk must open, and be the same to both engines.
  */
-#include "judges/crash.h"
+#include "judges/crash_parts.h"
 
 #include "workload/disk_files.h"
-#include "storage/fault_injection.h"
 #include "base/report.h"
-#include "sched/sched.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
@@ -26,21 +24,6 @@
 #include <string.h>
 
 #define NEVER UINT64_MAX
-
-/* The contents of the disk before or after an operation. */
-struct state {
-    uint8_t *bytes; /* owned */
-    uint64_t size;
-};
-
-struct crash_judge {
-    const struct trace *trace;
-    struct state start;
-    struct sim *crashed;
-    struct adapter *adapter; /* over `crashed` */
-    uint64_t guilty;         /* the first byte of the fragment that was found wrong, or UINT64_MAX */
-    bool in_states;          /* operations follow one another, a resize among them */
-};
 
 static bool changes_size(const struct trace *trace)
 {
@@ -68,7 +51,7 @@ static bool is_concurrent(const struct trace *trace)
 }
 
 /* The contents of the disk, with zeros behind them if it can grow. */
-static struct state read_state(const struct sim *sim, uint64_t capacity)
+static struct crash_state read_state(const struct sim *sim, uint64_t capacity)
 {
     struct sim_disk disk;
     char problem[128];
@@ -76,7 +59,7 @@ static struct state read_state(const struct sim *sim, uint64_t capacity)
         report_fatal("the disk of a crash judge: %s", problem);
     }
     uint64_t room = disk.ref.size > capacity ? disk.ref.size : capacity;
-    struct state state = {.bytes = report_allocate(room, 1), .size = disk.ref.size};
+    struct crash_state state = {.bytes = report_allocate(room, 1), .size = disk.ref.size};
     addcow_ref_read(&disk.ref, 0, disk.ref.size, state.bytes);
     sim_disk_close(&disk);
     return state;
@@ -106,7 +89,7 @@ void crash_free(struct crash_judge *judge)
 
 /* ---- What is there ---- */
 
-static bool refused(FILE *out, const char *what, enum addcow_status code, const struct addcow_error *error)
+bool crash_refused(FILE *out, const char *what, enum addcow_status code, const struct addcow_error *error)
 {
     if (code != ADDCOW_OK) {
         fprintf(out, "after a crash %s gives %s: %s (DUR-11)\n", what, addcow_status_name(code), error->message);
@@ -115,17 +98,17 @@ static bool refused(FILE *out, const char *what, enum addcow_status code, const 
 }
 
 /* Reads the crashed disk with the production engine, which must find as many bytes as are there. */
-static bool read_with_engine(struct crash_judge *judge, const struct state *got, uint8_t *bytes, FILE *out)
+static bool read_with_engine(struct crash_judge *judge, const struct crash_state *got, uint8_t *bytes, FILE *out)
 {
     struct addcow_error error;
     const struct adapter_ops *ops = judge->adapter->ops;
-    if (refused(out, "open", ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
+    if (crash_refused(out, "open", ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
         return false;
     }
     bool same = ops->size(judge->adapter) == got->size;
     enum addcow_status code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
-    bool fine = !refused(out, "read", code, &error);
-    fine = !refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
+    bool fine = !crash_refused(out, "read", code, &error);
+    fine = !crash_refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
     if (fine && (!same || memcmp(bytes, got->bytes, got->size) != 0)) {
         fputs("after a crash the two engines read different disks\n", out);
     }
@@ -133,7 +116,7 @@ static bool read_with_engine(struct crash_judge *judge, const struct state *got,
 }
 
 /* Opens the crashed disk with both engines and reads it. The caller frees got->bytes if this succeeds. */
-static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
+static bool reopen(struct crash_judge *judge, struct crash_state *got, FILE *out)
 {
     struct sim_disk disk;
     char problem[128];
@@ -141,7 +124,7 @@ static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
         fprintf(out, "after a crash the reference engine refuses the disk: %s (DUR-11)\n", problem);
         return false;
     }
-    *got = (struct state){.size = disk.ref.size, .bytes = report_allocate(2, disk.ref.size)};
+    *got = (struct crash_state){.size = disk.ref.size, .bytes = report_allocate(2, disk.ref.size)};
     addcow_ref_read(&disk.ref, 0, got->size, got->bytes);
     sim_disk_close(&disk);
     bool fine = read_with_engine(judge, got, got->bytes + got->size, out);
@@ -151,7 +134,7 @@ static bool reopen(struct crash_judge *judge, struct state *got, FILE *out)
     return fine;
 }
 
-static void tell_moment(uint64_t moment, const struct sim *sim, FILE *out)
+void crash_tell_moment(uint64_t moment, const struct sim *sim, FILE *out)
 {
     fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(sim));
 }
@@ -280,7 +263,7 @@ static bool is_possible_size(const struct crash_judge *judge, const struct crash
 }
 
 static bool judge_fragments(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
-                            const struct state *got, FILE *out)
+                            const struct crash_state *got, FILE *out)
 {
     if (!is_possible_size(judge, spans, moment, got->size)) {
         fprintf(out, "after a crash the disk has %" PRIu64 " bytes, which it had not since the last flush (DUR-11)\n",
@@ -299,7 +282,7 @@ static bool judge_fragments(struct crash_judge *judge, const struct crash_span *
 
 /* ---- The same for a disk that changes its size, one operation after the other ---- */
 
-static void do_on_state(const struct crash_judge *judge, uint32_t index, struct state *state)
+static void do_on_state(const struct crash_judge *judge, uint32_t index, struct crash_state *state)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
     if (operation->kind == TRACE_RESIZE) {
@@ -314,7 +297,7 @@ static void do_on_state(const struct crash_judge *judge, uint32_t index, struct 
 }
 
 /* Notes, for each sector of the disk that was found, and for its size, whether this state has it. */
-static void compare_state(const struct state *state, const struct state *got, bool *sectors, bool *size)
+static void compare_state(const struct crash_state *state, const struct crash_state *got, bool *sectors, bool *size)
 {
     *size = *size || state->size == got->size;
     for (uint64_t begin = 0; begin < got->size; begin += SIM_SECTOR) {
@@ -327,11 +310,11 @@ static void compare_state(const struct state *state, const struct state *got, bo
 }
 
 static bool judge_states(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
-                         const struct state *got, FILE *out)
+                         const struct crash_state *got, FILE *out)
 {
     uint64_t capacity = trace_capacity(judge->trace);
     capacity = judge->start.size > capacity ? judge->start.size : capacity;
-    struct state state = {.bytes = report_allocate(capacity, 1), .size = judge->start.size};
+    struct crash_state state = {.bytes = report_allocate(capacity, 1), .size = judge->start.size};
     bool *sectors = report_allocate(got->size / SIM_SECTOR + 1, sizeof *sectors);
     bool size = false;
     memcpy(state.bytes, judge->start.bytes, state.size);
@@ -370,11 +353,7 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
     return fine;
 }
 
-/*
- * Whether a change may have happened in part, having failed or been lost with a process that died: then it is not known
- * which states the disk went through.
- */
-static bool is_uncertain(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment)
+bool crash_is_uncertain(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment)
 {
     for (uint32_t i = 0; judge->in_states && i < judge->trace->count; i++) {
         bool failed = spans[i].status != ADDCOW_OK && spans[i].status != ADDCOW_RANGE && spans[i].end <= moment;
@@ -387,23 +366,22 @@ static bool is_uncertain(const struct crash_judge *judge, const struct crash_spa
 
 /* ---- A crash ---- */
 
-/* Judges what is in judge->crashed; *got, which the caller frees, is what it reads as, if this succeeds. */
-static bool judge_crashed(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, struct state *got,
-                          FILE *out)
+bool crash_judge_state(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
+                       struct crash_state *got, FILE *out)
 {
     if (!reopen(judge, got, out)) {
         return false;
     }
-    bool fine =
-        is_uncertain(judge, spans, moment) || (judge->in_states ? judge_states(judge, spans, moment, got, out)
-                                                                : judge_fragments(judge, spans, moment, got, out));
+    bool fine = crash_is_uncertain(judge, spans, moment) ||
+                (judge->in_states ? judge_states(judge, spans, moment, got, out)
+                                  : judge_fragments(judge, spans, moment, got, out));
     if (!fine) {
         free(got->bytes);
     }
     return fine;
 }
 
-static void crash(struct crash_judge *judge, const struct sim *from, uint64_t moment, struct choices *choices)
+void crash_enter(struct crash_judge *judge, const struct sim *from, uint64_t moment, struct choices *choices)
 {
     struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
     sim_crash(from, moment, &options, choices, judge->crashed);
@@ -412,14 +390,14 @@ static void crash(struct crash_judge *judge, const struct sim *from, uint64_t mo
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out)
 {
-    struct state got;
+    struct crash_state got;
     judge->guilty = UINT64_MAX;
-    crash(judge, from, moment, choices);
-    bool fine = judge_crashed(judge, spans, moment, &got, out);
+    crash_enter(judge, from, moment, choices);
+    bool fine = crash_judge_state(judge, spans, moment, &got, out);
     if (fine) {
         free(got.bytes);
     } else {
-        tell_moment(moment, from, out);
+        crash_tell_moment(moment, from, out);
     }
     return fine;
 }
@@ -427,276 +405,4 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 uint64_t crash_guilty(const struct crash_judge *judge)
 {
     return judge->guilty;
-}
-
-/* ---- Every crash of a sequence ---- */
-
-/*
- * The use after a first crash: the boundary of two clusters is written, flushed, the disk grows to more than it ever
- * was, and is written again.
- */
-static void make_second_trace(const struct trace_disk *disk, uint64_t size, struct trace *trace)
-{
-    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
-    uint64_t length = size < cluster + 1024 ? size : cluster + 1024;
-    trace->disk = *disk;
-    trace->threads = 1;
-    trace->count = 0;
-    trace_add(trace, 0, TRACE_WRITE, length / 2, length - length / 2);
-    trace_add(trace, 0, TRACE_FLUSH, 0, 0);
-    trace_add(trace, 0, TRACE_RESIZE, disk->size + 2 * cluster, 0);
-    trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
-}
-
-static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_error *error)
-{
-    enum addcow_status closed = adapter->ops->close(adapter, error);
-    enum addcow_status opened = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, error);
-    return closed != ADDCOW_OK ? closed : opened;
-}
-
-enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
-                                 struct addcow_error *error)
-{
-    const struct adapter_ops *ops = adapter->ops;
-    uint8_t *buffer;
-    enum addcow_status code;
-    switch (operation->kind) {
-    case TRACE_WRITE:
-        buffer = report_allocate(operation->length, 1);
-        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, buffer, operation->length);
-        code = ops->write(adapter, operation->offset, operation->length, buffer, error);
-        free(buffer);
-        return code;
-    case TRACE_ZERO:
-        return ops->zero(adapter, operation->offset, operation->length, error);
-    case TRACE_DISCARD:
-        return ops->discard(adapter, operation->offset, operation->length, error);
-    case TRACE_FLUSH:
-        return ops->flush(adapter, error);
-    case TRACE_RESIZE:
-        return ops->resize(adapter, operation->offset, error);
-    case TRACE_STREAM:
-        return ops->stream(adapter, error);
-    case TRACE_COMMIT:
-        return ops->commit(adapter, error);
-    case TRACE_REOPEN:
-        return reopen_disk(adapter, error);
-    default:
-        return ADDCOW_OK;
-    }
-}
-
-/*
- * Another process opens the disk after one has died in operation `index`. What was not flushed may be lost, but a size
- * is that of the image.
- */
-static bool revive(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
-                   struct crash_span *spans, FILE *out)
-{
-    struct addcow_error error;
-    if (trace->operations[index].kind != TRACE_REOPEN) { /* that has closed it */
-        adapter->ops->close(adapter, NULL);
-    }
-    sim_set_hook(sim, NULL, NULL);
-    if (refused(out, "of a process open for writing",
-                adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error)) {
-        return false;
-    }
-    if (trace->operations[index].kind == TRACE_RESIZE) {
-        bool resized = adapter->ops->size(adapter) == trace->operations[index].offset;
-        spans[index].status = resized ? ADDCOW_OK : ADDCOW_IO;
-    }
-    for (uint32_t i = index + 1; i-- > 0;) {
-        if (crash_is_flush(&trace->operations[i]) && spans[i].status == ADDCOW_OK) {
-            break;
-        }
-        if (trace_kind_changes(trace->operations[i].kind) && spans[i].status == ADDCOW_OK) {
-            spans[i].status = ADDCOW_IO;
-        }
-    }
-    return true;
-}
-
-/*
- * Opens the disk in `sim`, does a sequence, with the death of the process in it if that is planned, and closes; fills
- * the spans. False if it cannot be opened.
- */
-static bool do_sequence(struct sim *sim, const struct trace *trace, struct inject *death, struct crash_span *spans,
-                        FILE *out)
-{
-    struct addcow_error error;
-    struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
-    bool opened = !refused(out, "open for writing",
-                           adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
-    sim_set_hook(sim, inject_hook, death);
-    bool dead = false;
-    for (uint32_t i = 0; opened && i <= trace->count; i++) {
-        spans[i] = (struct crash_span){.begin = sim_moment(sim), .invoked = 2 * i + 1, .returned = 2 * i + 2};
-        spans[i].status = i == trace->count ? adapter->ops->close(adapter, &error)
-                                            : crash_perform(adapter, &trace->operations[i], i, &error);
-        if (i < trace->count && !dead && inject_was_hit(death)) {
-            dead = true;
-            opened = revive(adapter, sim, trace, i, spans, out);
-        }
-        spans[i].end = sim_moment(sim);
-    }
-    sim_set_hook(sim, NULL, NULL);
-    adapter->ops->destroy(adapter);
-    return opened;
-}
-
-static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              const struct crash_options *options, struct crash_counts *counts, FILE *out);
-
-/* Uses the disk in `judge`->crashed, which reads as *start, and crashes it again. */
-static bool judge_second(const struct crash_judge *judge, const struct state *start, uint64_t states,
-                         struct crash_counts *counts, FILE *out)
-{
-    static struct trace trace;
-    struct crash_span spans[8];
-    struct sim *sim = judge->crashed;
-    make_second_trace(&judge->trace->disk, start->size, &trace);
-    struct crash_judge again = {.trace = &trace, .start = *start, .in_states = true, .crashed = sim_make()};
-    again.adapter = sched_adapter_make_fast(sim_storage(again.crashed));
-    sim_keep(sim);
-    struct crash_counts inner = {0};
-    struct crash_options options = {.states = states};
-    bool fine = do_sequence(sim, &trace, &(struct inject){0}, spans, out) &&
-                judge_every_crash(&again, sim, spans, &options, &inner, out);
-    if (!fine) {
-        fputs(
-            "  (that was a second crash, after the first one; before it the disk was written, flushed, resized and "
-            "written)\n",
-            out);
-    }
-    counts->second_states += inner.states;
-    again.adapter->ops->destroy(again.adapter);
-    sim_free(again.crashed);
-    return fine;
-}
-
-static bool judge_state(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                        uint64_t moment, const struct crash_options *options, struct choices *choices,
-                        struct crash_counts *counts, FILE *out)
-{
-    struct state got;
-    choices->count = 0;
-    crash(judge, from, moment, choices);
-    counts->states++;
-    if (!judge_crashed(judge, spans, moment, &got, out)) {
-        return false;
-    }
-    bool fine = !options->second || judge_second(judge, &got, options->states, counts, out);
-    free(got.bytes);
-    return fine;
-}
-
-static bool judge_moment(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                         uint64_t moment, const struct crash_options *options, struct crash_counts *counts, FILE *out)
-{
-    struct choices every = {0};
-    struct random random = {moment};
-    struct choices any = {.random = &random};
-    uint64_t judged = 0;
-    bool fine = true;
-    bool more = true;
-    counts->moments++;
-    while (fine && more && (options->states == 0 || judged < options->states)) {
-        fine = judge_state(judge, from, spans, moment, options, &every, counts, out);
-        more = choices_next(&every);
-        judged++;
-    }
-    counts->sampled += more;
-    for (uint64_t i = 0; fine && more && i < options->states; i++) {
-        fine = judge_state(judge, from, spans, moment, options, &any, counts, out);
-    }
-    if (!fine) {
-        tell_moment(moment, from, out);
-    }
-    return fine;
-}
-
-static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              const struct crash_options *options, struct crash_counts *counts, FILE *out)
-{
-    uint64_t end = sim_moment(from);
-    for (uint64_t moment = 0; moment <= end; moment++) {
-        if ((moment == end || sim_is_barrier(from, moment)) &&
-            !judge_moment(judge, from, spans, moment, options, counts, out)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A death before a call that changes nothing leaves what one before the next call does. */
-static bool changes_files(enum sim_call call)
-{
-    return call == SIM_PWRITE || call == SIM_SYNC || call == SIM_TRUNCATE || call == SIM_PUNCH;
-}
-
-/* The process dies at each of its calls, and another one goes on. */
-static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t calls, struct crash_span *spans,
-                         const struct crash_options *options, struct crash_counts *counts, FILE *out)
-{
-    struct crash_options once = {.states = options->states};
-    bool fine = true;
-    for (uint64_t at = 1; fine && at <= calls; at++) {
-        struct inject death = {.kills = true, .at = at};
-        sim_restore(sim);
-        fine = do_sequence(sim, judge->trace, &death, spans, out);
-        if (fine && changes_files(death.call) && !is_uncertain(judge, spans, UINT64_MAX)) {
-            counts->deaths++;
-            fine = judge_every_crash(judge, sim, spans, &once, counts, out);
-        }
-        if (!fine) {
-            fputs("  (before the crash, ", out);
-            inject_print(&death, out);
-            fputs(", and another one opened the disk)\n", out);
-        }
-    }
-    return fine;
-}
-
-bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
-                    FILE *out)
-{
-    struct crash_span *spans = report_allocate(trace->count + 1, sizeof *spans);
-    struct crash_judge *judge = crash_make(trace);
-    struct sim *sim = sim_make();
-    struct inject none = {0};
-    sim_disk_lay(sim, &trace->disk);
-    counts->sequences++;
-    bool fine =
-        do_sequence(sim, trace, &none, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
-    if (fine && options->deaths) {
-        fine = judge_deaths(judge, sim, none.calls, spans, options, counts, out);
-    }
-    sim_free(sim);
-    crash_free(judge);
-    free(spans);
-    return fine;
-}
-
-bool crash_every_state(const struct sim *sim, const struct sim_crash_options *options, crash_state_judge *judge,
-                       const void *subject, struct crash_counts *counts, FILE *out)
-{
-    struct sim *crashed = sim_make();
-    bool fine = true;
-    for (uint64_t moment = 0; fine && moment <= sim_moment(sim); moment++) {
-        struct choices choices = {0};
-        counts->moments++;
-        do {
-            choices.count = 0;
-            sim_crash(sim, moment, options, &choices, crashed);
-            counts->states++;
-            fine = judge(subject, crashed, moment == sim_moment(sim), out);
-        } while (fine && choices_next(&choices));
-        if (!fine) {
-            tell_moment(moment, sim, out);
-        }
-    }
-    sim_free(crashed);
-    return fine;
 }

@@ -4,11 +4,10 @@
  * A repair writes the bitmap in place, so a power failure may leave any mixture of damaged and repaired sectors, torn
  * ones too. None of them may read as another disk, and the next repair must get to the end.
  */
-#include "judges/crash.h"
+#include "judges/crash_repair.h"
 
 #include "workload/disk_files.h"
 #include "base/report.h"
-#include "sched/sched.h"
 #include "storage/sim_disk.h"
 #include "adapters/adapter_scheduled.h"
 

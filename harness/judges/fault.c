@@ -7,11 +7,10 @@
  */
 #include "judges/fault.h"
 
-#include "judges/crash.h"
+#include "judges/crash_sequence.h"
 #include "workload/disk_files.h"
 #include "storage/fault_injection.h"
 #include "base/report.h"
-#include "sched/sched.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"

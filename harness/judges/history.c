@@ -19,6 +19,7 @@
 #include "judges/history_parts.h"
 
 #include "workload/disk_files.h"
+#include "workload/phase.h"
 #include "base/report.h"
 #include "workload/stamp.h"
 
@@ -52,43 +53,9 @@ uint64_t history_size(const struct history *history, uint32_t epoch)
     return epoch == 0 ? history->old_size : history->exclusives[epoch - 1].new_size;
 }
 
-/* ---- What can be judged ---- */
-
 static bool is_exclusive(uint32_t kind)
 {
     return kind == TRACE_RESIZE || kind == TRACE_COMMIT;
-}
-
-const char *history_problem(const struct trace *trace, uint32_t begin, uint32_t end)
-{
-    uint32_t exclusive = 0;
-    if (!trace_phase_is_concurrent(trace, begin, end)) {
-        return NULL;
-    }
-    for (uint32_t i = begin; i < end; i++) {
-        uint32_t kind = trace->operations[i].kind;
-        if (kind == TRACE_REOPEN) {
-            return "a reopen beside other threads";
-        }
-        exclusive += is_exclusive(kind);
-    }
-    return exclusive > HISTORY_EXCLUSIVES_MAX ? "more than three resizes or commits beside other threads"
-           : exclusive > 1 && end - begin > HISTORY_OPERATIONS_MAX ? "several resizes or commits beside many operations"
-                                                                   : NULL;
-}
-
-void history_make_judgeable(struct trace *trace)
-{
-    uint32_t begin = 0;
-    while (begin < trace->count) {
-        uint32_t end = trace_phase_end(trace, begin);
-        if (history_problem(trace, begin, end) != NULL) {
-            for (uint32_t i = begin; i < end; i++) {
-                trace->operations[i].thread = trace->operations[begin].thread;
-            }
-        }
-        begin = end + 1;
-    }
 }
 
 /* ---- 1. Statuses ---- */
@@ -567,7 +534,7 @@ bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct o
 {
     struct history history = {
         .run = run, .trace = run->trace, .oracle = oracle, .directory = directory, .begin = begin, .end = end};
-    assert(history_problem(run->trace, begin, end) == NULL);
+    assert(phase_problem(run->trace, begin, end) == NULL);
     history.exclusives = report_allocate(end - begin + 1, sizeof *history.exclusives);
     history.accesses = report_allocate(end - begin, sizeof *history.accesses);
     find_whole_disk_operations(&history);

@@ -17,10 +17,6 @@
 #include "judges/oracle.h"
 #include "judges/execution.h"
 
-/* Several resizes and commits in one concurrent phase: so many of them, in a phase of so many operations, at most. */
-#define HISTORY_EXCLUSIVES_MAX 3u
-#define HISTORY_OPERATIONS_MAX 24u
-
 struct history_counts {
     uint64_t registers; /* sectors, or parts of them, that were judged */
     uint64_t undecided; /* of these, given up */
@@ -28,15 +24,10 @@ struct history_counts {
     bool found_guilty;  /* if there was one */
 };
 
-/* Why a phase [begin, end) cannot be judged; null if it can, as all phases of one thread can. Static storage. */
-const char *history_problem(const struct trace *trace, uint32_t begin, uint32_t end);
-
-/* Gives each phase that cannot be judged to one thread. */
-void history_make_judgeable(struct trace *trace);
-
 /*
  * Judges the phase [begin, end) of a run, just after it: the oracle stands at its start, and is led to its end.
- * `directory` holds the files. Prints what is wrong; true if nothing is.
+ * phase_problem (workload/phase.h) has accepted the phase. `directory` holds the files. Prints what is wrong; true if
+ * nothing is.
  */
 bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
                    struct history_counts *counts, FILE *out);

@@ -9,6 +9,7 @@
 #include "adapters/adapter_exec.h"
 #include "programs/hunt_explore.h"
 #include "workload/disk_files.h"
+#include "workload/phase.h"
 #include "workload/generate.h"
 #include "programs/hunt_options.h"
 #include "judges/differential.h"
@@ -58,7 +59,7 @@ static void load_replay(const struct hunt_options *options, struct trace *trace)
     }
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
-        const char *problem = history_problem(trace, begin, end);
+        const char *problem = phase_problem(trace, begin, end);
         if (trace_phase_is_concurrent(trace, begin, end) && problem != NULL) {
             hunt_options_refuse("%s: operations %" PRIu32 "..%" PRIu32 ": %s cannot be judged", options->replay, begin,
                                 end - 1, problem);

@@ -7,6 +7,7 @@
 #include "programs/hunt_explore.h"
 
 #include "explore/explore.h"
+#include "workload/generate.h"
 #include "base/report.h"
 
 #include <inttypes.h>
@@ -29,9 +30,9 @@ static double seconds_of(clockid_t clock)
 /* The next workload from a seed on that is small and plain. */
 static void make_workload(uint64_t *seed, struct trace *trace)
 {
-    const struct explore_generate_options options = {.threads = 3, .operations = 2};
+    const struct generate_small_options options = {.threads = 3, .operations = 2};
     do {
-        explore_generate((*seed)++, &options, trace);
+        generate_small_trace((*seed)++, &options, trace);
     } while (trace->disk.cluster_bits != 12 || trace->disk.size > CLUSTERS * CLUSTER || trace->disk.chain > 0);
 }
 

@@ -9,11 +9,14 @@
  */
 #include "programs/hunt_explore.h"
 
-#include "judges/crash.h"
+#include "judges/crash_create.h"
+#include "judges/crash_repair.h"
 #include "explore/explore.h"
+#include "workload/generate.h"
 #include "judges/fault.h"
 #include "workload/disk_files.h"
 #include "explore/minimise.h"
+#include "explore/timeline.h"
 #include "base/report.h"
 #include "base/sandbox.h"
 
@@ -79,7 +82,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
     bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
     uint32_t threads = hunt->threads != 0 ? hunt->threads : (uint32_t)random_between(&random, 2, 4);
     uint32_t operations = hunt->operations != 0 ? hunt->operations : (uint32_t)random_between(&random, 1, 3);
-    struct explore_generate_options options = {
+    struct generate_small_options options = {
         .threads = alone ? 1 : threads,
         .operations = is_crash_sequence(hunt, seed) ? 4
                       : alone                       ? threads * operations
@@ -88,7 +91,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
         .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
     };
     options.reopens = (alone || judge_of(hunt, seed) != HUNT_FAULT) && random_once_in(&random, 4);
-    explore_generate(seed, &options, trace);
+    generate_small_trace(seed, &options, trace);
 }
 
 /* A call that may well be made during a small workload, mostly one that matters for durability. */
@@ -271,7 +274,7 @@ static void tell_small(const struct hunt_options *hunt, uint64_t seed, const str
     puts("\n");
     write_failure(hunt, seed, trace, &result->schedule);
     puts("");
-    minimise_print_timeline(trace, &options, &result->schedule, result->guilty, stdout);
+    timeline_print(trace, &options, &result->schedule, result->guilty, stdout);
 }
 
 static void tell_failure(const struct hunt_options *hunt, uint64_t seed, struct trace *trace,
@@ -521,7 +524,7 @@ static int replay(void *context)
     struct fault_counts faults = {0};
     load_replay(hunt->replay, &trace, &options, &schedule);
     options.refuse_punch = refuses_punch(options.seed);
-    bool conforms = minimise_print_timeline(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
+    bool conforms = timeline_print(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
     if (fault_problem(&trace) == NULL) {
         conforms = fault_trace(&trace, &faults, stdout) && conforms;
     }

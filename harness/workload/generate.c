@@ -10,7 +10,7 @@
 #include "workload/generate.h"
 
 #include "addcow_format.h"
-#include "judges/history.h"
+#include "workload/phase.h"
 #include "base/random.h"
 
 #define SECTOR 512u
@@ -302,7 +302,7 @@ static void add_crowded_phase(struct generator *generator, uint32_t operations)
     choose_hot(generator);
     uint32_t background_at = (uint32_t)below(generator, operations + 1);
     /* Several resizes and commits are only judged in short phases. */
-    uint32_t more = operations <= HISTORY_OPERATIONS_MAX / 2 && once_in(generator, 2) ? 2 : 0;
+    uint32_t more = operations <= PHASE_OPERATIONS_MAX / 2 && once_in(generator, 2) ? 2 : 0;
     for (uint32_t i = 0; i < operations; i++) {
         uint32_t thread = (uint32_t)below(generator, threads);
         if (more > 0 && once_in(generator, 4)) {
@@ -339,5 +339,5 @@ void generate_trace(uint64_t seed, const struct generate_options *options, struc
         }
         trace_add(trace, 0, TRACE_BARRIER, 0, 0);
     }
-    history_make_judgeable(trace);
+    phases_make_judgeable(trace);
 }

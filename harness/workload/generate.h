@@ -16,8 +16,19 @@ struct generate_options {
 
 /*
  * Makes the trace of a seed: the same seed and options always give the same trace. It has no problem (trace.h) and
- * every phase can be judged (history.h).
+ * every phase can be judged (phase.h).
  */
 void generate_trace(uint64_t seed, const struct generate_options *options, struct trace *trace);
+
+struct generate_small_options {
+    uint32_t threads;    /* 1..TRACE_THREADS_MAX */
+    uint32_t operations; /* of each thread */
+    bool whole_disk;     /* resize, stream and commit too */
+    bool flushes;        /* many of them, and little else but writes */
+    bool reopens;        /* the disk is closed and opened again, before or after what several threads do */
+};
+
+/* Makes the small trace of a seed. It has no problem (trace.h, phases_problem): all its schedules can be explored. */
+void generate_small_trace(uint64_t seed, const struct generate_small_options *options, struct trace *trace);
 
 #endif

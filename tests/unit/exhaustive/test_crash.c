@@ -4,7 +4,9 @@
  * Witnesses DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03, CRE-01,
  * CRE-04, CHK-02.
  */
-#include "judges/crash.h"
+#include "judges/bounded_crash.h"
+#include "judges/crash_create.h"
+#include "judges/crash_repair.h"
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "sched/sched.h"

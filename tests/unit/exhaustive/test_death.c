@@ -5,7 +5,7 @@
  *
  * Witnesses DUR-12.
  */
-#include "judges/crash.h"
+#include "judges/bounded_crash.h"
 #include "exhaustive/scope.h"
 
 #include <inttypes.h>

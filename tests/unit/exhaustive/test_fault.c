@@ -4,8 +4,9 @@
  *
  * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03, DUR-12.
  */
-#include "judges/crash.h"
+#include "judges/bounded_crash.h"
 #include "explore/explore.h"
+#include "workload/generate.h"
 #include "judges/fault.h"
 #include "exhaustive/scope.h"
 
@@ -59,9 +60,9 @@ static void every_fault_of_random_traces(void **state)
 {
     (void)state;
     struct fault_counts counts = {0};
-    struct explore_generate_options options = {.threads = 1, .operations = 6, .whole_disk = true, .reopens = true};
+    struct generate_small_options options = {.threads = 1, .operations = 6, .whole_disk = true, .reopens = true};
     for (uint64_t seed = 0; seed < (scope_is_small() ? 5 : 100); seed++) {
-        explore_generate(seed, &options, &trace);
+        generate_small_trace(seed, &options, &trace);
         assert_true(fault_trace(&trace, &counts, stdout));
     }
     print_counts(&counts);

@@ -5,6 +5,7 @@
  * ERR-03.
  */
 #include "explore/explore.h"
+#include "workload/generate.h"
 #include "exhaustive/scope.h"
 
 #include <inttypes.h>
@@ -208,10 +209,10 @@ static void random_traces(void **state)
     struct explore_counts counts = {0};
     const uint64_t traces = scope_is_small() ? 20 : 400;
     for (uint64_t seed = 0; seed < traces; seed++) {
-        struct explore_generate_options generate = {
+        struct generate_small_options generate = {
             .threads = 1 + (uint32_t)(seed % 4), .operations = 2 + (uint32_t)(seed % 3), .whole_disk = seed % 5 == 0};
         struct explore_options options = {.crash = true, .refuse_punch = seed % 3 == 0, .seed = seed};
-        explore_generate(seed, &generate, &trace);
+        generate_small_trace(seed, &generate, &trace);
         struct sched_strategy *strategy = strategy_of(seed);
         explore(strategy, &options, 25, &counts);
         free(strategy);
@@ -228,9 +229,9 @@ static void runs_repeat_exactly(void **state)
     (void)state;
     struct explore_counts counts = {0};
     for (uint64_t seed = 1000; seed < 1030; seed++) {
-        struct explore_generate_options generate = {.threads = 3, .operations = 2, .whole_disk = true};
+        struct generate_small_options generate = {.threads = 3, .operations = 2, .whole_disk = true};
         struct explore_options options = {.self_check = true};
-        explore_generate(seed, &generate, &trace);
+        generate_small_trace(seed, &generate, &trace);
         struct sched_strategy *strategy = strategy_of(seed);
         explore(strategy, &options, 5, &counts);
         free(strategy);

@@ -7,6 +7,7 @@
  * what could have happened and reject what could not.
  */
 #include "workload/disk_files.h"
+#include "workload/phase.h"
 #include "judges/history.h"
 #include "judges/linearizability.h"
 #include "base/report.h"
@@ -903,7 +904,7 @@ static const char *problem_of(enum trace_kind first, enum trace_kind second)
     trace = (struct trace){.threads = 2};
     trace_add(&trace, 0, first, 0, 0);
     trace_add(&trace, 1, second, 0, 0);
-    return history_problem(&trace, 0, trace.count);
+    return phase_problem(&trace, 0, trace.count);
 }
 
 static void test_what_cannot_be_judged_is_made_sequential(void **state)
@@ -916,15 +917,15 @@ static void test_what_cannot_be_judged_is_made_sequential(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         trace_add(&trace, 0, TRACE_RESIZE, i, 0);
     }
-    assert_non_null(history_problem(&trace, 0, trace.count));
-    history_make_judgeable(&trace);
+    assert_non_null(phase_problem(&trace, 0, trace.count));
+    phases_make_judgeable(&trace);
     assert_false(trace_phase_is_concurrent(&trace, 0, trace.count));
-    assert_null(history_problem(&trace, 0, trace.count));
+    assert_null(phase_problem(&trace, 0, trace.count));
     problem_of(TRACE_RESIZE, TRACE_COMMIT);
-    for (uint32_t i = 0; i < HISTORY_OPERATIONS_MAX; i++) {
+    for (uint32_t i = 0; i < PHASE_OPERATIONS_MAX; i++) {
         trace_add(&trace, 0, TRACE_READ, 0, 0);
     }
-    assert_non_null(history_problem(&trace, 0, trace.count));
+    assert_non_null(phase_problem(&trace, 0, trace.count));
     assert_non_null(problem_of(TRACE_REOPEN, TRACE_FLUSH));
 }
 

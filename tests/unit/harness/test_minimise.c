@@ -6,6 +6,7 @@
 #include "workload/disk_files.h"
 #include "storage/fault_injection.h"
 #include "explore/minimise.h"
+#include "explore/timeline.h"
 #include "base/report.h"
 #include "base/sandbox.h"
 
@@ -208,7 +209,7 @@ static void a_timeline_has_a_row_a_step(void **state)
     make_two_writes();
     assert_true(sched_schedule_parse("0x20,1x5", &schedule));
     FILE *out = open_memstream(&text, &length);
-    assert_int_equal(minimise_print_timeline(&two_writes, &options, &schedule, 1030, out), EXPLORE_OK);
+    assert_int_equal(timeline_print(&two_writes, &options, &schedule, 1030, out), EXPLORE_OK);
     fclose(out);
     strtok(text, "\n");
     for (const char *row; (row = strtok(NULL, "\n")) != NULL; rows++) {

@@ -3,6 +3,7 @@
  */
 #include "addcow_format.h"
 #include "workload/generate.h"
+#include "workload/phase.h"
 #include "judges/history.h"
 #include "base/random.h"
 #include "base/report.h"
@@ -185,7 +186,7 @@ static void test_generated_traces(void **state)
         for (uint32_t begin = 0; begin < first.count; begin = trace_phase_end(&first, begin) + 1) {
             uint32_t end = trace_phase_end(&first, begin);
             if (trace_phase_is_concurrent(&first, begin, end)) {
-                assert_null(history_problem(&first, begin, end));
+                assert_null(phase_problem(&first, begin, end));
                 concurrent++;
             }
         }

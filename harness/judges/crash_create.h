@@ -1,0 +1,25 @@
+/*
+ * Crashes of the creation of a disk.
+ */
+#ifndef HARNESS_CRASH_CREATE_H
+#define HARNESS_CRASH_CREATE_H
+
+#include "judges/crash_sequence.h"
+
+struct crash_creation {
+    enum addcow_layout layout;
+    bool has_backing;
+    bool make_image;
+    bool replace; /* a disk of the same layout */
+};
+
+/*
+ * Creates a disk and judges crashes, at every moment: after each the disk is not there, or complete, and its image is
+ * as it was or complete (CRE-01, CRE-04); one that is replaced is as it was, or the new one.
+ */
+bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out);
+
+/* The same for all ways to create a disk. */
+bool crash_every_creation(struct crash_counts *counts, FILE *out);
+
+#endif

@@ -1,0 +1,51 @@
+#include "workload/phase.h"
+
+static bool is_exclusive(uint32_t kind)
+{
+    return kind == TRACE_RESIZE || kind == TRACE_COMMIT;
+}
+
+const char *phase_problem(const struct trace *trace, uint32_t begin, uint32_t end)
+{
+    uint32_t exclusive = 0;
+    if (!trace_phase_is_concurrent(trace, begin, end)) {
+        return NULL;
+    }
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t kind = trace->operations[i].kind;
+        if (kind == TRACE_REOPEN) {
+            return "a reopen beside other threads";
+        }
+        exclusive += is_exclusive(kind);
+    }
+    return exclusive > PHASE_EXCLUSIVES_MAX ? "more than three resizes or commits beside other threads"
+           : exclusive > 1 && end - begin > PHASE_OPERATIONS_MAX ? "several resizes or commits beside many operations"
+                                                                 : NULL;
+}
+
+void phases_make_judgeable(struct trace *trace)
+{
+    uint32_t begin = 0;
+    while (begin < trace->count) {
+        uint32_t end = trace_phase_end(trace, begin);
+        if (phase_problem(trace, begin, end) != NULL) {
+            for (uint32_t i = begin; i < end; i++) {
+                trace->operations[i].thread = trace->operations[begin].thread;
+            }
+        }
+        begin = end + 1;
+    }
+}
+
+const char *phases_problem(const struct trace *trace)
+{
+    uint32_t concurrent = 0;
+    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
+        uint32_t end = trace_phase_end(trace, begin);
+        concurrent += trace_phase_is_concurrent(trace, begin, end);
+        if (phase_problem(trace, begin, end) != NULL) {
+            return phase_problem(trace, begin, end);
+        }
+    }
+    return concurrent > 1 ? "a second phase of several threads" : NULL;
+}
