@@ -3,6 +3,8 @@
  */
 #include "judges/bounded_crash.h"
 
+#include "addcow_header.h"
+
 #define ALPHABET_MAX 12u
 
 /*

@@ -6,7 +6,7 @@
  */
 #include "workload/generate.h"
 
-#include "addcow_format.h"
+#include "addcow_header.h"
 #include "workload/phase.h"
 #include "base/random.h"
 
