@@ -1,16 +1,23 @@
 /*
- * An opened disk, as the parts of the engine see it.
+ * An opened disk, as the parts of the engine see it. This header is the map of the engine: one concern a file.
  *
- *   gate.c      requests come in side by side, whole-disk operations alone
- *   bitmap.c    the COW bitmap in memory, loaded on demand
- *   allocate.c  clusters that are being allocated, and filling them
- *   open.c      opening a disk with all files below it, and closing
- *   request.c   read, write, zero, discard, map
- *   flush.c     making things durable
- *   resize.c, stream.c, commit.c
+ *   addcow_fast.c   the front door: the public functions on an opened disk
+ *   quiesce.c       requests run side by side, resize and commit alone
+ *   open.c          opening a disk with all files below it, and closing
+ *   request.c       read, write, map
+ *   allocate.c      in-flight ranges, and what goes into the clusters of one
+ *   bitmap.c        the COW bitmap in memory, loaded on demand
+ *   image.c         writing to the image, and syncing it
+ *   backing.c       reading the backing file
+ *   flush.c         making things durable
+ *   resize.c, stream.c, commit.c   the operations on the whole disk
  *
- * Functions without a word on the gate are called inside it. Locks are taken in no order, as no function holds two of
- * them.
+ * Below these, without an opened disk: addcow_internal.h (files, errors, metadata files), addcow_links.h, create.c and
+ * check.c. Calls go down: front door, whole-disk operations and flush, request, allocate, then backing, image and
+ * bitmap. One call goes up: a backing file of format add-cow is read by the request.c of the level below.
+ *
+ * Functions of this header run as part of a request or while the disk is quiesced, unless they say more. No function
+ * holds two locks at once, so locks have no order.
  */
 #ifndef ADDCOW_DISK_H
 #define ADDCOW_DISK_H
@@ -18,13 +25,13 @@
 #include "addcow_internal.h"
 #include "addcow_sync.h"
 
-/* ---- The gate (CON-09) ---- */
+/* ---- Quiescing (CON-09) ---- */
 
 #define ADDCOW_QUIESCE_STRIPES 64
 
 /*
- * How many requests are inside, counted in stripes, so that threads do not fight for one cache line; and whether a
- * whole-disk operation is, or waits to be, inside alone.
+ * How many requests are running, and whether a whole-disk operation has quiesced the disk or waits for the last request
+ * to end. Requests are counted in stripes of one cache line each, so that threads do not compete for one.
  */
 struct addcow_quiesce {
     struct {
@@ -38,10 +45,12 @@ struct addcow_quiesce {
 
 void addcow_quiesce_init(struct addcow_quiesce *quiesce);
 void addcow_quiesce_destroy(struct addcow_quiesce *quiesce);
+
+/* Holds new requests back and waits for the running ones. One caller at a time; others wait. */
 void addcow_quiesce_begin(struct addcow_quiesce *quiesce);
 void addcow_quiesce_end(struct addcow_quiesce *quiesce);
 
-/* The slow paths of the two below: waiting until nobody is inside alone, and waking who waits to be. */
+/* The slow paths of the two functions below: waits while the disk is quiesced; wakes who waits for the last request. */
 void addcow_quiesce_wait(struct addcow_quiesce *quiesce);
 void addcow_quiesce_wake(struct addcow_quiesce *quiesce);
 
@@ -53,7 +62,7 @@ static inline void addcow_request_end(struct addcow_quiesce *quiesce, unsigned s
     }
 }
 
-/* Returns the stripe to leave by. Inline, as it is a good part of what a small request costs beyond its I/O. */
+/* Counts a request. Returns its stripe, for addcow_request_end. Inline: it is on the path of every small request. */
 static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
 {
     unsigned stripe = sync_thread_number() % ADDCOW_QUIESCE_STRIPES;
@@ -91,7 +100,7 @@ struct addcow_bitmap {
 
 /* ---- Allocation (CON-04..08) ---- */
 
-/* A range of clusters that one request is allocating. Lives on that request's stack. */
+/* An in-flight range: clusters that one request is allocating. On the stack of that request. */
 struct addcow_inflight {
     uint64_t first;
     uint64_t last;
@@ -123,7 +132,6 @@ struct addcow_flushing {
     bool running;         /* a cycle, or a change of "all allocated" */
     bool features_unsure; /* in the file: the last change of them failed; for who is running */
     struct addcow_flush_waiter *waiters;
-    sync_u64 image_lost; /* the errno of the first failed sync of the image, or 0 (DUR-07) */
 };
 
 /* ---- The disk ---- */
@@ -135,6 +143,7 @@ struct addcow {
     bool file_writable;    /* the metadata file is open for writing: always, or below a writable disk if possible */
     struct addcow_io file; /* the metadata file */
     struct addcow_io image;
+    sync_u64 image_lost; /* the errno of the first failed sync of the image, or 0 (DUR-07) */
     struct addcow_metadata metadata;
     struct addcow_io raw_backing; /* open if there is one that is used and it is raw */
     struct addcow *lower;         /* open if there is one that is used and it is add-cow */
@@ -191,13 +200,37 @@ struct addcow_block *addcow_bitmap_take_dirty(struct addcow *disk, uint64_t *cou
 void addcow_bitmap_give_back(struct addcow *disk, struct addcow_block *taken);
 
 /*
- * Makes the bitmap cover more or fewer clusters, alone in the gate. New bits are whatever the file holds. Bits that go
- * are forgotten. Never fails when it shrinks.
+ * Makes the bitmap cover more or fewer clusters. The disk is quiesced. New bits are what the file holds; bits past the
+ * new end are forgotten. Shrinking never fails.
  */
 enum addcow_status addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_count, struct addcow_error *error);
 
-/* Forgets everything that was loaded, alone in the gate: what the file holds counts. */
+/* Drops all loaded blocks, so that they are read from the file again. The disk is quiesced. */
 void addcow_bitmap_forget(struct addcow *disk);
+
+/* ---- image.c ---- */
+
+/* Writes data (zeros if it is null) to [offset, offset + length) of the image. */
+enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                   struct addcow_error *error);
+
+/* Syncs the image. A failure is final: every later call fails with the same errno (DUR-07). */
+enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
+
+/* The error of an earlier failed sync of the image, if there was one (DUR-07). */
+enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);
+
+/* ---- backing.c ---- */
+
+/* Reads what the disk shows where it is not allocated: the backing file, and zeros past its end (VRT-02). */
+enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
+                                            struct addcow_error *error);
+
+/*
+ * Up to where the bytes of the backing file from `offset` on are known to be zeros without reading them: in a hole of a
+ * raw backing file, and past the end of any (then UINT64_MAX). `offset` itself if there may be data.
+ */
+uint64_t addcow_backing_zeros_end(const struct addcow *disk, uint64_t offset);
 
 /* ---- allocate.c ---- */
 
@@ -205,77 +238,88 @@ void addcow_allocation_init(struct addcow *disk);
 void addcow_allocation_destroy(struct addcow *disk);
 
 /*
- * Begins to allocate clusters from `first` on: all of [first, last], which have been seen unallocated, or as many of
- * them from the first on as nobody else has or had in range. Waits while another request allocates `first`. False if
- * that one has allocated it: then there is nothing to land.
+ * Begins to allocate clusters from `first` on, which the caller has seen unallocated up to `last`. Waits while another
+ * request allocates `first`. The range becomes [first, last], cut before the first cluster that is in flight or
+ * allocated by now. False, and no range, if that is `first`.
  */
 bool addcow_inflight_begin(struct addcow *disk, struct addcow_inflight *range, uint64_t first, uint64_t last);
 
-/* Ends a range; publishes its clusters as allocated if `filled`: then their whole content is in the image. */
+/* Ends a range. `filled`: the whole content of its clusters is in the image; they become allocated. */
 void addcow_inflight_end(struct addcow *disk, struct addcow_inflight *range, bool filled);
 
 /*
- * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what virt has around it in the same
- * clusters. These are unallocated and the caller's.
+ * Writes data (zeros if it is null) to [offset, limit), which the caller has seen unallocated, and allocates these
+ * clusters; perhaps only the first ones. *end is how far it got: `offset` if another request has allocated the first
+ * cluster meanwhile.
  */
-enum addcow_status addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                               struct addcow_error *error);
-
-/* Puts data (zeros if it is null) into the image, as it is. */
-enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                   struct addcow_error *error);
+enum addcow_status addcow_allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
+                                   uint64_t *end, struct addcow_error *error);
 
 /* A buffer of one cluster, to be given back. Null: no memory. */
 uint8_t *addcow_buffer_get(struct addcow *disk);
 void addcow_buffer_put(struct addcow *disk, uint8_t *buffer);
 
-/* ---- open.c ---- */
-
-/* Opens the backing file that the header names, which is not open yet, alone in the gate. */
-enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error);
-
 /* ---- request.c ---- */
 
 /*
- * addcow_read and addcow_write (null data: zeros), for a disk that is used through another one, or through its own
- * gate. The range lies within the disk.
+ * addcow_read, addcow_write (null data: zeros), addcow_map and addcow_map_chain, for a range within the disk. Also used
+ * on the disk of a lower level, which has no requests of its own.
  */
 enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                     struct addcow_error *error);
 enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                      struct addcow_error *error);
+enum addcow_status addcow_disk_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated,
+                                   uint64_t *run, struct addcow_error *error);
+enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, uint64_t length,
+                                         struct addcow_extent *extent, struct addcow_error *error);
 
-/* What the disk reads as where it is not allocated: the backing file, zeros past its end (VRT-02). */
-enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                            struct addcow_error *error);
+/* ---- open.c ---- */
 
-/* A refusal if the disk was opened read-only (REQ-03). */
-enum addcow_status addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error);
+/* Opens the backing file that the header names, which is not open yet. The disk is quiesced. */
+enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error);
 
-/* ---- stream.c ---- */
+/* Closes the files of the disk and of all levels below it, without a flush, and frees the handle. Reports the first
+ * error. */
+enum addcow_status addcow_disk_close(struct addcow *disk, struct addcow_error *error);
 
-/* Calls progress, if there is one, and fails with ECANCELED if that says so. */
-enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
-                                               uint64_t done, uint64_t total, struct addcow_error *error);
+/* addcow_get_info. */
+void addcow_disk_describe(const struct addcow *disk, struct addcow_info *info);
 
 /* ---- flush.c ---- */
 
 void addcow_flushing_init(struct addcow *disk);
 void addcow_flushing_destroy(struct addcow *disk);
 
-/* addcow_flush without the gate. */
+/* addcow_flush, for a disk that is open for writing. */
 enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *error);
 
-/* Syncs the image. A failure is final (DUR-07). */
-enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
-
-/* Makes durable what the last writer left in the files, for who is about to write to them (DUR-12). */
+/* Syncs what the last writer left in image and metadata file, before this disk writes to them (DUR-12). */
 enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error);
-
-/* The error of an earlier failed sync of the image, if there was one (DUR-07). */
-enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);
 
 /* Sets or clears "all allocated" in the header of an r20 file, durably, and in memory [HDR-21]. */
 enum addcow_status addcow_disk_set_all_allocated(struct addcow *disk, bool value, struct addcow_error *error);
+
+/* ---- resize.c ---- */
+
+/* Changes the size from `old_size`, which it is now, to `new_size`, at most ADDCOW_SIZE_MAX. The disk is quiesced. */
+enum addcow_status addcow_disk_resize(struct addcow *disk, uint64_t old_size, uint64_t new_size,
+                                      struct addcow_error *error);
+
+/* ---- stream.c ---- */
+
+/* addcow_stream, for a writable disk. Called outside any request: it enters as one for each of its steps. */
+enum addcow_status addcow_disk_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                      struct addcow_error *error);
+
+/* Calls progress, if there is one, and fails with ECANCELED if that returns false. */
+enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
+                                               uint64_t done, uint64_t total, struct addcow_error *error);
+
+/* ---- commit.c ---- */
+
+/* addcow_commit, for a writable disk whose header names a backing file. The disk is quiesced. */
+enum addcow_status addcow_disk_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                      struct addcow_error *error);
 
 #endif

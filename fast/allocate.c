@@ -163,7 +163,7 @@ static enum addcow_status read_around(struct addcow *disk, uint64_t start, uint6
     return code == ADDCOW_OK ? addcow_disk_read_backing(disk, to, end - to, buffer + (to - start), error) : code;
 }
 
-/* addcow_fill within the one cluster [start, end). */
+/* fill within the one cluster [start, end). */
 static enum addcow_status fill_partly(struct addcow *disk, uint64_t start, uint64_t end, uint64_t offset,
                                       uint64_t length, const uint8_t *data, struct addcow_error *error)
 {
@@ -185,14 +185,11 @@ static enum addcow_status fill_partly(struct addcow *disk, uint64_t start, uint6
     return code;
 }
 
-enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                   struct addcow_error *error)
-{
-    return data ? addcow_io_write(&disk->image, data, length, offset, error)
-                : addcow_io_zero(&disk->image, length, offset, error);
-}
-
-enum addcow_status addcow_fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+/*
+ * Puts data (zeros if it is null) at [offset, offset + length) into the image, and what the disk reads as around it in
+ * the same clusters, which are unallocated and in flight.
+ */
+static enum addcow_status fill(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                struct addcow_error *error)
 {
     uint64_t cluster_size = addcow_disk_cluster_size(disk);
@@ -214,5 +211,22 @@ enum addcow_status addcow_fill(struct addcow *disk, uint64_t offset, uint64_t le
         offset += part;
         data = data ? data + part : NULL;
     }
+    return code;
+}
+
+/* ---- The whole ---- */
+
+enum addcow_status addcow_allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
+                                   uint64_t *end, struct addcow_error *error)
+{
+    struct addcow_inflight range;
+    *end = offset;
+    if (!addcow_inflight_begin(disk, &range, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits)) {
+        return ADDCOW_OK;
+    }
+    uint64_t range_end = (range.last + 1) << disk->cluster_bits;
+    *end = limit < range_end ? limit : range_end;
+    enum addcow_status code = fill(disk, offset, *end - offset, data, error);
+    addcow_inflight_end(disk, &range, code == ADDCOW_OK);
     return code;
 }

@@ -250,24 +250,14 @@ static enum addcow_status commit(struct addcow *disk, struct copying *copying, s
     return code != ADDCOW_OK ? code : close_code;
 }
 
-enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
-                                 struct addcow_error *error)
+enum addcow_status addcow_disk_commit(struct addcow *disk, addcow_progress *progress, void *context,
+                                      struct addcow_error *error)
 {
-    enum addcow_status code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
-    if (!disk->metadata.backing_name) {
-        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "CMT-02", "%s: there is no backing file to commit into",
-                           disk->file.path);
-    }
     struct copying copying = {.progress = progress, .context = context, .buffer = malloc(COPY_BYTES)};
     if (!copying.buffer) {
         return addcow_fail_memory(error, disk->file.path);
     }
-    addcow_quiesce_begin(&disk->quiesce);
-    code = commit(disk, &copying, error);
-    addcow_quiesce_end(&disk->quiesce);
+    enum addcow_status code = commit(disk, &copying, error);
     free(copying.buffer);
     return code;
 }

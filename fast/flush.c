@@ -48,34 +48,7 @@ void addcow_flushing_destroy(struct addcow *disk)
     sync_mutex_destroy(&disk->flushing.lock);
 }
 
-/* ---- The image ---- */
-
-enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
-{
-    uint64_t errnum = sync_load(&disk->flushing.image_lost);
-    if (errnum == 0) {
-        return ADDCOW_OK;
-    }
-    return addcow_fail(error, ADDCOW_IO, (int)errnum, "DUR-07", "%s: an earlier sync of the image failed",
-                       disk->image.path);
-}
-
-enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
-{
-    enum addcow_status code = addcow_disk_check_image(disk, error);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
-    struct addcow_error failure;
-    code = addcow_io_sync(&disk->image, &failure);
-    if (code != ADDCOW_OK) {
-        sync_store(&disk->flushing.image_lost, (uint64_t)failure.errnum);
-        if (error) {
-            *error = failure;
-        }
-    }
-    return code;
-}
+/* ---- On open ---- */
 
 enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error)
 {
@@ -220,17 +193,6 @@ enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *e
         *error = self.error;
     }
     return self.code;
-}
-
-enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
-{
-    if (disk->read_only) {
-        return ADDCOW_OK;
-    }
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
-    enum addcow_status code = addcow_disk_flush(disk, error);
-    addcow_request_end(&disk->quiesce, stripe);
-    return code;
 }
 
 /* ---- "All allocated" ---- */

@@ -40,10 +40,9 @@ static enum addcow_status first_of(enum addcow_status first, enum addcow_status 
     return first != ADDCOW_OK ? first : second;
 }
 
-/* Closes what is open and frees the handle. Reports the first error. */
-static enum addcow_status destroy(struct addcow *disk, struct addcow_error *error)
+enum addcow_status addcow_disk_close(struct addcow *disk, struct addcow_error *error)
 {
-    enum addcow_status code = disk->lower ? destroy(disk->lower, error) : ADDCOW_OK;
+    enum addcow_status code = disk->lower ? addcow_disk_close(disk->lower, error) : ADDCOW_OK;
     code = first_of(code, addcow_io_close(&disk->raw_backing, code == ADDCOW_OK ? error : NULL));
     code = first_of(code, addcow_io_close(&disk->image, code == ADDCOW_OK ? error : NULL));
     code = first_of(code, addcow_io_close(&disk->file, code == ADDCOW_OK ? error : NULL));
@@ -54,12 +53,6 @@ static enum addcow_status destroy(struct addcow *disk, struct addcow_error *erro
     addcow_quiesce_destroy(&disk->quiesce);
     free(disk);
     return code;
-}
-
-enum addcow_status addcow_close(struct addcow *disk, struct addcow_error *error)
-{
-    enum addcow_status code = addcow_flush(disk, error);
-    return first_of(code, destroy(disk, code == ADDCOW_OK ? error : NULL));
 }
 
 /* ---- Opening ---- */
@@ -206,7 +199,7 @@ static enum addcow_status open_disk(struct opening *opening, const char *path, e
     addcow_flushing_init(opened);
     enum addcow_status code = open_all(opened, opening, path, role, error);
     if (code != ADDCOW_OK) {
-        destroy(opened, NULL);
+        addcow_disk_close(opened, NULL);
         return code;
     }
     *disk = opened;
@@ -231,9 +224,8 @@ static unsigned depth_below(const struct addcow *disk)
     return depth;
 }
 
-void addcow_get_info(struct addcow *disk, struct addcow_info *info)
+void addcow_disk_describe(const struct addcow *disk, struct addcow_info *info)
 {
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
     const struct addcow_metadata *metadata = &disk->metadata;
     *info = (struct addcow_info){
         .layout = metadata->header.layout == ADDCOW_R9 ? ADDCOW_R9 : ADDCOW_R20,
@@ -252,10 +244,4 @@ void addcow_get_info(struct addcow *disk, struct addcow_info *info)
         .backing_length = disk->backing_length,
         .chain_depth = depth_below(disk),
     };
-    addcow_request_end(&disk->quiesce, stripe);
-}
-
-uint64_t addcow_size(struct addcow *disk)
-{
-    return sync_load_acquire(&disk->size);
 }

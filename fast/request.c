@@ -11,25 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum addcow_status addcow_disk_check_writable(const struct addcow *disk, struct addcow_error *error)
-{
-    if (!disk->read_only) {
-        return ADDCOW_OK;
-    }
-    return addcow_fail(error, ADDCOW_READONLY, 0, "REQ-03", "%s: the disk was opened read-only", disk->file.path);
-}
-
-static enum addcow_status check_range(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
-{
-    uint64_t size = sync_load_acquire(&disk->size);
-    if (offset <= size && length <= size - offset) {
-        return ADDCOW_OK;
-    }
-    return addcow_fail(error, ADDCOW_RANGE, 0, "REQ-01",
-                       "%s: at %" PRIu64 ": %" PRIu64 " bytes exceed the virtual size of %" PRIu64, disk->file.path,
-                       offset, length, size);
-}
-
 /* The status at `offset` and where the longest run of it ends, at most at `limit`. offset < limit <= size. */
 static enum addcow_status find_run(struct addcow *disk, uint64_t offset, uint64_t limit, bool *allocated, uint64_t *end,
                                    struct addcow_error *error)
@@ -43,22 +24,6 @@ static enum addcow_status find_run(struct addcow *disk, uint64_t offset, uint64_
 }
 
 /* ---- Reading ---- */
-
-enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
-                                            struct addcow_error *error)
-{
-    uint64_t available = offset < disk->backing_length ? disk->backing_length - offset : 0;
-    uint64_t part = length < available ? length : available;
-    enum addcow_status code = ADDCOW_OK;
-    if (part > 0) {
-        code = disk->lower ? addcow_disk_read(disk->lower, offset, part, buffer, error)
-                           : addcow_io_read(&disk->raw_backing, buffer, part, offset, error);
-    }
-    if (part < length) {
-        memset(buffer + part, 0, (size_t)(length - part));
-    }
-    return code;
-}
 
 enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                     struct addcow_error *error)
@@ -82,38 +47,7 @@ enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64
     return ADDCOW_OK;
 }
 
-enum addcow_status addcow_read(struct addcow *disk, uint64_t offset, uint64_t length, void *buffer,
-                               struct addcow_error *error)
-{
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
-    enum addcow_status code = check_range(disk, offset, length, error);
-    if (code == ADDCOW_OK) {
-        code = addcow_disk_read(disk, offset, length, buffer, error);
-    }
-    addcow_request_end(&disk->quiesce, stripe);
-    return code;
-}
-
 /* ---- Writing ---- */
-
-/*
- * Writes to [offset, limit), which was seen unallocated, or to a part of it from `offset` on. *end is how far it got:
- * nowhere if another request has allocated the first cluster meanwhile.
- */
-static enum addcow_status allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
-                                   uint64_t *end, struct addcow_error *error)
-{
-    struct addcow_inflight range;
-    *end = offset;
-    if (!addcow_inflight_begin(disk, &range, offset >> disk->cluster_bits, (limit - 1) >> disk->cluster_bits)) {
-        return ADDCOW_OK;
-    }
-    uint64_t range_end = (range.last + 1) << disk->cluster_bits;
-    *end = limit < range_end ? limit : range_end;
-    enum addcow_status code = addcow_fill(disk, offset, *end - offset, data, error);
-    addcow_inflight_end(disk, &range, code == ADDCOW_OK);
-    return code;
-}
 
 enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                      struct addcow_error *error)
@@ -127,7 +61,7 @@ enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint6
             return code;
         }
         code = allocated ? addcow_disk_put(disk, offset, end - offset, data, error)
-                         : allocate(disk, offset, end, data, &end, error);
+                         : addcow_allocate(disk, offset, end, data, &end, error);
         if (code != ADDCOW_OK) {
             return code;
         }
@@ -137,57 +71,19 @@ enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint6
     return ADDCOW_OK;
 }
 
-static enum addcow_status write_request(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
-                                        struct addcow_error *error)
-{
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
-    enum addcow_status code = addcow_disk_check_writable(disk, error);
-    if (code == ADDCOW_OK) {
-        code = check_range(disk, offset, length, error);
-    }
-    if (code == ADDCOW_OK) {
-        code = addcow_disk_write(disk, offset, length, data, error);
-    }
-    addcow_request_end(&disk->quiesce, stripe);
-    return code;
-}
-
-enum addcow_status addcow_write(struct addcow *disk, uint64_t offset, uint64_t length, const void *buffer,
-                                struct addcow_error *error)
-{
-    assert(buffer || length == 0);
-    return write_request(disk, offset, length, buffer, error);
-}
-
-enum addcow_status addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
-{
-    return write_request(disk, offset, length, NULL, error);
-}
-
-enum addcow_status addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
-{
-    return write_request(disk, offset, length, NULL, error);
-}
-
 /* ---- Map ---- */
 
-enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
-                              struct addcow_error *error)
+enum addcow_status addcow_disk_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated,
+                                   uint64_t *run, struct addcow_error *error)
 {
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
-    enum addcow_status code = check_range(disk, offset, length, error);
-    bool status = false;
     uint64_t end = offset;
-    if (code == ADDCOW_OK && length > 0) {
-        code = find_run(disk, offset, offset + length, &status, &end, error);
+    *allocated = false;
+    enum addcow_status code = ADDCOW_OK;
+    if (length > 0) {
+        code = find_run(disk, offset, offset + length, allocated, &end, error);
     }
-    addcow_request_end(&disk->quiesce, stripe);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
-    *allocated = status;
     *run = end - offset;
-    return ADDCOW_OK;
+    return code;
 }
 
 /* length > 0, within the disk. Goes down at most ADDCOW_CHAIN_MAX levels. */
@@ -221,18 +117,9 @@ static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_
     return ADDCOW_OK;
 }
 
-enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
-                                    struct addcow_error *error)
+enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, uint64_t length,
+                                         struct addcow_extent *extent, struct addcow_error *error)
 {
-    struct addcow_extent found = {0};
-    unsigned stripe = addcow_request_begin(&disk->quiesce);
-    enum addcow_status code = check_range(disk, offset, length, error);
-    if (code == ADDCOW_OK && length > 0) {
-        code = map_level(disk, 0, offset, length, &found, error);
-    }
-    addcow_request_end(&disk->quiesce, stripe);
-    if (code == ADDCOW_OK) {
-        *extent = found;
-    }
-    return code;
+    *extent = (struct addcow_extent){0};
+    return length > 0 ? map_level(disk, 0, offset, length, extent, error) : ADDCOW_OK;
 }

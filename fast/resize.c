@@ -206,24 +206,14 @@ static enum addcow_status shrink(struct addcow *disk, uint64_t old_size, uint64_
 
 /* ---- Both ---- */
 
-enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error)
+enum addcow_status addcow_disk_resize(struct addcow *disk, uint64_t old_size, uint64_t new_size,
+                                      struct addcow_error *error)
 {
-    enum addcow_status code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
-    if (new_size > ADDCOW_SIZE_MAX) {
-        return addcow_fail(error, ADDCOW_RANGE, 0, "RSZ-09", "%s: a size of %" PRIu64 " is above 2^62", disk->file.path,
-                           new_size);
-    }
-    addcow_quiesce_begin(&disk->quiesce);
-    uint64_t old_size = sync_load_acquire(&disk->size);
-    code = addcow_disk_check_image(disk, error);
+    enum addcow_status code = addcow_disk_check_image(disk, error);
     if (code == ADDCOW_OK && new_size > old_size) {
         code = grow(disk, old_size, new_size, error);
     } else if (code == ADDCOW_OK && new_size < old_size) {
         code = shrink(disk, old_size, new_size, error);
     }
-    addcow_quiesce_end(&disk->quiesce);
     return code;
 }

@@ -38,19 +38,6 @@ static uint64_t step_bytes(const struct addcow *disk)
     return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
 }
 
-/*
- * Where what virt reads as from `offset` on, in unallocated clusters, stops being known zeros: past the backing file's
- * end, or in a hole of a raw one. `offset` itself if it may be data.
- */
-static uint64_t zeros_end(const struct addcow *disk, uint64_t offset)
-{
-    uint64_t end = offset;
-    if (offset < disk->backing_length) {
-        end = disk->lower ? offset : addcow_io_hole_end(&disk->raw_backing, offset);
-    }
-    return end < disk->backing_length ? end : UINT64_MAX;
-}
-
 /* Makes [start, end) of the image zeros, unless it is a hole already. */
 static enum addcow_status put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
 {
@@ -102,7 +89,7 @@ static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t 
         return ADDCOW_OK;
     }
     uint64_t most = step_bytes(disk) >> disk->cluster_bits;
-    uint64_t zeros = zeros_end(disk, *position << disk->cluster_bits) >> disk->cluster_bits;
+    uint64_t zeros = addcow_backing_zeros_end(disk, *position << disk->cluster_bits) >> disk->cluster_bits;
     if (zeros > *position) {
         buffer = NULL;
         most = zeros - *position;
@@ -186,17 +173,14 @@ static enum addcow_status finish(struct addcow *disk, bool *complete, struct add
     return code;
 }
 
-enum addcow_status addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
-                                 struct addcow_error *error)
+enum addcow_status addcow_disk_stream(struct addcow *disk, addcow_progress *progress, void *context,
+                                      struct addcow_error *error)
 {
-    enum addcow_status code = addcow_disk_check_writable(disk, error);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
     uint8_t *buffer = malloc((size_t)step_bytes(disk));
     if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);
     }
+    enum addcow_status code = ADDCOW_OK;
     for (bool complete = false; code == ADDCOW_OK && !complete;) {
         code = pass(disk, buffer, progress, context, error);
         if (code == ADDCOW_OK) {

@@ -1,0 +1,42 @@
+/*
+ * The image file: data goes into it, and it is synced.
+ *
+ * A sync of the image that fails is final for this handle (DUR-07). The operating system may have dropped the data, and
+ * a second sync would report success without it. So the error is kept, and no flush succeeds and no bit is written any
+ * more.
+ */
+#include "addcow_disk.h"
+
+enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
+                                   struct addcow_error *error)
+{
+    return data ? addcow_io_write(&disk->image, data, length, offset, error)
+                : addcow_io_zero(&disk->image, length, offset, error);
+}
+
+enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error)
+{
+    uint64_t errnum = sync_load(&disk->image_lost);
+    if (errnum == 0) {
+        return ADDCOW_OK;
+    }
+    return addcow_fail(error, ADDCOW_IO, (int)errnum, "DUR-07", "%s: an earlier sync of the image failed",
+                       disk->image.path);
+}
+
+enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error)
+{
+    enum addcow_status code = addcow_disk_check_image(disk, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    struct addcow_error failure;
+    code = addcow_io_sync(&disk->image, &failure);
+    if (code != ADDCOW_OK) {
+        sync_store(&disk->image_lost, (uint64_t)failure.errnum);
+        if (error) {
+            *error = failure;
+        }
+    }
+    return code;
+}
