@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# scripts/lint finds each kind of violation. Each test puts one into a small tree that has none.
+
+bats_require_minimum_version 1.5.0
+
+lint=$BATS_TEST_DIRNAME/../../scripts/lint
+
+setup() {
+    command -v clang-format-19 shellcheck >/dev/null || skip "clang-format-19 or shellcheck is not installed"
+    mkdir -p "$BATS_TEST_TMPDIR/tree/fast" "$BATS_TEST_TMPDIR/tree/ref" "$BATS_TEST_TMPDIR/tree/scripts"
+    cd "$BATS_TEST_TMPDIR/tree" || return
+    git init -q .
+    printf 'int addcow_ref_open(void);\n' >ref/addcow_ref.h
+    printf 'int addcow_header(void);\n' >ref/addcow_header.h
+    printf '#include "addcow_header.h"\n\nint main(void)\n{\n    return 0;\n}\n' >fast/main.c
+    printf '# A text\n' >text.md
+}
+
+# Lint must pass, or must fail and say this.
+passes() {
+    git add .
+    run "$lint" "$PWD"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"lint: clean"* ]]
+}
+finds() {
+    git add .
+    run "$lint" "$PWD"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$1"* ]]
+}
+
+# repeat COUNT TEXT
+repeat() {
+    for ((i = 0; i < $1; i++)); do
+        printf '%s' "$2"
+    done
+}
+
+# function LINES: a function whose body has so many lines, braces included.
+function_of() {
+    printf 'void count(int *n)\n{\n'
+    repeat $(($1 - 2)) $'    ++*n;\n'
+    printf '}\n'
+}
+
+@test "the tree without a violation passes" {
+    passes
+}
+
+@test "an include against the table of layers" {
+    printf '#include "addcow_ref.h"\n' >fast/other.c
+    finds "fast/other.c:1: include: fast must not include ref/addcow_ref.h"
+}
+
+@test "an include by a path, and with <>" {
+    printf '#include "../fast/addcow_fast.h"\n' >ref/a.c
+    printf '\n#include <addcow_fast.h>\n' >ref/b.c
+    printf 'int addcow_open(void);\n' >fast/addcow_fast.h
+    finds "ref/a.c:1: include: ref must not include fast/addcow_fast.h"
+    finds "ref/b.c:2: include: ref must not include fast/addcow_fast.h"
+}
+
+@test "a folder that is in no layer" {
+    mkdir other
+    echo 'int n;' >other/n.c
+    finds "other/n.c:1: include: "
+}
+
+@test "a line of 121 columns; not one of 120, whatever bytes these are" {
+    repeat 120 é >>text.md
+    passes
+    repeat 1 é >>text.md
+    finds "text.md:2: width: over 120 columns"
+}
+
+@test "a long line in a script, a Makefile, a test" {
+    for file in GNUmakefile mk/a.mk tests/a.bats scripts/a; do
+        mkdir -p "$(dirname "$file")"
+        repeat 121 '#' >"$file"
+        chmod +x "$file"
+        finds "$file:1: width: "
+        rm "$file"
+    done
+}
+
+@test "data may be wide" {
+    repeat 121 1 >data.json
+    passes
+}
+
+@test "a function of 71 lines; not one of 70" {
+    function_of 70 >fast/long.c
+    passes
+    function_of 71 >fast/long.c
+    finds "fast/long.c:2: function: count has over 70 lines"
+}
+
+@test "a file of 601 lines; not one of 600" {
+    for file in fast/long.h tests/long.bats scripts/long mk/long.mk; do
+        mkdir -p "$(dirname "$file")"
+        printf '#!/bin/sh\n%s' "$(repeat 598 $'#\n')" >"$file"
+        printf '\n#\n' >>"$file"
+        git add .
+        run "$lint" "$PWD"
+        [[ "$output" != *"length: "* ]]
+        echo '#' >>"$file"
+        finds "$file:601: length: over 600 lines"
+        rm "$file"
+    done
+}
+
+@test "contracts may have 1,000 lines" {
+    repeat 1000 $'int n;\n' >ref/long.h
+    passes
+    echo 'int n;' >>ref/long.h
+    finds "ref/long.h:1001: length: over 1000 lines"
+}
+
+@test "a folder of 26 .c files; not one of 25" {
+    for ((i = 2; i <= 25; i++)); do
+        echo 'int n;' >"fast/$i.c"
+    done
+    passes
+    echo 'int n;' >fast/26.c
+    finds "fast:1: folder: over 25 .c files"
+}
+
+@test "a missing brace" {
+    printf 'void count(int *n)\n{\n    if (*n)\n        ++*n;\n}\n' >fast/brace.c
+    finds "fast/brace.c:3"
+}
+
+@test "a shell script that shellcheck objects to" {
+    # shellcheck disable=SC2016 # text
+    printf '#!/bin/sh\nrm $1\n' >scripts/wrong
+    chmod +x scripts/wrong
+    finds SC2086
+}
+
+@test "a script that is not executable, and a leftover" {
+    printf '#!/bin/sh\n' >scripts/mode
+    finds "scripts/mode: is not executable"
+    rm scripts/mode
+    echo "/* TO""DO */" >fast/left.c
+    finds "fast/left.c:1:"
+}
+
+@test "a known violation passes, until it stands no more" {
+    echo 'include fast/other.c fast must not include ref/addcow_ref.h' >scripts/lint-known.txt
+    printf '#include "addcow_ref.h"\n' >fast/other.c
+    passes
+    rm fast/other.c
+    finds "scripts/lint-known.txt: stands no more, remove it: include fast/other.c"
+}
