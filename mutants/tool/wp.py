@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-PROOFS = Path(__file__).resolve().parent
-ROOT = PROOFS.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROOFS = ROOT / "proofs"
+LISTS = ROOT / "mutants" / "proof"
 
 loader = importlib.machinery.SourceFileLoader("prove", str(PROOFS / "prove"))
 prove = importlib.util.module_from_spec(importlib.util.spec_from_loader("prove", loader))
@@ -66,8 +67,8 @@ class Proof:
 
 
 def read_reasons(file):
-    """`NAME reason` lines of a list in proofs/."""
-    lines = (PROOFS / file).read_text(encoding="utf-8").split("\n")
+    """`NAME reason` lines of a list in mutants/proof/."""
+    lines = (LISTS / file).read_text(encoding="utf-8").split("\n")
     return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
 
 
