@@ -1,4 +1,4 @@
-"""Small mistakes, made by rules: every mutation of a C file of the engine that the rules below can make.
+"""Small mistakes in C, made by rules: every mutation of a source of the engine, or of the reference engine for the proof.
 
 The sources are laid out by clang-format, and the rules lean on that: a function's braces stand in the first column, a binary operator has
 a space on both sides and a unary one has none. So tokens are enough, and nothing here parses C; what does not make sense is thrown away by

@@ -1,4 +1,7 @@
-"""What the tests of the proof share: runs of WP that are stopped at the first lost goal, each in a copy of the sources, several at a time."""
+"""What the tests of the proof share: runs of WP on copies of the sources, several at a time.
+
+A run is stopped at the first goal that is lost.
+"""
 
 import concurrent.futures
 import importlib.machinery
@@ -20,7 +23,6 @@ loader = importlib.machinery.SourceFileLoader("prove", str(PROOFS / "prove"))
 prove = importlib.util.module_from_spec(importlib.util.spec_from_loader("prove", loader))
 loader.exec_module(prove)
 
-FUNCTION = re.compile(r"^(?:[a-z_][\w ]*[ *])(\w+)\([^;{]*\)\n\{\n(.*?)^\}", re.M | re.S)
 RESULT = re.compile(r"^\[wp\] \[(?P<by>[^\]]*)\] Goal typed_(?P<name>\S+)(?P<rest>.*)")
 
 
