@@ -60,5 +60,5 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
         fuzz_demand(false, "whatever the schedule, the crash and the fault: the judges find the run right");
     }
     explore_free(explore);
-    free(strategy);
+    sched_strategy_free(strategy);
 }

@@ -1,13 +1,12 @@
 /*
- * Sandboxes: something is done in a child process.
+ * Sandboxes.
  *
- * An engine that dies does so inside of a run of the scheduler. The handler of its signal writes the run's schedule
- * where the parent finds it; a signal that comes from outside of a run leaves an empty one.
+ * The memory of a sandbox is shared with the child. When a signal ends the child, its handler writes there what the
+ * child was at, as the caller's `describe` prints it.
  */
 #include "base/sandbox.h"
 
 #include "base/report.h"
-#include "sched/sched.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,13 +22,14 @@
 
 static struct sandbox *current;
 
-struct sandbox *sandbox_make(bool silent)
+struct sandbox *sandbox_make(bool silent, sandbox_describe *describe)
 {
     struct sandbox *sandbox = mmap(NULL, sizeof *sandbox, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (sandbox == MAP_FAILED) {
         report_fatal("no memory for a sandbox");
     }
     sandbox->silent = silent;
+    sandbox->describe = describe;
     return sandbox;
 }
 
@@ -40,9 +40,9 @@ void sandbox_free(struct sandbox *sandbox)
 
 static void die(int signal_number)
 {
-    FILE *out = fmemopen(current->schedule, sizeof current->schedule - 1, "w");
+    FILE *out = current->describe != NULL ? fmemopen(current->state, sizeof current->state - 1, "w") : NULL;
     if (out != NULL) {
-        sched_print_current(out);
+        current->describe(out);
         fclose(out);
     }
     printf("the engine ends with signal %d (%s)\n", signal_number, strsignal(signal_number));
@@ -66,7 +66,7 @@ int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *conte
 {
     int status = 0;
     current = sandbox;
-    sandbox->schedule[0] = '\0';
+    sandbox->state[0] = '\0';
     fflush(NULL);
     pid_t child = fork();
     if (child < 0) {

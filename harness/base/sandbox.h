@@ -1,23 +1,28 @@
 /*
- * Sandboxes: something is done in a child process, so that what kills the engine does not kill the hunt.
+ * Sandboxes: a function runs in a child process. What kills that process does not kill the caller.
  */
 #ifndef HARNESS_SANDBOX_H
 #define HARNESS_SANDBOX_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
-#define SANDBOX_SCHEDULE_BYTES 65536u
+#define SANDBOX_STATE_BYTES 65536u
+
+/* Prints what the process is at, as text. Called by the handler of a signal that ends it. */
+typedef void sandbox_describe(FILE *out);
 
 /* In memory that the child shares. */
 struct sandbox {
-    uint64_t seed;                         /* for the body to set: what it is at */
-    bool silent;                           /* the child prints nothing */
-    char schedule[SANDBOX_SCHEDULE_BYTES]; /* of the run in which a signal ended the child, as text; else "" */
+    uint64_t seed;                   /* for the body to set: what it is at */
+    bool silent;                     /* the child prints nothing */
+    sandbox_describe *describe;      /* may be null */
+    char state[SANDBOX_STATE_BYTES]; /* what describe printed when a signal ended the child; else "" */
 };
 
 /* Makes one; the caller frees it with sandbox_free. */
-struct sandbox *sandbox_make(bool silent);
+struct sandbox *sandbox_make(bool silent, sandbox_describe *describe);
 void sandbox_free(struct sandbox *sandbox);
 
 /*

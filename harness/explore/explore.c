@@ -475,7 +475,7 @@ static bool repeats(struct explore *explore, struct explore_counts *counts, FILE
     explore->scheduled.schedule = (struct sched_schedule){0};
     struct sched_strategy *replay = sched_make_replay(&schedule);
     enum explore_answer answer = run_once(explore, replay, counts, out);
-    free(replay);
+    sched_strategy_free(replay);
     sched_schedule_free(&schedule);
     if (answer == EXPLORE_OK && explore->fingerprint != fingerprint) {
         fputs("the same schedule gives another run the second time\n", out);

@@ -57,8 +57,8 @@ bool minimise_fails(const struct trace *trace, const struct explore_options *opt
     struct sched_strategy *pct = sched_make_pct(1, 3);
     bool failing =
         fails_with(trace, options, random, SCHEDULES, result) || fails_with(trace, options, pct, SCHEDULES, result);
-    free(random);
-    free(pct);
+    sched_strategy_free(random);
+    sched_strategy_free(pct);
     return failing;
 }
 
@@ -203,7 +203,7 @@ bool minimise(struct trace *trace, const struct explore_options *options, struct
         *result = fewer;
         fewer = replaced;
     }
-    sched_destroy_exhaustive(exhaustive);
+    sched_strategy_free(exhaustive);
     sched_schedule_free(&fewer.schedule);
     return true;
 }

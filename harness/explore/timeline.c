@@ -123,10 +123,15 @@ static uint32_t teller_choose(struct sched_strategy *strategy, const struct sche
     return teller->chosen;
 }
 
+static void teller_destroy(struct sched_strategy *strategy)
+{
+    sched_strategy_free(((struct teller *)strategy)->inner);
+}
+
 enum explore_answer timeline_print(const struct trace *trace, const struct explore_options *options,
                                    const struct sched_schedule *schedule, uint64_t guilty, FILE *out)
 {
-    static const struct sched_strategy_ops ops = {teller_begin, teller_choose, teller_end};
+    static const struct sched_strategy_ops ops = {teller_begin, teller_choose, teller_end, teller_destroy};
     struct explore_counts counts = {0};
     struct explore *explore = explore_make(trace, options);
     struct teller teller = {.strategy = {&ops},
@@ -135,7 +140,7 @@ enum explore_answer timeline_print(const struct trace *trace, const struct explo
                             .out = out,
                             .guilty = guilty};
     enum explore_answer answer = explore_run(explore, &teller.strategy, &counts, out);
-    free(teller.inner);
+    sched_strategy_free(&teller.strategy);
     explore_free(explore);
     return answer;
 }

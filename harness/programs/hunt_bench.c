@@ -51,7 +51,7 @@ static uint64_t run_round(uint64_t seed, FILE *out)
                 report_fatal("the engine is wrong: it is no use to know how quickly");
             }
         }
-        free(strategy);
+        sched_strategy_free(strategy);
         explore_free(explore);
     }
     return counts.schedules;

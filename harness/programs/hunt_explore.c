@@ -324,11 +324,7 @@ static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct
         tell_failure(hunt, seed, trace, explore, story);
     }
     free(story);
-    if (is_exhaustive(hunt, seed)) {
-        sched_destroy_exhaustive(strategy);
-    } else {
-        free(strategy);
-    }
+    sched_strategy_free(strategy);
     explore_free(explore);
     return answer != EXPLORE_FAILED;
 }
@@ -458,12 +454,13 @@ static void tell_death(const struct hunt_options *options, uint64_t seed)
 {
     static struct trace trace;
     struct sched_schedule schedule = {0};
-    struct hunting hunting = {.options = options, .sandbox = sandbox_make(true), .seed = seed, .schedule = &schedule};
+    struct hunting hunting = {
+        .options = options, .sandbox = sandbox_make(true, sched_print_current), .seed = seed, .schedule = &schedule};
     make_trace(options, seed, &trace);
     printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed,
            hunt_judge_name(judge_of(options, seed)));
     if (!options->brief && minimise_while(&trace, dies, &hunting) && dies(&trace, &hunting)) {
-        sched_schedule_parse(hunting.sandbox->schedule, &schedule);
+        sched_schedule_parse(hunting.sandbox->state, &schedule);
         hunting.trace = &trace;
         hunting.sandbox->silent = false;
         sandbox_run(hunting.sandbox, show_death, &hunting);
@@ -492,7 +489,7 @@ static void parse_comment(const char *line, struct explore_options *options, str
 static void load_replay(const char *path, struct trace *trace, struct explore_options *options,
                         struct sched_schedule *schedule)
 {
-    char line[SANDBOX_SCHEDULE_BYTES + 64];
+    char line[SANDBOX_STATE_BYTES + 64];
     char error[256];
     FILE *in = fopen(path, "r");
     if (in == NULL) {
@@ -541,7 +538,7 @@ int explore_hunt(const struct hunt_options *options)
     if (options->bench) {
         return explore_bench(options);
     }
-    struct hunting hunting = {.options = options, .sandbox = sandbox_make(false)};
+    struct hunting hunting = {.options = options, .sandbox = sandbox_make(false, sched_print_current)};
     int answer = sandbox_run(hunting.sandbox, options->replay != NULL ? replay : hunt, &hunting);
     if (answer == REPORT_CRASHED && options->replay == NULL) {
         tell_death(options, hunting.sandbox->seed);

@@ -16,6 +16,7 @@
 #define HARNESS_SCHED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -69,13 +70,17 @@ struct sched_strategy_ops {
     uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run);
     /* The schedule is over after `steps` steps. */
     void (*end)(struct sched_strategy *strategy, uint64_t steps);
+    /* Frees the strategy. */
+    void (*destroy)(struct sched_strategy *strategy);
 };
 
 struct sched_strategy {
     const struct sched_strategy_ops *ops;
 };
 
-/* Each is freed by free(), but for the exhaustive one. `seed` decides everything. */
+void sched_strategy_free(struct sched_strategy *strategy);
+
+/* The strategies. The caller frees each by sched_strategy_free. `seed` decides everything. */
 struct sched_strategy *sched_make_random(uint64_t seed);
 struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth); /* depth 1..5 and more */
 
@@ -97,7 +102,30 @@ struct sched_exhaustive_counts {
     bool complete;      /* all schedules, whatever their preemptions, are covered */
 };
 struct sched_exhaustive_counts sched_exhaustive_counts(const struct sched_strategy *strategy);
-void sched_destroy_exhaustive(struct sched_strategy *strategy);
+
+/* What a strategy may be made from. Each uses what it needs; what lives outside must outlive the strategy. */
+struct sched_strategy_options {
+    uint64_t seed;
+    uint32_t depth;       /* of pct */
+    uint32_t preemptions; /* of exhaustive */
+    const uint8_t *bytes; /* of bytes: `length` of them */
+    size_t length;
+    const struct sched_schedule *schedule; /* of replay */
+};
+
+/* One strategy of the list (strategy.h). */
+struct sched_strategy_kind {
+    const char *name;
+    bool needs_input; /* bytes or a schedule; the others find schedules by themselves */
+    bool is_finite;   /* it ends by itself, when it has covered what it should */
+    struct sched_strategy *(*make)(const struct sched_strategy_options *options);
+};
+
+/* The strategy of a name; null if there is none. */
+const struct sched_strategy_kind *sched_strategy_find(const char *name);
+
+/* The names of those that need no input, for messages: "random, pct or exhaustive". Static storage. */
+const char *sched_strategy_names(void);
 
 /* ---- Schedules ---- */
 

@@ -1,5 +1,7 @@
 /*
- * Shared by the strategies.
+ * The list of strategies, and what they share.
+ *
+ * A strategy is a file strategy_NAME.c. It defines sched_strategy_NAME, and stands in the list below.
  */
 #ifndef HARNESS_SCHED_STRATEGY_H
 #define HARNESS_SCHED_STRATEGY_H
@@ -8,6 +10,15 @@
 
 #include "base/random.h"
 #include "base/report.h"
+
+#include <stdlib.h>
+
+/* The list, in the order in which messages name them. */
+#define SCHED_STRATEGIES(EACH) EACH(random) EACH(pct) EACH(exhaustive) EACH(bytes) EACH(replay)
+
+#define STRATEGY_DECLARE(name) extern const struct sched_strategy_kind sched_strategy_##name;
+SCHED_STRATEGIES(STRATEGY_DECLARE)
+#undef STRATEGY_DECLARE
 
 /* The thread of the bit number `n`, from 0 on, of those that are set. */
 static inline uint32_t strategy_nth(uint32_t enabled, uint32_t n)
@@ -30,6 +41,12 @@ static inline void strategy_end(struct sched_strategy *strategy, uint64_t steps)
 {
     (void)strategy;
     (void)steps;
+}
+
+/* For strategies that own nothing else. */
+static inline void strategy_destroy(struct sched_strategy *strategy)
+{
+    free(strategy);
 }
 
 #endif

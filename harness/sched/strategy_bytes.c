@@ -35,10 +35,17 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
 
 struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length)
 {
-    static const struct sched_strategy_ops ops = {begin, choose, strategy_end};
+    static const struct sched_strategy_ops ops = {begin, choose, strategy_end, strategy_destroy};
     struct bytes_strategy *self = report_allocate(1, sizeof *self);
     self->strategy.ops = &ops;
     self->bytes = bytes;
     self->length = length;
     return &self->strategy;
 }
+
+static struct sched_strategy *make(const struct sched_strategy_options *options)
+{
+    return sched_make_bytes(options->bytes, options->length);
+}
+
+const struct sched_strategy_kind sched_strategy_bytes = {.name = "bytes", .needs_input = true, .make = make};

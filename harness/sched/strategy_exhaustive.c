@@ -299,9 +299,15 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
 
 /* ---- Making ---- */
 
+static void destroy(struct sched_strategy *strategy)
+{
+    free(((struct exhaustive *)strategy)->nodes);
+    free(strategy);
+}
+
 struct sched_strategy *sched_make_exhaustive(uint32_t preemptions, bool reduce)
 {
-    static const struct sched_strategy_ops ops = {begin, choose, end};
+    static const struct sched_strategy_ops ops = {begin, choose, end, destroy};
     struct exhaustive *self = report_allocate(1, sizeof *self);
     self->strategy.ops = &ops;
     self->reduce = reduce;
@@ -316,8 +322,9 @@ struct sched_exhaustive_counts sched_exhaustive_counts(const struct sched_strate
     return ((const struct exhaustive *)strategy)->counts;
 }
 
-void sched_destroy_exhaustive(struct sched_strategy *strategy)
+static struct sched_strategy *make(const struct sched_strategy_options *options)
 {
-    free(((struct exhaustive *)strategy)->nodes);
-    free(strategy);
+    return sched_make_exhaustive(options->preemptions, true);
 }
+
+const struct sched_strategy_kind sched_strategy_exhaustive = {.name = "exhaustive", .is_finite = true, .make = make};

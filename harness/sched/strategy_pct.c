@@ -74,7 +74,7 @@ static void end(struct sched_strategy *strategy, uint64_t steps)
 
 struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth)
 {
-    static const struct sched_strategy_ops ops = {begin, choose, end};
+    static const struct sched_strategy_ops ops = {begin, choose, end, strategy_destroy};
     struct pct_strategy *self = report_allocate(1, sizeof *self);
     self->strategy.ops = &ops;
     self->random.state = seed;
@@ -82,3 +82,10 @@ struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth)
     self->steps = STEPS_AT_FIRST;
     return &self->strategy;
 }
+
+static struct sched_strategy *make(const struct sched_strategy_options *options)
+{
+    return sched_make_pct(options->seed, options->depth);
+}
+
+const struct sched_strategy_kind sched_strategy_pct = {.name = "pct", .make = make};

@@ -29,9 +29,16 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
 
 struct sched_strategy *sched_make_random(uint64_t seed)
 {
-    static const struct sched_strategy_ops ops = {begin, choose, strategy_end};
+    static const struct sched_strategy_ops ops = {begin, choose, strategy_end, strategy_destroy};
     struct random_strategy *self = report_allocate(1, sizeof *self);
     self->strategy.ops = &ops;
     self->random.state = seed;
     return &self->strategy;
 }
+
+static struct sched_strategy *make(const struct sched_strategy_options *options)
+{
+    return sched_make_random(options->seed);
+}
+
+const struct sched_strategy_kind sched_strategy_random = {.name = "random", .make = make};

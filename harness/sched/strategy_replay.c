@@ -42,9 +42,16 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
 
 struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule)
 {
-    static const struct sched_strategy_ops ops = {begin, choose, strategy_end};
+    static const struct sched_strategy_ops ops = {begin, choose, strategy_end, strategy_destroy};
     struct replay_strategy *self = report_allocate(1, sizeof *self);
     self->strategy.ops = &ops;
     self->schedule = schedule;
     return &self->strategy;
 }
+
+static struct sched_strategy *make(const struct sched_strategy_options *options)
+{
+    return sched_make_replay(options->schedule);
+}
+
+const struct sched_strategy_kind sched_strategy_replay = {.name = "replay", .needs_input = true, .make = make};

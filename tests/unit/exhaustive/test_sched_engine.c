@@ -68,7 +68,7 @@ static void explore_all(const char *name, uint32_t preemptions)
                                       : "the first ones");
     assert_true(counts.schedules > 1);
     assert_true(over || scope_is_small());
-    sched_destroy_exhaustive(strategy);
+    sched_strategy_free(strategy);
 }
 
 /* CON-04, CON-05, CON-06: two writes to different parts of one unallocated cluster. */
@@ -215,7 +215,7 @@ static void random_traces(void **state)
         generate_small_trace(seed, &generate, &trace);
         struct sched_strategy *strategy = strategy_of(seed);
         explore(strategy, &options, 25, &counts);
-        free(strategy);
+        sched_strategy_free(strategy);
     }
     print_message("# %" PRIu64 " traces, %" PRIu64 " schedules, %" PRIu64 " steps, %" PRIu64 " preemptions, %" PRIu64
                   " crashes\n",
@@ -234,7 +234,7 @@ static void runs_repeat_exactly(void **state)
         generate_small_trace(seed, &generate, &trace);
         struct sched_strategy *strategy = strategy_of(seed);
         explore(strategy, &options, 5, &counts);
-        free(strategy);
+        sched_strategy_free(strategy);
     }
     assert_int_equal(counts.schedules, 150);
 }

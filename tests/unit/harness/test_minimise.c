@@ -120,15 +120,15 @@ static int die_in_run(void *context)
 static void a_trial_outlives_the_engine(void **state)
 {
     (void)state;
-    struct sandbox *sandbox = sandbox_make(true);
+    struct sandbox *sandbox = sandbox_make(true, sched_print_current);
     for (int code = REPORT_CONFORMS; code <= REPORT_INCOMPLETE; code++) {
         assert_int_equal(sandbox_run(sandbox, answer, &code), code);
     }
     assert_int_equal(sandbox_run(sandbox, die, NULL), REPORT_CRASHED);
-    assert_string_equal(sandbox->schedule, "");
+    assert_string_equal(sandbox->state, "");
     assert_int_equal(sandbox_run(sandbox, die_in_run, NULL), REPORT_CRASHED);
     struct sched_schedule schedule;
-    assert_true(sched_schedule_parse(sandbox->schedule, &schedule));
+    assert_true(sched_schedule_parse(sandbox->state, &schedule));
     assert_int_equal(schedule.segments[schedule.count - 1].thread, 1);
     sched_schedule_free(&schedule);
     sandbox_free(sandbox);
@@ -238,7 +238,7 @@ static void coverage_grows_to_an_end(void **state)
         for (int k = 0; k < 50; k++) {
             assert_int_equal(explore_run(explore, strategy, &counts, stdout), EXPLORE_OK);
         }
-        free(strategy);
+        sched_strategy_free(strategy);
         explore_free(explore);
         pairs[i] = coverage.pairs;
     }
@@ -271,7 +271,7 @@ static void faults_beside_other_requests(void **state)
         for (int k = 0; k < 60; k++) {
             assert_int_equal(explore_run(explore, strategy, &counts, stdout), EXPLORE_OK);
         }
-        free(strategy);
+        sched_strategy_free(strategy);
         explore_free(explore);
     }
     print_message("# %" PRIu64 " schedules, the call failed in %" PRIu64 ", %" PRIu64 " crashes\n", counts.schedules,

@@ -149,7 +149,7 @@ static struct sched_exhaustive_counts explore(struct sched_strategy *strategy, s
         }
     }
     struct sched_exhaustive_counts counts = sched_exhaustive_counts(strategy);
-    sched_destroy_exhaustive(strategy);
+    sched_strategy_free(strategy);
     sched_schedule_free(&run.schedule);
     return counts;
 }
@@ -349,6 +349,27 @@ static const struct mistake mistakes[] = {
     {spin, make_ready, SCHED_LIVELOCK},
 };
 
+/* The list of strategies: messages name those that search by themselves, and each of them finds a mistake. */
+static void strategies_are_found_by_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"random", "pct", "exhaustive"};
+    const struct sched_strategy_options options = {.seed = 7, .depth = 3, .preemptions = 3};
+    struct sched_run run = {0};
+    assert_string_equal(sched_strategy_names(), "random, pct or exhaustive");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct sched_strategy_kind *kind = sched_strategy_find(names[i]);
+        assert_non_null(kind);
+        assert_string_equal(kind->name, names[i]);
+        struct sched_strategy *strategy = kind->make(&options);
+        assert_true(find(strategy, add_without_atomicity, add_without_atomicity, SCHED_DONE, 20000, &run) > 0);
+        sched_strategy_free(strategy);
+    }
+    assert_true(sched_strategy_find("replay")->needs_input && sched_strategy_find("bytes")->needs_input);
+    assert_null(sched_strategy_find("rand"));
+    sched_schedule_free(&run.schedule);
+}
+
 static void every_strategy_finds_mistakes(void **state)
 {
     (void)state;
@@ -361,11 +382,11 @@ static void every_strategy_finds_mistakes(void **state)
             /* Without a change of priorities nobody is preempted. */
             bool needs_preemption = mistake->outcome != SCHED_LIVELOCK;
             assert_true(schedules > 0 || (depth == 1 && needs_preemption));
-            free(strategy);
+            sched_strategy_free(strategy);
         }
         struct sched_strategy *strategy = sched_make_exhaustive(3, true);
         assert_true(find(strategy, mistake->one, mistake->other, mistake->outcome, 20000, &run) > 0);
-        sched_destroy_exhaustive(strategy);
+        sched_strategy_free(strategy);
     }
     sched_schedule_free(&run.schedule);
 }
@@ -377,11 +398,11 @@ static void correct_programs_pass(void **state)
     struct sched_strategy *strategy = sched_make_exhaustive(SCHED_UNBOUNDED, true);
     assert_int_equal(find(strategy, wait_until_ready, make_ready, SCHED_DEADLOCK, UINT64_MAX, &run), 0);
     assert_true(sched_exhaustive_counts(strategy).complete);
-    sched_destroy_exhaustive(strategy);
+    sched_strategy_free(strategy);
     strategy = sched_make_exhaustive(SCHED_UNBOUNDED, true);
     assert_int_equal(find(strategy, lock_up, lock_up, SCHED_DEADLOCK, UINT64_MAX, &run), 0);
     assert_true(sched_exhaustive_counts(strategy).complete);
-    sched_destroy_exhaustive(strategy);
+    sched_strategy_free(strategy);
     sched_schedule_free(&run.schedule);
 }
 
@@ -425,14 +446,14 @@ static void schedules_replay_exactly(void **state)
         counter = (struct counter){0};
         assert_true(sched_run(replay, threads, 3, &plain, &third));
         assert_schedules_equal(&third.schedule, &first.schedule);
-        free(replay);
+        sched_strategy_free(replay);
         free(text);
         sched_schedule_free(&parsed);
         sched_schedule_free(&first.schedule);
         sched_schedule_free(&second.schedule);
         sched_schedule_free(&third.schedule);
     }
-    free(strategy);
+    sched_strategy_free(strategy);
 }
 
 static void bad_schedules_are_refused(void **state)
@@ -456,7 +477,7 @@ static void bytes_decide(void **state)
     assert_int_equal(find(strategy, add_without_atomicity, add_without_atomicity, SCHED_DONE, 1, &run), 1);
     assert_int_equal(run.schedule.segments[0].steps, 2);
     assert_int_equal(find(strategy, spin, spin, SCHED_DONE, 1, &run), 0);
-    free(strategy);
+    sched_strategy_free(strategy);
     sched_schedule_free(&run.schedule);
 }
 
@@ -467,6 +488,7 @@ int main(void)
         cmocka_unit_test(reductions_find_every_outcome),
         cmocka_unit_test(bounded_reduction_finds_what_the_bound_allows),
         cmocka_unit_test(every_strategy_finds_mistakes),
+        cmocka_unit_test(strategies_are_found_by_name),
         cmocka_unit_test(correct_programs_pass),
         cmocka_unit_test(schedules_replay_exactly),
         cmocka_unit_test(bad_schedules_are_refused),

@@ -1,0 +1,45 @@
+/*
+ * The list of strategies, by name.
+ */
+#include "sched/strategy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STRATEGY_ADDRESS(name) &sched_strategy_##name,
+static const struct sched_strategy_kind *const strategies[] = {SCHED_STRATEGIES(STRATEGY_ADDRESS)};
+#define STRATEGY_COUNT (sizeof strategies / sizeof strategies[0])
+
+void sched_strategy_free(struct sched_strategy *strategy)
+{
+    strategy->ops->destroy(strategy);
+}
+
+const struct sched_strategy_kind *sched_strategy_find(const char *name)
+{
+    for (size_t i = 0; i < STRATEGY_COUNT; i++) {
+        if (strcmp(strategies[i]->name, name) == 0) {
+            return strategies[i];
+        }
+    }
+    return NULL;
+}
+
+const char *sched_strategy_names(void)
+{
+    static char names[128];
+    size_t listed = 0;
+    size_t used = 0;
+    size_t total = 0;
+    for (size_t i = 0; i < STRATEGY_COUNT; i++) {
+        total += !strategies[i]->needs_input;
+    }
+    for (size_t i = 0; i < STRATEGY_COUNT; i++) {
+        if (!strategies[i]->needs_input) {
+            const char *before = listed == 0 ? "" : listed + 1 == total ? " or " : ", ";
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", before, strategies[i]->name);
+            listed++;
+        }
+    }
+    return names;
+}
