@@ -42,10 +42,14 @@ GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mu
 EXPLORE = ["hunt", "--seed", "1", "--brief", "--traces"]
 HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
 
+def units(*names):
+    return [[f"tests/test_{name}"] for name in names]
+
+
 # Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
 JUDGES = {
-    "units": (PLAIN, [["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_storage_posix"], ["tests/test_fast_maintain"],
-                      ["tests/test_maintain_edges"], ["tests/test_fast"], ["tests/test_fast_threads"]]),
+    "units": (PLAIN, units("fast_durability", "fast_failing", "memory", "storage_posix", "resize", "stream", "commit", "maintain_edges",
+                           "maintain_calls", "fast", "open", "fast_threads", "waiting_threads")),
     "create": (PLAIN, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_check"], ["tests/test_create"]]),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
@@ -53,9 +57,9 @@ JUDGES = {
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
     "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_death"], ["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_storage_posix"], ["tests/test_fast_durability"], ["tests/test_memory"], ["tests/test_fast_maintain"],
-                         ["tests/test_maintain_edges"], ["tests/test_fast"], HUNT + ["3"]]),
-    "races": (THREAD, [["tests/test_fast_threads"], HUNT + ["8"]]),
+    "memory": (ADDRESS, [*units("storage_posix", "fast_durability", "fast_failing", "memory", "resize", "stream", "commit",
+                                "maintain_edges", "maintain_calls", "fast", "open"), HUNT + ["3"]]),
+    "races": (THREAD, [*units("fast_threads", "waiting_threads"), HUNT + ["8"]]),
 }
 
 # Files that only creating and checking reach, and what judges those.

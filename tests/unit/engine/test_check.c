@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "addcow_fast.h"
-#include "faults.h"
+#include "support/faults.h"
 
 #include <stdio.h>
 #include <stdlib.h>

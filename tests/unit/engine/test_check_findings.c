@@ -2,7 +2,8 @@
  * What a check says of a damaged disk: each damage by itself gives its own finding and no other, with the number that
  * helps to find it, and what can still be judged is (CHK-01).
  */
-#include "support.h"
+#include "support/disks.h"
+#include "support/probe.h"
 
 #define FINDINGS_MAX 4
 

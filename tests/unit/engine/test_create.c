@@ -10,7 +10,7 @@
 
 #include "addcow_fast.h"
 #include "addcow_header.h"
-#include "faults.h"
+#include "support/faults.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * them is also a file of the disk itself, and how many there may be (LNK-07, LNK-09, LNK-10); and the limits of what a
  * creation accepts.
  */
-#include "support.h"
+#include "support/disks.h"
 
 #define SIZE (3 * 4096u)
 

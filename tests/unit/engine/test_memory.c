@@ -7,7 +7,7 @@
  * the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
  */
 #include "addcow_disk.h"
-#include "support.h"
+#include "support/model.h"
 
 static bool armed;
 static bool all_that_follow;

@@ -2,7 +2,7 @@
  * The storage of POSIX files by itself: what its table promises (addcow_storage.h), also when the operating system says
  * no. A descriptor that was closed behind its back is how every call can be made to fail.
  */
-#include "support.h"
+#include "support/disks.h"
 
 #include <sys/inotify.h>
 #include <sys/resource.h>
