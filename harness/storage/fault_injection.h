@@ -7,7 +7,7 @@
 #ifndef HARNESS_INJECT_H
 #define HARNESS_INJECT_H
 
-#include "addcow_fast.h"
+#include "addcow_format.h"
 #include "storage/sim.h"
 
 #include <stdio.h>

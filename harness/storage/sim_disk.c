@@ -4,7 +4,6 @@
  */
 #include "storage/sim_disk.h"
 
-#include "addcow_fast.h"
 
 #include "workload/disk_files.h"
 #include "base/report.h"
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CHAIN_MAX 16u /* metadata files in one chain (LNK-09) */
 
 static bool refuse(char *problem, size_t size, const char *clause, const char *text)
 {
@@ -71,7 +72,7 @@ static bool open_level(const struct sim *sim, const char *name, uint32_t level, 
     struct addcow_header header;
     struct names names;
     const uint8_t *file = sim_bytes(sim, name, &length);
-    if (file == NULL || level == ADDCOW_CHAIN_MAX) {
+    if (file == NULL || level == CHAIN_MAX) {
         return refuse(problem, problem_size, "LNK-06, LNK-09", "there is no metadata file, or one too many");
     }
     enum addcow_rule rule = addcow_decode(file, length, &header);
