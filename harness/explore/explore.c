@@ -4,7 +4,7 @@
  * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the
  * oracle, which is copied.
  */
-#include "explore/explore.h"
+#include "explore/explore_parts.h"
 
 #include "judges/crash.h"
 #include "workload/disk_files.h"
@@ -21,27 +21,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CRASHES 4u        /* judged of each run, if any are */
-#define CLUSTERS_AFTER 9u /* written after a fault, at most */
-
-struct explore {
-    const struct trace *trace;
-    struct explore_options options;
-    struct sim *sim;
-    struct adapter *adapter;
-    struct inject fault;
-    struct sim *crashed;         /* what is durable after a fault; null without */
-    struct crash_judge *crashes; /* null if there are none */
-    struct random random;
-    char directory[PATH_MAX]; /* where history.h finds the files; "" if there is no commit */
-    struct sched_run scheduled;
-    uint64_t answers;         /* of the last run, and their order, as a hash */
-    uint64_t fingerprint;     /* that of its steps too */
-    uint64_t guilty;          /* a byte of the disk, or UINT64_MAX */
-    uint64_t horizon;         /* crashes are judged up to this moment: before what follows a fault */
-    struct crash_span *spans; /* of the operations, on the storage's clock */
-};
 
 /* One thread of the concurrent phase. */
 struct worker {
@@ -253,179 +232,6 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
     return EXPLORE_OK;
 }
 
-/* `bits`: the bitmaps and "all allocated" must be the same too. */
-static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected, bool bits)
-{
-    uint64_t size = expected->size;
-    if (disk->size != size || (bits && disk->all_allocated != expected->all_allocated)) {
-        return false;
-    }
-    uint8_t *bytes = report_allocate(2, size);
-    addcow_ref_read(expected, 0, size, bytes);
-    addcow_ref_read(disk, 0, size, bytes + size);
-    bool same = memcmp(bytes, bytes + size, size) == 0;
-    for (uint64_t k = 0; bits && same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
-        same = ((disk->bitmap[k / 8] ^ expected->bitmap[k / 8]) >> k % 8 & 1) == 0;
-    }
-    free(bytes);
-    return same;
-}
-
-/* The files in `sim` must be, for the reference engine, the disk that the oracle has. */
-static bool judge_files(const struct explore *explore, const struct sim *sim, const struct oracle *oracle,
-                        const char *when, FILE *out)
-{
-    struct sim_disk disk;
-    char problem[128];
-    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
-        fprintf(out, "after %s the reference engine refuses the disk: %s\n", when, problem);
-        return false;
-    }
-    /* What a failed stream or resize has allocated may have reached the file or not. */
-    bool same =
-        same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault)) && !sim_disk_has_stray_bits(&disk);
-    sim_disk_close(&disk);
-    if (!same) {
-        fprintf(out, "after %s the files hold another disk than the one that was written (%s)\n", when,
-                "WR-01, WR-02, BMP-05, DUR-01, DUR-06, DUR-10");
-    }
-    return same;
-}
-
-/* A flush or a close that nothing disturbs: `lost` says that it must fail all the same. */
-static bool judge_undisturbed(const char *what, enum addcow_status code, bool lost, const struct addcow_error *error,
-                              FILE *out)
-{
-    if (lost ? code == ADDCOW_IO : code == ADDCOW_OK) {
-        return true;
-    }
-    fprintf(out, "%s gives %s%s (%s)\n", what, addcow_status_name(code),
-            lost ? " although a sync of the image has failed" : "", "DUR-06, DUR-07, DUR-10, ERR-03");
-    if (code != ADDCOW_OK) {
-        fprintf(out, "  %s\n", error->message);
-    }
-    return false;
-}
-
-/* Writes a sector of each of the first clusters, allocated or not. */
-static bool write_after(const struct explore *explore, struct oracle *oracle, FILE *out)
-{
-    struct addcow_error error;
-    uint8_t sector[SIM_SECTOR];
-    uint64_t cluster = oracle->disk.cluster_size;
-    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= oracle->disk.size && at < CLUSTERS_AFTER * cluster;
-         at += cluster) {
-        stamp_fill((struct stamp){STAMP_WRITE, explore->trace->count}, at, sector, sizeof sector);
-        enum addcow_status code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
-        if (code != ADDCOW_OK) {
-            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
-            return false;
-        }
-        oracle_write(oracle, at, sizeof sector, sector);
-    }
-    return true;
-}
-
-/* The storage works again: so must the disk. */
-static bool judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)
-{
-    const struct inject *fault = &explore->fault;
-    struct addcow_error error;
-    struct choices nothing_unsynced = {0};
-    struct sim_crash_options options = sim_disk_crash_options(&explore->trace->disk);
-    if (fault->at == 0) {
-        return true;
-    }
-    for (uint32_t i = 0; i < explore->trace->count; i++) {
-        if (fault->image_lost && explore->trace->operations[i].kind == TRACE_FLUSH &&
-            explore->spans[i].begin > fault->lost && explore->spans[i].status == ADDCOW_OK) {
-            fprintf(out, "operation %" PRIu32 ", a flush, succeeds after a sync of the image has failed (DUR-07)\n", i);
-            return false;
-        }
-    }
-    if (!write_after(explore, oracle, out)) {
-        return false;
-    }
-    enum addcow_status code = explore->adapter->ops->flush(explore->adapter, &error);
-    if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
-        return false;
-    }
-    if (code != ADDCOW_OK) {
-        return true;
-    }
-    sim_crash(explore->sim, sim_moment(explore->sim), &options, &nothing_unsynced, explore->crashed);
-    return judge_files(explore, explore->crashed, oracle, "a flush after the fault, and a crash,", out);
-}
-
-static bool judge_close(struct explore *explore, const struct oracle *oracle, FILE *out)
-{
-    struct addcow_error error;
-    struct crash_span *span = &explore->spans[explore->trace->count];
-    span->begin = sim_moment(explore->sim);
-    enum addcow_status code = explore->adapter->ops->close(explore->adapter, &error);
-    *span = (struct crash_span){span->begin, sim_moment(explore->sim), UINT64_MAX - 1, UINT64_MAX, code};
-    if (!judge_undisturbed("close", code, explore->fault.image_lost, &error, out)) {
-        return false;
-    }
-    if (sim_open_files(explore->sim) != 0) {
-        fprintf(out, "close leaves %" PRIu32 " files open\n", sim_open_files(explore->sim));
-        return false;
-    }
-    return code != ADDCOW_OK || judge_files(explore, explore->sim, oracle, "close", out);
-}
-
-/* Just after something was made durable is when it shows that it should not have been. */
-static uint64_t choose_moment(struct explore *explore)
-{
-    uint64_t end = explore->horizon;
-    uint64_t moment = random_below(&explore->random, end + 1);
-    if (random_once_in(&explore->random, 2)) {
-        return moment;
-    }
-    while (moment < end && !sim_is_barrier(explore->sim, moment)) {
-        moment++;
-    }
-    return moment < end ? moment + 1 : end;
-}
-
-/* Decides the crashes of a run by its schedule, so that they are the same when it is replayed. */
-static void seed_crashes(struct explore *explore)
-{
-    const struct sched_schedule *schedule = &explore->scheduled.schedule;
-    explore->random.state = random_hash(explore->options.seed);
-    for (uint32_t i = 0; i < schedule->count; i++) {
-        explore->random.state =
-            random_hash(explore->random.state ^ schedule->segments[i].steps << 8 ^ schedule->segments[i].thread);
-    }
-}
-
-/*
- * Some crashes. With what was synced and nothing else, when a flush returns and at other moments; or with any part of
- * the rest.
- */
-static bool judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out)
-{
-    if (explore->crashes == NULL) {
-        return true;
-    }
-    bool fine = true;
-    for (uint32_t i = 0; fine && i < explore->trace->count; i++) {
-        if (crash_is_flush(&explore->trace->operations[i]) && explore->spans[i].status == ADDCOW_OK) {
-            struct choices nothing_unsynced = {0};
-            counts->crash_states++;
-            fine = crash_judge(explore->crashes, explore->sim, explore->spans, explore->spans[i].end, &nothing_unsynced,
-                               out);
-        }
-    }
-    seed_crashes(explore);
-    for (uint32_t i = 0; fine && i < CRASHES; i++) {
-        struct choices choices = {.random = random_once_in(&explore->random, 2) ? &explore->random : NULL};
-        counts->crash_states++;
-        fine = crash_judge(explore->crashes, explore->sim, explore->spans, choose_moment(explore), &choices, out);
-    }
-    return fine;
-}
-
 static enum explore_answer run_once(struct explore *explore, struct sched_strategy *strategy,
                                     struct explore_counts *counts, FILE *out)
 {
@@ -450,12 +256,12 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
     if (answer == EXPLORE_OK) {
         explore->horizon = sim_moment(explore->sim);
-        bool recovered = judge_recovery(explore, &oracle, out);
-        bool closed = judge_close(explore, &oracle, out);
+        bool recovered = explore_judge_recovery(explore, &oracle, out);
+        bool closed = explore_judge_close(explore, &oracle, out);
         if (explore->fault.at == 0) {
             explore->horizon = sim_moment(explore->sim);
         }
-        answer = recovered && closed && judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
+        answer = recovered && closed && explore_judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
         counts->faults += inject_was_hit(&explore->fault);
     } else if (closable) {
         explore->adapter->ops->close(explore->adapter, NULL);

@@ -1,13 +1,14 @@
 /*
  * The fault judge.
  *
- * For each fragment of the disk, a range that every operation covers whole or not at all, it is kept which contents are
- * possible: that of one operation after it has succeeded; one more after one has failed. The crash that shows what is
- * durable is the one in which nothing reached the disk that had not been synced.
+ * The trace is executed once without a fault, and then once for each call and each way in which it can fail. Each time
+ * fault_contents.h says what the disk may hold. The crash that shows what is durable is the one in which nothing
+ * reached the disk that had not been synced.
  */
 #include "judges/fault.h"
 
 #include "judges/crash_sequence.h"
+#include "judges/fault_contents.h"
 #include "workload/disk_files.h"
 #include "storage/fault_injection.h"
 #include "base/report.h"
@@ -20,19 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPERATIONS_MAX 60u
-#define START 60u /* the possible contents beside those of operations: that at the start, */
-#define ZERO 61u  /* zeros, */
-#define AFTER 62u /* and what is written after the fault */
-#define FRAGMENTS_MAX 2048u
 #define CLUSTERS_AFTER 9u /* written after the fault, at most */
-
-struct fragment {
-    uint64_t begin;
-    uint64_t end;
-    uint64_t possible; /* a bit for each content */
-    uint64_t since;    /* and for each that was possible since the last flush that succeeded, and at it */
-};
 
 struct judge {
     const struct trace *trace;
@@ -44,136 +33,25 @@ struct judge {
     bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
     bool unclean;   /* a close has failed, or the process has died */
     bool forgotten; /* a sync has failed and the disk was closed: nobody makes durable any more what that left */
-    uint8_t *start; /* what the disk reads as at the start, and zeros behind it */
-    uint64_t start_size;
-    uint64_t size;
-    uint32_t count;
-    struct fragment fragments[FRAGMENTS_MAX];
+    struct fault_contents contents;
     struct fault_counts *counts;
     FILE *out;
 };
 
 const char *fault_problem(const struct trace *trace)
 {
-    return trace->threads > 1 ? "several threads" : trace->count > OPERATIONS_MAX ? "a long trace" : NULL;
-}
-
-/* ---- Fragments ---- */
-
-static void cut_at(struct judge *judge, uint64_t offset)
-{
-    for (uint32_t i = 0; i < judge->count; i++) {
-        struct fragment *fragment = &judge->fragments[i];
-        if (fragment->begin < offset && offset < fragment->end) {
-            assert(judge->count < FRAGMENTS_MAX);
-            judge->fragments[judge->count] = *fragment;
-            judge->fragments[judge->count++].begin = offset;
-            fragment->end = offset;
-            return;
-        }
-    }
-}
-
-static void make_fragments(struct judge *judge)
-{
-    uint64_t capacity = trace_capacity(judge->trace);
-    judge->count = 1;
-    judge->fragments[0] = (struct fragment){.end = capacity};
-    for (uint64_t offset = SIM_SECTOR; offset < capacity; offset += SIM_SECTOR) {
-        cut_at(judge, offset);
-    }
-    cut_at(judge, judge->start_size);
-    for (uint32_t i = 0; i < judge->trace->count; i++) {
-        cut_at(judge, judge->trace->operations[i].offset);
-        cut_at(judge, judge->trace->operations[i].offset + judge->trace->operations[i].length);
-    }
-    for (uint32_t i = 0; i < judge->count; i++) {
-        judge->fragments[i].possible = judge->fragments[i].since = (uint64_t)1 << START;
-    }
-    judge->size = judge->start_size;
-    judge->astray = judge->differs = judge->unclean = judge->forgotten = false;
-}
-
-/* Books that [begin, end) has one content now, or may have one more. */
-static void book_content(struct judge *judge, uint64_t begin, uint64_t end, uint32_t content, bool success)
-{
-    uint64_t bit = (uint64_t)1 << content;
-    for (uint32_t i = 0; i < judge->count; i++) {
-        struct fragment *fragment = &judge->fragments[i];
-        if (begin <= fragment->begin && fragment->end <= end) {
-            fragment->possible = success ? bit : fragment->possible | bit;
-            fragment->since |= bit;
-        }
-    }
-}
-
-/* Books that a flush has succeeded: what was before it does not come back. */
-static void book_flush(struct judge *judge)
-{
-    for (uint32_t i = 0; i < judge->count; i++) {
-        judge->fragments[i].since = judge->fragments[i].possible;
-    }
+    return trace->threads > 1 ? "several threads" : trace->count > FAULT_OPERATIONS_MAX ? "a long trace" : NULL;
 }
 
 /*
- * Books that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
+ * Notes that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
  * have made durable no later one of another opening covers, even where it looks as if it were stored.
  */
 static void book_loss(struct judge *judge)
 {
-    for (uint32_t i = 0; i < judge->count; i++) {
-        judge->fragments[i].possible = judge->fragments[i].since;
-    }
+    fault_contents_lose(&judge->contents);
     judge->forgotten = judge->forgotten || (judge->fault.call == SIM_SYNC && !judge->fault.kills);
     judge->unclean = judge->differs = true;
-}
-
-/* Books what operation `index` did to the fragments. */
-static void book(struct judge *judge, uint32_t index, bool success)
-{
-    const struct trace_operation *operation = &judge->trace->operations[index];
-    if (trace_kind_changes(operation->kind)) {
-        book_content(judge, operation->offset, operation->offset + operation->length,
-                     operation->kind == TRACE_WRITE ? index : ZERO, success);
-    } else if (operation->kind == TRACE_RESIZE && success) {
-        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
-        judge->size = operation->offset;
-    }
-}
-
-static bool is_possible(const struct judge *judge, const struct fragment *fragment, const uint8_t *got)
-{
-    uint8_t expected[SIM_SECTOR];
-    size_t length = fragment->end - fragment->begin;
-    for (uint32_t content = 0; content <= AFTER; content++) {
-        if ((fragment->possible >> content & 1) == 0) {
-            continue;
-        }
-        memset(expected, 0, length);
-        if (content == START) {
-            memcpy(expected, judge->start + fragment->begin, length);
-        } else if (content != ZERO) {
-            stamp_fill((struct stamp){STAMP_WRITE, content}, fragment->begin, expected, length);
-        }
-        if (memcmp(expected, got, length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool judge_contents(const struct judge *judge, const uint8_t *bytes, const char *when, const char *clause)
-{
-    for (uint32_t i = 0; i < judge->count; i++) {
-        const struct fragment *fragment = &judge->fragments[i];
-        if (fragment->end <= judge->size && !is_possible(judge, fragment, bytes + fragment->begin)) {
-            fprintf(judge->out, "%s: bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither old nor new (%s)\n", when,
-                    fragment->begin, fragment->end, clause);
-            stamp_print_writers(judge->out, fragment->begin, bytes + fragment->begin, fragment->end - fragment->begin);
-            return false;
-        }
-    }
-    return true;
 }
 
 /* ---- The disk at a moment ---- */
@@ -194,16 +72,16 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
     uint8_t *bytes = report_allocate(size, 1);
     addcow_ref_read(&disk.ref, 0, size, bytes);
     sim_disk_close(&disk);
-    bool fine = size == judge->size;
+    bool fine = size == judge->contents.size;
     if (!fine) {
         fprintf(judge->out, "%s: the disk has %" PRIu64 " bytes instead of %" PRIu64 " (RSZ-07, VRT-01)\n", when, size,
-                judge->size);
+                judge->contents.size);
     }
     if (fine && stray) {
         fprintf(judge->out, "%s: bits past the last cluster are set (BMP-05)\n", when);
         fine = false;
     }
-    fine = fine && judge_contents(judge, bytes, when, clause);
+    fine = fine && fault_contents_judge(&judge->contents, bytes, when, clause, judge->out);
     if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
         fprintf(judge->out, "%s: the disk is not what it was read as (%s)\n", when, clause);
         fine = false;
@@ -260,7 +138,7 @@ static bool judge_flush(struct judge *judge, const char *what, enum addcow_statu
         fprintf(judge->out, "%s succeeds although a sync of the image has failed (DUR-07)\n", what);
         return false;
     }
-    book_flush(judge);
+    fault_contents_flush(&judge->contents);
     return judge_durable(judge, NULL);
 }
 
@@ -355,8 +233,7 @@ static bool revive(struct judge *judge, const struct trace_operation *operation)
         return false;
     }
     if (operation->kind == TRACE_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
-        book_content(judge, judge->size, UINT64_MAX, ZERO, true);
-        judge->size = operation->offset;
+        fault_contents_resize(&judge->contents, operation->offset);
     }
     return true;
 }
@@ -370,13 +247,13 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
         *usual = code;
     }
     if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
-        book(judge, index, code == ADDCOW_OK);
+        fault_contents_operation(&judge->contents, index, code == ADDCOW_OK);
     }
     judge->astray = judge->astray || (operation->kind == TRACE_RESIZE && code != *usual);
     /* Whether a commit is refused depends on what is allocated. */
     bool depends = operation->kind == TRACE_COMMIT && judge->differs;
     judge->differs = judge->differs || code != *usual;
-    if (judge->adapter->ops->size(judge->adapter) != judge->size) {
+    if (judge->adapter->ops->size(judge->adapter) != judge->contents.size) {
         fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
                 index, addcow_status_name(code));
         return false;
@@ -394,15 +271,16 @@ static bool write_after(struct judge *judge)
     struct addcow_error error = {.code = ADDCOW_OK};
     uint8_t sector[SIM_SECTOR];
     uint64_t cluster = addcow_cluster_size(judge->trace->disk.cluster_bits);
-    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->size && at < CLUSTERS_AFTER * cluster; at += cluster) {
-        stamp_fill((struct stamp){STAMP_WRITE, AFTER}, at, sector, sizeof sector);
+    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->contents.size && at < CLUSTERS_AFTER * cluster;
+         at += cluster) {
+        stamp_fill((struct stamp){STAMP_WRITE, FAULT_AFTER}, at, sector, sizeof sector);
         enum addcow_status code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
         if (code != ADDCOW_OK) {
             fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code),
                     error.message);
             return false;
         }
-        book_content(judge, at, at + sizeof sector, AFTER, true);
+        fault_contents_change(&judge->contents, at, at + sizeof sector, FAULT_AFTER, true);
     }
     return true;
 }
@@ -411,11 +289,11 @@ static bool write_after(struct judge *judge)
 static uint8_t *read_all(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    uint8_t *bytes = report_allocate(judge->size, 1);
-    enum addcow_status code = judge->adapter->ops->read(judge->adapter, 0, judge->size, bytes, &error);
+    uint8_t *bytes = report_allocate(judge->contents.size, 1);
+    enum addcow_status code = judge->adapter->ops->read(judge->adapter, 0, judge->contents.size, bytes, &error);
     if (code != ADDCOW_OK) {
         fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
-    } else if (judge_contents(judge, bytes, "after the fault", "ERR-02")) {
+    } else if (fault_contents_judge(&judge->contents, bytes, "after the fault", "ERR-02", judge->out)) {
         return bytes;
     }
     free(bytes);
@@ -495,7 +373,8 @@ static bool run_once(struct judge *judge, enum addcow_status *usual)
     struct addcow_error error = {.code = ADDCOW_OK};
     sim_restore(judge->sim);
     sim_set_hook(judge->sim, inject_hook, &judge->fault);
-    make_fragments(judge);
+    fault_contents_begin(&judge->contents);
+    judge->astray = judge->differs = judge->unclean = judge->forgotten = false;
     judge->counts->runs++;
     enum addcow_status code = open_disk(judge, &error);
     bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, 0, &error);
@@ -517,7 +396,7 @@ static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_
 
 static bool judge_faults(struct judge *judge)
 {
-    enum addcow_status usual[OPERATIONS_MAX];
+    enum addcow_status usual[FAULT_OPERATIONS_MAX];
     judge->fault = (struct inject){0};
     if (!run_once(judge, usual)) {
         return false;
@@ -547,9 +426,9 @@ static void read_start(struct judge *judge)
     if (!sim_disk_open(judge->sim, &disk, problem, sizeof problem)) {
         report_fatal("the disk of a fault judge: %s", problem);
     }
-    judge->start_size = disk.ref.size;
-    judge->start = report_allocate(trace_capacity(judge->trace), 1); /* zeros behind the end */
-    addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->start);
+    judge->contents.start_size = disk.ref.size;
+    judge->contents.start = report_allocate(trace_capacity(judge->trace), 1); /* zeros behind the end */
+    addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->contents.start);
     sim_disk_close(&disk);
 }
 
@@ -557,7 +436,7 @@ bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *o
 {
     struct judge *judge = report_allocate(1, sizeof *judge);
     assert(fault_problem(trace) == NULL);
-    judge->trace = trace;
+    judge->trace = judge->contents.trace = trace;
     judge->counts = counts;
     judge->out = out;
     judge->sim = sim_make();
@@ -573,7 +452,7 @@ bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *o
     judge->adapter->ops->destroy(judge->adapter);
     sim_free(judge->crashed);
     sim_free(judge->sim);
-    free(judge->start);
+    free(judge->contents.start);
     free(judge);
     return fine;
 }

@@ -95,6 +95,12 @@ uint64_t history_size(const struct history *history, uint32_t epoch);
  */
 bool history_place(const struct history *history, uint32_t operation, uint64_t *invoked, uint64_t *returned);
 
+/* history_statuses.c: judges all statuses. */
+bool history_judge_statuses(const struct history *history);
+
+/* Lists the reads and writes that succeeded or may have done something, with the moments between which they did. */
+void history_list_accesses(struct history *history);
+
 /* history_clusters.c: whether "all allocated" may be, or is surely, set just before a scaled moment. */
 bool history_flag_may_be_set(const struct history *history, uint64_t moment);
 bool history_flag_is_set(const struct history *history, uint64_t moment);
@@ -107,5 +113,11 @@ bool history_judge_clusters(const struct history *history);
 
 /* history_registers.c: judges all contents; fills the fragments. */
 bool history_judge_registers(struct history *history);
+
+/*
+ * history_replay.c: leads the oracle through the phase, and compares. If another supposition may follow, it works on a
+ * copy, and the oracle becomes that copy only if nothing is wrong.
+ */
+bool history_replay(struct history *history);
 
 #endif

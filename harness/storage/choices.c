@@ -1,3 +1,6 @@
+/*
+ * Choices: an odometer whose digits are the choices made so far.
+ */
 #include "storage/choices.h"
 
 #include "base/report.h"

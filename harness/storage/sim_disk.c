@@ -4,7 +4,6 @@
  */
 #include "storage/sim_disk.h"
 
-
 #include "workload/disk_files.h"
 #include "base/report.h"
 

@@ -1,3 +1,6 @@
+/*
+ * What a phase with several threads must be so that it can be judged.
+ */
 #include "workload/phase.h"
 
 static bool is_exclusive(uint32_t kind)

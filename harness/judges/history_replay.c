@@ -1,0 +1,145 @@
+/*
+ * The replay of a concurrent phase.
+ *
+ * The oracle does the writes in witness order, the resizes and commits in between, and the streams. Then the oracle and
+ * the snapshot of the disk must be equal.
+ */
+#include "judges/history_parts.h"
+
+#include "workload/stamp.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void replay_fragment(struct history *history, struct oracle *oracle, const struct fragment *fragment)
+{
+    uint8_t bytes[HISTORY_SECTOR];
+    uint64_t length = fragment->end - fragment->begin;
+    enum addcow_status code;
+    if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
+        stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
+        code = oracle_write(oracle, fragment->begin, length, bytes);
+    } else {
+        code = oracle_zero(oracle, fragment->begin, length);
+    }
+    /* Between a shrink and a growth there is nothing to write to, and nothing stays of it. */
+    assert(code == ADDCOW_OK || code == ADDCOW_RANGE);
+    (void)code;
+}
+
+/* Takes over what there is in the end, in the files too, of bytes of which nobody knows how it came about. */
+static void take_over(const struct history *history, struct oracle *oracle, const struct fragment *fragment)
+{
+    uint64_t length = fragment->end - fragment->begin;
+    if (fragment->end <= oracle->disk.size) {
+        oracle_write(oracle, fragment->begin, length, history->snapshot.bytes + fragment->begin);
+    }
+    if (history->committed != NULL && fragment->end <= oracle->disk.backing_size) {
+        memcpy(oracle->disk.backing + fragment->begin, history->committed + fragment->begin, length);
+    }
+}
+
+/* Leads the oracle through the epochs. Whether the commits may have succeeded has been judged. */
+static void replay_epochs(struct history *history, struct oracle *oracle)
+{
+    for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
+        for (size_t i = 0; i < history->fragment_count; i++) {
+            if (history->fragments[i].epoch != epoch) {
+                continue;
+            }
+            if (history->fragments[i].operation == HISTORY_NONE) {
+                take_over(history, oracle, &history->fragments[i]);
+            } else {
+                replay_fragment(history, oracle, &history->fragments[i]);
+            }
+        }
+        const struct exclusive *exclusive = &history->exclusives[epoch];
+        if (epoch == history->exclusive_count) {
+            break;
+        }
+        if (!exclusive->is_commit) {
+            oracle_resize(oracle, exclusive->new_size);
+        } else {
+            oracle_commit_surely(oracle);
+        }
+    }
+}
+
+/*
+ * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one
+ * succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came later: what the disk
+ * shows, which has been judged, is taken over.
+ */
+static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
+{
+    if (history->flag_known) {
+        oracle->disk.all_allocated = history->flag;
+    }
+    for (uint64_t k = 0; k < history->snapshot.clusters; k++) {
+        oracle->disk.all_allocated = oracle->disk.all_allocated && history->snapshot.allocated[k] != 0;
+    }
+    if (history->commits > 0 && history->snapshot.size > 0) {
+        oracle_write(oracle, 0, history->snapshot.size, history->snapshot.bytes);
+    }
+    return oracle_fail_commit(oracle, history->larger_size, history->directory, history->out);
+}
+
+/*
+ * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream,
+ * unless a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
+ */
+static bool judge_flag(const struct history *history, bool *set)
+{
+    *set = history->flag_known ? history->flag : history->commits == 0 && !history->commit_failed;
+    bool impossible = history->flag_known && (history->flag ? !history_flag_may_be_set(history, HISTORY_AT_REST)
+                                                            : history_flag_is_set(history, HISTORY_AT_REST));
+    if (impossible) {
+        fprintf(history->out,
+                "at rest \"all allocated\" is %s, which is no outcome of the stream and the commits "
+                "(STR-02, CMT-01)\n",
+                history->flag ? "set" : "not set");
+    }
+    return !impossible;
+}
+
+/* Leads the oracle through the phase, and takes over the statuses at rest, which have been judged. */
+static bool replay(struct history *history, struct oracle *oracle)
+{
+    bool flag = false;
+    replay_epochs(history, oracle);
+    if ((history->streamed || history->commit_failed) && !judge_flag(history, &flag)) {
+        return false;
+    }
+    if (flag && !oracle->disk.all_allocated) {
+        oracle_stream(oracle);
+    } else if (history->streamed) {
+        oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
+    }
+    if (history->commit_failed && !replay_failed_commit(history, oracle)) {
+        return false;
+    }
+    for (uint64_t k = 0; k < history->snapshot.clusters; k++) {
+        if (!oracle_set_status(oracle, k, history->snapshot.allocated[k] != 0)) {
+            return history_impossible_status(history, HISTORY_NONE, k, history->snapshot.allocated[k] != 0);
+        }
+    }
+    return snapshot_judge(&history->snapshot, oracle, history->out) &&
+           (history->committed == NULL || oracle_judge_backing(oracle, history->committed, history->out));
+}
+
+bool history_replay(struct history *history)
+{
+    struct oracle copy;
+    if (history->exclusive_count == 0) {
+        return replay(history, history->oracle);
+    }
+    oracle_copy(history->oracle, &copy);
+    bool conforms = replay(history, &copy);
+    if (conforms) {
+        oracle_free(history->oracle);
+        *history->oracle = copy;
+    } else {
+        oracle_free(&copy);
+    }
+    return conforms;
+}
