@@ -124,8 +124,8 @@ def summary(rows, engine):
 
 def table(rows, unreachable, options):
     lines = [
-        f"Seconds of processor time, of one core, until a defect is found from the seeds: the median of {options.runs} runs of at most {options.time} s.",
-        "`seeds`: replaying the seeds shows it.",
+        "The table gives seconds of processor time, on one core, until a defect is found from the seeds: the median of",
+        f"{options.runs} runs of at most {options.time} s. `seeds` means that replaying the seeds shows the defect.",
         "",
         *(f"- {text}" for text in (summary(rows, engine) for engine in NAMES) if text),
         f"- {len(unreachable)} defects that no target can reach are listed below",

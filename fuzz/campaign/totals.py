@@ -1,6 +1,7 @@
 """Campaigns in figures: each target for the same time of one processor, a row a run in CAMPAIGNS.md."""
 
 import datetime
+import re
 import subprocess
 
 from campaign import builds, cover, engines
@@ -8,11 +9,12 @@ from campaign import builds, cover, engines
 TABLE = builds.ROOT / "reports" / "CAMPAIGNS.md"
 HEAD = """# Campaigns
 
-What `fuzz/run campaign` has done: each target for some minutes of one processor, from the seeds and what was there of a corpus. Coverage is of the lines and branches of
-`ref/` and `fast/` that the target reaches with its seeds and the corpus that the campaign has left.
+These are the results of `fuzz/run campaign`. It fuzzes each target for some minutes of one processor, from the seeds
+and the existing corpus. Coverage counts the lines and branches of `ref/` and `fast/` that the target reaches with its
+seeds and the corpus that the campaign has left. AFL++ counts edges of its own.
 
-| date | commit | target | engine | seconds | executions | per second | corpus | coverage | findings |
-| --- | --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |
+| date | commit | target | engine | seconds | executions | per second | corpus | lines | branches | findings |
+| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -37,17 +39,17 @@ def row(run, built):
         figures["executions"],
         f"{figures['executions'] / max(run.used, 1):.0f}",
         figures["corpus"],
-        covered(run),
+        *covered(run),
         len(run.findings()),
     ]
     return "| " + " | ".join(map(str, cells)) + " |\n"
 
 
 def covered(run):
-    """Coverage is measured over the corpus of libFuzzer; AFL++ counts edges of its own."""
+    """Lines and branches. They are measured over the corpus of libFuzzer; AFL++ counts edges of its own."""
     if run.engine != "libfuzzer":
-        return run.totals()["coverage"]
-    return cover.totals(run.target, builds.build("cover", [run.target]))
+        return run.totals()["coverage"], ""
+    return re.findall(r"\d+/\d+", cover.totals(run.target, builds.build("cover", [run.target])).replace(" of ", "/"))
 
 
 def command(options):
