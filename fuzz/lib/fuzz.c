@@ -94,7 +94,7 @@ bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds
     uint32_t kept = 0;
     for (uint32_t i = 0; i < trace->count; i++) {
         struct trace_operation *operation = &trace->operations[i];
-        if (operation->kind == TRACE_RESIZE && operation->offset <= TRACE_SIZE_MAX) {
+        if (operation->kind == OPERATION_RESIZE && operation->offset <= TRACE_SIZE_MAX) {
             operation->offset = bound_size(operation->offset, largest);
         }
         if (operation->kind != TRACE_REOPEN || bounds->reopen) {

@@ -107,22 +107,22 @@ static void make_disk(const struct corpus_case *c, struct trace *trace)
 static void add_requests(struct trace *trace)
 {
     uint64_t size = trace->disk.size < 8192 ? trace->disk.size : 8192;
-    trace_add(trace, 0, TRACE_READ, 0, size);
-    trace_add(trace, 0, TRACE_WRITE, size / 3, size / 3);
-    trace_add(trace, 0, TRACE_MAP, 0, trace->disk.size);
-    trace_add(trace, 0, TRACE_ZERO, size / 2, size / 2);
-    trace_add(trace, 0, TRACE_READ, 0, size);
-    trace_add(trace, 0, TRACE_READ, 1, trace->disk.size);
-    trace_add(trace, 0, TRACE_WRITE, trace->disk.size, 1);
+    trace_add(trace, 0, OPERATION_READ, 0, size);
+    trace_add(trace, 0, OPERATION_WRITE, size / 3, size / 3);
+    trace_add(trace, 0, OPERATION_MAP, 0, trace->disk.size);
+    trace_add(trace, 0, OPERATION_ZERO, size / 2, size / 2);
+    trace_add(trace, 0, OPERATION_READ, 0, size);
+    trace_add(trace, 0, OPERATION_READ, 1, trace->disk.size);
+    trace_add(trace, 0, OPERATION_WRITE, trace->disk.size, 1);
 }
 
 /* What the case itself asks for, as far as a trace can say it. */
 static void add_steps(const struct corpus_case *c, struct trace *trace)
 {
-    static const enum trace_kind kinds[CORPUS_OP_COUNT] = {
-        [CORPUS_READ] = TRACE_READ,       [CORPUS_WRITE] = TRACE_WRITE,   [CORPUS_ZERO_RANGE] = TRACE_ZERO,
-        [CORPUS_DISCARD] = TRACE_DISCARD, [CORPUS_MAP] = TRACE_MAP,       [CORPUS_FLUSH] = TRACE_FLUSH,
-        [CORPUS_RESIZE] = TRACE_RESIZE,   [CORPUS_STREAM] = TRACE_STREAM, [CORPUS_COMMIT] = TRACE_COMMIT,
+    static const enum operation kinds[CORPUS_OP_COUNT] = {
+        [CORPUS_READ] = OPERATION_READ,       [CORPUS_WRITE] = OPERATION_WRITE,   [CORPUS_ZERO_RANGE] = OPERATION_ZERO,
+        [CORPUS_DISCARD] = OPERATION_DISCARD, [CORPUS_MAP] = OPERATION_MAP,       [CORPUS_FLUSH] = OPERATION_FLUSH,
+        [CORPUS_RESIZE] = OPERATION_RESIZE,   [CORPUS_STREAM] = OPERATION_STREAM, [CORPUS_COMMIT] = OPERATION_COMMIT,
     };
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];

@@ -137,10 +137,10 @@ static uint64_t edge_of_disk(struct random *random, const struct trace_disk *dis
 
 static void place_operation(struct random *random, const struct trace *trace, struct trace_operation *operation)
 {
-    if (trace_kind_has_offset(operation->kind)) {
+    if (operation_has_offset(operation->kind)) {
         operation->offset = edge_of_disk(random, &trace->disk);
     }
-    if (trace_kind_has_length(operation->kind)) {
+    if (operation_has_range(operation->kind)) {
         uint64_t end = edge_of_disk(random, &trace->disk);
         operation->length = end >= operation->offset ? end - operation->offset : operation->offset - end;
     }
@@ -148,9 +148,10 @@ static void place_operation(struct random *random, const struct trace *trace, st
 
 static struct trace_operation make_operation(struct random *random, const struct trace *trace)
 {
-    static const uint8_t kinds[] = {TRACE_READ,    TRACE_WRITE,  TRACE_WRITE,  TRACE_WRITE,  TRACE_ZERO,
-                                    TRACE_DISCARD, TRACE_MAP,    TRACE_FLUSH,  TRACE_FLUSH,  TRACE_RESIZE,
-                                    TRACE_STREAM,  TRACE_COMMIT, TRACE_REOPEN, TRACE_BARRIER};
+    static const uint8_t kinds[] = {OPERATION_READ,  OPERATION_WRITE,   OPERATION_WRITE,  OPERATION_WRITE,
+                                    OPERATION_ZERO,  OPERATION_DISCARD, OPERATION_MAP,    OPERATION_FLUSH,
+                                    OPERATION_FLUSH, OPERATION_RESIZE,  OPERATION_STREAM, OPERATION_COMMIT,
+                                    TRACE_REOPEN,    TRACE_BARRIER};
     struct trace_operation made = {.kind = kinds[random_below(random, sizeof kinds)]};
     if (made.kind != TRACE_BARRIER) {
         made.thread = (uint32_t)random_below(random, trace->threads);

@@ -163,17 +163,17 @@ static void judge_stream(struct pair *pair)
 static enum addcow_status change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
 {
     switch (operation->kind) {
-    case TRACE_WRITE:
+    case OPERATION_WRITE:
         return addcow_write(fast, operation->offset, operation->length, bytes, NULL);
-    case TRACE_ZERO:
+    case OPERATION_ZERO:
         return addcow_zero(fast, operation->offset, operation->length, NULL);
-    case TRACE_DISCARD:
+    case OPERATION_DISCARD:
         return addcow_discard(fast, operation->offset, operation->length, NULL);
-    case TRACE_RESIZE:
+    case OPERATION_RESIZE:
         return addcow_resize(fast, operation->offset, NULL);
-    case TRACE_STREAM:
+    case OPERATION_STREAM:
         return addcow_stream(fast, NULL, NULL, NULL);
-    case TRACE_COMMIT:
+    case OPERATION_COMMIT:
         return addcow_commit(fast, NULL, NULL, NULL);
     default:
         return ADDCOW_READONLY;
@@ -189,10 +189,10 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
                length <= REQUEST_MAX ? length : 0);
     enum addcow_status code = change(pair->fast, operation, pair->got);
     switch (operation->kind) {
-    case TRACE_WRITE:
+    case OPERATION_WRITE:
         expected = addcow_ref_write(&pair->ref, offset, length, pair->got);
         break;
-    case TRACE_ZERO:
+    case OPERATION_ZERO:
         expected = addcow_ref_zero(&pair->ref, offset, length);
         break;
     default:
@@ -217,27 +217,27 @@ static void cut_image(struct pair *pair)
 
 static void judge_request(struct pair *pair, const struct trace_operation *operation, uint32_t index)
 {
-    if (trace_kind_has_length(operation->kind) && operation->length > REQUEST_MAX &&
+    if (operation_has_range(operation->kind) && operation->length > REQUEST_MAX &&
         operation->length <= pair->ref.size) {
         return;
     }
     switch (operation->kind) {
-    case TRACE_READ:
+    case OPERATION_READ:
         judge_read(pair, operation);
         break;
-    case TRACE_MAP:
+    case OPERATION_MAP:
         judge_map(pair, operation);
         break;
-    case TRACE_FLUSH:
+    case OPERATION_FLUSH:
         fuzz_demand(addcow_flush(pair->fast, NULL) == ADDCOW_OK, "a flush succeeds");
         break;
-    case TRACE_RESIZE:
+    case OPERATION_RESIZE:
         judge_resize(pair, operation->offset);
         break;
-    case TRACE_STREAM:
+    case OPERATION_STREAM:
         judge_stream(pair);
         break;
-    case TRACE_COMMIT:
+    case OPERATION_COMMIT:
         judge_commit(pair);
         break;
     case TRACE_REOPEN:
@@ -252,7 +252,7 @@ static void judge_request(struct pair *pair, const struct trace_operation *opera
 
 static bool changes(uint32_t kind)
 {
-    return kind != TRACE_READ && kind != TRACE_MAP && kind != TRACE_FLUSH && kind != TRACE_BARRIER;
+    return operation_properties(kind)->changes != CHANGES_NOTHING || kind == TRACE_REOPEN; /* which cuts the image */
 }
 
 static void judge_requests(struct pair *pair, const struct trace *trace)
@@ -367,15 +367,15 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
         uint64_t offset = operation->offset;
         uint64_t length = operation->length;
         enum addcow_status code = ADDCOW_OK;
-        if ((trace_kind_has_length(operation->kind) && length > REQUEST_MAX) ||
-            (operation->kind == TRACE_RESIZE && offset > TRACE_SIZE_MAX)) {
+        if ((operation_has_range(operation->kind) && length > REQUEST_MAX) ||
+            (operation->kind == OPERATION_RESIZE && offset > TRACE_SIZE_MAX)) {
             continue;
         }
-        if (operation->kind == TRACE_READ) {
+        if (operation->kind == OPERATION_READ) {
             code = addcow_read(fast, offset, length, bytes, NULL);
-        } else if (operation->kind == TRACE_FLUSH) {
+        } else if (operation->kind == OPERATION_FLUSH) {
             code = addcow_flush(fast, NULL);
-        } else if (operation->kind != TRACE_MAP) {
+        } else if (operation->kind != OPERATION_MAP) {
             code = change(fast, operation, bytes);
         }
         bool refused = code == ADDCOW_RANGE || code == ADDCOW_UNSUPPORTED || code == ADDCOW_READONLY ||

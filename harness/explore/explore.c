@@ -31,7 +31,7 @@ struct worker {
     uint32_t end;
 };
 
-static bool has_kind(const struct trace *trace, enum trace_kind kind)
+static bool has_kind(const struct trace *trace, uint32_t kind)
 {
     for (uint32_t i = 0; i < trace->count; i++) {
         if (trace->operations[i].kind == (uint32_t)kind) {
@@ -68,7 +68,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     if (options->crash || options->fault.at != 0) {
         explore->crashes = crash_make(trace);
     }
-    if (has_kind(trace, TRACE_COMMIT)) {
+    if (has_kind(trace, OPERATION_COMMIT)) {
         snprintf(explore->directory, sizeof explore->directory, "%s/addcow-explore.XXXXXX", report_fast_directory());
         if (mkdtemp(explore->directory) == NULL) {
             report_fatal("cannot make %s", explore->directory);

@@ -101,7 +101,7 @@ bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle
         return true;
     }
     for (uint32_t i = 0; i < explore->trace->count; i++) {
-        if (fault->image_lost && explore->trace->operations[i].kind == TRACE_FLUSH &&
+        if (fault->image_lost && explore->trace->operations[i].kind == OPERATION_FLUSH &&
             explore->spans[i].begin > fault->lost && explore->spans[i].status == ADDCOW_OK) {
             fprintf(out, "operation %" PRIu32 ", a flush, succeeds after a sync of the image has failed (DUR-07)\n", i);
             return false;

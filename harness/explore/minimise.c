@@ -122,7 +122,7 @@ static bool shrink_operations(struct trace *trace, struct trace *smaller, const 
             continue;
         }
         struct trace_operation *operation = &smaller->operations[i];
-        if (trace_kind_has_length(trace->operations[i].kind) && trace->operations[i].length > SIM_SECTOR) {
+        if (operation_has_range(trace->operations[i].kind) && trace->operations[i].length > SIM_SECTOR) {
             *smaller = *trace;
             operation->length = SIM_SECTOR;
             shrunk = keep(trace, smaller, goal) || shrunk;

@@ -15,19 +15,19 @@ static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operat
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
     uint32_t count = 0;
-    list[count++] = (struct trace_operation){TRACE_WRITE, 0, 512, 512};
-    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster - 700, 1300};
-    list[count++] = (struct trace_operation){TRACE_WRITE, 0, cluster, cluster};
-    list[count++] = (struct trace_operation){TRACE_WRITE, 0, disk->size - 300, 300};
-    list[count++] = (struct trace_operation){TRACE_ZERO, 0, cluster + 512, 2 * cluster};
-    list[count++] = (struct trace_operation){TRACE_DISCARD, 0, 0, cluster};
-    list[count++] = (struct trace_operation){TRACE_FLUSH, 0, 0, 0};
-    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, disk->size + cluster + 1000, 0};
-    list[count++] = (struct trace_operation){TRACE_RESIZE, 0, cluster + 1500, 0};
-    list[count++] = (struct trace_operation){TRACE_STREAM, 0, 0, 0};
+    list[count++] = (struct trace_operation){OPERATION_WRITE, 0, 512, 512};
+    list[count++] = (struct trace_operation){OPERATION_WRITE, 0, cluster - 700, 1300};
+    list[count++] = (struct trace_operation){OPERATION_WRITE, 0, cluster, cluster};
+    list[count++] = (struct trace_operation){OPERATION_WRITE, 0, disk->size - 300, 300};
+    list[count++] = (struct trace_operation){OPERATION_ZERO, 0, cluster + 512, 2 * cluster};
+    list[count++] = (struct trace_operation){OPERATION_DISCARD, 0, 0, cluster};
+    list[count++] = (struct trace_operation){OPERATION_FLUSH, 0, 0, 0};
+    list[count++] = (struct trace_operation){OPERATION_RESIZE, 0, disk->size + cluster + 1000, 0};
+    list[count++] = (struct trace_operation){OPERATION_RESIZE, 0, cluster + 1500, 0};
+    list[count++] = (struct trace_operation){OPERATION_STREAM, 0, 0, 0};
     list[count++] = (struct trace_operation){TRACE_REOPEN, 0, 0, 0};
     if (disk->has_backing) {
-        list[count++] = (struct trace_operation){TRACE_COMMIT, 0, 0, 0};
+        list[count++] = (struct trace_operation){OPERATION_COMMIT, 0, 0, 0};
     }
     return count;
 }

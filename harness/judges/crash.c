@@ -28,7 +28,7 @@
 static bool changes_size(const struct trace *trace)
 {
     for (uint32_t i = 0; i < trace->count; i++) {
-        if (trace->operations[i].kind == TRACE_RESIZE) {
+        if (trace->operations[i].kind == OPERATION_RESIZE) {
             return true;
         }
     }
@@ -37,7 +37,7 @@ static bool changes_size(const struct trace *trace)
 
 bool crash_is_flush(const struct trace_operation *operation)
 {
-    return operation->kind == TRACE_FLUSH || operation->kind == TRACE_REOPEN;
+    return operation_properties(operation->kind)->makes_durable || operation->kind == TRACE_REOPEN;
 }
 
 static bool is_concurrent(const struct trace *trace)
@@ -157,10 +157,10 @@ static bool is_durable(const struct crash_judge *judge, const struct crash_span 
 
 static bool covers(const struct trace_operation *operation, uint64_t begin, uint64_t end)
 {
-    if (operation->kind == TRACE_RESIZE) {
+    if (operation->kind == OPERATION_RESIZE) {
         return operation->offset <= begin;
     }
-    return trace_kind_changes(operation->kind) && operation->offset <= begin &&
+    return operation_changes_range(operation->kind) && operation->offset <= begin &&
            end - operation->offset <= operation->length;
 }
 
@@ -169,7 +169,7 @@ static void fill(const struct crash_judge *judge, uint32_t index, uint64_t begin
 {
     if (index == judge->trace->count) {
         memcpy(bytes, judge->start.bytes + begin, end - begin);
-    } else if (judge->trace->operations[index].kind == TRACE_WRITE) {
+    } else if (judge->trace->operations[index].kind == OPERATION_WRITE) {
         stamp_fill((struct stamp){STAMP_WRITE, index}, begin, bytes, end - begin);
     } else {
         memset(bytes, 0, end - begin);
@@ -193,7 +193,7 @@ static bool is_overwritten(const struct crash_judge *judge, const struct crash_s
 /* Whether an operation may have done something: one that failed and is refused, or is a resize, has not (RSZ-07). */
 static bool has_begun(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
 {
-    bool all_or_nothing = judge->trace->operations[index].kind == TRACE_RESIZE;
+    bool all_or_nothing = judge->trace->operations[index].kind == OPERATION_RESIZE;
     bool failed = spans[index].status != ADDCOW_OK && spans[index].end <= moment;
     return spans[index].begin <= moment && spans[index].status != ADDCOW_RANGE && !(all_or_nothing && failed);
 }
@@ -223,7 +223,7 @@ static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
         uint64_t limit = operation->offset + operation->length;
-        if (trace_kind_changes(operation->kind) || operation->kind == TRACE_RESIZE) {
+        if (operation_changes_range(operation->kind) || operation->kind == OPERATION_RESIZE) {
             end = operation->offset > begin && operation->offset < end ? operation->offset : end;
             end = limit > begin && limit < end ? limit : end;
         }
@@ -247,12 +247,12 @@ static bool is_possible_size(const struct crash_judge *judge, const struct crash
         const struct trace_operation *operation = &judge->trace->operations[i];
         bool is_start = i == judge->trace->count;
         bool gives = is_start ? size == judge->start.size
-                              : operation->kind == TRACE_RESIZE && operation->offset == size &&
+                              : operation->kind == OPERATION_RESIZE && operation->offset == size &&
                                     has_begun(judge, spans, i, moment);
         bool replaced = false;
         for (uint32_t j = 0; gives && j < judge->trace->count; j++) {
             replaced =
-                replaced || (judge->trace->operations[j].kind == TRACE_RESIZE &&
+                replaced || (judge->trace->operations[j].kind == OPERATION_RESIZE &&
                              (is_start || spans[i].returned < spans[j].invoked) && is_durable(judge, spans, j, moment));
         }
         if (gives && !replaced) {
@@ -285,13 +285,13 @@ static bool judge_fragments(struct crash_judge *judge, const struct crash_span *
 static void do_on_state(const struct crash_judge *judge, uint32_t index, struct crash_state *state)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
-    if (operation->kind == TRACE_RESIZE) {
+    if (operation->kind == OPERATION_RESIZE) {
         uint64_t size = operation->offset;
         if (size > state->size) {
             memset(state->bytes + state->size, 0, size - state->size);
         }
         state->size = size;
-    } else if (trace_kind_changes(operation->kind)) {
+    } else if (operation_changes_range(operation->kind)) {
         fill(judge, index, operation->offset, operation->offset + operation->length, state->bytes + operation->offset);
     }
 }
@@ -357,7 +357,7 @@ bool crash_is_uncertain(const struct crash_judge *judge, const struct crash_span
 {
     for (uint32_t i = 0; judge->in_states && i < judge->trace->count; i++) {
         bool failed = spans[i].status != ADDCOW_OK && spans[i].status != ADDCOW_RANGE && spans[i].end <= moment;
-        if (trace_kind_changes(judge->trace->operations[i].kind) && failed) {
+        if (operation_changes_range(judge->trace->operations[i].kind) && failed) {
             return true;
         }
     }

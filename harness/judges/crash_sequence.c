@@ -27,10 +27,10 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace->disk = *disk;
     trace->threads = 1;
     trace->count = 0;
-    trace_add(trace, 0, TRACE_WRITE, length / 2, length - length / 2);
-    trace_add(trace, 0, TRACE_FLUSH, 0, 0);
-    trace_add(trace, 0, TRACE_RESIZE, disk->size + 2 * cluster, 0);
-    trace_add(trace, 0, TRACE_WRITE, 0, size < 700 ? size : 700);
+    trace_add(trace, 0, OPERATION_WRITE, length / 2, length - length / 2);
+    trace_add(trace, 0, OPERATION_FLUSH, 0, 0);
+    trace_add(trace, 0, OPERATION_RESIZE, disk->size + 2 * cluster, 0);
+    trace_add(trace, 0, OPERATION_WRITE, 0, size < 700 ? size : 700);
 }
 
 static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_error *error)
@@ -47,23 +47,23 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
     uint8_t *buffer;
     enum addcow_status code;
     switch (operation->kind) {
-    case TRACE_WRITE:
+    case OPERATION_WRITE:
         buffer = report_allocate(operation->length, 1);
         stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, buffer, operation->length);
         code = ops->write(adapter, operation->offset, operation->length, buffer, error);
         free(buffer);
         return code;
-    case TRACE_ZERO:
+    case OPERATION_ZERO:
         return ops->zero(adapter, operation->offset, operation->length, error);
-    case TRACE_DISCARD:
+    case OPERATION_DISCARD:
         return ops->discard(adapter, operation->offset, operation->length, error);
-    case TRACE_FLUSH:
+    case OPERATION_FLUSH:
         return ops->flush(adapter, error);
-    case TRACE_RESIZE:
+    case OPERATION_RESIZE:
         return ops->resize(adapter, operation->offset, error);
-    case TRACE_STREAM:
+    case OPERATION_STREAM:
         return ops->stream(adapter, error);
-    case TRACE_COMMIT:
+    case OPERATION_COMMIT:
         return ops->commit(adapter, error);
     case TRACE_REOPEN:
         return reopen_disk(adapter, error);
@@ -88,7 +88,7 @@ static bool revive(struct adapter *adapter, struct sim *sim, const struct trace 
                       adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error)) {
         return false;
     }
-    if (trace->operations[index].kind == TRACE_RESIZE) {
+    if (trace->operations[index].kind == OPERATION_RESIZE) {
         bool resized = adapter->ops->size(adapter) == trace->operations[index].offset;
         spans[index].status = resized ? ADDCOW_OK : ADDCOW_IO;
     }
@@ -96,7 +96,7 @@ static bool revive(struct adapter *adapter, struct sim *sim, const struct trace 
         if (crash_is_flush(&trace->operations[i]) && spans[i].status == ADDCOW_OK) {
             break;
         }
-        if (trace_kind_changes(trace->operations[i].kind) && spans[i].status == ADDCOW_OK) {
+        if (operation_changes_range(trace->operations[i].kind) && spans[i].status == ADDCOW_OK) {
             spans[i].status = ADDCOW_IO;
         }
     }

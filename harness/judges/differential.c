@@ -58,29 +58,29 @@ static struct answer ask(struct oracle *oracle, const struct trace_operation *op
 {
     struct answer answer = {.status = ADDCOW_OK};
     switch (operation->kind) {
-    case TRACE_READ:
+    case OPERATION_READ:
         answer.status = ask_read(oracle, operation, &answer.data);
         break;
-    case TRACE_WRITE:
+    case OPERATION_WRITE:
         answer.status = ask_write(oracle, operation, index);
         break;
-    case TRACE_ZERO:
+    case OPERATION_ZERO:
         answer.status = oracle_zero(oracle, operation->offset, operation->length);
         break;
-    case TRACE_DISCARD:
+    case OPERATION_DISCARD:
         answer.status = oracle_discard(oracle, operation->offset, operation->length);
         break;
-    case TRACE_MAP:
+    case OPERATION_MAP:
         answer.status =
             addcow_ref_map(&oracle->disk, operation->offset, operation->length, &answer.allocated, &answer.run);
         break;
-    case TRACE_RESIZE:
+    case OPERATION_RESIZE:
         answer.status = oracle_resize(oracle, operation->offset);
         break;
-    case TRACE_STREAM:
+    case OPERATION_STREAM:
         oracle_stream(oracle);
         break;
-    case TRACE_COMMIT:
+    case OPERATION_COMMIT:
         answer.status = oracle_commit(oracle);
         break;
     default:
@@ -111,10 +111,10 @@ static bool same_answer(const struct answer *answer, const struct execution_reco
     if (answer->status != ADDCOW_OK) {
         return true;
     }
-    if (operation->kind == TRACE_READ) {
+    if (operation->kind == OPERATION_READ) {
         return memcmp(answer->data, record->data, operation->length) == 0;
     }
-    return operation->kind != TRACE_MAP ||
+    return operation->kind != OPERATION_MAP ||
            ((answer->allocated != 0) == record->allocated && answer->run == record->run);
 }
 
@@ -129,15 +129,15 @@ static bool judge_operation(const struct execution *run, uint32_t index, struct 
         fprintf(out, "operation %" PRIu32 " (", index);
         trace_print_operation(out, operation);
         fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
-        if (operation->kind == TRACE_MAP) {
+        if (operation->kind == OPERATION_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.run);
         }
         fprintf(out, "\n  got %s", addcow_status_name(record->status));
-        if (operation->kind == TRACE_MAP) {
+        if (operation->kind == OPERATION_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->run);
         }
         fprintf(out, " %s\n", record->message);
-        if (operation->kind == TRACE_READ && answer.status == ADDCOW_OK && record->status == ADDCOW_OK) {
+        if (operation->kind == OPERATION_READ && answer.status == ADDCOW_OK && record->status == ADDCOW_OK) {
             print_read(operation, answer.data, record->data, out);
         }
     }
@@ -150,7 +150,7 @@ static void count_phase(const struct execution *run, uint32_t begin, uint32_t en
     for (uint32_t i = begin; i < end; i++) {
         const struct trace_operation *operation = &run->trace->operations[i];
         counts->operations++;
-        if (operation->kind == TRACE_READ && run->records[i].status == ADDCOW_OK) {
+        if (operation->kind == OPERATION_READ && run->records[i].status == ADDCOW_OK) {
             counts->sectors += (operation->length + SECTOR - 1) / SECTOR;
         }
     }

@@ -60,23 +60,23 @@ static enum addcow_status perform(struct execution *run, uint32_t index, struct 
     struct adapter *adapter = run->adapter;
     const struct adapter_ops *ops = adapter->ops;
     switch (operation->kind) {
-    case TRACE_READ:
+    case OPERATION_READ:
         return ops->read(adapter, operation->offset, operation->length, record->data, error);
-    case TRACE_WRITE:
+    case OPERATION_WRITE:
         return ops->write(adapter, operation->offset, operation->length, record->data, error);
-    case TRACE_ZERO:
+    case OPERATION_ZERO:
         return ops->zero(adapter, operation->offset, operation->length, error);
-    case TRACE_DISCARD:
+    case OPERATION_DISCARD:
         return ops->discard(adapter, operation->offset, operation->length, error);
-    case TRACE_MAP:
+    case OPERATION_MAP:
         return ops->map(adapter, operation->offset, operation->length, &record->allocated, &record->run, error);
-    case TRACE_FLUSH:
+    case OPERATION_FLUSH:
         return ops->flush(adapter, error);
-    case TRACE_RESIZE:
+    case OPERATION_RESIZE:
         return ops->resize(adapter, operation->offset, error);
-    case TRACE_STREAM:
+    case OPERATION_STREAM:
         return ops->stream(adapter, error);
-    case TRACE_COMMIT:
+    case OPERATION_COMMIT:
         return ops->commit(adapter, error);
     case TRACE_REOPEN:
         return reopen(run, error);
@@ -91,12 +91,12 @@ static void prepare_buffer(struct execution *run, uint32_t index)
 {
     const struct trace_operation *operation = &run->trace->operations[index];
     struct execution_record *record = &run->records[index];
-    if (operation->kind != TRACE_READ && operation->kind != TRACE_WRITE) {
+    if (operation->kind != OPERATION_READ && operation->kind != OPERATION_WRITE) {
         return;
     }
     size_t size = buffer_size(run, operation->length);
     record->data = report_allocate(size, 1);
-    if (operation->kind == TRACE_READ) {
+    if (operation->kind == OPERATION_READ) {
         memset(record->data, POISON, size);
     } else if (operation->offset <= run->capacity) {
         stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, record->data, size);
@@ -119,7 +119,7 @@ void execution_operation(struct execution *run, uint32_t index)
         atomic_store(&run->watch->doing[operation->thread], 0);
     }
     memcpy(record->message, error.message, sizeof record->message - 1);
-    if (operation->kind == TRACE_WRITE || record->status != ADDCOW_OK) {
+    if (operation->kind == OPERATION_WRITE || record->status != ADDCOW_OK) {
         free(record->data);
         record->data = NULL;
     }

@@ -232,7 +232,7 @@ static bool revive(struct judge *judge, const struct trace_operation *operation)
     if (!do_reopen(judge)) {
         return false;
     }
-    if (operation->kind == TRACE_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
+    if (operation->kind == OPERATION_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
         fault_contents_resize(&judge->contents, operation->offset);
     }
     return true;
@@ -249,20 +249,20 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
     if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
         fault_contents_operation(&judge->contents, index, code == ADDCOW_OK);
     }
-    judge->astray = judge->astray || (operation->kind == TRACE_RESIZE && code != *usual);
+    judge->astray = judge->astray || (operation->kind == OPERATION_RESIZE && code != *usual);
     /* Whether a commit is refused depends on what is allocated. */
-    bool depends = operation->kind == TRACE_COMMIT && judge->differs;
+    bool depends = operation->kind == OPERATION_COMMIT && judge->differs;
     judge->differs = judge->differs || code != *usual;
     if (judge->adapter->ops->size(judge->adapter) != judge->contents.size) {
         fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
                 index, addcow_status_name(code));
         return false;
     }
-    if (operation->kind == TRACE_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {
+    if (operation->kind == OPERATION_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {
         return false;
     }
     return (depends || judge_status(judge, trace_kind_name(operation->kind), code, *usual, &error)) &&
-           (operation->kind != TRACE_FLUSH || judge_flush(judge, "flush", code));
+           (operation->kind != OPERATION_FLUSH || judge_flush(judge, "flush", code));
 }
 
 /* Writes a sector of each of the first clusters, allocated or not. */

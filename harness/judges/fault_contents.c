@@ -66,10 +66,10 @@ void fault_contents_resize(struct fault_contents *contents, uint64_t size)
 void fault_contents_operation(struct fault_contents *contents, uint32_t index, bool success)
 {
     const struct trace_operation *operation = &contents->trace->operations[index];
-    if (trace_kind_changes(operation->kind)) {
+    if (operation_changes_range(operation->kind)) {
         fault_contents_change(contents, operation->offset, operation->offset + operation->length,
-                              operation->kind == TRACE_WRITE ? index : FAULT_ZERO, success);
-    } else if (operation->kind == TRACE_RESIZE && success) {
+                              operation->kind == OPERATION_WRITE ? index : FAULT_ZERO, success);
+    } else if (operation->kind == OPERATION_RESIZE && success) {
         fault_contents_resize(contents, operation->offset);
     }
 }

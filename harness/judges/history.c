@@ -55,7 +55,7 @@ uint64_t history_size(const struct history *history, uint32_t epoch)
 
 static bool is_exclusive(uint32_t kind)
 {
-    return kind == TRACE_RESIZE || kind == TRACE_COMMIT;
+    return kind == OPERATION_RESIZE || kind == OPERATION_COMMIT;
 }
 
 /* ---- One supposition ---- */
@@ -183,16 +183,16 @@ static void find_whole_disk_operations(struct history *history)
         const struct trace_operation *operation = &history->trace->operations[i];
         bool succeeded = history_record(history, i)->status == ADDCOW_OK;
         if (history_has_failed(history, i)) {
-            history->commit_failed = history->commit_failed || operation->kind == TRACE_COMMIT;
+            history->commit_failed = history->commit_failed || operation->kind == OPERATION_COMMIT;
         } else if (succeeded && is_exclusive(operation->kind)) {
-            bool is_commit = operation->kind == TRACE_COMMIT;
+            bool is_commit = operation->kind == OPERATION_COMMIT;
             history->exclusives[history->exclusive_count++] =
                 (struct exclusive){.operation = i, .is_commit = is_commit};
             history->commits += is_commit;
             if (!is_commit && operation->offset > history->larger_size) {
                 history->larger_size = operation->offset;
             }
-        } else if (operation->kind == TRACE_STREAM) {
+        } else if (operation->kind == OPERATION_STREAM) {
             history->streamed = true;
         }
     }

@@ -56,7 +56,7 @@ static bool may_be_cleared_between(const struct history *history, uint64_t begin
 {
     for (uint32_t i = history->begin; history->commit_failed && i < history->end; i++) {
         const struct execution_record *record = history_record(history, i);
-        if (history->trace->operations[i].kind == TRACE_COMMIT && history_has_failed(history, i) &&
+        if (history->trace->operations[i].kind == OPERATION_COMMIT && history_has_failed(history, i) &&
             record->invoked * history->scale < end && record->returned * history->scale > begin) {
             return true;
         }
@@ -78,7 +78,7 @@ static bool flag(const struct history *history, uint64_t moment, bool surely)
         const struct execution_record *record = history_record(history, i);
         uint64_t invoked = record->invoked * history->scale;
         uint64_t returned = record->returned * history->scale;
-        if (history->trace->operations[i].kind != TRACE_STREAM || (surely && record->status != ADDCOW_OK)) {
+        if (history->trace->operations[i].kind != OPERATION_STREAM || (surely && record->status != ADDCOW_OK)) {
             continue;
         }
         if (surely ? returned < moment && !is_committed_between(history, invoked, moment) &&
@@ -208,9 +208,9 @@ static void fill_lives(const struct history *history, uint64_t cluster, struct l
         }
         for (uint32_t i = history->begin; i < history->end; i++) {
             uint32_t kind = history->trace->operations[i].kind;
-            if (kind == TRACE_STREAM) {
+            if (kind == OPERATION_STREAM) {
                 stream_allocates(history, i, life);
-            } else if (kind == TRACE_RESIZE && history_has_failed(history, i)) {
+            } else if (kind == OPERATION_RESIZE && history_has_failed(history, i)) {
                 allocate(life, history_record(history, i)->invoked * history->scale, UINT64_MAX);
             }
         }
@@ -238,7 +238,7 @@ static int map_answer(const struct history *history, uint32_t operation, uint64_
 {
     const struct trace_operation *request = &history->trace->operations[operation];
     const struct execution_record *record = history_record(history, operation);
-    if (request->kind != TRACE_MAP || record->status != ADDCOW_OK || request->length == 0) {
+    if (request->kind != OPERATION_MAP || record->status != ADDCOW_OK || request->length == 0) {
         return -1;
     }
     uint64_t run_end = request->offset + record->run;
@@ -308,7 +308,7 @@ static bool judge_map_form(const struct history *history, uint32_t operation)
 {
     const struct trace_operation *request = &history->trace->operations[operation];
     const struct execution_record *record = history_record(history, operation);
-    if (request->kind != TRACE_MAP || record->status != ADDCOW_OK) {
+    if (request->kind != OPERATION_MAP || record->status != ADDCOW_OK) {
         return true;
     }
     uint64_t run = record->run;
@@ -409,8 +409,8 @@ static bool judge_all(const struct history *history, struct lives *lives)
 {
     uint64_t clusters = addcow_cluster_count(history->larger_size, history->oracle->disk.cluster_size);
     for (uint32_t i = history->begin; i < history->end; i++) {
-        if (!judge_map_form(history, i) ||
-            (history->trace->operations[i].kind == TRACE_COMMIT && !judge_commit_status(history, i, clusters, lives))) {
+        if (!judge_map_form(history, i) || (history->trace->operations[i].kind == OPERATION_COMMIT &&
+                                            !judge_commit_status(history, i, clusters, lives))) {
             return false;
         }
     }

@@ -16,7 +16,7 @@ static void replay_fragment(struct history *history, struct oracle *oracle, cons
     uint8_t bytes[HISTORY_SECTOR];
     uint64_t length = fragment->end - fragment->begin;
     enum addcow_status code;
-    if (history->trace->operations[fragment->operation].kind == TRACE_WRITE) {
+    if (history->trace->operations[fragment->operation].kind == OPERATION_WRITE) {
         stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
         code = oracle_write(oracle, fragment->begin, length, bytes);
     } else {

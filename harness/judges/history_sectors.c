@@ -84,7 +84,7 @@ static void cell_add_access(const struct history *history, struct cell *cell, co
     if (!access->is_write) {
         bytes = history_record(history, access->operation)->data + (cell->begin - access->begin);
     } else {
-        bool stamped = history->trace->operations[access->operation].kind == TRACE_WRITE;
+        bool stamped = history->trace->operations[access->operation].kind == OPERATION_WRITE;
         struct stamp stamp = {stamped ? STAMP_WRITE : STAMP_ZERO, access->operation};
         stamp_fill(stamp, cell->begin, cell->written[cell->count], cell->end - cell->begin);
     }
@@ -214,7 +214,7 @@ static void add_fragments(struct history *history, const struct cell *cell, cons
         uint32_t index = result->order[i];
         epoch = cell->epochs[index] > epoch ? cell->epochs[index] : epoch;
         if (cell->operations[index].is_write &&
-            trace_kind_changes(history->trace->operations[cell->names[index]].kind)) {
+            operation_changes_range(history->trace->operations[cell->names[index]].kind)) {
             add_fragment(history, cell, cell->names[index], epoch);
         }
     }

@@ -24,7 +24,7 @@ static bool suits(const struct history *history, uint32_t index, uint64_t size)
     const struct trace_operation *operation = &history->trace->operations[index];
     bool fits = operation->offset <= size && operation->length <= size - operation->offset;
     enum addcow_status status = history_record(history, index)->status;
-    return !trace_kind_has_length(operation->kind) ||
+    return !operation_has_range(operation->kind) ||
            (fits ? status == ADDCOW_OK || history_has_failed(history, index) : status == ADDCOW_RANGE);
 }
 
@@ -68,15 +68,15 @@ bool history_judge_statuses(const struct history *history)
         uint32_t kind = history->trace->operations[i].kind;
         enum addcow_status status = history_record(history, i)->status;
         uint64_t invoked, returned;
-        if (trace_kind_has_length(kind)) {
+        if (operation_has_range(kind)) {
             if (!history_place(history, i, &invoked, &returned)) {
                 return wrong_range_status(history, i);
             }
-        } else if (kind == TRACE_RESIZE && history->trace->operations[i].offset > ADDCOW_SIZE_MAX) {
+        } else if (kind == OPERATION_RESIZE && history->trace->operations[i].offset > ADDCOW_SIZE_MAX) {
             if (status != ADDCOW_RANGE) {
                 return history_wrong_status(history, i, "range (RSZ-09)");
             }
-        } else if (kind != TRACE_COMMIT && status != ADDCOW_OK && !history_has_failed(history, i)) {
+        } else if (kind != OPERATION_COMMIT && status != ADDCOW_OK && !history_has_failed(history, i)) {
             return history_wrong_status(history, i, "ok");
         }
     }
@@ -88,10 +88,10 @@ void history_list_accesses(struct history *history)
     history->access_count = 0;
     for (uint32_t i = history->begin; i < history->end; i++) {
         const struct trace_operation *operation = &history->trace->operations[i];
-        bool is_write = trace_kind_changes(operation->kind);
+        bool is_write = operation_changes_range(operation->kind);
         bool lost = is_write && history_has_failed(history, i);
         if (operation->length == 0 || (history_record(history, i)->status != ADDCOW_OK && !lost) ||
-            (!is_write && operation->kind != TRACE_READ)) {
+            (!is_write && operation->kind != OPERATION_READ)) {
             continue;
         }
         struct access *access = &history->accesses[history->access_count++];

@@ -175,11 +175,11 @@ static void choose_range(struct generator *generator, uint32_t thread, uint64_t 
     *length = lesser(*length, size - *offset);
 }
 
-static enum trace_kind choose_request(struct generator *generator)
+static enum operation choose_request(struct generator *generator)
 {
-    static const enum trace_kind requests[] = {
-        TRACE_WRITE, TRACE_WRITE, TRACE_WRITE, TRACE_WRITE, TRACE_WRITE,   TRACE_READ,
-        TRACE_READ,  TRACE_READ,  TRACE_READ,  TRACE_ZERO,  TRACE_DISCARD, TRACE_MAP,
+    static const enum operation requests[] = {
+        OPERATION_WRITE, OPERATION_WRITE, OPERATION_WRITE, OPERATION_WRITE, OPERATION_WRITE,   OPERATION_READ,
+        OPERATION_READ,  OPERATION_READ,  OPERATION_READ,  OPERATION_ZERO,  OPERATION_DISCARD, OPERATION_MAP,
     };
     return requests[below(generator, sizeof requests / sizeof *requests)];
 }
@@ -188,9 +188,9 @@ static void add_request(struct generator *generator, uint32_t thread)
 {
     uint64_t offset;
     uint64_t length;
-    enum trace_kind kind = choose_request(generator);
+    enum operation kind = choose_request(generator);
     choose_range(generator, thread, &offset, &length);
-    if (kind == TRACE_MAP && once_in(generator, 2)) {
+    if (kind == OPERATION_MAP && once_in(generator, 2)) {
         length = generator->size - offset;
     }
     if (once_in(generator, 60)) {
@@ -230,10 +230,10 @@ static void add_resize(struct generator *generator, uint32_t thread)
     }
     size = lesser(size, limit);
     if (once_in(generator, 20)) {
-        trace_add(generator->trace, thread, TRACE_RESIZE, UINT64_MAX - below(generator, 1000), 0);
+        trace_add(generator->trace, thread, OPERATION_RESIZE, UINT64_MAX - below(generator, 1000), 0);
         return;
     }
-    trace_add(generator->trace, thread, TRACE_RESIZE, size, 0);
+    trace_add(generator->trace, thread, OPERATION_RESIZE, size, 0);
     generator->size = size;
 }
 
@@ -260,15 +260,15 @@ static void add_alone_phase(struct generator *generator, uint32_t operations)
             choose_hot(generator);
         }
         if (choice < 2) {
-            trace_add(generator->trace, thread, TRACE_FLUSH, 0, 0);
+            trace_add(generator->trace, thread, OPERATION_FLUSH, 0, 0);
         } else if (choice < 4) {
             add_resize(generator, thread);
         } else if (choice == 4) {
-            trace_add(generator->trace, thread, TRACE_COMMIT, 0, 0);
+            trace_add(generator->trace, thread, OPERATION_COMMIT, 0, 0);
         } else if (choice == 5) {
             trace_add(generator->trace, thread, TRACE_REOPEN, 0, 0);
         } else if (choice == 6 && once_in(generator, 2)) {
-            trace_add(generator->trace, thread, TRACE_STREAM, 0, 0);
+            trace_add(generator->trace, thread, OPERATION_STREAM, 0, 0);
         } else {
             add_request(generator, thread);
         }
@@ -281,10 +281,10 @@ static bool add_background(struct generator *generator, uint32_t thread)
     switch (below(generator, 8)) {
     case 0:
     case 1:
-        trace_add(generator->trace, thread, TRACE_STREAM, 0, 0);
+        trace_add(generator->trace, thread, OPERATION_STREAM, 0, 0);
         return true;
     case 2:
-        trace_add(generator->trace, thread, TRACE_COMMIT, 0, 0);
+        trace_add(generator->trace, thread, OPERATION_COMMIT, 0, 0);
         return true;
     case 3:
         add_resize(generator, thread);
@@ -310,12 +310,12 @@ static void add_crowded_phase(struct generator *generator, uint32_t operations)
         }
         if (i == background_at && add_background(generator, thread)) {
             if (once_in(generator, 4)) {
-                trace_add(generator->trace, (thread + 1) % threads, TRACE_STREAM, 0, 0);
+                trace_add(generator->trace, (thread + 1) % threads, OPERATION_STREAM, 0, 0);
             }
             continue;
         }
         if (once_in(generator, 25)) {
-            trace_add(generator->trace, thread, TRACE_FLUSH, 0, 0);
+            trace_add(generator->trace, thread, OPERATION_FLUSH, 0, 0);
         } else {
             add_request(generator, thread);
         }

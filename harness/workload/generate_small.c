@@ -76,38 +76,38 @@ static void generate_range(struct random *random, const struct trace_disk *disk,
     *length = *length < size - *offset ? *length : size - *offset;
 }
 
-static enum trace_kind generate_kind(struct random *random, const struct generate_small_options *options)
+static uint32_t generate_kind(struct random *random, const struct generate_small_options *options)
 {
     if (options->reopens && options->threads == 1 && random_once_in(random, 6)) {
         return TRACE_REOPEN;
     }
     if (options->whole_disk && random_once_in(random, 4)) {
-        static const enum trace_kind whole[] = {TRACE_RESIZE, TRACE_RESIZE, TRACE_STREAM, TRACE_COMMIT};
+        static const uint32_t whole[] = {OPERATION_RESIZE, OPERATION_RESIZE, OPERATION_STREAM, OPERATION_COMMIT};
         return whole[random_below(random, 4)];
     }
     if (options->flushes) {
-        static const enum trace_kind durable[] = {TRACE_WRITE, TRACE_WRITE, TRACE_FLUSH,
-                                                  TRACE_FLUSH, TRACE_FLUSH, TRACE_ZERO};
+        static const uint32_t durable[] = {OPERATION_WRITE, OPERATION_WRITE, OPERATION_FLUSH,
+                                           OPERATION_FLUSH, OPERATION_FLUSH, OPERATION_ZERO};
         return durable[random_below(random, 6)];
     }
-    static const enum trace_kind kinds[] = {TRACE_WRITE, TRACE_WRITE,   TRACE_WRITE, TRACE_WRITE,
-                                            TRACE_READ,  TRACE_READ,    TRACE_READ,  TRACE_ZERO,
-                                            TRACE_FLUSH, TRACE_DISCARD, TRACE_MAP};
+    static const uint32_t kinds[] = {OPERATION_WRITE, OPERATION_WRITE,   OPERATION_WRITE, OPERATION_WRITE,
+                                     OPERATION_READ,  OPERATION_READ,    OPERATION_READ,  OPERATION_ZERO,
+                                     OPERATION_FLUSH, OPERATION_DISCARD, OPERATION_MAP};
     return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
 }
 
 static void generate_operation(struct random *random, const struct generate_small_options *options, uint32_t thread,
                                struct trace *trace)
 {
-    enum trace_kind kind = generate_kind(random, options);
+    uint32_t kind = generate_kind(random, options);
     uint64_t offset = 0;
     uint64_t length = 0;
     generate_range(random, &trace->disk, &offset, &length);
-    if (kind == TRACE_RESIZE) {
+    if (kind == OPERATION_RESIZE) {
         uint64_t more = random_below(random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
         offset = random_between(random, 1, trace->disk.size + more);
     }
-    trace_add(trace, thread, kind, trace_kind_has_offset(kind) ? offset : 0, trace_kind_has_length(kind) ? length : 0);
+    trace_add(trace, thread, kind, operation_has_offset(kind) ? offset : 0, operation_has_range(kind) ? length : 0);
 }
 
 /* A phase of one thread, in which the disk is opened again. */

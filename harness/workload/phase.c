@@ -3,11 +3,6 @@
  */
 #include "workload/phase.h"
 
-static bool is_exclusive(uint32_t kind)
-{
-    return kind == TRACE_RESIZE || kind == TRACE_COMMIT;
-}
-
 const char *phase_problem(const struct trace *trace, uint32_t begin, uint32_t end)
 {
     uint32_t exclusive = 0;
@@ -19,7 +14,7 @@ const char *phase_problem(const struct trace *trace, uint32_t begin, uint32_t en
         if (kind == TRACE_REOPEN) {
             return "a reopen beside other threads";
         }
-        exclusive += is_exclusive(kind);
+        exclusive += operation_properties(kind)->is_exclusive;
     }
     return exclusive > PHASE_EXCLUSIVES_MAX ? "more than three resizes or commits beside other threads"
            : exclusive > 1 && end - begin > PHASE_OPERATIONS_MAX ? "several resizes or commits beside many operations"

@@ -35,46 +35,16 @@
 
 enum meaning { MEANS_WITHIN, MEANS_SECTORS, MEANS_ITSELF, MEANS_FROM_TOP };
 
-struct kind_properties {
-    const char *name;
-    bool has_offset;
-    bool has_length;
-    bool changes;
-};
-
-static const struct kind_properties kinds[TRACE_KINDS] = {
-    [TRACE_READ] = {"read", true, true, false},         [TRACE_WRITE] = {"write", true, true, true},
-    [TRACE_ZERO] = {"zero", true, true, true},          [TRACE_DISCARD] = {"discard", true, true, true},
-    [TRACE_MAP] = {"map", true, true, false},           [TRACE_FLUSH] = {"flush", false, false, false},
-    [TRACE_RESIZE] = {"resize", true, false, false},    [TRACE_STREAM] = {"stream", false, false, false},
-    [TRACE_COMMIT] = {"commit", false, false, false},   [TRACE_REOPEN] = {"reopen", false, false, false},
-    [TRACE_BARRIER] = {"barrier", false, false, false},
-};
-
 /* What the four bits of a kind mean: the commoner kinds have more than one value. */
 static const uint8_t kind_of_slot[KIND_SLOTS] = {
-    TRACE_READ,   TRACE_WRITE,  TRACE_ZERO,    TRACE_DISCARD, TRACE_MAP,   TRACE_FLUSH, TRACE_RESIZE, TRACE_STREAM,
-    TRACE_COMMIT, TRACE_REOPEN, TRACE_BARRIER, TRACE_READ,    TRACE_WRITE, TRACE_WRITE, TRACE_WRITE,  TRACE_READ,
+    OPERATION_READ,   OPERATION_WRITE,  OPERATION_ZERO,   OPERATION_DISCARD, OPERATION_MAP, OPERATION_FLUSH,
+    OPERATION_RESIZE, OPERATION_STREAM, OPERATION_COMMIT, TRACE_REOPEN,      TRACE_BARRIER, OPERATION_READ,
+    OPERATION_WRITE,  OPERATION_WRITE,  OPERATION_WRITE,  OPERATION_READ,
 };
 
 const char *trace_kind_name(uint32_t kind)
 {
-    return kind < TRACE_KINDS ? kinds[kind].name : "?";
-}
-
-bool trace_kind_has_offset(uint32_t kind)
-{
-    return kind < TRACE_KINDS && kinds[kind].has_offset;
-}
-
-bool trace_kind_has_length(uint32_t kind)
-{
-    return kind < TRACE_KINDS && kinds[kind].has_length;
-}
-
-bool trace_kind_changes(uint32_t kind)
-{
-    return kind < TRACE_KINDS && kinds[kind].changes;
+    return kind == TRACE_REOPEN ? "reopen" : kind == TRACE_BARRIER ? "barrier" : operation_properties(kind)->name;
 }
 
 static const char *disk_problem(const struct trace_disk *disk)
@@ -120,16 +90,17 @@ static const char *operation_problem(const struct trace *trace, const struct tra
     if (operation->thread >= trace->threads || (operation->kind == TRACE_BARRIER && operation->thread != 0)) {
         return "the thread is not among the threads";
     }
-    if (!trace_kind_has_offset(operation->kind) && operation->offset != 0) {
+    if (!operation_has_offset(operation->kind) && operation->offset != 0) {
         return "an offset where the kind has none";
     }
-    if (!trace_kind_has_length(operation->kind) && operation->length != 0) {
+    if (!operation_has_range(operation->kind) && operation->length != 0) {
         return "a length where the kind has none";
     }
     if (!in_reach(operation->offset) || !in_reach(operation->length)) {
         return "an offset or length above 2^32 - 1 and below 2^64 - 2^32";
     }
-    if (operation->kind == TRACE_RESIZE && operation->offset > TRACE_SIZE_MAX && operation->offset < TRACE_FAR_MIN) {
+    if (operation->kind == OPERATION_RESIZE && operation->offset > TRACE_SIZE_MAX &&
+        operation->offset < TRACE_FAR_MIN) {
         return "a new size above 64 MiB";
     }
     return NULL;
@@ -153,7 +124,7 @@ const char *trace_problem(const struct trace *trace)
     return problem;
 }
 
-void trace_add(struct trace *trace, uint32_t thread, enum trace_kind kind, uint64_t offset, uint64_t length)
+void trace_add(struct trace *trace, uint32_t thread, uint32_t kind, uint64_t offset, uint64_t length)
 {
     if (trace->count < TRACE_OPERATIONS_MAX) {
         trace->operations[trace->count++] =
@@ -209,7 +180,8 @@ uint64_t trace_capacity(const struct trace *trace)
     uint64_t capacity = trace->disk.size;
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
-        if (operation->kind == TRACE_RESIZE && operation->offset <= TRACE_SIZE_MAX && operation->offset > capacity) {
+        if (operation->kind == OPERATION_RESIZE && operation->offset <= TRACE_SIZE_MAX &&
+            operation->offset > capacity) {
             capacity = operation->offset;
         }
     }
@@ -299,18 +271,18 @@ static void decode_operation(const uint8_t *bytes, struct trace *trace)
     uint32_t thread = kind == TRACE_BARRIER ? 0 : bytes[1] % trace->threads;
     uint64_t offset = 0;
     uint64_t length = 0;
-    if (trace_kind_has_offset(kind)) {
+    if (operation_has_offset(kind)) {
         /* A resize is meant within twice the disk and something, so that small disks grow too. */
-        uint64_t left = kind == TRACE_RESIZE ? trace->disk.size * 2 + 65536 : trace->disk.size;
+        uint64_t left = kind == OPERATION_RESIZE ? trace->disk.size * 2 + 65536 : trace->disk.size;
         offset = decode_number(bytes[0] >> 4 & 3, load32(bytes + 2), left);
-        if (kind == TRACE_RESIZE && offset > TRACE_SIZE_MAX && offset < TRACE_FAR_MIN) {
+        if (kind == OPERATION_RESIZE && offset > TRACE_SIZE_MAX && offset < TRACE_FAR_MIN) {
             offset %= TRACE_SIZE_MAX + 1;
         }
     }
-    if (trace_kind_has_length(kind)) {
+    if (operation_has_range(kind)) {
         length = decode_number(bytes[0] >> 6 & 3, load32(bytes + 6), left_behind(&trace->disk, offset));
     }
-    trace_add(trace, thread, (enum trace_kind)kind, offset, length);
+    trace_add(trace, thread, kind, offset, length);
 }
 
 bool trace_decode(const uint8_t *bytes, size_t length, struct trace *trace)
@@ -343,7 +315,7 @@ static void encode_operation(const struct trace *trace, const struct trace_opera
     uint64_t offset;
     uint64_t length;
     /* A new size means itself: it is bounded otherwise than an offset. */
-    uint64_t left = operation->kind == TRACE_RESIZE ? 0 : trace->disk.size;
+    uint64_t left = operation->kind == OPERATION_RESIZE ? 0 : trace->disk.size;
     unsigned offset_meaning = encode_number(operation->offset, left, &offset);
     unsigned length_meaning = encode_number(operation->length, left_behind(&trace->disk, operation->offset), &length);
     bytes[0] = (uint8_t)(slot_of_kind(operation->kind) | offset_meaning << 4 | length_meaning << 6);

@@ -13,6 +13,8 @@
 #ifndef HARNESS_TRACE_H
 #define HARNESS_TRACE_H
 
+#include "workload/operation.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,18 +29,10 @@
 #define TRACE_NEAR_MAX 0xFFFFFFFFu /* see struct trace_operation */
 #define TRACE_FAR_MIN 0xFFFFFFFF00000000u
 
-enum trace_kind {
-    TRACE_READ,
-    TRACE_WRITE,
-    TRACE_ZERO,
-    TRACE_DISCARD,
-    TRACE_MAP,
-    TRACE_FLUSH,
-    TRACE_RESIZE, /* offset is the new size */
-    TRACE_STREAM,
-    TRACE_COMMIT,
-    TRACE_REOPEN,  /* close, then open again */
-    TRACE_BARRIER, /* every thread waits here for every other; thread is 0 */
+/* What a trace has besides operations (operation.h). */
+enum trace_control {
+    TRACE_REOPEN = OPERATIONS, /* close, then open again */
+    TRACE_BARRIER,             /* every thread waits here for every other; thread is 0 */
     TRACE_KINDS
 };
 
@@ -69,11 +63,11 @@ struct trace_disk {
 };
 
 /*
- * One operation. Offset and length are unused, and 0, where the kind has none. Each is at most TRACE_NEAR_MAX or at
- * least TRACE_FAR_MIN: in reach of the disk, or where sums wrap around.
+ * One operation. Offset and length are unused, and 0, where the kind has none; the offset of a resize is the new size.
+ * Each is at most TRACE_NEAR_MAX or at least TRACE_FAR_MIN: in reach of the disk, or where sums wrap around.
  */
 struct trace_operation {
-    uint32_t kind;   /* enum trace_kind */
+    uint32_t kind;   /* enum operation or enum trace_control */
     uint32_t thread; /* below the trace's threads */
     uint64_t offset; /* bytes */
     uint64_t length; /* bytes */
@@ -86,21 +80,14 @@ struct trace {
     struct trace_operation operations[TRACE_OPERATIONS_MAX];
 };
 
-/* The keyword of a kind, such as "write". Static storage. */
+/* The keyword of a kind, such as "write" or "barrier". Static storage. */
 const char *trace_kind_name(uint32_t kind);
-
-/* Whether operations of the kind have an offset, and a length. */
-bool trace_kind_has_offset(uint32_t kind);
-bool trace_kind_has_length(uint32_t kind);
-
-/* Whether operations of the kind may change virt on their range: write, zero and discard. */
-bool trace_kind_changes(uint32_t kind);
 
 /* Null if every rule stated above holds, else the first one that is broken, in words (static storage). */
 const char *trace_problem(const struct trace *trace);
 
 /* Appends an operation, if there is room. */
-void trace_add(struct trace *trace, uint32_t thread, enum trace_kind kind, uint64_t offset, uint64_t length);
+void trace_add(struct trace *trace, uint32_t thread, uint32_t kind, uint64_t offset, uint64_t length);
 
 bool trace_equal(const struct trace *left, const struct trace *right);
 

@@ -66,10 +66,10 @@ void trace_print_operation(FILE *out, const struct trace_operation *operation)
         return;
     }
     fprintf(out, "%" PRIu32 " %s", operation->thread, trace_kind_name(operation->kind));
-    if (trace_kind_has_offset(operation->kind)) {
+    if (operation_has_offset(operation->kind)) {
         fprintf(out, " %" PRIu64, operation->offset);
     }
-    if (trace_kind_has_length(operation->kind)) {
+    if (operation_has_range(operation->kind)) {
         fprintf(out, " %" PRIu64, operation->length);
     }
 }
@@ -230,21 +230,21 @@ static bool parse_operation(struct parser *parser, char *const *words, unsigned 
             return fail(parser, "unknown operation '%s'", words[1]);
         }
     }
-    unsigned expected = (operation.kind == TRACE_BARRIER ? 1u : 2u) + trace_kind_has_offset(operation.kind) +
-                        trace_kind_has_length(operation.kind);
+    unsigned expected = (operation.kind == TRACE_BARRIER ? 1u : 2u) + operation_has_offset(operation.kind) +
+                        operation_has_range(operation.kind);
     if (count != expected) {
         return fail(parser, "'%s' takes %u words, not %u", trace_kind_name(operation.kind), expected, count);
     }
-    if (trace_kind_has_offset(operation.kind) && !parse_number(parser, words[2], UINT64_MAX, &operation.offset)) {
+    if (operation_has_offset(operation.kind) && !parse_number(parser, words[2], UINT64_MAX, &operation.offset)) {
         return false;
     }
-    if (trace_kind_has_length(operation.kind) && !parse_number(parser, words[3], UINT64_MAX, &operation.length)) {
+    if (operation_has_range(operation.kind) && !parse_number(parser, words[3], UINT64_MAX, &operation.length)) {
         return false;
     }
     if (parser->trace->count == TRACE_OPERATIONS_MAX) {
         return fail(parser, "more than %u operations", TRACE_OPERATIONS_MAX);
     }
-    trace_add(parser->trace, operation.thread, (enum trace_kind)operation.kind, operation.offset, operation.length);
+    trace_add(parser->trace, operation.thread, operation.kind, operation.offset, operation.length);
     /* Everything before this line is without problem, so a problem is this line's. */
     const char *problem = trace_problem(parser->trace);
     return problem == NULL || fail(parser, "%s", problem);

@@ -239,11 +239,11 @@ static void locks_exclude(void **state)
 /*
  * A crash after a write and a flush, or a close and an open, or only one of them, that has not kept what was written.
  */
-static bool accepts_loss(enum trace_kind flush, bool flushed, bool returned)
+static bool accepts_loss(uint32_t flush, bool flushed, bool returned)
 {
     static struct trace trace;
     trace = (struct trace){.disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192}, .threads = 1};
-    trace_add(&trace, 0, TRACE_WRITE, 0, 512);
+    trace_add(&trace, 0, OPERATION_WRITE, 0, 512);
     trace_add(&trace, 0, flush, 0, 0);
     struct crash_span spans[3];
     memset(spans, 0xff, sizeof spans);
@@ -269,13 +269,13 @@ static bool accepts_loss(enum trace_kind flush, bool flushed, bool returned)
 static void the_judge_rejects_lost_writes(void **state)
 {
     (void)state;
-    static const enum trace_kind flushes[] = {TRACE_FLUSH, TRACE_REOPEN};
+    static const uint32_t flushes[] = {OPERATION_FLUSH, TRACE_REOPEN};
     for (size_t i = 0; i < 2; i++) {
         assert_true(accepts_loss(flushes[i], false, false));
         assert_true(accepts_loss(flushes[i], true, false));
         assert_false(accepts_loss(flushes[i], true, true));
     }
-    assert_true(accepts_loss(TRACE_STREAM, true, true));
+    assert_true(accepts_loss(OPERATION_STREAM, true, true));
 }
 
 /* A crash after a resize beside a write, and perhaps a flush, that has kept nothing of it. */
@@ -283,9 +283,9 @@ static bool accepts_old_size(uint64_t size, bool flushed)
 {
     static struct trace trace;
     trace = (struct trace){.disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192}, .threads = 2};
-    trace_add(&trace, 0, TRACE_RESIZE, size, 0);
-    trace_add(&trace, 1, TRACE_READ, 0, 512);
-    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 0, OPERATION_RESIZE, size, 0);
+    trace_add(&trace, 1, OPERATION_READ, 0, 512);
+    trace_add(&trace, 0, OPERATION_FLUSH, 0, 0);
     struct crash_span spans[4];
     memset(spans, 0xff, sizeof spans);
     spans[0] = (struct crash_span){0, 0, 1, 3, ADDCOW_OK};
@@ -402,14 +402,14 @@ static void the_reduction_hides_no_content(void **state)
 {
     (void)state;
     static const struct trace_operation sequences[][3] = {
-        {{TRACE_WRITE, 0, 512, 512}},
-        {{TRACE_WRITE, 0, 3900, 300}, {TRACE_FLUSH, 0, 0, 0}},
-        {{TRACE_WRITE, 0, 4096, 700}, {TRACE_WRITE, 0, 4096, 600}, {TRACE_FLUSH, 0, 0, 0}},
-        {{TRACE_WRITE, 0, 0, 600}, {TRACE_FLUSH, 0, 0, 0}, {TRACE_ZERO, 0, 300, 1000}},
-        {{TRACE_DISCARD, 0, 4200, 400}, {TRACE_RESIZE, 0, 9000, 0}},
-        {{TRACE_RESIZE, 0, 4500, 0}, {TRACE_WRITE, 0, 4300, 200}},
-        {{TRACE_STREAM, 0, 0, 0}},
-        {{TRACE_WRITE, 0, 4096, 300}, {TRACE_COMMIT, 0, 0, 0}},
+        {{OPERATION_WRITE, 0, 512, 512}},
+        {{OPERATION_WRITE, 0, 3900, 300}, {OPERATION_FLUSH, 0, 0, 0}},
+        {{OPERATION_WRITE, 0, 4096, 700}, {OPERATION_WRITE, 0, 4096, 600}, {OPERATION_FLUSH, 0, 0, 0}},
+        {{OPERATION_WRITE, 0, 0, 600}, {OPERATION_FLUSH, 0, 0, 0}, {OPERATION_ZERO, 0, 300, 1000}},
+        {{OPERATION_DISCARD, 0, 4200, 400}, {OPERATION_RESIZE, 0, 9000, 0}},
+        {{OPERATION_RESIZE, 0, 4500, 0}, {OPERATION_WRITE, 0, 4300, 200}},
+        {{OPERATION_STREAM, 0, 0, 0}},
+        {{OPERATION_WRITE, 0, 4096, 300}, {OPERATION_COMMIT, 0, 0, 0}},
     };
     static struct contents all, judged;
     uint64_t states[2] = {0, 0};
@@ -419,7 +419,7 @@ static void the_reduction_hides_no_content(void **state)
         trace.disk.size = 6000;
         trace.disk.backing_size = 6000;
         trace.disk.allocation = TRACE_NONE_ALLOCATED;
-        for (uint32_t i = 0; i < 3 && (sequences[n][i].kind != TRACE_READ); i++) {
+        for (uint32_t i = 0; i < 3 && (sequences[n][i].kind != OPERATION_READ); i++) {
             trace.operations[trace.count++] = sequences[n][i];
         }
         struct sim *sim = sim_make();
@@ -483,7 +483,7 @@ static void bits_left_by_a_crash_do_not_come_back(void **state)
                                         .backing_size = 80000,
                                         .allocation = TRACE_EVERY_ALLOCATED},
                                .threads = 1};
-        trace_add(&trace, 0, TRACE_RESIZE, sizes[i], 0);
+        trace_add(&trace, 0, OPERATION_RESIZE, sizes[i], 0);
         assert_true(crash_sequence(&trace, &options, &counts, stdout));
     }
     print_message("# %" PRIu64 " states of second crashes\n", counts.second_states);

@@ -34,9 +34,9 @@ static void every_fault_of_a_second_growth(void **state)
     struct fault_counts counts = {0};
     uint64_t cluster = addcow_cluster_size(scope_disks[SCOPE_R9].cluster_bits);
     trace = (struct trace){.disk = scope_disks[SCOPE_R9], .threads = 1};
-    trace_add(&trace, 0, TRACE_RESIZE, 8 * cluster + 1, 0);
-    trace_add(&trace, 0, TRACE_RESIZE, 8 * cluster + 1, 0);
-    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 0, OPERATION_RESIZE, 8 * cluster + 1, 0);
+    trace_add(&trace, 0, OPERATION_RESIZE, 8 * cluster + 1, 0);
+    trace_add(&trace, 0, OPERATION_FLUSH, 0, 0);
     assert_true(fault_trace(&trace, &counts, stdout));
     print_counts(&counts);
 }

@@ -76,8 +76,8 @@ static void two_writes_to_one_cluster(void **state)
 {
     (void)state;
     begin_trace(2, 4096, 4096);
-    trace_add(&trace, 0, TRACE_WRITE, 0, 512);
-    trace_add(&trace, 1, TRACE_WRITE, 1024, 512);
+    trace_add(&trace, 0, OPERATION_WRITE, 0, 512);
+    trace_add(&trace, 1, OPERATION_WRITE, 1024, 512);
     explore_all("two writes to one cluster", SCHED_UNBOUNDED);
 }
 
@@ -86,8 +86,8 @@ static void a_read_beside_an_allocating_write(void **state)
 {
     (void)state;
     begin_trace(2, 8192, 8192);
-    trace_add(&trace, 0, TRACE_WRITE, 3584, 1024);
-    trace_add(&trace, 1, TRACE_READ, 3072, 2048);
+    trace_add(&trace, 0, OPERATION_WRITE, 3584, 1024);
+    trace_add(&trace, 1, OPERATION_READ, 3072, 2048);
     explore_all("a read beside an allocating write", SCHED_UNBOUNDED);
 }
 
@@ -96,8 +96,8 @@ static void writes_to_neighbouring_clusters(void **state)
 {
     (void)state;
     begin_trace(2, 8192, 8192);
-    trace_add(&trace, 0, TRACE_WRITE, 0, 512);
-    trace_add(&trace, 1, TRACE_WRITE, 4096, 512);
+    trace_add(&trace, 0, OPERATION_WRITE, 0, 512);
+    trace_add(&trace, 1, OPERATION_WRITE, 4096, 512);
     explore_all("writes to neighbouring clusters", SCHED_UNBOUNDED);
 }
 
@@ -106,8 +106,8 @@ static void crossing_writes(void **state)
 {
     (void)state;
     begin_trace(2, 16384, 16384);
-    trace_add(&trace, 0, TRACE_WRITE, 2048, 6144);
-    trace_add(&trace, 1, TRACE_WRITE, 1024, 4096);
+    trace_add(&trace, 0, OPERATION_WRITE, 2048, 6144);
+    trace_add(&trace, 1, OPERATION_WRITE, 1024, 4096);
     explore_all("crossing writes", 2);
 }
 
@@ -116,8 +116,8 @@ static void a_resize_beside_requests(void **state)
 {
     (void)state;
     begin_trace(2, 8192, 12288);
-    trace_add(&trace, 0, TRACE_RESIZE, 10000, 0);
-    trace_add(&trace, 1, TRACE_WRITE, 7680, 512);
+    trace_add(&trace, 0, OPERATION_RESIZE, 10000, 0);
+    trace_add(&trace, 1, OPERATION_WRITE, 7680, 512);
     explore_all("a resize beside a write", 2);
 }
 
@@ -126,8 +126,8 @@ static void a_map_beside_a_write(void **state)
 {
     (void)state;
     begin_trace(2, 12288, 12288);
-    trace_add(&trace, 0, TRACE_MAP, 0, 12288);
-    trace_add(&trace, 1, TRACE_ZERO, 0, 512);
+    trace_add(&trace, 0, OPERATION_MAP, 0, 12288);
+    trace_add(&trace, 1, OPERATION_ZERO, 0, 512);
     explore_all("a map beside a write", SCHED_UNBOUNDED);
 }
 
@@ -136,8 +136,8 @@ static void a_stream_beside_a_write(void **state)
 {
     (void)state;
     begin_trace(2, 8192, 8192);
-    trace_add(&trace, 0, TRACE_STREAM, 0, 0);
-    trace_add(&trace, 1, TRACE_WRITE, 512, 1024);
+    trace_add(&trace, 0, OPERATION_STREAM, 0, 0);
+    trace_add(&trace, 1, OPERATION_WRITE, 512, 1024);
     explore_all("a stream beside a write", 2);
 }
 
@@ -147,9 +147,9 @@ static void a_commit_beside_requests(void **state)
     (void)state;
     begin_trace(2, 8192, 8192);
     trace.disk.allocation = TRACE_EVERY_ALLOCATED;
-    trace_add(&trace, 0, TRACE_COMMIT, 0, 0);
-    trace_add(&trace, 1, TRACE_WRITE, 512, 512);
-    trace_add(&trace, 1, TRACE_READ, 0, 2048);
+    trace_add(&trace, 0, OPERATION_COMMIT, 0, 0);
+    trace_add(&trace, 1, OPERATION_WRITE, 512, 512);
+    trace_add(&trace, 1, OPERATION_READ, 0, 2048);
     explore_all("a commit beside requests", 1);
 }
 
@@ -158,19 +158,19 @@ static void whole_disk_operations_beside_each_other(void **state)
 {
     (void)state;
     begin_trace(3, 8192, 12288);
-    trace_add(&trace, 0, TRACE_RESIZE, 5000, 0);
-    trace_add(&trace, 1, TRACE_RESIZE, 10000, 0);
-    trace_add(&trace, 2, TRACE_WRITE, 7680, 512);
+    trace_add(&trace, 0, OPERATION_RESIZE, 5000, 0);
+    trace_add(&trace, 1, OPERATION_RESIZE, 10000, 0);
+    trace_add(&trace, 2, OPERATION_WRITE, 7680, 512);
     explore_all("two resizes beside a write", 1);
     begin_trace(3, 8192, 8192);
-    trace_add(&trace, 0, TRACE_RESIZE, 12288, 0);
-    trace_add(&trace, 1, TRACE_COMMIT, 0, 0);
-    trace_add(&trace, 2, TRACE_WRITE, 512, 512);
+    trace_add(&trace, 0, OPERATION_RESIZE, 12288, 0);
+    trace_add(&trace, 1, OPERATION_COMMIT, 0, 0);
+    trace_add(&trace, 2, OPERATION_WRITE, 512, 512);
     explore_all("a resize and a commit beside a write", 1);
     begin_trace(2, 8192, 8192);
-    trace_add(&trace, 0, TRACE_COMMIT, 0, 0);
-    trace_add(&trace, 1, TRACE_WRITE, 512, 512);
-    trace_add(&trace, 1, TRACE_COMMIT, 0, 0);
+    trace_add(&trace, 0, OPERATION_COMMIT, 0, 0);
+    trace_add(&trace, 1, OPERATION_WRITE, 512, 512);
+    trace_add(&trace, 1, OPERATION_COMMIT, 0, 0);
     explore_all("two commits", 1);
 }
 
@@ -180,8 +180,8 @@ static void zeros_cut_no_sector(void **state)
     (void)state;
     begin_trace(2, 73728, 73728);
     trace.disk.allocation = TRACE_EVERY_ALLOCATED;
-    trace_add(&trace, 0, TRACE_ZERO, 100, 70000);
-    trace_add(&trace, 1, TRACE_WRITE, 65536, 512);
+    trace_add(&trace, 0, OPERATION_ZERO, 100, 70000);
+    trace_add(&trace, 1, OPERATION_WRITE, 65536, 512);
     explore_all("many zeros beside a write", SCHED_UNBOUNDED);
 }
 
@@ -190,10 +190,10 @@ static void flushes_beside_a_write(void **state)
 {
     (void)state;
     begin_trace(3, 4096, 4096);
-    trace_add(&trace, 0, TRACE_FLUSH, 0, 0);
-    trace_add(&trace, 1, TRACE_WRITE, 0, 512);
-    trace_add(&trace, 1, TRACE_FLUSH, 0, 0);
-    trace_add(&trace, 2, TRACE_FLUSH, 0, 0);
+    trace_add(&trace, 0, OPERATION_FLUSH, 0, 0);
+    trace_add(&trace, 1, OPERATION_WRITE, 0, 512);
+    trace_add(&trace, 1, OPERATION_FLUSH, 0, 0);
+    trace_add(&trace, 2, OPERATION_FLUSH, 0, 0);
     explore_all("flushes beside a write", 1);
 }
 

@@ -63,7 +63,7 @@ static inline void begin(void)
 }
 
 /* Adds an operation of a thread; returns its index. */
-static inline uint32_t add(uint32_t thread, enum trace_kind kind, uint64_t offset, uint64_t length)
+static inline uint32_t add(uint32_t thread, uint32_t kind, uint64_t offset, uint64_t length)
 {
     trace_add(&trace, thread, kind, offset, length);
     return trace.count - 1;

@@ -8,8 +8,8 @@ static void test_overlapping_writes_in_either_order(void **state)
     (void)state;
     for (int order = 0; order < 2; order++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, 3 * SECTOR);
-        uint32_t b = add(1, TRACE_WRITE, SECTOR, 3 * SECTOR);
+        uint32_t a = add(0, OPERATION_WRITE, 0, 3 * SECTOR);
+        uint32_t b = add(1, OPERATION_WRITE, SECTOR, 3 * SECTOR);
         start();
         done(order == 0 ? a : b, 1, 10);
         done(order == 0 ? b : a, 2, 9);
@@ -21,8 +21,8 @@ static void test_order_in_real_time_counts(void **state)
 {
     (void)state;
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_WRITE, 0, SECTOR);
     start();
     done(b, 3, 4); /* really first, but said to be the later one */
     done(a, 1, 2);
@@ -33,9 +33,9 @@ static void test_sectors_of_one_request_are_independent(void **state)
 {
     (void)state;
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, 2 * SECTOR);
-    uint32_t b = add(1, TRACE_WRITE, 0, 2 * SECTOR);
-    uint32_t c = add(2, TRACE_READ, 0, 2 * SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, 2 * SECTOR);
+    uint32_t b = add(1, OPERATION_WRITE, 0, 2 * SECTOR);
+    uint32_t c = add(2, OPERATION_READ, 0, 2 * SECTOR);
     start();
     done(a, 1, 10);
     struct execution_record *read = done(c, 2, 9);
@@ -48,8 +48,8 @@ static void test_lost_update(void **state)
 {
     (void)state;
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_WRITE, SECTOR, SECTOR); /* the same cluster, another sector (CON-06) */
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_WRITE, SECTOR, SECTOR); /* the same cluster, another sector (CON-06) */
     start();
     done(a, 1, 10);
     claimed(b, 2, 9);
@@ -63,9 +63,9 @@ static void test_lost_update(void **state)
 static bool accepts_failure(bool first, bool second, bool stays, uint32_t failures)
 {
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, 2 * SECTOR);
-    uint32_t b = add(1, TRACE_WRITE, first ? 0 : SECTOR, first && second ? 2 * SECTOR : SECTOR);
-    uint32_t c = add(2, TRACE_WRITE, 8 * SECTOR, SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, 2 * SECTOR);
+    uint32_t b = add(1, OPERATION_WRITE, first ? 0 : SECTOR, first && second ? 2 * SECTOR : SECTOR);
+    uint32_t c = add(2, OPERATION_WRITE, 8 * SECTOR, SECTOR);
     start();
     done(c, 2, 3);
     if (first || second) {
@@ -105,8 +105,8 @@ static void test_failed_write_that_touches_more(void **state)
     for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
         uint8_t bytes[SECTOR];
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-        uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
+        uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+        uint32_t b = add(1, OPERATION_WRITE, 0, SECTOR);
         start();
         claimed(a, 1, 2);
         run.records[a].status = ADDCOW_IO;
@@ -123,8 +123,8 @@ static void test_stale_read(void **state)
     (void)state;
     for (int overlapping = 0; overlapping < 2; overlapping++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-        uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+        uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+        uint32_t b = add(1, OPERATION_READ, 0, SECTOR);
         start();
         done(b, overlapping != 0 ? 2 : 5, 6);
         done(a, 1, 4);
@@ -135,8 +135,8 @@ static void test_stale_read(void **state)
 static void falsified_read(struct stamp stamp, size_t begin_at, size_t length, bool expected)
 {
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_READ, 0, SECTOR);
     start();
     done(a, 1, 4);
     struct execution_record *read = done(b, 2, 3);
@@ -164,9 +164,9 @@ static void test_new_then_old(void **state)
     (void)state;
     for (int inverted = 0; inverted < 2; inverted++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-        uint32_t b = add(1, TRACE_READ, 0, SECTOR);
-        uint32_t c = add(2, TRACE_READ, 0, SECTOR);
+        uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+        uint32_t b = add(1, OPERATION_READ, 0, SECTOR);
+        uint32_t c = add(2, OPERATION_READ, 0, SECTOR);
         start();
         done(b, inverted != 0 ? 6 : 2, inverted != 0 ? 7 : 3);
         done(a, 1, 10);
@@ -179,10 +179,10 @@ static void test_zeros_of_two_requests(void **state)
 {
     (void)state;
     begin();
-    uint32_t a = add(0, TRACE_ZERO, 0, SECTOR);
-    uint32_t b = add(1, TRACE_DISCARD, 0, SECTOR);
-    uint32_t c = add(2, TRACE_WRITE, 0, SECTOR);
-    uint32_t d = add(3, TRACE_READ, 0, SECTOR);
+    uint32_t a = add(0, OPERATION_ZERO, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_DISCARD, 0, SECTOR);
+    uint32_t c = add(2, OPERATION_WRITE, 0, SECTOR);
+    uint32_t d = add(3, OPERATION_READ, 0, SECTOR);
     start();
     done(a, 1, 20);
     done(c, 2, 19);
@@ -196,9 +196,9 @@ static void test_parts_of_a_sector(void **state)
     (void)state;
     for (int lost = 0; lost < 2; lost++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 100, 50);
-        uint32_t b = add(1, TRACE_WRITE, 140, 50);
-        uint32_t c = add(2, TRACE_READ, 0, SECTOR);
+        uint32_t a = add(0, OPERATION_WRITE, 100, 50);
+        uint32_t b = add(1, OPERATION_WRITE, 140, 50);
+        uint32_t c = add(2, OPERATION_READ, 0, SECTOR);
         start();
         done(a, 1, 20);
         done(c, 2, 19);
@@ -215,8 +215,8 @@ static void test_untouched_bytes_stay(void **state)
 {
     (void)state;
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_READ, SECTOR, SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_READ, SECTOR, SECTOR);
     start();
     done(a, 1, 10);
     done(b, 2, 9);
@@ -231,8 +231,8 @@ static void test_statuses(void **state)
     (void)state;
     for (int wrong = 0; wrong < 3; wrong++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-        uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, 1);
+        uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+        uint32_t b = add(1, OPERATION_READ, 6 * CLUSTER, 1);
         start();
         struct execution_record *write = done(a, 1, 10);
         struct execution_record *read = done(b, 2, 9);
@@ -251,8 +251,8 @@ static void test_statuses(void **state)
 static bool map_judged(uint64_t invoked, uint64_t returned, bool allocated, uint64_t run_length)
 {
     begin();
-    uint32_t a = add(0, TRACE_WRITE, CLUSTER, SECTOR);
-    uint32_t b = add(1, TRACE_MAP, 0, 3 * CLUSTER);
+    uint32_t a = add(0, OPERATION_WRITE, CLUSTER, SECTOR);
+    uint32_t b = add(1, OPERATION_MAP, 0, 3 * CLUSTER);
     start();
     done(a, invoked, returned);
     struct execution_record *map = done(b, 5, 6);
@@ -281,9 +281,9 @@ static void test_status_never_goes_back(void **state)
     (void)state; /* MAP-02 */
     for (int back = 0; back < 2; back++) {
         begin();
-        uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-        uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
-        uint32_t c = add(1, TRACE_MAP, 0, CLUSTER);
+        uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+        uint32_t b = add(1, OPERATION_MAP, 0, CLUSTER);
+        uint32_t c = add(1, OPERATION_MAP, 0, CLUSTER);
         start();
         struct execution_record *maps[2] = {done(b, 2, 3), done(c, 4, 5)};
         done(a, 1, 6);
@@ -297,8 +297,8 @@ static void test_statuses_at_rest(void **state)
 {
     (void)state; /* WR-02: neither less nor more */
     begin();
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_READ, 0, SECTOR);
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_READ, 0, SECTOR);
     start();
     uint8_t zero = 0;
     done(a, 1, 10);
@@ -309,7 +309,7 @@ static void test_statuses_at_rest(void **state)
 
 /* ---- What is not judged ---- */
 
-static const char *problem_of(enum trace_kind first, enum trace_kind second)
+static const char *problem_of(uint32_t first, uint32_t second)
 {
     trace = (struct trace){.threads = 2};
     trace_add(&trace, 0, first, 0, 0);
@@ -320,23 +320,23 @@ static const char *problem_of(enum trace_kind first, enum trace_kind second)
 static void test_what_cannot_be_judged_is_made_sequential(void **state)
 {
     (void)state;
-    assert_null(problem_of(TRACE_STREAM, TRACE_FLUSH));
-    assert_null(problem_of(TRACE_STREAM, TRACE_RESIZE));
-    assert_null(problem_of(TRACE_STREAM, TRACE_COMMIT));
-    assert_null(problem_of(TRACE_RESIZE, TRACE_COMMIT));
+    assert_null(problem_of(OPERATION_STREAM, OPERATION_FLUSH));
+    assert_null(problem_of(OPERATION_STREAM, OPERATION_RESIZE));
+    assert_null(problem_of(OPERATION_STREAM, OPERATION_COMMIT));
+    assert_null(problem_of(OPERATION_RESIZE, OPERATION_COMMIT));
     for (uint32_t i = 0; i < 2; i++) {
-        trace_add(&trace, 0, TRACE_RESIZE, i, 0);
+        trace_add(&trace, 0, OPERATION_RESIZE, i, 0);
     }
     assert_non_null(phase_problem(&trace, 0, trace.count));
     phases_make_judgeable(&trace);
     assert_false(trace_phase_is_concurrent(&trace, 0, trace.count));
     assert_null(phase_problem(&trace, 0, trace.count));
-    problem_of(TRACE_RESIZE, TRACE_COMMIT);
+    problem_of(OPERATION_RESIZE, OPERATION_COMMIT);
     for (uint32_t i = 0; i < PHASE_OPERATIONS_MAX; i++) {
-        trace_add(&trace, 0, TRACE_READ, 0, 0);
+        trace_add(&trace, 0, OPERATION_READ, 0, 0);
     }
     assert_non_null(phase_problem(&trace, 0, trace.count));
-    assert_non_null(problem_of(TRACE_REOPEN, TRACE_FLUSH));
+    assert_non_null(problem_of(TRACE_REOPEN, OPERATION_FLUSH));
 }
 
 int main(void)

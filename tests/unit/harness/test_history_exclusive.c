@@ -8,8 +8,8 @@ static void test_stream_beside_writes(void **state)
     (void)state; /* STR-01, CON-11 */
     for (int lost = 0; lost < 3; lost++) {
         begin();
-        uint32_t a = add(0, TRACE_STREAM, 0, 0);
-        uint32_t b = add(1, TRACE_WRITE, SECTOR, SECTOR);
+        uint32_t a = add(0, OPERATION_STREAM, 0, 0);
+        uint32_t b = add(1, OPERATION_WRITE, SECTOR, SECTOR);
         start();
         if (lost == 2) {
             claimed(a, 1, 10);
@@ -31,8 +31,8 @@ static void test_stream_beside_writes(void **state)
 static bool commit_judged(uint64_t invoked, uint64_t returned, uint64_t cluster, bool write_first)
 {
     begin();
-    uint32_t a = add(0, TRACE_WRITE, cluster * CLUSTER, SECTOR);
-    uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+    uint32_t a = add(0, OPERATION_WRITE, cluster * CLUSTER, SECTOR);
+    uint32_t b = add(1, OPERATION_COMMIT, 0, 0);
     start();
     if (write_first) {
         done(a, invoked, returned);
@@ -63,8 +63,8 @@ static void test_commit_that_loses_a_write(void **state)
 {
     (void)state; /* the write passed the commit: its bit was cleared, its data not copied */
     begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-    uint32_t a = add(0, TRACE_WRITE, 0, SECTOR);
-    uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+    uint32_t a = add(0, OPERATION_WRITE, 0, SECTOR);
+    uint32_t b = add(1, OPERATION_COMMIT, 0, 0);
     start();
     claimed(a, 2, 5);
     done(b, 1, 6);
@@ -76,9 +76,9 @@ static void test_commit_beside_a_stream(void **state)
     (void)state;
     for (int order = 0; order < 4; order++) {
         begin_disk(6 * CLUSTER, TRACE_SOME_ALLOCATED);
-        uint32_t a = add(0, TRACE_STREAM, 0, 0);
-        uint32_t b = add(1, TRACE_COMMIT, 0, 0);
-        uint32_t c = add(2, TRACE_WRITE, SECTOR, CLUSTER);
+        uint32_t a = add(0, OPERATION_STREAM, 0, 0);
+        uint32_t b = add(1, OPERATION_COMMIT, 0, 0);
+        uint32_t c = add(2, OPERATION_WRITE, SECTOR, CLUSTER);
         start();
         if (order % 2 == 0) {
             done(a, 1, 20);
@@ -108,8 +108,8 @@ static void test_commit_beside_a_stream(void **state)
 static bool resize_judged(uint64_t new_size, uint64_t offset, uint64_t invoked, uint64_t returned, bool write_first)
 {
     begin();
-    uint32_t a = add(0, TRACE_WRITE, offset, 2 * SECTOR);
-    uint32_t b = add(1, TRACE_RESIZE, new_size, 0);
+    uint32_t a = add(0, OPERATION_WRITE, offset, 2 * SECTOR);
+    uint32_t b = add(1, OPERATION_RESIZE, new_size, 0);
     start();
     if (write_first) {
         done(a, invoked, returned);
@@ -145,9 +145,9 @@ static void test_resize_seen_in_two_orders(void **state)
     (void)state; /* one request saw the disk grown, a later one did not */
     for (int wrong = 0; wrong < 2; wrong++) {
         begin();
-        uint32_t a = add(0, TRACE_RESIZE, 7 * CLUSTER, 0);
-        uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, SECTOR);
-        uint32_t c = add(2, TRACE_READ, 6 * CLUSTER, SECTOR);
+        uint32_t a = add(0, OPERATION_RESIZE, 7 * CLUSTER, 0);
+        uint32_t b = add(1, OPERATION_READ, 6 * CLUSTER, SECTOR);
+        uint32_t c = add(2, OPERATION_READ, 6 * CLUSTER, SECTOR);
         start();
         done(b, wrong != 0 ? 6 : 2, wrong != 0 ? 7 : 3); /* refused */
         done(a, 1, 10);
@@ -160,8 +160,8 @@ static void test_growth_must_read_as_zeros(void **state)
 {
     (void)state; /* RSZ-02: the backing file is longer than the disk was */
     begin_disk(8 * CLUSTER, TRACE_NONE_ALLOCATED);
-    uint32_t a = add(0, TRACE_RESIZE, 7 * CLUSTER, 0);
-    uint32_t b = add(1, TRACE_READ, 6 * CLUSTER, SECTOR);
+    uint32_t a = add(0, OPERATION_RESIZE, 7 * CLUSTER, 0);
+    uint32_t b = add(1, OPERATION_READ, 6 * CLUSTER, SECTOR);
     start();
     done(a, 1, 10);
     struct execution_record *read = done(b, 2, 9);
@@ -176,8 +176,8 @@ static void test_two_resizes_in_either_order(void **state)
     (void)state; /* CON-09, RSZ-01 */
     for (int order = 0; order < 4; order++) {
         begin();
-        uint32_t a = add(0, TRACE_RESIZE, 3 * CLUSTER, 0);
-        uint32_t b = add(1, TRACE_RESIZE, 7 * CLUSTER, 0);
+        uint32_t a = add(0, OPERATION_RESIZE, 3 * CLUSTER, 0);
+        uint32_t b = add(1, OPERATION_RESIZE, 7 * CLUSTER, 0);
         start();
         done(order % 2 == 0 ? a : b, 1, 10);
         done(order % 2 == 0 ? b : a, order < 2 ? 2 : 11, order < 2 ? 9 : 12);
@@ -194,9 +194,9 @@ static void test_two_resizes_in_either_order(void **state)
 static bool cut_write_judged(const uint64_t moments[6], bool write_first, bool write_between, bool claims)
 {
     begin();
-    uint32_t a = add(0, TRACE_RESIZE, 3 * CLUSTER, 0);
-    uint32_t b = add(1, TRACE_RESIZE, 6 * CLUSTER, 0);
-    uint32_t c = add(2, TRACE_WRITE, 4 * CLUSTER, SECTOR);
+    uint32_t a = add(0, OPERATION_RESIZE, 3 * CLUSTER, 0);
+    uint32_t b = add(1, OPERATION_RESIZE, 6 * CLUSTER, 0);
+    uint32_t c = add(2, OPERATION_WRITE, 4 * CLUSTER, SECTOR);
     start();
     if (write_first) {
         done(c, moments[4], moments[5]);
@@ -244,8 +244,8 @@ static void test_commit_among_resizes_shows_in_the_backing_file(void **state)
     (void)state; /* CMT-01, CON-09 */
     for (uint32_t place = 0; place < 3; place++) {
         begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-        uint32_t resizes[] = {add(0, TRACE_RESIZE, 3 * CLUSTER - 7, 0), add(1, TRACE_RESIZE, 5 * CLUSTER, 0)};
-        uint32_t commit = add(2, TRACE_COMMIT, 0, 0);
+        uint32_t resizes[] = {add(0, OPERATION_RESIZE, 3 * CLUSTER - 7, 0), add(1, OPERATION_RESIZE, 5 * CLUSTER, 0)};
+        uint32_t commit = add(2, OPERATION_COMMIT, 0, 0);
         start();
         for (uint32_t i = 0, resized = 0; i < 3; i++) {
             done(i == place ? commit : resizes[resized++], 1 + i, 10 + i);
@@ -262,10 +262,10 @@ static void test_write_between_commits_that_the_second_one_hides(void **state)
 {
     (void)state; /* CMT-01, CMT-02 */
     begin();
-    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-    uint32_t b = add(1, TRACE_WRITE, 2 * CLUSTER, CLUSTER);
-    uint32_t c = add(0, TRACE_RESIZE, 2 * CLUSTER + 500, 0);
-    uint32_t d = add(0, TRACE_COMMIT, 0, 0);
+    uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+    uint32_t b = add(1, OPERATION_WRITE, 2 * CLUSTER, CLUSTER);
+    uint32_t c = add(0, OPERATION_RESIZE, 2 * CLUSTER + 500, 0);
+    uint32_t d = add(0, OPERATION_COMMIT, 0, 0);
     start();
     done(a, 2, 10);
     done(b, 1, 12);
@@ -280,7 +280,7 @@ static void test_too_many_writes_beside_a_commit(void **state)
     (void)state;
     begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
     for (uint32_t i = 0; i < LINEARIZABILITY_OPEN_MAX + 8; i++) {
-        add(0, i == 20 ? TRACE_COMMIT : TRACE_WRITE, 0, i == 20 ? 0 : SECTOR);
+        add(0, i == 20 ? OPERATION_COMMIT : OPERATION_WRITE, 0, i == 20 ? 0 : SECTOR);
     }
     trace.operations[0].thread = 1;
     start();
@@ -294,9 +294,9 @@ static void test_too_many_writes_beside_a_commit(void **state)
 static bool commit_and_growth_judged(bool commit_first, uint64_t commit_invoked, uint64_t growth_invoked, bool falsify)
 {
     begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-    uint32_t b = add(1, TRACE_RESIZE, 7 * CLUSTER, 0);
-    uint32_t c = add(1, TRACE_WRITE, 6 * CLUSTER, SECTOR);
+    uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+    uint32_t b = add(1, OPERATION_RESIZE, 7 * CLUSTER, 0);
+    uint32_t c = add(1, OPERATION_WRITE, 6 * CLUSTER, SECTOR);
     start();
     if (commit_first) {
         done(a, commit_invoked, 20);
@@ -331,9 +331,9 @@ static void test_two_commits_beside_writes(void **state)
     (void)state; /* CMT-01, CON-09 */
     for (int wrong = 0; wrong < 2; wrong++) {
         begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-        uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
-        uint32_t c = add(0, TRACE_COMMIT, 0, 0);
+        uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+        uint32_t b = add(1, OPERATION_WRITE, 0, SECTOR);
+        uint32_t c = add(0, OPERATION_COMMIT, 0, 0);
         start();
         done(a, 1, 10);
         if (wrong == 1) {
@@ -354,10 +354,10 @@ static void test_commits_leave_what_they_read(void **state)
     for (int commits = 1; commits <= 2; commits++) {
         for (int wrong = 0; wrong < 2; wrong++) {
             begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-            uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-            uint32_t b = add(1, TRACE_WRITE, 0, SECTOR);
-            uint32_t c = add(0, TRACE_COMMIT, 0, 0);
-            uint32_t d = add(1, TRACE_WRITE, 0, CLUSTER);
+            uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+            uint32_t b = add(1, OPERATION_WRITE, 0, SECTOR);
+            uint32_t c = add(0, OPERATION_COMMIT, 0, 0);
+            uint32_t d = add(1, OPERATION_WRITE, 0, CLUSTER);
             trace.count = commits == 1 ? b + 1 : d + 1;
             if (commits == 1) {
                 trace.operations[b].length = CLUSTER;
@@ -388,8 +388,8 @@ static void test_commit_after_a_stream(void **state)
     (void)state; /* CMT-02 */
     for (int wrong = 0; wrong < 2; wrong++) {
         begin();
-        uint32_t a = add(0, TRACE_STREAM, 0, 0);
-        uint32_t b = add(1, TRACE_COMMIT, 0, 0);
+        uint32_t a = add(0, OPERATION_STREAM, 0, 0);
+        uint32_t b = add(1, OPERATION_COMMIT, 0, 0);
         start();
         done(b, 3, 4);
         if (wrong == 0) {
@@ -407,8 +407,8 @@ static void test_map_beside_a_commit_of_nothing(void **state)
     (void)state; /* CON-10 */
     for (int wrong = 0; wrong < 2; wrong++) {
         begin();
-        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-        uint32_t b = add(1, TRACE_MAP, 0, CLUSTER);
+        uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+        uint32_t b = add(1, OPERATION_MAP, 0, CLUSTER);
         start();
         done(a, 1, 10);
         done(b, 2, 9)->allocated = wrong != 0;
@@ -420,9 +420,9 @@ static void test_map_beside_a_commit_of_nothing(void **state)
 static bool map_beside_judged(uint64_t committed, bool allocated)
 {
     begin_disk(6 * CLUSTER, TRACE_EVERY_ALLOCATED);
-    uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-    uint32_t b = add(1, TRACE_RESIZE, 3 * CLUSTER, 0);
-    uint32_t c = add(2, TRACE_MAP, 0, 3 * CLUSTER);
+    uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+    uint32_t b = add(1, OPERATION_RESIZE, 3 * CLUSTER, 0);
+    uint32_t c = add(2, OPERATION_MAP, 0, 3 * CLUSTER);
     start();
     done(a, 1, committed);
     done(b, 2, 9);
@@ -456,8 +456,8 @@ static void test_flag_after_a_commit_and_a_stream(void **state)
     (void)state; /* STR-02 */
     for (int wrong = 0; wrong < 3; wrong++) {
         begin_disk(6 * CLUSTER, TRACE_SOME_ALLOCATED);
-        uint32_t a = add(0, TRACE_COMMIT, 0, 0);
-        uint32_t b = add(1, TRACE_STREAM, 0, 0);
+        uint32_t a = add(0, OPERATION_COMMIT, 0, 0);
+        uint32_t b = add(1, OPERATION_STREAM, 0, 0);
         start();
         done(a, 1, 5);
         if (wrong == 0) {

@@ -144,9 +144,9 @@ static bool needs_two(const struct trace *trace, void *context)
     ++*(uint32_t *)context;
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
-        writes = writes || (operation->kind == TRACE_WRITE && operation->offset <= 20480 && operation->thread == 0 &&
-                            operation->offset + operation->length >= 20480 + SIM_SECTOR);
-        flushes = flushes || (operation->kind == TRACE_FLUSH && operation->thread != 0);
+        writes = writes || (operation->kind == OPERATION_WRITE && operation->offset <= 20480 &&
+                            operation->thread == 0 && operation->offset + operation->length >= 20480 + SIM_SECTOR);
+        flushes = flushes || (operation->kind == OPERATION_FLUSH && operation->thread != 0);
     }
     return writes && flushes;
 }
@@ -167,11 +167,11 @@ static void what_fails_is_made_small(void **state)
                                     .seed = 7},
                            .threads = 4};
     for (uint32_t i = 0; i < 8; i++) {
-        trace_add(&trace, i % 4, i % 3 == 0 ? TRACE_READ : TRACE_ZERO, 0, 4096);
+        trace_add(&trace, i % 4, i % 3 == 0 ? OPERATION_READ : OPERATION_ZERO, 0, 4096);
     }
-    trace_add(&trace, 0, TRACE_WRITE, 20480, 8192);
-    trace_add(&trace, 3, TRACE_FLUSH, 0, 0);
-    trace_add(&trace, 2, TRACE_STREAM, 0, 0);
+    trace_add(&trace, 0, OPERATION_WRITE, 20480, 8192);
+    trace_add(&trace, 3, OPERATION_FLUSH, 0, 0);
+    trace_add(&trace, 2, OPERATION_STREAM, 0, 0);
     assert_true(minimise_while(&trace, needs_two, &tried));
     assert_int_equal(trace.count, 2);
     assert_int_equal(trace.threads, 2);
@@ -194,8 +194,8 @@ static void make_two_writes(void)
     two_writes = (struct trace){
         .disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 8192, .has_backing = true, .backing_size = 8192},
         .threads = 2};
-    trace_add(&two_writes, 0, TRACE_WRITE, 0, 512);
-    trace_add(&two_writes, 1, TRACE_WRITE, 1024, 512);
+    trace_add(&two_writes, 0, OPERATION_WRITE, 0, 512);
+    trace_add(&two_writes, 1, OPERATION_WRITE, 1024, 512);
 }
 
 static void a_timeline_has_a_row_a_step(void **state)
@@ -259,10 +259,10 @@ static void faults_beside_other_requests(void **state)
     struct explore_counts counts = {0};
     make_two_writes();
     two_writes.threads = 3;
-    trace_add(&two_writes, 0, TRACE_FLUSH, 0, 0);
-    trace_add(&two_writes, 1, TRACE_FLUSH, 0, 0);
-    trace_add(&two_writes, 2, TRACE_FLUSH, 0, 0);
-    trace_add(&two_writes, 2, TRACE_READ, 0, 4096);
+    trace_add(&two_writes, 0, OPERATION_FLUSH, 0, 0);
+    trace_add(&two_writes, 1, OPERATION_FLUSH, 0, 0);
+    trace_add(&two_writes, 2, OPERATION_FLUSH, 0, 0);
+    trace_add(&two_writes, 2, OPERATION_READ, 0, 4096);
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         struct explore_options options = {.seed = i};
         assert_true(inject_parse(plans[i], &options.fault));
