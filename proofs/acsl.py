@@ -1,13 +1,14 @@
 """Turns the contracts of the reference engine into C that checks them while the engine runs.
 
-The sources' own ACSL is read, not a copy of it: a parser for the part of the language that they use, and a writer of C. What comes out is the
-source with every function f split in two: its body, and a wrapper of the name f that checks the preconditions, keeps a copy of the memory that they
-call valid, runs the body, and checks the postconditions and that nothing outside `assigns` has changed. Asserts, loop invariants and
-loop variants are checked where they stand.
+Here are a parser for the part of ACSL that the sources use, and a writer of C. What comes out is the source with every
+function f split in two: its body, and a wrapper of the name f. The wrapper checks the preconditions, keeps a copy of
+the memory that they call valid, runs the body, and checks the postconditions and that nothing outside `assigns` has
+changed. Asserts, loop invariants and loop variants are checked where they stand.
 
-Meanings: an `integer` is 128 bits wide, which nothing in the contracts can leave; a state label is a copy of memory (null is the present), and reading at
-a label looks an address up in the copy; a quantifier is a loop over the bounds that its guards give; predicates and logic functions become
-C functions that take their labels' copies as arguments. `\\valid` asks the address sanitizer. proofs/runtime.h has the C side.
+An `integer` is 128 bits wide, which nothing in the contracts can leave. A state label is a copy of memory, null being
+the present; reading at a label looks an address up in the copy. A quantifier is a loop over the bounds that its guards
+give. Predicates and logic functions become C functions that take their labels' copies as arguments. `\\valid` asks the
+address sanitizer. proofs/runtime.h has the C side.
 
 A clause that has no such translation raises Untranslated; nothing is left out silently.
 """
@@ -19,11 +20,14 @@ class Untranslated(Exception):
     """Says why a clause cannot be checked at run time."""
 
 
-TOKEN = re.compile(r"\s*(?:(?P<comment>//[^\n]*)|(?P<num>0[xX][0-9A-Fa-f]+[uUlL]*|\d+[uUlL]*)|(?P<chr>'(?:\\.|[^'])')|(?P<id>\\?[A-Za-z_]\w*)"
+TOKEN = re.compile(r"\s*(?:(?P<comment>//[^\n]*)|(?P<num>0[xX][0-9A-Fa-f]+[uUlL]*|\d+[uUlL]*)|(?P<chr>'(?:\\.|[^'])')"
+                   r"|(?P<id>\\?[A-Za-z_]\w*)"
                    r"|(?P<op><==>|==>|\.\.|->|<<|>>|<=|>=|==|!=|&&|\|\||\^\^|[-+*/%&|^~!<>=?:.,;()\[\]{}]))")
-TYPE_WORDS = {"uint8_t", "uint16_t", "uint32_t", "uint64_t", "int", "unsigned", "char", "long", "struct", "enum", "integer", "const", "void", "size_t"}
+TYPE_WORDS = {"uint8_t", "uint16_t", "uint32_t", "uint64_t", "int", "unsigned", "char", "long", "struct", "enum",
+              "integer", "const", "void", "size_t"}
 RELATIONS = ("<", "<=", ">", ">=", "==", "!=")
-LEVELS = (("<==>",), ("==>",), ("||",), ("^^",), ("&&",), ("|",), ("^",), ("&",), RELATIONS, ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
+LEVELS = (("<==>",), ("==>",), ("||",), ("^^",), ("&&",), ("|",), ("^",), ("&",), RELATIONS, ("<<", ">>"), ("+", "-"),
+          ("*", "/", "%"))
 
 
 def tokens(text):
@@ -94,7 +98,10 @@ class Parser:
             return ("chain", chain) if len(chain) > 1 else left
         while self.peek() in LEVELS[level]:
             operator = self.take()
-            right = self.expression() if self.peek() in ("\\forall", "\\exists", "\\let") else self.binary(level if operator == "==>" else level + 1)
+            if self.peek() in ("\\forall", "\\exists", "\\let"):
+                right = self.expression()
+            else:
+                right = self.binary(level if operator == "==>" else level + 1)
             left = ("binary", operator, left, right)
         return left
 
@@ -212,7 +219,8 @@ def mentions(tree, names):
 
 BLOCK = re.compile(r"/\*@(.*?)\*/", re.S)
 STATEMENT = re.compile(r"^\s*(?=(?:predicate|logic|lemma|ghost|inductive|axiomatic)\b)", re.M)
-DEFINITION = re.compile(r"(?P<kind>predicate|logic\s+integer)\s+(?P<name>\w+)\s*(?:\{(?P<labels>[^}]*)\})?\s*\((?P<formals>[^)]*)\)\s*=(?P<body>.*);\s*$", re.S)
+DEFINITION = re.compile(r"(?P<kind>predicate|logic\s+integer)\s+(?P<name>\w+)\s*(?:\{(?P<labels>[^}]*)\})?\s*"
+                        r"\((?P<formals>[^)]*)\)\s*=(?P<body>.*);\s*$", re.S)
 
 
 class Definition:
@@ -251,7 +259,8 @@ def definitions(texts):
                 if match:
                     definition = Definition(match)
                     if definition.name == "cluster_size_ok":  # so that small disks can be driven
-                        definition.tree = replace(definition.tree, {("literal", "4096"): ("name", "rtc_smallest_cluster")})
+                        smallest = {("literal", "4096"): ("name", "rtc_smallest_cluster")}
+                        definition.tree = replace(definition.tree, smallest)
                     found[definition.key()] = definition
     return found
 
@@ -284,7 +293,9 @@ class Writer:
         if tree[0] == "index":
             return f"({self.value(tree[1], now)})[(long)({self.value(tree[2], now)})]"
         if tree[0] == "member":
-            return f"({self.value(tree[2], now)})->{tree[3]}" if tree[1] == "->" else f"({self.place(tree[2], now)}).{tree[3]}"
+            if tree[1] == "->":
+                return f"({self.value(tree[2], now)})->{tree[3]}"
+            return f"({self.place(tree[2], now)}).{tree[3]}"
         if tree[0] == "unary" and tree[1] == "*":
             return f"*({self.value(tree[2], now)})"
         raise Untranslated(f"not a place in memory: {tree[0]}")
@@ -351,7 +362,10 @@ class Writer:
         return f"({' && '.join(pieces)})"
 
     def structure(self, tree, now):
-        """The address of a structure named by `*x`, `\\old(*x)` or `\\at(*x, L)`, or None. Only headers are compared whole."""
+        """The address of a structure named by `*x`, `\\old(*x)` or `\\at(*x, L)`, or None.
+
+        Only headers are compared whole.
+        """
         if tree[0] == "call" and tree[1] == "\\old":
             tree = ("at", tree[3][0], "Old")
         if tree[0] == "at":
@@ -395,7 +409,8 @@ class Writer:
         if tree[0] == "call" and (tree[1], len(tree[3])) in self.model:
             definition = self.model[tree[1], len(tree[3])]
             if not definition.logic and len(definition.labels) <= 1:
-                yield from self.conjuncts(substitute(definition.tree, dict(zip((name for _, name in definition.formals), tree[3]))))
+                names = (name for _, name in definition.formals)
+                yield from self.conjuncts(substitute(definition.tree, dict(zip(names, tree[3]))))
 
     def guards(self, kind, body):
         if kind == "exists":

@@ -4,7 +4,7 @@
  *
  * A contract can be proved of its function and still say too little. Here stands what callers conclude from it: each
  * function calls one of the engine's and promises what its caller wants to know, of one byte, one cluster or one rule
- * that the caller names (`at`, `k`), and so of each. scripts/prove-contract-mutants weakens the public contracts clause by
+ * that the caller names (`at`, `k`), and so of each. scripts/prove-contract-mutants weakens the contracts clause by
  * clause and expects that something here, or in proofs/witness.c, is then no longer provable.
  */
 #include "addcow_ref.h"

@@ -4,10 +4,13 @@ import re
 
 from acsl import BLOCK, Parser, Untranslated, Writer, parse, write_model
 
-FUNCTION = re.compile(r"^(?P<head>[a-z_][\w *]*?[ *])(?P<name>\w+)\((?P<formals>[^;{]*)\)\n\{\n(?P<body>.*?)^\}", re.M | re.S)
-CLAUSE = re.compile(r"^\s*(?P<kind>requires|ensures|assigns|terminates|loop invariant|loop assigns|loop variant)\b", re.M)
+FUNCTION = re.compile(
+    r"^(?P<head>[a-z_][\w *]*?[ *])(?P<name>\w+)\((?P<formals>[^;{]*)\)\n\{\n(?P<body>.*?)^\}", re.M | re.S)
+CLAUSE = re.compile(
+    r"^\s*(?P<kind>requires|ensures|assigns|terminates|loop invariant|loop assigns|loop variant)\b", re.M)
 NAMED = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*:(?P<text>.*)", re.S)
-ANNOTATION = re.compile(r"(?P<line>//@(?P<one>[^\n]*))|(?P<block>/\*@(?P<many>.*?)\*/)|(?P<comment>/\*.*?\*/|//[^\n]*)", re.S)
+ANNOTATION = re.compile(
+    r"(?P<line>//@(?P<one>[^\n]*))|(?P<block>/\*@(?P<many>.*?)\*/)|(?P<comment>/\*.*?\*/|//[^\n]*)", re.S)
 
 
 class Clause:
@@ -40,7 +43,7 @@ def line_of(text, place):
 
 
 def contracts_of(source, headers, name, start):
-    """(file, clauses) of each annotation that stands before a definition in its source, or before its declaration in a header."""
+    """(file, clauses) of each annotation before a definition in its source, or before its declaration in a header."""
     for block in BLOCK.finditer(source.text, 0, start):
         if not source.text[block.end() : start].strip():
             yield source.file, clauses_of(name, block.group(1), line_of(source.text, block.start()))
@@ -58,7 +61,10 @@ class Text:
 
 
 class Instrument:
-    """The work on one source. `rules` are the exceptions: key of a clause -> a reason to leave it out, or bounds of a quantifier."""
+    """The work on one source.
+
+    `rules` are the exceptions: key of a clause -> a reason to leave it out, or bounds of a quantifier.
+    """
 
     def __init__(self, source, headers, model, rules):
         self.source, self.headers, self.model, self.rules = source, headers, model, rules
@@ -113,10 +119,11 @@ class Instrument:
     # Bodies
 
     def loop(self, body, end, clauses, start):
-        """The text of a loop's head with its checks in the condition, and where the head ends; and what stands before it."""
+        """What stands before a loop and its head with the checks in the condition; and where the head ends."""
         match = re.compile(r"\s*(for|while) \(").match(body, end)
         if not match:
-            raise SystemExit(f"instrument: {self.source.file}: a loop annotation without a loop in {body[end:end + 60]!r}")
+            where = repr(body[end : end + 60])
+            raise SystemExit(f"instrument: {self.source.file}: a loop annotation without a loop in {where}")
         depth, place = 1, match.end()
         while depth:
             depth += {"(": 1, ")": -1}.get(body[place], 0)
@@ -136,7 +143,9 @@ class Instrument:
             self.left_out.append((clause, self.source.file, self.rules.get("* loop assigns", "no reason given")))
         middle = 1 if match.group(1) == "for" else 0
         parts[middle] = f" ({{ if (rtc_due(rtc_here, &{site})) {{ {checks}}} }}), ({parts[middle].strip()})"
-        keep = f"const struct rtc_state *{entry} = rtc_label(rtc_here); " if any("LoopEntry" in c.text for c in clauses) else ""
+        keep = ""
+        if any("LoopEntry" in clause.text for clause in clauses):
+            keep = f"const struct rtc_state *{entry} = rtc_label(rtc_here); "
         before = f"static struct rtc_site {site}; rtc_integer {last} = RTC_NONE; {keep}"
         return before + body[end : match.end()] + ";".join(parts) + ")", place
 
@@ -169,8 +178,10 @@ class Instrument:
         head, self.name, formals = match.group("head"), match.group("name"), match.group("formals")
         kind = head.replace("static ", "").strip()
         public = "static " not in head
-        names = [] if formals.strip() == "void" else [re.search(r"(\w+)\s*$", formal).group(1) for formal in formals.split(",")]
-        self.visible = set(names) | set(re.findall(r"^\s+(?:u?int\w*|unsigned|enum \w+) (\w+)", match.group("body"), re.M))
+        parameters = [] if formals.strip() == "void" else formals.split(",")
+        names = [re.search(r"(\w+)\s*$", formal).group(1) for formal in parameters]
+        self.visible = set(names)
+        self.visible |= set(re.findall(r"^\s+(?:u?int\w*|unsigned|enum \w+) (\w+)", match.group("body"), re.M))
         self.visible |= set(re.findall(r"for \(\w+ (\w+) =", match.group("body")))
         self.asserts = 0
         before, after, places = "", "", ""
@@ -189,14 +200,21 @@ class Instrument:
         self.visible = locals_of_body
         self.states = {"Here": "0", "Pre": "rtc_here->copy"}
         body = self.annotated(match.group("body"), match.start("body"))
-        constant = ", ".join(re.sub(r"(\w+)\s*$", r"const \1", formal) for formal in formals.split(",")) if names else formals
+        constant = ", ".join(re.sub(r"(\w+)\s*$", r"const \1", formal) for formal in parameters) if names else formals
         result = "" if kind == "void" else f"    {kind} rtc_result;\n"
         run = f"{'' if kind == 'void' else 'rtc_result = '}{self.name}_body({', '.join(names)});"
-        return (f"static {kind} {self.name}_body({constant})\n{{\n    struct rtc_frame *const rtc_here = rtc_top;\n{body}}}\n\n"
-                f"{head}{self.name}({formals})\n{{\n    static struct rtc_site rtc_site;\n    struct rtc_frame rtc_frame;\n{result}"
-                f"    if (rtc_enter(&rtc_frame, &rtc_site, {int(public)})) {{\n{before}        rtc_keep(&rtc_frame);\n    }}\n"
-                f"    if (rtc_frame.active) {{\n{places or '        {'}\n        {run}\n{after}        RTC_COMPARE(&rtc_frame)\n        }}\n    }} else {{\n"
-                f"        {run}\n    }}\n    rtc_leave(&rtc_frame);\n{'' if kind == 'void' else '    return rtc_result;' + chr(10)}}}")
+        give = "" if kind == "void" else "    return rtc_result;\n"
+        return (f"static {kind} {self.name}_body({constant})\n{{\n"
+                f"    struct rtc_frame *const rtc_here = rtc_top;\n{body}}}\n\n"
+                f"{head}{self.name}({formals})\n{{\n"
+                f"    static struct rtc_site rtc_site;\n"
+                f"    struct rtc_frame rtc_frame;\n{result}"
+                f"    if (rtc_enter(&rtc_frame, &rtc_site, {int(public)})) {{\n{before}"
+                f"        rtc_keep(&rtc_frame);\n    }}\n"
+                f"    if (rtc_frame.active) {{\n{places or '        {'}\n"
+                f"        {run}\n{after}        RTC_COMPARE(&rtc_frame)\n"
+                f"        }}\n    }} else {{\n        {run}\n    }}\n"
+                f"    rtc_leave(&rtc_frame);\n{give}}}")
 
     def written(self):
         """The whole file."""
@@ -204,12 +222,20 @@ class Instrument:
         model, refused = write_model(self.model)
         for (name, _), reason in refused.items():
             raise SystemExit(f"instrument: {name} cannot be run: {reason}")
-        rows = "".join(f'    {{{quoted(c.function)}, {quoted(c.kind + " " + c.name)}, {quoted(c.text)}, {quoted(f"{file}:{c.place}")}, 0, 0}},\n'
-                       for c, file in self.table)
-        prelude = (f'#include "addcow_ref.h"\n#include "runtime.h"\nstatic struct rtc_clause rtc_clauses[{len(self.table)}];\n{model}\n')
-        table = (f"\nstatic struct rtc_clause rtc_clauses[] = {{\n{rows}}};\n\n__attribute__((constructor)) static void rtc_announce(void)\n"
-                 f"{{\n    rtc_register(rtc_clauses, sizeof rtc_clauses / sizeof *rtc_clauses);\n}}\n")
-        return re.sub(r'^(?:#include "addcow_\w+\.h"\n)+', lambda includes: includes.group() + prelude, body, count=1, flags=re.M) + table
+        rows = "".join(self.row(clause, file) for clause, file in self.table)
+        prelude = (f'#include "addcow_ref.h"\n#include "runtime.h"\n'
+                   f"static struct rtc_clause rtc_clauses[{len(self.table)}];\n{model}\n")
+        table = (f"\nstatic struct rtc_clause rtc_clauses[] = {{\n{rows}}};\n\n"
+                 f"__attribute__((constructor)) static void rtc_announce(void)\n{{\n"
+                 f"    rtc_register(rtc_clauses, sizeof rtc_clauses / sizeof *rtc_clauses);\n}}\n")
+        includes = re.search(r'^(?:#include "addcow_\w+\.h"\n)+', body, re.M).end()
+        return body[:includes] + prelude + body[includes:] + table
+
+    @staticmethod
+    def row(clause, file):
+        """The entry of a clause in the table that the copy carries."""
+        words = (clause.function, f"{clause.kind} {clause.name}", clause.text, f"{file}:{clause.place}")
+        return f"    {{{', '.join(map(quoted, words))}, 0, 0}},\n"
 
 
 def quoted(text):

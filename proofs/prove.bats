@@ -115,13 +115,15 @@ fails_with() {
 }
 
 @test "prove: fails on code that never runs" {
-    sed -i 's/    clear(p, 10);/    unsigned char q = p[0];\n    if (q > 255)\n        q = 0;\n    clear(p, 10);/' ref/small.c
+    local dead='unsigned char q = p[0];\n    if (q > 255)\n        q = 0;'
+    sed -i "s/    clear(p, 10);/    $dead\n&/" ref/small.c
     fails_with "smoke test failed"
     [[ "$output" == *" 0 unproved" ]]
 }
 
 @test "prove: a smoke test without an answer in the cache is run" {
-    sed -i 's/requires bytes: .valid(p + (0 .. 9));/&\n    requires p[0] * p[0] * p[0] == 3 * p[1] * p[1] \&\& p[0] < 2 \&\& p[0] > 0;/' ref/small.c
+    local never='requires p[0] * p[0] * p[0] == 3 * p[1] * p[1] \&\& p[0] < 2 \&\& p[0] > 0;'
+    sed -i "s/requires bytes: .valid(p + (0 .. 9));/&\n    $never/" ref/small.c
     fails_with "clear_ten_wp_smoke_default_requires: smoke test failed"
 }
 

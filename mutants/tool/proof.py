@@ -1,7 +1,7 @@
 """The mutants of the proof: changes of one function of the reference engine or of the model of flush.
 
-Those of mutants/proof/picked.txt are picked by hand. The others are made by the rules of operators.py that change what is
-computed; rules for errors, locks and memory orders have nothing to do here.
+Those of mutants/proof/picked.txt are picked by hand. The rules of operators.py make the others; its rules for errors,
+locks and memory orders have nothing to do here.
 """
 
 import collections

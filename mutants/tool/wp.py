@@ -45,7 +45,8 @@ class Proof:
             self.complete = self.complete or "Proved goals" in line
             match = RESULT.match(line)
             if match:
-                times = [float(n) / (1000 if unit == "ms" else 1) for n, unit in prove.SECONDS.findall(match.group("rest"))]
+                found = prove.SECONDS.findall(match.group("rest"))
+                times = [float(n) / (1000 if unit == "ms" else 1) for n, unit in found]
                 yield match.group("name"), max(times, default=0.0) if ": Valid" in line else None
 
     def stop(self):
@@ -56,7 +57,7 @@ class Proof:
         self.child.wait()
 
     def first_lost(self, counts=lambda goal: True):
-        """The first goal that counts and is not proved; None if there is none; raises ValueError if WP gives no answer."""
+        """The first goal that counts and is not proved, or None. Raises ValueError if WP gives no answer."""
         try:
             for goal, seconds in self.goals():
                 if seconds is None and counts(goal):
@@ -69,13 +70,13 @@ class Proof:
 
 
 def read_reasons(file):
-    """`NAME reason` lines of a list in mutants/proof/."""
-    lines = (LISTS / file).read_text(encoding="utf-8").split("\n")
+    """`NAME reason` lines of a list in mutants/proof/. A line that begins with a space continues the one before."""
+    lines = re.sub(r"\n +", " ", (LISTS / file).read_text(encoding="utf-8")).split("\n")
     return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
 
 
 def in_copies(mutants, work, jobs):
-    """work(directory, mutants of one function) in a copy of the sources and with the committed answers, for every function."""
+    """work(directory, mutants of one function) for every function, in a copy of the sources with the answers."""
 
     def one(group):
         with tempfile.TemporaryDirectory() as scratch:
