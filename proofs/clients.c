@@ -1,11 +1,10 @@
 /*
- * What a user of the engine relies on, said of calls and proved from the public contracts alone. Only the prover reads
- * this.
+ * What a user of the engine relies on, proved from the public contracts alone. Only the prover reads this.
  *
- * A contract can be proved of its function and still say too little. Here stands what callers conclude from it: each
- * function calls one of the engine's and promises what its caller wants to know, of one byte, one cluster or one rule
- * that the caller names (`at`, `k`), and so of each. scripts/prove-contract-mutants weakens the contracts clause by
- * clause and expects that something here, or in proofs/witness.c, is then no longer provable.
+ * A contract can be proved of its function and still say too little. Each function here calls one function of the
+ * engine and promises what the caller wants to know of one byte, one cluster or one rule. The caller chooses which
+ * (`at`, `k`), so the promise holds for each. scripts/prove-contract-mutants weakens the contracts clause by clause and
+ * expects that a proof here, or in proofs/witness.c, is then lost.
  */
 #include "addcow_ref.h"
 

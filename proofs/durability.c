@@ -1,29 +1,29 @@
 /*
- * A model of volatile storage, and the proof that flush keeps its promises on it. Nothing here is part of the library;
- * only the prover reads it.
+ * A model of volatile storage, and the proof that flush keeps its promises on it. Only the prover reads this; it is no
+ * part of the library.
  *
- * Between two syncs of a file its stores may reach the disk in any order or not at all. So each thing is here twice or
- * more: the image as the system shows it (`cache`) and as it is on the disk (`durable`), with a log of the stores that
- * were not synced; and the bits in memory, in the metadata file, and on the disk. An adversary makes any store of the
- * log durable, at any time, byte by byte, and any bit that was written: finer than the sectors of the spec, so that
- * torn sectors (DUR-04) are among what it does.
+ * Between two syncs of a file, its stores may reach the disk in any order or not at all. So the model holds each thing
+ * at least twice. It has the image as the system shows it (`cache`) and as it is on the disk (`durable`), with a log of
+ * the stores that were not synced. It has the bits in memory, in the metadata file, and on the disk. An adversary makes
+ * stores of the log durable at any time, byte by byte, and bits that were written. Bytes are finer than the sectors of
+ * the spec, so this covers torn sectors (DUR-04).
  *
- * A byte's content is told by its version. NOTHING is what an image byte holds before it was filled; 0 is the content
- * of the backing file; each write of a byte has a larger version than the one before it. A byte reads as its image byte
- * if the bit of its cluster is 1, else as the backing file. `floor` is the oldest version that a crash may bring back:
- * flush raises it. Everything comes down to `sound`: as long as it holds, a crash shows no byte as NOTHING and none
- * older than its floor. Every step of a request, of flush and of the adversary keeps it, and flush runs with any number
- * of the others between its own.
+ * A version stands for the content of a byte. NOTHING is what an image byte holds before it was filled; 0 is the
+ * content of the backing file; each write of a byte has a larger version than the one before it. A byte is read from
+ * the image if the bit of its cluster is 1, else from the backing file. `floor` is the oldest version that a crash may
+ * bring back; flush raises it. `sound` is the invariant: while it holds, a crash shows no byte as NOTHING and none
+ * older than its floor. Every step of a request, of flush and of the adversary keeps it. Any number of steps of the
+ * others run between those of flush.
  *
- * flush follows the order of the engine's: take the bits one by one, sync the image, write what was taken, sync the
- * metadata file. What must fail to prove if the model can tell right from wrong: in flush, write_bits before
- * sync_image, take_snapshot after it, and neither sync_image nor sync_metadata; in write_bits, bits_memory in the place
- * of snapshot; in step_of_request, publish without is_filled.
+ * flush follows the order of the engine: take the bits one by one, sync the image, write the bits that were taken, sync
+ * the metadata file. If the model can tell right from wrong, these changes must fail to prove: in flush, write_bits
+ * before sync_image, take_snapshot after it, no sync_image, no sync_metadata; in write_bits, bits_memory instead of
+ * snapshot; in step_of_request, publish without is_filled.
  *
  * Not in the model: bits that go back to 0 (resize and commit), "all allocated", flushes that join, and an image that
- * forgets, once its sync has failed, what it had shown (DUR-07).
+ * loses data it had shown after its sync has failed (DUR-07).
  *
- * The sizes are constants only because C wants some: no proof depends on them.
+ * The sizes are constants because C needs them: no proof depends on their values.
  */
 #include <stdint.h>
 
@@ -163,7 +163,7 @@ static void publish(uint64_t k)
     bits_memory[k] = 1;
 }
 
-/* ---- What the storage does unasked ---- */
+/* ---- Stores that become durable by themselves ---- */
 
 /*@ // DUR-02, DUR-03
     requires sound;
@@ -283,7 +283,7 @@ static void meanwhile(void)
 
 /* ---- The steps of a flush ---- */
 
-/* What a flush that is called now has to make durable: what is seen now. */
+/* What a flush that starts now has to make durable: the present content. */
 /*@ // DUR-01
     requires sound;
     terminates \true;
@@ -384,7 +384,7 @@ static void write_bit(uint64_t k)
     bits_file[k] = 1;
 }
 
-/* Writes the taken bits one by one: in whatever way they reach the disk, others may act between them. */
+/* Writes the taken bits one by one; requests and the storage may act between them. */
 /*@ // DUR-03, DUR-04
     requires sound && taken;
     requires secured: secured;
@@ -435,7 +435,7 @@ static void sync_metadata(void)
     }
 }
 
-/* Flush may promise now what it was called for. */
+/* Raises the floors to what they were to become when this flush began. */
 /*@ // DUR-01
     requires sound && taken;
     requires secured: secured;
@@ -459,7 +459,7 @@ static void promise(void)
 
 /* ---- Flush and crash ---- */
 
-/* Returns 1 if the storage could do what it was asked to; either sync may fail, and then flush returns 0. */
+/* Returns 1 on success. Either sync may fail; then flush returns 0. */
 /*@ // DUR-01, DUR-03: what was seen when flush was called survives. DUR-06: else nothing new is promised
     requires sound;
     terminates \true;

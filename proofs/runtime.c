@@ -1,8 +1,8 @@
 /*
- * The other side of proofs/runtime.h: frames, copies of memory, counters, and the report of a broken clause.
+ * The implementation of proofs/runtime.h: frames, copies of memory, counters, and the report of a broken clause.
  *
- * At exit the counters are appended to the file that ADDCOW_CONTRACTS names, a line a clause that was checked, so that
- * the runs of several programs add up.
+ * At exit the counters are appended to the file that ADDCOW_CONTRACTS names, one line for each clause that was checked.
+ * So the runs of several programs add up.
  */
 #include "runtime.h"
 
@@ -122,7 +122,7 @@ static void drop(struct rtc_state *state)
     free(state);
 }
 
-/* An address within the copy stays: the address of an array that was itself read at the label is such a one. */
+/* An address within the copy stays as it is: an array whose address was read at the label lies there. */
 const void *rtc_find(const struct rtc_state *state, const void *place)
 {
     const char *p = place;
@@ -142,7 +142,7 @@ const void *rtc_find(const struct rtc_state *state, const void *place)
     abort();
 }
 
-/* Notes valid memory. Of two blocks of which one holds the other, the larger is kept. */
+/* Notes valid memory. If one of two blocks contains the other, the larger is kept. */
 static void note_block(struct rtc_frame *frame, struct rtc_region region)
 {
     struct rtc_state *known = &frame->blocks;
@@ -168,7 +168,7 @@ static void note_block(struct rtc_frame *frame, struct rtc_region region)
 
 /* ---- Frames ---- */
 
-/* Whether checks that look at about as many bytes as those before them are to be made. */
+/* Whether to make checks that look at about as many bytes as those before them. */
 static int affordable(struct rtc_site *site)
 {
     uint64_t passed;

@@ -1,15 +1,15 @@
 /*
- * What the checks of contracts call that proofs/instrument.py writes into a copy of the reference engine.
+ * What the contract checks call that proofs/instrument.py writes into a copy of the reference engine.
  *
  * A call of a checked function has a frame. While its preconditions are checked, every range that they call valid is
- * noted; a copy of all of them, made before the body runs, is the state `Pre` of the contract, and what has changed
- * against it afterwards must be in `assigns`. A ghost label is such a copy too. A clause that does not hold is printed
- * with its text and the values of its variables, and the process aborts.
+ * noted. A copy of all these ranges, made before the body runs, is the state `Pre` of the contract; what differs from
+ * it afterwards must be in `assigns`. A ghost label is such a copy too. A clause that does not hold is printed with its
+ * text and the values of its variables, and the process aborts.
  *
- * So that programs with large disks come to an end, a function whose checks have looked at rtc_ample bytes is from then
- * on checked only so often that they look at about one byte a call, and likewise a loop; and calls whose memory is
- * larger than RTC_LARGE are not checked. Nothing of this depends on time, and the calls that are passed over are
- * counted.
+ * Checks are limited so that programs with large disks come to an end. After the checks of a function have looked at
+ * rtc_ample bytes, the function is checked only so often that its checks look at about one byte a call; the same holds
+ * for loops. Calls whose memory is larger than RTC_LARGE are not checked. Time plays no part in this, and calls that
+ * are not checked are counted.
  *
  * Thread-safe: frames belong to threads, counters are atomic.
  */
@@ -24,7 +24,7 @@ __extension__ typedef __int128 rtc_integer;
 #define RTC_BLOCKS 16
 #define RTC_LABELS 8
 
-/* A clause, and how often it was checked, and how often it was about anything: no premise was false. */
+/* A clause, how often it was checked, and how often with all premises true. */
 struct rtc_clause {
     const char *function;
     const char *name;
@@ -46,7 +46,7 @@ struct rtc_state {
     size_t count;
 };
 
-/* How much the checks of one function or loop have cost, in bytes looked at, and how often they were passed over. */
+/* What the checks of one function or loop have cost, in bytes looked at, and how often they were left out. */
 struct rtc_site {
     uint64_t spent;
     uint64_t bytes; /* what the last check looked at */
@@ -71,7 +71,7 @@ struct rtc_region {
 
 extern _Thread_local struct rtc_frame *rtc_top;
 
-/* What the contracts' bound on the size of clusters is at run time: a driver may lower it before its first call. */
+/* The contracts' lower bound on the cluster size at run time. A driver may lower it before its first call. */
 extern uint64_t rtc_smallest_cluster;
 
 /* How many bytes the checks of one function or loop may look at before they are made only now and then. */
@@ -93,10 +93,10 @@ struct rtc_region rtc_region(const void *begin, size_t size, rtc_integer low, rt
 int rtc_valid(struct rtc_region region);
 int rtc_separated(struct rtc_region a, struct rtc_region b);
 
-/* `high`, or `low` where there is too much between them to look at. */
+/* `high`, or `low` if the range between them is too large to look at. */
 rtc_integer rtc_within(rtc_integer low, rtc_integer high);
 
-/* 1 if all that differs between the frame's memory and its copy lies in the regions; else notes where it does not. */
+/* 1 if every difference between the frame's memory and its copy lies in the regions; else notes where one does not. */
 int rtc_only(const struct rtc_frame *frame, const struct rtc_region *regions, size_t count);
 
 void rtc_begin(const struct rtc_clause *clause);
@@ -172,7 +172,7 @@ void rtc_show_pointer(const char *name, const void *pointer);
         rtc_count(&rtc_clauses[number], rtc_hit);                                                                      \
     }
 
-/* At every test of a loop's condition the variant is below what it was at the one before, and that was not negative. */
+/* At every test of a loop's condition the variant is below its value at the last test, which was not negative. */
 #define RTC_VARIANT(number, last, variant)                                                                             \
     {                                                                                                                  \
         rtc_begin(&rtc_clauses[number]);                                                                               \
@@ -188,7 +188,7 @@ void rtc_show_pointer(const char *name, const void *pointer);
     }
 #define RTC_NONE ((rtc_integer)1 << 100) /* no variant is so large */
 
-/* Opens a block, which the run of the body and RTC_COMPARE stand in. */
+/* Opens the block that contains the run of the body and RTC_COMPARE. */
 #define RTC_ASSIGNS(number, ...)                                                                                       \
     {                                                                                                                  \
         const struct rtc_region rtc_regions[] = {__VA_ARGS__};                                                         \

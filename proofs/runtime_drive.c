@@ -1,14 +1,12 @@
 /*
- * Drives the reference engine through its public functions at random, so that its contracts can be checked while it
- * runs.
+ * Calls the public functions of the reference engine at random, so that its contracts can be checked while it runs.
  *
  *     runtime_drive SEED OPERATIONS
  *
- * Linked with the checked copy of the engine (proofs/runtime.h); by itself this program judges nothing. Disks have
- * clusters of 4 to 16 bytes here, which nothing in the engine but a precondition forbids: then every loop is short, all
- * checks can be made every time, and corners are common. Arrays have exactly the size that they must have, so that the
- * address sanitizer sees a step outside. Headers are made by the encoder and by hand, and then damaged where damage
- * means something.
+ * It is linked with the checked copy of the engine (proofs/runtime.h) and judges nothing itself. Disks have clusters of
+ * 4 to 16 bytes here, which only a precondition of the engine forbids: so every loop is short, all checks can be made
+ * every time, and corner cases are common. Arrays have exactly the size that they need, so that the address sanitizer
+ * sees an access outside. Headers are made by the encoder and by hand, and then damaged at bytes that have a meaning.
  */
 #include "addcow_ref.h"
 
@@ -74,7 +72,7 @@ static void drop_disk(struct addcow_ref *disk)
     free(disk->backing);
 }
 
-/* A refused read leaves the buffer as it was. By hand: the contract does not call it memory then. */
+/* A refused read leaves the buffer as it was. Compared here: the contract does not call it valid memory then. */
 static void read_disk(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer)
 {
     uint8_t *before = obtain(length);
@@ -86,7 +84,7 @@ static void read_disk(const struct addcow_ref *disk, uint64_t offset, uint64_t l
     free(before);
 }
 
-/* A request, mostly within the disk; sometimes one that wraps around. The buffer holds as much as it can. */
+/* A request, mostly within the disk; sometimes offset + length wraps around. The buffer is as large as possible. */
 static void request(struct addcow_ref *disk)
 {
     uint64_t offset = below(disk->size + 1);
@@ -232,7 +230,7 @@ static void open_file(const uint8_t *file, const struct addcow_header *header)
     addcow_backing_is_addcow(header);
 }
 
-/* All that can be asked of some bytes. */
+/* Calls every function that judges bytes. */
 static void look(const uint8_t *file, uint64_t length)
 {
     struct addcow_header header;
@@ -249,7 +247,7 @@ static void look(const uint8_t *file, uint64_t length)
     }
 }
 
-/* Bytes and words with a meaning become something else: fields, formats, the edges of names and padding. */
+/* Changes bytes and words that have a meaning: fields, formats, the edges of names and padding. */
 static void damage(uint8_t *file, uint64_t length)
 {
     static const uint16_t places[] = {0,  4,  5,  6,  8,   12,  13,   16,   17,   20,   24,   31,  32,

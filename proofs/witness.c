@@ -1,13 +1,13 @@
 /*
- * Proofs about the public contracts together. Nothing here is part of the library; only the prover reads it.
+ * Proofs about the public contracts together. Only the prover reads this; it is no part of the library.
  *
- * A contract of the form "if it succeeds, then ..." is empty if it never succeeds. make_r20 and make_r9 build headers
- * that satisfy the precondition of encode's success, and round_trip shows from the public contracts alone that whatever
- * can be encoded is decoded to the same header. reach_r20 and reach_r9 put the two together: there are headers that go
- * there and back.
+ * A contract of the form "if it succeeds, then ..." is empty if the function never succeeds. make_r20 and make_r9 build
+ * headers that satisfy the precondition of encode's success. round_trip shows, from the public contracts alone, that
+ * whatever can be encoded is decoded to the same header. reach_r20 and reach_r9 put the two together: there are headers
+ * that go there and back.
  *
- * The round trip is proved a layout at a time, in steps that say of the contracts only what the next step needs, field
- * by field: the provers lose their way where a whole header and all the rules of its bytes are in sight at once.
+ * The round trip is proved for one layout at a time and one field at a time. Each step states only what the next step
+ * needs: the provers fail where a whole header and all the rules of its bytes are in sight at once.
  */
 #include "addcow_header.h"
 

@@ -75,8 +75,8 @@ enum addcow_layout { ADDCOW_R20 = 20, ADDCOW_R9 = 9 };
 #define ADDCOW_SIZE_MAX 0x4000000000000000u /* VRT-01 */
 
 /*
- * A decoded header of either layout. The names are not copied: they stand at name_offset in the file's bytes, name_size
- * bytes long without a NUL. For r9 the fields that the layout lacks have the values of HR9-08.
+ * A decoded header of either layout. The names are not copied: they stand at *_offset in the file's bytes, *_size bytes
+ * long without a NUL. For r9 the fields that the layout lacks have the values of HR9-08.
  */
 struct addcow_header {
     uint32_t layout; /* enum addcow_layout */

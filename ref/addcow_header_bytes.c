@@ -1,5 +1,5 @@
 /*
- * The header codec's ground: numbers, copies, comparisons and texts.
+ * Numbers, copies, comparisons and texts: what the rest of the header codec is built on.
  *
  * The code is shaped for proof: numbers are read and written by division and multiplication, and there is neither
  * shift, cast between pointer types, nor libc.

@@ -79,7 +79,7 @@ static void store_fields(const struct addcow_header *header, uint8_t *out)
     //@ assert compatible: le64(out, 32) == header->compatible_features;
 }
 
-/* A name whose place is not within the header is left out; the rules then find its place broken. */
+/* Leaves out a name that does not lie within the header; the rules then find its range broken. */
 /*@ requires 76 <= header_size && \valid(out + (0 .. header_size - 1)) && \valid_read(name + (0 .. size - 1));
     requires \separated(out + (0 .. header_size - 1), name + (0 .. size - 1));
     terminates \true;
@@ -142,7 +142,7 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
       !in_name(k, h->image_offset, h->image_size) ==> b[k] == 0);
 */
 
-/* Equal bytes are equal texts: a lemma for the prover, as the other ghost functions below. */
+/* A lemma for the prover, as the other ghost functions below: equal bytes are equal texts. */
 /*@ ghost
   /@ requires same: \forall integer k; 0 <= k < n ==> p[k] == q[k];
      terminates \true;
@@ -157,7 +157,7 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
   }
 */
 
-/* Copies of a and b are texts and equal to each other as a and b are. */
+/* Copies p and q of a and b are texts if a and b are, and equal if a and b are. */
 /*@ ghost
   /@ terminates \true;
      assigns \nothing;
@@ -172,7 +172,7 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
   }
 */
 
-/* What has an encoding keeps the rules once it is stored. */
+/* A header that has an encoding keeps the rules of names once it is stored. */
 /*@ ghost
   /@ requires \valid_read(header);
      requires numbers: numbers_stored{Here, Here}(out, header);
@@ -220,7 +220,7 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
   }
 */
 
-/* Behind the stored fields comes the rest of the header, and then the rules that judge it. */
+/* Stores the rest of the header behind the fields, and lets the rules judge the result. */
 /*@ requires \valid_read(header) && 4096 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, header->header_size);
     requires size_known(out) && is_r20(out);
@@ -311,7 +311,7 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     return encode_content(header, backing_name, image_name, out);
 }
 
-/* r9 has no place for other values than these; the rule of r20 about the field stands for it. */
+/* r9 cannot store other values than these. The rule of r20 about the same field names the refusal. */
 /*@ // HR9-08
     requires \valid_read(header);
     terminates \true;
@@ -364,7 +364,7 @@ static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
     return codec_has_no_nul(field, size);
 }
 
-/* Names that differ are stored as fields that differ, and each is there. */
+/* Stored names are valid and present, and differ if the names do. */
 /*@ ghost
   /@ requires backing: ends_at(p, 1024, m);
      requires image: ends_at(q, 1024, n);

@@ -1,5 +1,5 @@
 /*
- * Inside the header codec: the fields' places, and what its parts call of each other. Not for others.
+ * Internal to the header codec: offsets of the fields, and the functions that its parts share.
  *
  * The parts are addcow_header_bytes.c (numbers, copies, texts), addcow_header_rules.c (the rules of the spec),
  * addcow_header_encode.c, and addcow_header.c (everything else that addcow_header.h declares).
@@ -31,7 +31,7 @@
 
 /* ---- Numbers: addcow_header_bytes.c ---- */
 
-/* Numbers are reached by the bytes and an offset, as provers do not see that (p + 4)[1] is p[5]. */
+/* Numbers are addressed by pointer and offset, as provers do not see that (p + 4)[1] is p[5]. */
 /*@ requires at < 0x1008 && \valid_read(p + (at .. at + 3));
     terminates \true;
     assigns \nothing;
@@ -148,7 +148,7 @@ int codec_long_enough(uint64_t length);
 */
 int codec_is_r20(const uint8_t *file);
 
-/* A name's place lies behind the fields and within the header: HDR-08, HDR-11. */
+/* Whether a name lies behind the fields and within the header: HDR-08, HDR-11. */
 /*@ terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
@@ -156,7 +156,7 @@ int codec_is_r20(const uint8_t *file);
 */
 int codec_name_in_header(uint32_t offset, uint32_t size, uint32_t header_size);
 
-/* What must hold before the rest of the header can be looked at. */
+/* The rules that must hold before the rest of the header can be read. */
 /*@ requires \valid_read(file + (0 .. 75));
     terminates \true;
     assigns \nothing;
@@ -177,7 +177,7 @@ int codec_name_in_header(uint32_t offset, uint32_t size, uint32_t header_size);
 */
 enum addcow_rule codec_check_size(const uint8_t *file, uint64_t length);
 
-/* The rules that come after those of check_size. */
+/* The rules that come after those of codec_check_size. */
 /*@ requires \valid_read(file + (0 .. 75));
     requires \valid_read(file + (0 .. header_size(file) - 1));
     requires size_known(file);

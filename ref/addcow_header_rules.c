@@ -2,8 +2,8 @@
  * The rules that a header must keep: section 2 of spec/add-cow.md.
  *
  * A rule of the spec is one small function that looks at the header's bytes and says whether the rule holds. The
- * functions check_* ask them in the order of the spec and name the first rule that is broken; decode and encode use
- * these. addcow_header_rule_holds judges each rule by itself, for checkers.
+ * functions that have `check` in their names ask these in the order of the spec and return the first broken rule;
+ * decode and encode use them. addcow_header_rule_holds judges each rule by itself, for checkers.
  */
 #include "addcow_header_parts.h"
 
@@ -398,7 +398,7 @@ enum addcow_rule codec_check_size(const uint8_t *file, uint64_t length)
     return ADDCOW_RULE_NONE;
 }
 
-/* Where the names are, and what they are. */
+/* The rules about the place and content of each name. */
 /*@ requires \valid_read(file + (0 .. 75));
     requires \valid_read(file + (0 .. header_size(file) - 1));
     requires size_known(file);
@@ -448,7 +448,7 @@ static enum addcow_rule check_names(const uint8_t *file)
     return ADDCOW_RULE_NONE;
 }
 
-/* What may be asked once the names are found. */
+/* The rules that need valid places of the names. */
 /*@ requires \valid_read(file + (0 .. 75));
     requires \valid_read(file + (0 .. header_size(file) - 1));
     requires size_known(file);
@@ -635,7 +635,7 @@ static int size_known(const uint8_t *file)
     return cluster_bits_valid(file) && header_size_valid(file);
 }
 
-/* The whole header is there to look at. */
+/* The file contains the whole header. */
 /*@ requires \valid_read(file + (0 .. 75));
     terminates \true;
     assigns \nothing;
@@ -669,7 +669,7 @@ static int image_located(const uint8_t *file)
     return size_known(file) && image_present(file) && image_range_valid(file);
 }
 
-/* The rules that look at the fields alone. */
+/* The rules that need the fields only. */
 /*@ requires \valid_read(file + (0 .. 75));
     terminates \true;
     assigns \nothing;
@@ -704,7 +704,7 @@ static int field_rule_holds(const uint8_t *file, uint64_t length, enum addcow_ru
     }
 }
 
-/* The rules that look at the names and the bytes around them. */
+/* The rules that need the names and the bytes around them. */
 /*@ requires readable_fields: \valid_read(file + (0 .. 75));
     requires readable_header: complete(file, length) ==> \valid_read(file + (0 .. header_size(file) - 1));
     terminates \true;

@@ -1,10 +1,10 @@
 /*
- * The disk in memory: sections 5 to 9 of spec/add-cow.md.
+ * The disk in memory: requests (sections 5 to 7 of spec/add-cow.md).
  *
- * Every change of the disk is a sequence of elementary steps, each of which is one of few kinds: bytes of the image
- * that no one can see (copy_up), bytes of the image that are the data (put_data), one bit (allocate), bytes of the
- * backing file under allocated clusters, or the size. The order of the steps is the one that makes a crash between any
- * two of them harmless, and the contract of each step says so: every byte of the disk is its old or its new value.
+ * Every change of the disk is a sequence of elementary steps. A step changes bytes of the image that no one can see
+ * (ref_copy_up), bytes of the image that are the data (put_data), one bit (ref_allocate), bytes of the backing file
+ * under allocated clusters, or the size. The order of the steps makes a crash between any two of them harmless, and the
+ * contract of each step says so: every byte of the disk has its old or its new value.
  *
  * The code is shaped for proof: division and remainder instead of shifts, one cluster at a time, small functions.
  */

@@ -28,8 +28,14 @@ struct addcow_ref {
 #include "addcow_disk_model.h"
 #endif
 
-/* ---- Requests (section 6) ---- Each returns ADDCOW_OK, or ADDCOW_RANGE and then has touched nothing. */
+/*
+ * ---- Requests (section 6) ----
+ *
+ * Offsets and lengths are in bytes. Each function returns ADDCOW_OK, or ADDCOW_RANGE if the range is not within the
+ * disk; then it has changed nothing.
+ */
 
+/* Reads `length` bytes into `buffer` (RD-01). */
 /*@ requires valid_disk(disk);
     requires within(disk, offset, length) ==> \valid(buffer + (0 .. length - 1)) && foreign(disk, buffer, length);
     terminates \true;
@@ -42,6 +48,8 @@ struct addcow_ref {
       \forall integer k; 0 <= k < length ==> buffer[k] == \old(buffer[k]);
 */
 enum addcow_status addcow_ref_read(const struct addcow_ref *disk, uint64_t offset, uint64_t length, uint8_t *buffer);
+
+/* Writes `length` bytes of `buffer` (WR-01). */
 /*@ requires valid_disk(disk);
     requires within(disk, offset, length) && length > 0 ==>
       \valid_read(buffer + (0 .. length - 1)) && foreign(disk, (uint8_t *)buffer, length) && buffer != \null;
@@ -63,6 +71,8 @@ enum addcow_status addcow_ref_read(const struct addcow_ref *disk, uint64_t offse
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
 enum addcow_status addcow_ref_write(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
+
+/* Writes zeros (ZR-01). */
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -82,6 +92,8 @@ enum addcow_status addcow_ref_write(struct addcow_ref *disk, uint64_t offset, ui
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
 enum addcow_status addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uint64_t length);
+
+/* Writes zeros too (DC-01). */
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -102,7 +114,9 @@ enum addcow_status addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uin
 */
 enum addcow_status addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, uint64_t length);
 
-/* MAP-01: *allocated becomes 0 or 1, *run the length in bytes of the longest run of that status in the range. */
+/*
+ * Sets *allocated to 0 or 1, and *run to the length in bytes of the longest run of that status in the range (MAP-01).
+ */
 /*@ requires valid_disk(disk) && \valid(allocated) && \valid(run) && \separated(allocated, disk) &&
   \separated(run, disk);
     requires \separated(allocated, run);
@@ -125,7 +139,7 @@ enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset
 
 /* ---- Whole-disk operations (sections 8 and 9) ---- */
 
-/* ADDCOW_RANGE if new_size > ADDCOW_SIZE_MAX; ADDCOW_NOSPACE if it is above the capacity. */
+/* Resizes to `new_size` bytes. ADDCOW_RANGE above ADDCOW_SIZE_MAX; ADDCOW_NOSPACE above the capacity. */
 /*@ requires valid_disk(disk) && \valid(disk);
     terminates \true;
     assigns disk->size, disk->image[0 .. disk->capacity - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity,
@@ -148,7 +162,7 @@ enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset
 */
 enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size);
 
-/* STR: allocates every cluster, then sets all_allocated if `flag` is 1 (r20; 0 for r9). */
+/* Streams: allocates every cluster, then sets all_allocated if `flag` is 1 (r20; 0 for r9). */
 /*@ requires valid_disk(disk) && \valid(disk) && flag <= 1;
     terminates \true;
     assigns disk->all_allocated, disk->image[0 .. disk->size - 1],
@@ -162,7 +176,7 @@ enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 */
 void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
 
-/* CMT: ADDCOW_UNSUPPORTED without a backing file, ADDCOW_RANGE if it is too short. */
+/* Commits into the backing file. ADDCOW_UNSUPPORTED without one, ADDCOW_RANGE if it is too short. */
 /*@ requires valid_disk(disk) && \valid(disk);
     terminates \true;
     assigns disk->all_allocated, disk->backing[0 .. disk->backing_size - 1],

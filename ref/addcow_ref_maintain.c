@@ -41,7 +41,7 @@ static uint64_t cluster_offset(const struct addcow_ref *disk, uint64_t cluster)
     return cluster * disk->cluster_size;
 }
 
-/* Where it ends: the last one ends with the disk. */
+/* Where a cluster ends; the last one ends with the disk. */
 /*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
     terminates \true;
     assigns \nothing;
@@ -99,7 +99,7 @@ static void allocate_cluster(struct addcow_ref *disk, uint64_t position)
     ref_allocate(disk, position / disk->cluster_size);
 }
 
-/* Whether growth would show bytes of the backing file in the cluster that is the disk's last, partial one. */
+/* Whether growth would show bytes of the backing file in the last cluster, which is partial. */
 /*@ // RSZ-03
     requires valid_disk(disk) && disk->size < disk->capacity;
     terminates \true;
@@ -114,7 +114,7 @@ static int grows_over_backing(const struct addcow_ref *disk)
            !ref_is_allocated(disk, disk->size / disk->cluster_size);
 }
 
-/* Allocates that cluster, so that the backing file stays hidden. */
+/* Allocates the last cluster if growth would show the backing file in it. */
 /*@ // RSZ-03, RSZ-04
     requires valid_disk(disk) && disk->size < disk->capacity;
     terminates \true;
@@ -168,7 +168,7 @@ static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits,
     }
 }
 
-/* What extending the image file does: [from, to) of the image reads as zeros. */
+/* Zeros [from, to) of the image, as extending the image file does. */
 /*@ requires valid_disk(disk) && disk->size <= from <= to <= disk->capacity;
     terminates \true;
     assigns disk->image[from .. to - 1];
@@ -189,7 +189,7 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
     }
 }
 
-/* Prepares growth: allocates what would show the backing file past the end, and gives the new clusters their bits. */
+/* Prepares growth: allocates clusters that would show the backing file, and sets the bits of the new clusters. */
 /*@ // RSZ-03, RSZ-04
     requires valid_disk(disk) && disk->size < new_size <= disk->capacity;
     terminates \true;
@@ -221,7 +221,7 @@ static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
     */
 }
 
-/* The disk has its new size only when all that it will show is in place. */
+/* Changes the size last, when all bytes that it shows are in place. */
 /*@ // RSZ-02, RSZ-03, RSZ-04, RSZ-06
     requires valid_disk(disk) && \valid(disk) && disk->size < new_size <= disk->capacity;
     terminates \true;
@@ -242,7 +242,7 @@ static void grow(struct addcow_ref *disk, uint64_t new_size)
     disk->size = new_size;
 }
 
-/* The disk is cut first; then the bits past its end no longer matter, and are cleared. */
+/* Changes the size first; then the bits past the end have no meaning, and are cleared. */
 /*@ // RSZ-05, BMP-05
     requires valid_disk(disk) && \valid(disk) && new_size < disk->size;
     terminates \true;
@@ -393,7 +393,7 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
     }
 }
 
-/* Copies a cluster if it is allocated; what stood in the backing file of other allocated clusters still does. */
+/* Copies a cluster if it is allocated. Other allocated clusters that were copied before stay copied. */
 /*@ // CMT-01
     requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size) && backing_reaches(disk);
     terminates \true;
@@ -413,7 +413,7 @@ static void commit_if_allocated(struct addcow_ref *disk, uint64_t cluster)
     }
 }
 
-/* Copies every allocated cluster. After it, what is allocated stands in the backing file too. */
+/* Copies every allocated cluster into the backing file. */
 /*@ // CMT-01, CMT-03
     requires valid_disk(disk) && backing_reaches(disk);
     terminates \true;
@@ -438,7 +438,7 @@ static void commit_clusters(struct addcow_ref *disk)
     }
 }
 
-/* Clears all bits. Invisible when all that is allocated stands in the backing file: each byte cleared leaves it so. */
+/* Clears all bits, byte by byte. Invisible, as the backing file has the content of every allocated cluster. */
 /*@ // CMT-01, CMT-03
     requires valid_disk(disk) && disk->all_allocated == 0 && committed(disk) && backing_reaches(disk);
     terminates \true;
@@ -462,7 +462,9 @@ static void clear_bits(struct addcow_ref *disk)
     }
 }
 
-/* Makes the bits count again. Invisible: what had no bit is read from the backing file, which is the same by now. */
+/*
+ * Clears "all allocated". Invisible: a cluster without a bit is read from the backing file, which is the same by now.
+ */
 /*@ // CMT-01, CMT-03
     requires valid_disk(disk) && \valid(disk) && committed(disk) && backing_reaches(disk);
     terminates \true;

@@ -1,6 +1,5 @@
 /*
- * Inside the oracle: arithmetic of clusters, and the elementary steps that its parts call of each other. Not for
- * others.
+ * Internal to the oracle: lemmas about clusters, and the functions that its parts share.
  *
  * The parts are addcow_ref.c (reading, writing, map) and addcow_ref_maintain.c (resize, stream, commit).
  */
@@ -12,8 +11,8 @@
 /* ---- Arithmetic of clusters ---- */
 
 /*
- * What the provers need to know about division by the cluster size. Each lemma is proved from those above it. None
- * makes a prover invent new numerators: with "(i - 1) / n == i / n" it would look at i - 2 next, and never end.
+ * What the provers need to know about division by the cluster size. Each lemma is proved from those above it. No lemma
+ * leads a prover to new numerators: with "(i - 1) / n == i / n" it would look at i - 2 next, and never end.
  */
 /*@
   lemma div_in_cluster: \forall integer i, c, n; 0 < n && 0 <= c && c * n <= i < c * n + n ==> i / n == c;
@@ -82,7 +81,7 @@ void ref_bit_put(uint8_t *bitmap, uint64_t k, int value);
 
 /* ---- Steps of writing (section 6) ---- */
 
-/* Fills [from, to) of the image, in an unallocated cluster, with what the disk reads as there: invisible. */
+/* Fills [from, to) of the image, in unallocated clusters, with what the disk reads as there. Invisible to readers. */
 /*@ requires valid_disk(disk) && from <= to <= disk->size;
     requires hidden: unallocated(disk, from, to);
     terminates \true;
@@ -93,7 +92,7 @@ void ref_bit_put(uint8_t *bitmap, uint64_t k, int value);
 */
 void ref_copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to);
 
-/* Makes a cluster visible in the image: one store of one byte. */
+/* Sets the bit of a cluster, which is then read from the image: one store of one byte. */
 /*@ requires valid_disk(disk) && cluster / 8 < bitmap_bytes(disk->capacity, disk->cluster_size);
     terminates \true;
     assigns disk->bitmap[cluster / 8];
