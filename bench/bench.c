@@ -25,10 +25,11 @@
  */
 #include "bench.h"
 
-#include <dirent.h>
+#include "base/options.h"
+#include "base/scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -42,27 +43,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_MEASURED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_MEASURED = 0, EXIT_FAILED = 1 };
 
 struct options {
     struct settings settings;
-    const char *filter; /* part of a case's name; "" for all */
+    const char *filter; /* part of a case's name; null for all */
     const char *directory;
     const char *json;
+    bool list;
 };
-
-static const char usage_text[] =
-    "usage: bench [--dir DIR] [--json FILE] [--filter TEXT] [--quick] [--list]\n"
-    "\n"
-    "Measures the engine against bare file access and prints a table of ratios.\n"
-    "\n"
-    "  --dir DIR      make the files in a new directory below DIR, and remove them (default: beside this program)\n"
-    "  --json FILE    write the results to FILE (default: bench.json beside this program)\n"
-    "  --filter TEXT  only cases whose name contains TEXT\n"
-    "  --quick        fewer rounds: a look, not a result\n"
-    "  --list         print the names of the cases\n"
-    "\n"
-    "Exit status: 0 measured, whether or not targets were met; 1 could not measure; 2 usage.\n";
 
 void fail(const char *format, ...)
 {
@@ -185,7 +174,7 @@ static void run_cases(const struct bench_case *cases, unsigned count, const stru
                       struct totals *totals)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (!strstr(cases[i].name, options->filter)) {
+        if (options->filter && !strstr(cases[i].name, options->filter)) {
             continue;
         }
         struct result result;
@@ -235,21 +224,6 @@ static void forward_signal(int number)
     kill(child, number);
 }
 
-static void remove_directory(const char *path)
-{
-    DIR *directory = opendir(path);
-    if (!directory) {
-        return;
-    }
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            unlinkat(dirfd(directory), entry->d_name, 0);
-        }
-    }
-    closedir(directory);
-    rmdir(path);
-}
-
 /* The signals that would end this process and leave the directory behind. */
 static sigset_t ending_signals(void)
 {
@@ -287,11 +261,10 @@ static int await_child(void)
 
 static int run_in_child(const struct options *options)
 {
-    char directory[PATH_MAX];
+    char directory[SCRATCH_PATH_BYTES];
     sigset_t ending = ending_signals();
     sigprocmask(SIG_BLOCK, &ending, NULL);
-    snprintf(directory, sizeof directory, "%s/bench-XXXXXX", options->directory);
-    if (!mkdtemp(directory)) {
+    if (!scratch_make(options->directory, "bench", directory)) {
         fail("%s: %s", directory, strerror(errno));
     }
     int json = open(options->json, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -311,7 +284,7 @@ static int run_in_child(const struct options *options)
     } else {
         fprintf(stderr, "bench: fork: %s\n", strerror(errno));
     }
-    remove_directory(directory);
+    scratch_remove(directory);
     struct stat written;
     if (status != EXIT_MEASURED && fstat(json, &written) == 0 && written.st_size == 0) {
         unlink(options->json);
@@ -357,54 +330,42 @@ static const char *program_directory(void)
     return path;
 }
 
-/* Returns -1, or the status to exit with. */
-static int parse_options(int argc, char **argv, struct options *options)
+static void parse_options(int count, char **words, struct options *options)
 {
-    static const struct option names[] = {
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"quick", no_argument, NULL, 'q'},
-        {"filter", required_argument, NULL, 'f'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+    const struct option_row rows[] = {
+        {"dir", "DIR", "make the files in a new directory below DIR, and remove them (default: beside this program)",
+         .text = &options->directory},
+        {"json", "FILE", "write the results to FILE (default: bench.json beside this program)", .text = &options->json},
+        {"filter", "TEXT", "only cases whose name contains TEXT", .text = &options->filter},
+        {"quick", NULL, "fewer rounds: a look, not a result", .flag = &options->settings.quick},
+        {"list", NULL, "print the names of the cases", .flag = &options->list},
     };
-    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        switch (option) {
-        case 'd':
-            options->directory = optarg;
-            break;
-        case 'j':
-            options->json = optarg;
-            break;
-        case 'q':
-            options->settings.quick = true;
-            break;
-        case 'f':
-            options->filter = optarg;
-            break;
-        case 'l':
-            return list_groups();
-        case 'h':
-            fputs(usage_text, stdout);
-            return EXIT_MEASURED;
-        default:
-            fputs(usage_text, stderr);
-            return EXIT_USAGE;
-        }
+    const struct options_command command = {
+        .program = "bench",
+        .call = "bench",
+        .synopsis = "[OPTION]...",
+        .purpose = "Measures the engine against bare file access and prints a table of ratios.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+        .notes = "Exit status: 0 measured, whether or not targets were met; 1 could not measure; 2 usage.\n",
+    };
+    int first = options_parse(&command, count, words, NULL);
+    options_refuse_operands(&command, count, words, first);
+    if (options->filter && !filter_matches(options->filter)) {
+        options_refuse(&command, "--filter: no case has a name that contains '%s'; try --list", options->filter);
     }
-    if (optind == argc && filter_matches(options->filter)) {
-        return -1;
-    }
-    fputs(optind < argc ? usage_text : "bench: no case has a name that contains the filter; try --list\n", stderr);
-    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
 {
     static char json[PATH_MAX + 16];
+    struct options options = {.directory = NULL};
+    parse_options(argc, argv, &options);
+    if (options.list) {
+        return list_groups();
+    }
     snprintf(json, sizeof json, "%s/bench.json", program_directory());
-    struct options options = {.filter = "", .directory = program_directory(), .json = json};
-    int status = parse_options(argc, argv, &options);
-    return status >= 0 ? status : run_in_child(&options);
+    options.directory = options.directory ? options.directory : program_directory();
+    options.json = options.json ? options.json : json;
+    return run_in_child(&options);
 }

@@ -51,9 +51,6 @@ void team_free(struct team *team);
 /* Runs one slice in all threads at once: nanoseconds from the first thread's start to the last one's end. */
 double team_run(struct team *team, slice_function *run, void *context, uint64_t seed);
 
-/* Nanoseconds on the monotonic clock. */
-double clock_now(void);
-
 /* ---- Racing (race.c) ---- */
 
 struct contestant {

@@ -4,16 +4,14 @@
  */
 #include "bench.h"
 
+#include "base/random.h"
+
 #include <math.h>
 #include <stdlib.h>
 
 uint64_t random_of(uint64_t seed, uint64_t index)
 {
-    /* The finaliser of splitmix64: every bit of the result depends on every bit of the sum. */
-    uint64_t x = seed * 0x9e3779b97f4a7c15u + index;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+    return random_hash(random_hash(seed) + index);
 }
 
 static double run_slice(const struct contestant *contestant, uint64_t seed)

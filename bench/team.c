@@ -6,11 +6,12 @@
  */
 #include "bench.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct member {
     struct team *team;
@@ -34,13 +35,6 @@ struct team {
     struct member members[THREADS_MAX];
 };
 
-double clock_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void member_run(struct member *member)
 {
     struct team *team = member->team;
@@ -48,9 +42,9 @@ static void member_run(struct member *member)
     while (atomic_load(&team->arrived) < team->threads) {
         sched_yield();
     }
-    member->start = clock_now();
+    member->start = (double)clock_nanoseconds();
     team->run(team->context, member->index, team->seed);
-    member->end = clock_now();
+    member->end = (double)clock_nanoseconds();
 }
 
 static void *member_main(void *argument)

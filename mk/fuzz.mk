@@ -7,8 +7,8 @@ FUZZ_PLAIN_TARGETS := $(addprefix $(B)/fuzz/,fuzz_encode fuzz_json fuzz_protocol
 FUZZ_OBJECTS := $(patsubst %,$(B)/fuzz/lib/%.o,fuzz untrusted_image storage_fault explore_target)
 FUZZ_MUTATOR := $(B)/fuzz/mutator/mutator.o $(B)/fuzz/mutator/mutator_libfuzzer.o
 # What the mutator of AFL++ links beside itself: it reads and writes traces.
-FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/workload/trace harness/workload/trace_text \
-    harness/workload/operation) $(CODEC_OBJECTS)
+FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/base/number harness/workload/trace \
+    harness/workload/trace_text harness/workload/operation) $(CODEC_OBJECTS)
 
 # The oracle and the stamps go byte by byte through whole disks: to watch that helps no fuzzer, and costs most of its
 # time.

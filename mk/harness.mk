@@ -33,7 +33,7 @@ $(B)/sched/%.o: harness/adapters/%.c $(MAKEFILES_READ)
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
-$(B)/bench/bench: $(BENCH_OBJECTS) $(LIB)
+$(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
 $(foreach source,$(UNIT_SOURCES),$(eval $(B)/tests/$(notdir $(source:.c=)): $(B)/$(source:.c=.o)))

@@ -6,21 +6,20 @@
 #include "workload/disk_files.h"
 #include "judges/differential.h"
 #include "base/report.h"
+#include "base/scratch.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
-static char directory[PATH_MAX];
+static char directory[SCRATCH_PATH_BYTES];
 
 static void remove_directory(void)
 {
-    disk_files_remove(directory);
+    scratch_remove(directory);
 }
 
 static void make_directory(void)
 {
-    snprintf(directory, sizeof directory, "%s/addcow-fuzz.XXXXXX", report_fast_directory());
-    fuzz_demand(mkdtemp(directory) != NULL, "a directory can be made");
+    fuzz_demand(scratch_make(scratch_fast_parent(), "addcow-fuzz", directory), "a directory can be made");
     atexit(remove_directory);
 }
 

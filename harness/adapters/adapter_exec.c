@@ -13,6 +13,7 @@
 #include "adapters/adapter_exec.h"
 
 #include "adapters/child.h"
+#include "base/clock.h"
 #include "base/report.h"
 
 #include <assert.h>
@@ -28,7 +29,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define GRACE 2000      /* milliseconds that a child has to end after its standard input did */
@@ -43,9 +43,9 @@ struct request {
     struct iovec pieces[PIECES_MAX]; /* what is still to be sent */
     unsigned piece;                  /* the first one that is not sent whole */
     unsigned piece_count;
-    uint8_t *buffer;    /* of a read; null: the data is not wanted */
-    uint64_t length;    /* of a read */
-    long long deadline; /* milliseconds of the monotonic clock, once in flight */
+    uint8_t *buffer;  /* of a read; null: the data is not wanted */
+    uint64_t length;  /* of a read */
+    int64_t deadline; /* milliseconds of the monotonic clock, once in flight */
     bool done;
     uint64_t numbers[2];
     struct addcow_error error; /* code ADDCOW_OK: it succeeded */
@@ -103,13 +103,6 @@ const char *exec_state_name(enum exec_state state)
     static const char *const names[] = {"sound", "did not start", "speaks another version",
                                         "ended", "hung",          "broke the protocol"};
     return names[state];
-}
-
-static long long now_in_milliseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 static void queue_clear(struct queue *queue)
@@ -330,7 +323,7 @@ static void send_requests(struct exec_adapter *exec)
                 return;
             }
             queue_remove(&exec->waiting, request);
-            request->deadline = now_in_milliseconds() + exec->timeout;
+            request->deadline = clock_milliseconds() + exec->timeout;
             queue_append(&exec->in_flight, request);
         }
         ssize_t sent =
@@ -350,7 +343,7 @@ static void send_requests(struct exec_adapter *exec)
 static void check_clock(struct exec_adapter *exec)
 {
     struct request *oldest = exec->in_flight.first;
-    if (oldest != NULL && now_in_milliseconds() >= oldest->deadline) {
+    if (oldest != NULL && clock_milliseconds() >= oldest->deadline) {
         complain(exec, EXEC_HUNG, "it did not answer %s (tag %" PRIu64 ") within %d.%03d s",
                  protocol_operation_name(oldest->operation), oldest->tag, exec->timeout / 1000, exec->timeout % 1000);
     }
@@ -367,7 +360,7 @@ static void pump_once(struct exec_adapter *exec)
         {.fd = find_unsent(exec) != NULL ? child->input : -1, .events = POLLOUT},
     };
     struct request *oldest = exec->in_flight.first;
-    long long left = oldest != NULL ? oldest->deadline - now_in_milliseconds() : -1;
+    long long left = oldest != NULL ? oldest->deadline - clock_milliseconds() : -1;
     pthread_mutex_unlock(&exec->mutex);
     int patience = oldest == NULL ? -1 : left > LOOK ? LOOK : left > 0 ? (int)left : 0;
     int ready = poll(list, sizeof list / sizeof *list, patience);

@@ -12,6 +12,8 @@
  */
 #include "adapters/child.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,7 +23,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PAUSE 2 /* milliseconds between two looks at whether the process has ended */
@@ -210,13 +211,6 @@ void child_close_input(struct child *child)
     }
 }
 
-static long long now_in_milliseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 bool child_has_ended(const struct child *child)
 {
     return has_ended(child->keeper);
@@ -224,11 +218,11 @@ bool child_has_ended(const struct child *child)
 
 bool child_wait(struct child *child, int milliseconds)
 {
-    long long deadline = now_in_milliseconds() + milliseconds;
+    int64_t deadline = clock_milliseconds() + milliseconds;
     char buffer[4096];
     while (!child_has_ended(child)) {
         struct pollfd list[] = {{.fd = child->output, .events = POLLIN}, {.fd = child->errors, .events = POLLIN}};
-        if (now_in_milliseconds() >= deadline) {
+        if (clock_milliseconds() >= deadline) {
             return false;
         }
         if (poll(list, 2, PAUSE) > 0) {

@@ -8,6 +8,7 @@
 #include "adapters/protocol.h"
 
 #include "addcow_header.h"
+#include "base/number.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -57,19 +58,8 @@ void protocol_quote(const char *bytes, size_t length, char *out, size_t size)
 
 bool protocol_number(const char *word, uint64_t *number)
 {
-    size_t length = strlen(word);
-    if (length == 0 || length > 20 || strspn(word, "0123456789") != length || (word[0] == '0' && length > 1)) {
-        return false;
-    }
-    *number = 0;
-    for (size_t i = 0; i < length; i++) {
-        uint64_t digit = (uint64_t)(word[i] - '0');
-        if (*number > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        *number = *number * 10 + digit;
-    }
-    return true;
+    bool leading_zero = word[0] == '0' && word[1] != '\0';
+    return !leading_zero && number_parse_decimal(word, number) == NUMBER_OK;
 }
 
 /* ---- Lines and words ---- */

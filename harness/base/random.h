@@ -38,6 +38,9 @@ static inline uint64_t random_between(struct random *random, uint64_t first, uin
     return first + random_below(random, last - first + 1);
 }
 
+/* A seed by chance, of 32 bits: short enough to be typed again. */
+uint64_t random_seed(void);
+
 /* True once in `times`. */
 static inline int random_once_in(struct random *random, uint64_t times)
 {

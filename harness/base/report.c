@@ -3,16 +3,18 @@
  */
 #include "base/report.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ROW 16u        /* bytes in a line of a hex window */
 #define ROWS_BEFORE 1u /* lines shown before the first difference */
 #define ROWS_SHOWN 5u
+#define PROGRESS_MILLISECONDS 100 /* between two progress lines */
 
 void report_fatal(const char *format, ...)
 {
@@ -32,15 +34,6 @@ void *report_allocate(size_t count, size_t size)
         report_fatal("no memory for %zu times %zu bytes", count, size);
     }
     return memory;
-}
-
-const char *report_fast_directory(void)
-{
-    const char *chosen = getenv("TMPDIR");
-    if (chosen != NULL && chosen[0] != '\0') {
-        return chosen;
-    }
-    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length)
@@ -94,7 +87,7 @@ bool report_on_terminal(void)
 
 void report_progress(const char *format, ...)
 {
-    static struct timespec last;
+    static int64_t last;
     if (!report_on_terminal()) {
         return;
     }
@@ -102,10 +95,8 @@ void report_progress(const char *format, ...)
         fputs("\r\033[K", stderr);
         return;
     }
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t passed = (int64_t)(now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000;
-    if (passed < 100) {
+    int64_t now = clock_milliseconds();
+    if (now - last < PROGRESS_MILLISECONDS) {
         return;
     }
     last = now;

@@ -27,9 +27,6 @@ _Noreturn void report_fatal(const char *format, ...) __attribute__((format(print
 /* calloc that never fails, by report_fatal. The caller frees. */
 void *report_allocate(size_t count, size_t size);
 
-/* Where to make short-lived files: TMPDIR if it is set, else in memory if possible, else /tmp. */
-const char *report_fast_directory(void);
-
 /* The index of the first byte in which the two differ, or `length`. */
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length);
 

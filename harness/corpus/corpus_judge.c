@@ -14,11 +14,12 @@
  */
 #include "corpus/corpus.h"
 
+#include "base/clock.h"
 #include "base/report.h"
+#include "base/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -64,19 +65,6 @@ struct session {
     size_t late_count;
 };
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-    (void)status;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-static void remove_directory(const char *path)
-{
-    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 static _Noreturn void child(const struct corpus_case *c, const struct corpus_subject *subject, const char *directory,
                             int pipe_end, pid_t parent)
 {
@@ -106,13 +94,6 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
     free(text);
     fclose(out);
     exit(0);
-}
-
-static int64_t milliseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- One case ---- */
@@ -206,11 +187,10 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
         conclude(session, result, CORPUS_NOT_APPLICABLE, missing);
         return;
     }
-    int length = snprintf(slot->directory, PATH_MAX, "%s/%s.XXXXXX", manner->directory, result->c->id);
-    bool made = length > 0 && length < PATH_MAX && mkdtemp(slot->directory);
+    bool made = scratch_make(manner->directory, result->c->id, slot->directory);
     if (made && start_child(session, slot, result->c)) {
         slot->result = result;
-        slot->start = milliseconds();
+        slot->start = clock_milliseconds();
         slot->deadline = slot->start + (int64_t)manner->timeout * 1000;
         session->working++;
         return;
@@ -234,7 +214,7 @@ static void end(struct session *session, struct slot *slot, bool in_time)
         close(slot->pipe);
     }
     enum corpus_verdict verdict = weigh(slot->said, in_time, status, session->manner->timeout, &text);
-    slot->result->seconds = (double)(milliseconds() - slot->start) / 1000;
+    slot->result->seconds = (double)(clock_milliseconds() - slot->start) / 1000;
     if (session->stopped && !in_time) {
         verdict = CORPUS_NOT_RUN;
         free(text);
@@ -243,7 +223,7 @@ static void end(struct session *session, struct slot *slot, bool in_time)
     conclude(session, slot->result, verdict, text);
     free(slot->said);
     if (in_time) {
-        remove_directory(slot->directory);
+        scratch_remove(slot->directory);
     } else { /* what the child has started may still write there for a moment */
         session->late[session->late_count++] = print_text("%s", slot->directory);
     }
@@ -275,7 +255,7 @@ static void attend(struct session *session, struct slot *slot, bool readable)
     }
     bool ended =
         slot->pipe < 0 && waitid(P_PID, (id_t)slot->process, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
-    if (ended || session->stopped || milliseconds() >= slot->deadline) {
+    if (ended || session->stopped || clock_milliseconds() >= slot->deadline) {
         end(session, slot, ended);
     }
 }
@@ -286,7 +266,7 @@ static void attend(struct session *session, struct slot *slot, bool readable)
 static void sleep_until_something(struct session *session)
 {
     const struct corpus_run_options *manner = session->manner;
-    int64_t now = milliseconds();
+    int64_t now = clock_milliseconds();
     int64_t patience = INT_MAX;
     for (unsigned i = 0; i < manner->jobs; i++) {
         const struct slot *slot = &session->slots[i];
@@ -329,9 +309,9 @@ static void hand_on(struct session *session)
 static void wait_for_orphans(void)
 {
     const struct timespec pause = {.tv_nsec = LOOK * 1000000};
-    int64_t deadline = milliseconds() + ORPHANS;
+    int64_t deadline = clock_milliseconds() + ORPHANS;
     pid_t ended;
-    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && milliseconds() < deadline) {
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && clock_milliseconds() < deadline) {
         if (ended == 0) {
             nanosleep(&pause, NULL);
         }
@@ -358,7 +338,7 @@ void corpus_judge(struct corpus_result *results, size_t count, const struct corp
     }
     wait_for_orphans();
     for (size_t i = 0; i < session.late_count; i++) {
-        remove_directory(session.late[i]);
+        scratch_remove(session.late[i]);
         free(session.late[i]);
     }
     free(session.late);

@@ -11,6 +11,7 @@
 #include "workload/phase.h"
 #include "base/random.h"
 #include "base/report.h"
+#include "base/scratch.h"
 #include "judges/execution.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
@@ -18,7 +19,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +69,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
         explore->crashes = crash_make(trace);
     }
     if (has_kind(trace, OPERATION_COMMIT)) {
-        snprintf(explore->directory, sizeof explore->directory, "%s/addcow-explore.XXXXXX", report_fast_directory());
-        if (mkdtemp(explore->directory) == NULL) {
+        if (!scratch_make(scratch_fast_parent(), "addcow-explore", explore->directory)) {
             report_fatal("cannot make %s", explore->directory);
         }
     }
@@ -95,7 +94,7 @@ void explore_free(struct explore *explore)
         crash_free(explore->crashes);
     }
     if (explore->directory[0] != '\0') {
-        disk_files_remove(explore->directory);
+        scratch_remove(explore->directory);
     }
     explore->adapter->ops->destroy(explore->adapter);
     if (explore->crashed != NULL) {

@@ -4,10 +4,9 @@
 #ifndef HARNESS_EXPLORE_PARTS_H
 #define HARNESS_EXPLORE_PARTS_H
 
+#include "base/scratch.h"
 #include "explore/explore.h"
 #include "judges/crash.h"
-
-#include <limits.h>
 
 struct explore {
     const struct trace *trace;
@@ -18,7 +17,7 @@ struct explore {
     struct sim *crashed;         /* what is durable after a fault; null without */
     struct crash_judge *crashes; /* null if there are none */
     struct random random;
-    char directory[PATH_MAX]; /* where history.h finds the files; "" if there is no commit */
+    char directory[SCRATCH_PATH_BYTES]; /* where history.h finds the files; "" if there is no commit */
     struct sched_run scheduled;
     uint64_t answers;         /* of the last run, and their order, as a hash */
     uint64_t fingerprint;     /* that of its steps too */

@@ -13,12 +13,13 @@
 
 #include "adapters/adapter_exec.h"
 #include "adapters/ref_disk.h"
-#include "base/report.h"
 #include "adapters/serve.h"
+#include "base/options.h"
+#include "base/report.h"
+#include "base/scratch.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,44 +32,22 @@
 #define JOBS_MAX 256u
 #define TIMEOUT_MAX 86400u /* seconds */
 
-static const char usage_text[] =
-    "usage: gate --impl NAME [OPTION]...   run the conformance corpus against an implementation\n"
-    "       gate list [OPTION]...          list the selected cases\n"
-    "       gate explain CASE [OPTION]...  tell a case in plain words\n"
-    "       gate serve ENGINE              be an adapter for ref or fast that another gate can judge\n"
-    "\n"
-    "  --impl NAME       what is judged: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)\n"
-    "  --corpus DIR      the corpus (default: corpus)\n"
-    "  --level LEVEL     only cases of this level and those below: reader, writer, concurrent or durable\n"
-    "  --filter TEXT     only cases whose id contains TEXT\n"
-    "  --clause ID       only cases that witness this clause\n"
-    "  --case ID         only this case\n"
-    "  --applicable      only cases that the implementation claims to be able to run\n"
-    "  --jobs N          how many cases are run at once (default: one for each processor)\n"
-    "  --timeout SECONDS for one case (default: 30)\n"
-    "  --tap             print TAP instead of failures only\n"
-    "  --json FILE       also write a report in JSON (corpus/README.md)\n"
-    "  --junit FILE      also write a report in JUnit XML\n"
-    "  --help, --version\n"
-    "\n"
-    "Exit codes: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
-    "4 incomplete: some selected case was not run, or none was selected.\n";
-
 struct options {
     const char *command; /* "list", "explain", "serve"; null: run */
     const char *operand; /* of explain and serve */
     const char *implementation;
     const char *corpus;
-    const char *level;
     const char *filter;
     const char *clause;
     const char *id;
     const char *json;
     const char *junit;
-    unsigned timeout; /* seconds */
-    unsigned jobs;
+    unsigned level;   /* enum protocol_level; PROTOCOL_LEVELS: all */
+    uint64_t timeout; /* seconds */
+    uint64_t jobs;
     bool applicable;
     bool tap;
+    bool version;
 };
 
 static struct adapter *make_adapter(const struct corpus_subject *subject)
@@ -152,7 +131,7 @@ static int find_subject(const struct options *options, struct corpus_subject *su
         }
     }
     if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX))) {
-        return meet_child(name, options->timeout, subject, abilities);
+        return meet_child(name, (unsigned)options->timeout, subject, abilities);
     }
     fprintf(stderr, "gate: no implementation \"%s\": there are %s\n", name, adapter_names());
     return REPORT_USAGE;
@@ -167,11 +146,7 @@ static bool is_selected(const struct corpus_case *c, const struct options *optio
     for (size_t i = 0; !witness && i < c->clause_count; i++) {
         witness = !strcmp(c->clauses[i], options->clause);
     }
-    bool level = !options->level;
-    for (unsigned i = corpus_level(c); !level && i < PROTOCOL_LEVELS; i++) {
-        level = !strcmp(protocol_level_name((enum protocol_level)i), options->level);
-    }
-    if (!witness || !level || (options->filter && !strstr(c->id, options->filter)) ||
+    if (!witness || corpus_level(c) > options->level || (options->filter && !strstr(c->id, options->filter)) ||
         (options->id && strcmp(c->id, options->id))) {
         return false;
     }
@@ -245,18 +220,16 @@ static void stop_awaiting(int interruption, const sigset_t *before)
 static bool run_cases(struct corpus_results *results, const struct corpus_subject *subject,
                       const struct options *options)
 {
-    const char *temporary = getenv("TMPDIR");
-    char wanted[PATH_MAX], directory[PATH_MAX];
+    char wanted[SCRATCH_PATH_BYTES], directory[PATH_MAX];
     sigset_t before;
     int interruption = await_interruption(&before);
-    snprintf(wanted, sizeof wanted, "%s/add-cow-gate.XXXXXX", temporary && *temporary ? temporary : "/tmp");
-    bool made = mkdtemp(wanted) && realpath(wanted, directory);
+    bool made = scratch_make(scratch_large_parent(), "add-cow-gate", wanted) && realpath(wanted, directory);
     if (made) {
         struct telling telling = {.options = options, .results = results};
         const struct corpus_run_options manner = {.subject = subject,
                                                   .directory = directory,
-                                                  .timeout = options->timeout,
-                                                  .jobs = options->jobs,
+                                                  .timeout = (unsigned)options->timeout,
+                                                  .jobs = (unsigned)options->jobs,
                                                   .interruption = interruption,
                                                   .judged = tell,
                                                   .context = &telling};
@@ -355,7 +328,7 @@ static char *make_repeat(const struct options *options, const char *program)
     fputs(" --corpus ", out);
     print_quoted(out, options->corpus);
     if (options->timeout != DEFAULT_TIMEOUT) {
-        fprintf(out, " --timeout %u", options->timeout);
+        fprintf(out, " --timeout %" PRIu64, options->timeout);
     }
     fclose(out);
     return text;
@@ -449,88 +422,6 @@ static int serve_engine(const char *name)
 
 /* ---- Options ---- */
 
-enum { IMPL, CORPUS, LEVEL, FILTER, CLAUSE, CASE, JSON, JUNIT, APPLICABLE, JOBS, TIMEOUT, TAP, HELP, VERSION };
-
-static const struct option long_options[] = {{"impl", required_argument, NULL, IMPL},
-                                             {"corpus", required_argument, NULL, CORPUS},
-                                             {"level", required_argument, NULL, LEVEL},
-                                             {"filter", required_argument, NULL, FILTER},
-                                             {"clause", required_argument, NULL, CLAUSE},
-                                             {"case", required_argument, NULL, CASE},
-                                             {"json", required_argument, NULL, JSON},
-                                             {"junit", required_argument, NULL, JUNIT},
-                                             {"applicable", no_argument, NULL, APPLICABLE},
-                                             {"jobs", required_argument, NULL, JOBS},
-                                             {"timeout", required_argument, NULL, TIMEOUT},
-                                             {"tap", no_argument, NULL, TAP},
-                                             {"help", no_argument, NULL, HELP},
-                                             {"version", no_argument, NULL, VERSION},
-                                             {NULL, 0, NULL, 0}};
-
-/* A whole number from 1 to `most`. */
-static bool parse_number(const char *text, unsigned most, unsigned *number)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *number = (unsigned)value;
-    return *text >= '1' && *text <= '9' && !*end && value <= most;
-}
-
-static bool is_level(const char *text)
-{
-    unsigned level = 0;
-    while (level < PROTOCOL_LEVELS && strcmp(protocol_level_name((enum protocol_level)level), text)) {
-        level++;
-    }
-    return level < PROTOCOL_LEVELS;
-}
-
-/* False if the option is unknown or has a value that is none. */
-static bool take_option(struct options *options, int option)
-{
-    const char **texts[] = {[IMPL] = &options->implementation, [CORPUS] = &options->corpus, [LEVEL] = &options->level,
-                            [FILTER] = &options->filter,       [CLAUSE] = &options->clause, [CASE] = &options->id,
-                            [JSON] = &options->json,           [JUNIT] = &options->junit};
-    switch (option) {
-    case APPLICABLE:
-        return options->applicable = true;
-    case TAP:
-        return options->tap = true;
-    case JOBS:
-        return parse_number(optarg, JOBS_MAX, &options->jobs);
-    case TIMEOUT:
-        return parse_number(optarg, TIMEOUT_MAX, &options->timeout);
-    default:
-        if (option < IMPL || option > JUNIT) {
-            return false;
-        }
-        *texts[option] = optarg;
-        return option != LEVEL || is_level(optarg);
-    }
-}
-
-/* Takes what stands behind the options; false if that makes no sense. */
-static bool take_operands(struct options *options, int count, char **operands)
-{
-    if (count > 0) {
-        options->command = operands[0];
-    }
-    if (count > 1) {
-        options->operand = operands[1];
-    }
-    if (!options->command) {
-        return options->implementation;
-    }
-    if (!strcmp(options->command, "list")) {
-        return count == 1 && (options->implementation || !options->applicable);
-    }
-    if (!strcmp(options->command, "explain") && count == 2) {
-        options->id = options->operand;
-        return true;
-    }
-    return !strcmp(options->command, "serve") && count == 2;
-}
-
 static unsigned count_processors(void)
 {
     cpu_set_t set;
@@ -538,27 +429,86 @@ static unsigned count_processors(void)
     return count < 1 ? 1 : (unsigned)count < JOBS_MAX ? (unsigned)count : JOBS_MAX;
 }
 
+/* Takes what is no option, and refuses what makes no sense. */
+static void take_operands(const struct options_command *command, struct options *options, int count, char **operands)
+{
+    options->command = count > 0 ? operands[0] : NULL;
+    options->operand = count > 1 ? operands[1] : NULL;
+    if (!options->command) {
+        if (!options->implementation) {
+            options_refuse(command, "--impl NAME is needed, or list, or explain CASE");
+        }
+    } else if (!strcmp(options->command, "list")) {
+        options_refuse_operands(command, count, operands, 1);
+        if (!options->implementation && options->applicable) {
+            options_refuse(command, "list --applicable: --impl NAME is needed");
+        }
+    } else if (!strcmp(options->command, "explain") || !strcmp(options->command, "serve")) {
+        if (count < 2) {
+            options_refuse(command, "%s: what is missing", options->command);
+        }
+        options_refuse_operands(command, count, operands, 2);
+        options->id = !strcmp(options->command, "explain") ? options->operand : options->id;
+    } else {
+        options_refuse(command, "unknown command '%s'", options->command);
+    }
+}
+
+static void parse_options(int count, char **words, struct options *options)
+{
+    const char *levels[PROTOCOL_LEVELS + 1] = {NULL};
+    for (unsigned i = 0; i < PROTOCOL_LEVELS; i++) {
+        levels[i] = protocol_level_name((enum protocol_level)i);
+    }
+    const struct option_row rows[] = {
+        {"impl", "NAME", "the implementation: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)",
+         .text = &options->implementation},
+        {"corpus", "DIR", "the corpus", .text = &options->corpus},
+        {"level", "LEVEL", "only cases of this level and those below", .choice = &options->level, .names = levels},
+        {"filter", "TEXT", "only cases whose id contains TEXT", .text = &options->filter},
+        {"clause", "ID", "only cases that witness this clause", .text = &options->clause},
+        {"case", "ID", "only this case", .text = &options->id},
+        {"applicable", NULL, "only cases that the implementation claims to be able to run",
+         .flag = &options->applicable},
+        {"jobs", "N", "how many cases run at once; one for each processor unless given", .number = &options->jobs,
+         .least = 1, .greatest = JOBS_MAX},
+        {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,
+         .greatest = TIMEOUT_MAX, .unit = "seconds"},
+        {"tap", NULL, "print TAP instead of failures only", .flag = &options->tap},
+        {"json", "FILE", "also write a report in JSON (corpus/README.md)", .text = &options->json},
+        {"junit", "FILE", "also write a report in JUnit XML", .text = &options->junit},
+        {"version", NULL, "print the version", .flag = &options->version},
+    };
+    const struct options_command command = {
+        .program = "gate",
+        .call = "gate",
+        .synopsis =
+            "--impl NAME [OPTION]...   run the conformance corpus against an implementation\n"
+            "       gate list [OPTION]...          list the selected cases\n"
+            "       gate explain CASE [OPTION]...  explain a case in plain words\n"
+            "       gate serve ENGINE              be an adapter for ref or fast that another gate can judge",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows,
+        .notes =
+            "Exit status: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
+            "4 incomplete: some selected case was not run, or none was selected.\n",
+    };
+    int first = options_parse(&command, count, words, NULL);
+    if (!options->version) {
+        take_operands(&command, options, count - first, words + first);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {.corpus = "corpus", .timeout = DEFAULT_TIMEOUT, .jobs = count_processors()};
+    struct options options = {.corpus = "corpus", .level = PROTOCOL_LEVELS, .timeout = DEFAULT_TIMEOUT};
     signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
     signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
-    for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-        if (option == HELP) {
-            return fputs(usage_text, stdout) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
-        }
-        if (option == VERSION) {
-            return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
-        }
-        if (!take_option(&options, option)) {
-            fputs("gate: wrong usage; see gate --help\n", stderr);
-            return REPORT_USAGE;
-        }
+    parse_options(argc, argv, &options);
+    if (options.version) {
+        return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
     }
-    if (!take_operands(&options, argc - optind, argv + optind)) {
-        fputs("gate: --impl NAME is needed, or list, or explain CASE; see gate --help\n", stderr);
-        return REPORT_USAGE;
-    }
+    options.jobs = options.jobs ? options.jobs : count_processors();
     if (options.command && !strcmp(options.command, "serve")) {
         return serve_engine(options.operand);
     }

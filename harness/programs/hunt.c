@@ -15,6 +15,7 @@
 #include "judges/differential.h"
 #include "base/random.h"
 #include "base/report.h"
+#include "base/scratch.h"
 #include "storage/storage_sector.h"
 
 #include <errno.h>
@@ -342,7 +343,7 @@ int main(int count, char **words)
         print_replay(&options, progress, directory);
     }
     if (!failed || !options.keep) {
-        disk_files_remove(directory);
+        scratch_remove(directory);
     }
     if (verdict != REPORT_USAGE) {
         print_summary(&options, progress, verdict);

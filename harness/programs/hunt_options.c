@@ -5,6 +5,7 @@
 
 #include "addcow_format.h"
 #include "base/report.h"
+#include "base/scratch.h"
 #include "sched/sched.h"
 #include "workload/trace.h"
 
@@ -293,7 +294,7 @@ void hunt_options_parse(int count, char **words, struct hunt_options *options)
     *options = (struct hunt_options){
         .program = words[0],
         .implementation = "fast",
-        .directory = report_fast_directory(),
+        .directory = scratch_fast_parent(),
         .hang_seconds = HANG_SECONDS,
         .strategy = "all",
         .judges = judges("all"),

@@ -16,12 +16,12 @@
  * The run is a child process, so that a crash or a hang of the implementation is a verdict.
  */
 #include "adapters/adapter.h"
+#include "base/options.h"
 #include "base/random.h"
 #include "base/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -39,28 +39,16 @@
 #define READ_BLOCKS_MAX 32u /* the longest read */
 #define THREADS_MAX 64u     /* writers; there are a quarter as many readers */
 #define CLUSTER_BITS 16u    /* so that most writes fill a part of a cluster and copy the rest */
+#define TIMEOUT_MAX 86400u  /* seconds */
 #define WATCH_NANOSECONDS 50000000
-
-static const char usage_text[] =
-    "usage: realdisk --impl NAME [OPTION]... DIRECTORY\n"
-    "Carries the disk DIRECTORY/backing.raw to DIRECTORY/target.raw through an add-cow disk, under concurrent writes,\n"
-    "reads and a stream, and compares the image that is left. Removes backing.raw and leaves image.raw.\n"
-    "\n"
-    "  --impl NAME        what is judged: ref or fast\n"
-    "  --threads N        writers, 1..64 (default: 8)\n"
-    "  --seed N           of the random order (default: 1)\n"
-    "  --timeout SECONDS  until the implementation is taken to hang (default: 200)\n"
-    "  --no-fsck          the images hold no file system\n"
-    "\n"
-    "Exit codes: 0 conforms; 1 does not; 2 wrong usage; 3 crashed or hung; 4 could not be run to the end.\n";
 
 struct options {
     const char *implementation;
     const char *directory;
-    unsigned threads;
-    unsigned timeout; /* seconds */
+    uint64_t threads;
+    uint64_t timeout; /* seconds */
     uint64_t seed;
-    bool fsck;
+    bool no_fsck;
 };
 
 enum block_state { BLOCK_OLD, BLOCK_BEING_WRITTEN, BLOCK_NEW };
@@ -425,7 +413,7 @@ static void carry_over(struct carry *carry, const struct options *options)
     if (!create_disk(carry)) {
         return;
     }
-    run_threads(carry, options->threads);
+    run_threads(carry, (unsigned)options->threads);
     if (!close_disk(carry) || failed(carry)) {
         return;
     }
@@ -438,7 +426,7 @@ static void carry_over(struct carry *carry, const struct options *options)
         return;
     }
     check_image(carry);
-    if (options->fsck && !failed(carry)) {
+    if (!options->no_fsck && !failed(carry)) {
         check_file_system(carry);
     }
 }
@@ -464,10 +452,10 @@ static int run(const struct options *options)
     carry.adapter->ops->destroy(carry.adapter);
     int code = atomic_load(&carry.code);
     if (code == REPORT_CONFORMS) {
-        printf("real disk, %s: %" PRIu64 " MiB, %zu of %" PRIu64
-               " blocks carried by %u threads, %zu reads checked, seed %" PRIu64 ": the image alone is the target%s\n",
+        printf("real disk, %s: %" PRIu64 " MiB, %zu of %" PRIu64 " blocks carried by %" PRIu64
+               " threads, %zu reads checked, seed %" PRIu64 ": the image alone is the target%s\n",
                options->implementation, carry.size >> 20, carry.count, carry.size / BLOCK, options->threads,
-               atomic_load(&carry.reads), options->seed, options->fsck ? ", e2fsck finds it clean" : "");
+               atomic_load(&carry.reads), options->seed, options->no_fsck ? "" : ", e2fsck finds it clean");
     }
     free_tables(&carry);
     return code;
@@ -500,14 +488,15 @@ static int supervise(const struct options *options)
     signal(SIGTERM, on_signal);
     signal(SIGHUP, on_signal);
     const struct timespec pause = {.tv_nsec = WATCH_NANOSECONDS};
-    uint64_t left = (uint64_t)options->timeout * 1000000000 / WATCH_NANOSECONDS;
+    uint64_t left = options->timeout * 1000000000 / WATCH_NANOSECONDS;
     int status = 0;
     while (waitpid(child_process, &status, WNOHANG) == 0) {
         if (left-- == 0) {
             kill(child_process, SIGKILL);
             waitpid(child_process, &status, 0);
             report_progress(NULL);
-            printf("real disk: the implementation hangs: not done after %u seconds (CON-12)\n", options->timeout);
+            printf("real disk: the implementation hangs: not done after %" PRIu64 " seconds (CON-12)\n",
+                   options->timeout);
             return REPORT_CRASHED;
         }
         nanosleep(&pause, NULL);
@@ -524,79 +513,49 @@ static int supervise(const struct options *options)
     return REPORT_CRASHED;
 }
 
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *number)
+static void parse_options(int count, char **words, struct options *options)
 {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    *number = value;
-    return *text >= '0' && *text <= '9' && !*end && !errno && value >= least && value <= most;
-}
-
-enum { IMPL, THREADS, SEED, TIMEOUT, NO_FSCK, HELP };
-
-static bool take_option(struct options *options, int option)
-{
-    uint64_t number = 0;
-    switch (option) {
-    case IMPL:
-        options->implementation = optarg;
-        return true;
-    case THREADS:
-        if (!parse_number(optarg, 1, THREADS_MAX, &number)) {
-            return false;
-        }
-        options->threads = (unsigned)number;
-        return true;
-    case SEED:
-        return parse_number(optarg, 0, UINT64_MAX, &options->seed);
-    case TIMEOUT:
-        if (!parse_number(optarg, 1, 86400, &number)) {
-            return false;
-        }
-        options->timeout = (unsigned)number;
-        return true;
-    case NO_FSCK:
-        options->fsck = false;
-        return true;
-    default:
-        return false;
+    const struct option_row rows[] = {
+        {"impl", "NAME", "what is judged: ref or fast", .text = &options->implementation},
+        {"threads", "N", "writers", .number = &options->threads, .least = 1, .greatest = THREADS_MAX},
+        {"seed", "N", "of the random order", .number = &options->seed, .greatest = UINT64_MAX},
+        {"timeout", "SECONDS", "until the implementation is taken to hang", .number = &options->timeout, .least = 1,
+         .greatest = TIMEOUT_MAX, .unit = "seconds"},
+        {"no-fsck", NULL, "the images hold no file system", .flag = &options->no_fsck},
+    };
+    const struct options_command command = {
+        .program = "realdisk",
+        .call = "realdisk",
+        .synopsis = "--impl NAME [OPTION]... DIRECTORY",
+        .purpose =
+            "Carries the disk DIRECTORY/backing.raw to DIRECTORY/target.raw through an add-cow disk, under "
+            "concurrent writes, reads and a stream, and compares the image that is left. Removes backing.raw "
+            "and leaves image.raw.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof *rows,
+        .notes =
+            "Exit status: 0 conforms; 1 does not; 2 wrong usage; 3 crashed or hung; 4 could not be run to the "
+            "end.\n",
+    };
+    int first = options_parse(&command, count, words, NULL);
+    if (first + 1 > count || !options->implementation) {
+        options_refuse(&command, "--impl NAME and one directory are needed");
+    }
+    options_refuse_operands(&command, count, words, first + 1);
+    struct adapter *adapter = adapter_make(options->implementation, NULL);
+    if (!adapter) {
+        options_refuse(&command, "--impl: '%s' is none of: %s", options->implementation, adapter_names());
+    }
+    adapter->ops->destroy(adapter);
+    options->directory = words[first];
+    if (chdir(options->directory)) {
+        options_refuse(&command, "%s: %s", options->directory, strerror(errno));
     }
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option known[] = {{"impl", required_argument, NULL, IMPL},
-                                          {"threads", required_argument, NULL, THREADS},
-                                          {"seed", required_argument, NULL, SEED},
-                                          {"timeout", required_argument, NULL, TIMEOUT},
-                                          {"no-fsck", no_argument, NULL, NO_FSCK},
-                                          {"help", no_argument, NULL, HELP},
-                                          {NULL, 0, NULL, 0}};
-    struct options options = {.threads = 8, .timeout = 200, .seed = 1, .fsck = true};
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        if (option == HELP) {
-            return fputs(usage_text, stdout) < 0 ? REPORT_USAGE : 0;
-        }
-        if (!take_option(&options, option)) {
-            fputs("realdisk: wrong usage; see realdisk --help\n", stderr);
-            return REPORT_USAGE;
-        }
-    }
-    if (optind + 1 != argc || !options.implementation) {
-        fputs("realdisk: --impl NAME and one directory are needed; see realdisk --help\n", stderr);
-        return REPORT_USAGE;
-    }
-    struct adapter *adapter = adapter_make(options.implementation, NULL);
-    if (!adapter) {
-        fprintf(stderr, "realdisk: no implementation \"%s\": there are %s\n", options.implementation, adapter_names());
-        return REPORT_USAGE;
-    }
-    adapter->ops->destroy(adapter);
-    options.directory = argv[optind];
-    if (chdir(options.directory)) {
-        fprintf(stderr, "realdisk: %s: %s\n", options.directory, strerror(errno));
-        return REPORT_USAGE;
-    }
+    struct options options = {.threads = 8, .timeout = 200, .seed = 1};
+    parse_options(argc, argv, &options);
     return supervise(&options);
 }

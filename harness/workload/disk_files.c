@@ -279,21 +279,6 @@ void disk_files_store(const struct disk_files *files, const char *directory)
     }
 }
 
-void disk_files_remove(const char *directory)
-{
-    static const struct trace_disk everything = {
-        .layout = ADDCOW_R20, .cluster_bits = ADDCOW_CLUSTER_BITS_MIN, .has_backing = true, .chain = TRACE_CHAIN_MAX};
-    struct disk_files files;
-    char path[PATH_BYTES];
-    disk_files_make(&everything, &files);
-    for (unsigned i = 0; i < files.count; i++) {
-        join(path, directory, files.list[i].name);
-        unlink(path);
-    }
-    disk_files_free(&files);
-    rmdir(directory);
-}
-
 bool disk_files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length)
 {
     char path[PATH_BYTES];

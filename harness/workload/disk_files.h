@@ -54,9 +54,6 @@ void disk_files_free(struct disk_files *files);
 /* Writes the files into a directory, in place of files of these names. Blocks of zeros become holes. */
 void disk_files_store(const struct disk_files *files, const char *directory);
 
-/* Removes the files of any trace, and the directory. */
-void disk_files_remove(const char *directory);
-
 /* Reads a whole file. False, with errno, if it cannot be read. The caller frees *bytes. */
 bool disk_files_load(const char *directory, const char *name, uint8_t **bytes, uint64_t *length);
 

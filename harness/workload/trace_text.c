@@ -23,8 +23,8 @@
 #include "workload/trace.h"
 
 #include "addcow_format.h"
+#include "base/number.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -121,16 +121,13 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct parser *parser, co
 
 static bool parse_number(struct parser *parser, const char *word, uint64_t greatest, uint64_t *number)
 {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(word, &end, strncmp(word, "0x", 2) == 0 ? 16 : 10);
-    if (!isdigit((unsigned char)word[0]) || *end != '\0') {
+    enum number_result result = number_parse(word, number);
+    if (result == NUMBER_MALFORMED) {
         return fail(parser, "'%s' is not a number", word);
     }
-    if (errno == ERANGE || value > greatest) {
+    if (result == NUMBER_TOO_LARGE || *number > greatest) {
         return fail(parser, "%s is above %" PRIu64, word, greatest);
     }
-    *number = value;
     return true;
 }
 

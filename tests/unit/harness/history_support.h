@@ -9,6 +9,7 @@
 #include "judges/history.h"
 #include "judges/linearizability.h"
 #include "base/report.h"
+#include "base/scratch.h"
 #include "workload/stamp.h"
 
 #include <setjmp.h>
@@ -35,9 +36,9 @@ static struct oracle oracle;
 
 static struct adapter *adapter;
 
-static char directory[256];
+static char directory[SCRATCH_PATH_BYTES];
 
-static char path[300];
+static char path[SCRATCH_PATH_BYTES + 64];
 
 static inline void begin_disk(uint64_t backing_size, uint32_t allocation)
 {
@@ -129,8 +130,7 @@ static inline bool judged_with_files(void)
 static inline int make_directory(void **state)
 {
     (void)state;
-    snprintf(directory, sizeof directory, "%s/addcow-history.XXXXXX", report_fast_directory());
-    if (mkdtemp(directory) == NULL) {
+    if (!scratch_make(scratch_fast_parent(), "addcow-history", directory)) {
         return -1;
     }
     snprintf(path, sizeof path, "%s/%s", directory, DISK_METADATA);
@@ -140,7 +140,7 @@ static inline int make_directory(void **state)
 static inline int remove_directory(void **state)
 {
     (void)state;
-    disk_files_remove(directory);
+    scratch_remove(directory);
     return 0;
 }
 

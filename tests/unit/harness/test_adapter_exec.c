@@ -2,6 +2,7 @@
  * The adapter of a child process: children that end, hang, break the protocol, or leave processes behind. The children
  * are shell scripts that say their part of the protocol by heart.
  */
+#include "base/clock.h"
 #include "harness/protocol_support.h"
 
 #define HELLO "read line; echo '0 ok 1 " ABILITIES("4") "'; "
@@ -28,13 +29,6 @@ static unsigned count_descriptors(void)
     return count;
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Nothing of a child stays behind: no descriptor, no process that could be waited for. */
 static void destroy(struct adapter *adapter, unsigned descriptors)
 {
@@ -49,7 +43,7 @@ static void destroy(struct adapter *adapter, unsigned descriptors)
 static void expect(const char *script, int timeout, enum exec_state wanted, const char *text)
 {
     unsigned descriptors = count_descriptors();
-    double start = seconds();
+    uint64_t start = clock_nanoseconds();
     struct adapter *adapter = adapter_make_exec(script, NULL, timeout);
     struct addcow_error error = {.code = ADDCOW_OK};
     uint8_t buffer[1024];
@@ -71,7 +65,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
         assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
     }
     destroy(adapter, descriptors);
-    assert_true(seconds() - start < 20);
+    assert_true(clock_seconds_since(start) < 20);
 }
 
 static void children_that_do_not_start(void **state)
@@ -385,11 +379,11 @@ static void grandchildren_of_a_killed_process_are_killed(void **state)
     assert_int_equal(waitpid(process, NULL, 0), process);
     close(ends[0]);
     close(ends[1]);
-    double start = seconds();
-    while (is_running(grandchild) && seconds() - start < 20) {
+    uint64_t start = clock_nanoseconds();
+    while (is_running(grandchild) && clock_seconds_since(start) < 20) {
         usleep(1000);
     }
-    assert_true(seconds() - start < 20);
+    assert_true(clock_seconds_since(start) < 20);
 }
 
 /* Floods of every kind together do not make the process grow. */

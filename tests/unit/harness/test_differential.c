@@ -9,6 +9,7 @@
 #include "workload/generate.h"
 #include "judges/differential.h"
 #include "base/report.h"
+#include "base/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,7 +72,7 @@ struct file {
 struct plain {
     struct adapter adapter;
     enum mistake mistake;
-    char directory[256];
+    char directory[SCRATCH_PATH_BYTES];
     struct addcow_header header;
     bool flag; /* all allocated */
     bool has_backing;
@@ -495,7 +496,7 @@ static const struct adapter_ops plain_ops = {
 /* ---- Tests ---- */
 
 static struct trace trace;
-static char directory[256];
+static char directory[SCRATCH_PATH_BYTES];
 
 static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
 {
@@ -550,14 +551,13 @@ static int make_directory(void **state)
 {
     (void)state;
     /* In memory if possible: every workload ends with syncs. */
-    snprintf(directory, sizeof directory, "%s/addcow-judge.XXXXXX", report_fast_directory());
-    return mkdtemp(directory) == NULL ? -1 : 0;
+    return scratch_make(scratch_fast_parent(), "addcow-judge", directory) ? 0 : -1;
 }
 
 static int remove_directory(void **state)
 {
     (void)state;
-    disk_files_remove(directory);
+    scratch_remove(directory);
     return 0;
 }
 

@@ -370,7 +370,7 @@ static void test_commits_leave_what_they_read(void **state)
                 done(d, 7, 8);
             }
             if (wrong != 0) {
-                char file[320];
+                char file[SCRATCH_PATH_BYTES + 64];
                 snprintf(file, sizeof file, "%s/%s", directory, DISK_BASE);
                 FILE *base = fopen(file, "r+");
                 assert_non_null(base);
