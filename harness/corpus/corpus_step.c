@@ -1,0 +1,283 @@
+/*
+ * Loads the steps of a case. What each operation must and may say stands in one table.
+ */
+#include "corpus/corpus_parse.h"
+
+#include <string.h>
+
+enum {
+    STEP_OP,
+    STEP_DISK,
+    STEP_PATH,
+    STEP_MODE,
+    STEP_OFFSET,
+    STEP_LENGTH,
+    STEP_SIZE,
+    STEP_DATA,
+    STEP_EXPECT,
+    STEP_ALLOCATED,
+    STEP_RUN,
+    STEP_CONTENT,
+    STEP_ABSENT,
+    STEP_LAYOUT,
+    STEP_CLUSTER_BITS,
+    STEP_IMAGE,
+    STEP_BACKING,
+    STEP_BACKING_FORMAT,
+    STEP_RESULT,
+    STEP_CLAUSE,
+    STEP_BESIDE,
+    STEP_BY,
+    STEP_FIELDS
+};
+
+static const char *const step_fields[STEP_FIELDS] = {
+    "op",      "disk",           "path",   "mode",    "offset", "length", "size",         "data",
+    "expect",  "allocated",      "run",    "content", "absent", "layout", "cluster_bits", "image",
+    "backing", "backing_format", "result", "clause",  "beside", "by"};
+
+#define BIT(field) (1u << (field))
+#define RANGE_FIELDS (BIT(STEP_OFFSET) | BIT(STEP_LENGTH))
+#define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE))
+#define REQUEST_FIELDS (BIT(STEP_DISK) | BIT(STEP_BESIDE) | OUTCOME_FIELDS)
+
+/* Which fields an operation must have, which it must have unless it has to fail, and which it may have. */
+static const struct op_rule {
+    const char *name;
+    uint32_t required;
+    uint32_t required_on_success;
+    uint32_t optional;
+} op_rules[CORPUS_OP_COUNT] = {
+    [CORPUS_OPEN] = {"open", BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
+    [CORPUS_CLOSE] = {"close", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
+    [CORPUS_SIZE] = {"size", BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
+    [CORPUS_READ] = {"read", RANGE_FIELDS, BIT(STEP_EXPECT), REQUEST_FIELDS},
+    [CORPUS_WRITE] = {"write", RANGE_FIELDS | BIT(STEP_DATA), 0, REQUEST_FIELDS},
+    [CORPUS_ZERO_RANGE] = {"zero", RANGE_FIELDS, 0, REQUEST_FIELDS},
+    [CORPUS_DISCARD] = {"discard", RANGE_FIELDS, 0, REQUEST_FIELDS},
+    [CORPUS_MAP] = {"map", RANGE_FIELDS, BIT(STEP_ALLOCATED) | BIT(STEP_RUN), REQUEST_FIELDS},
+    [CORPUS_FLUSH] = {"flush", 0, 0, REQUEST_FIELDS},
+    [CORPUS_RESIZE] = {"resize", BIT(STEP_SIZE), 0, REQUEST_FIELDS},
+    [CORPUS_STREAM] = {"stream", 0, 0, REQUEST_FIELDS},
+    [CORPUS_COMMIT] = {"commit", 0, 0, REQUEST_FIELDS},
+    [CORPUS_CREATE] = {"create", BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE), 0,
+                       BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
+    [CORPUS_FILE] = {"file", BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
+    [CORPUS_REMOVE] = {"remove", BIT(STEP_PATH), 0, 0},
+    [CORPUS_CUT] = {"cut", BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
+    [CORPUS_KILL] = {"kill", 0, 0, BIT(STEP_DISK)},
+};
+
+const char *corpus_op_name(enum corpus_op op)
+{
+    return op_rules[op].name;
+}
+
+/* The members of a step; null, or -1, where there is none. */
+struct step_members {
+    const char *op, *disk, *path, *mode, *layout, *image, *backing, *backing_format, *clause, *by;
+    json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result;
+    int allocated, absent, beside;
+};
+
+static bool parse_outcome(struct where *where, const char *text, unsigned *outcomes)
+{
+    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
+        if (!strcmp(text, addcow_status_name((enum addcow_status)class_code))) {
+            *outcomes |= 1u << class_code;
+            return true;
+        }
+    }
+    return refuse(where, "\"%s\" is neither \"ok\" nor a class of error", text);
+}
+
+/* "result": one outcome, or the list of those that the spec allows. Without it the step must succeed. */
+static bool parse_result(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    json_t *result = members->result;
+    size_t mark = enter_member(where, "result");
+    if (!result) {
+        step->outcomes = 1u << ADDCOW_OK;
+    } else if (!json_is_string(result) && !json_is_array(result)) {
+        return refuse(where, "must be a string or an array");
+    } else if (json_is_string(result) && !parse_outcome(where, json_string_value(result), &step->outcomes)) {
+        return false;
+    }
+    for (size_t i = 0; json_is_array(result) && i < json_array_size(result); i++) {
+        const char *text = json_string_value(json_array_get(result, i));
+        if (!text) {
+            return refuse(where, "[%zu] must be a string", i);
+        }
+        if (!parse_outcome(where, text, &step->outcomes)) {
+            return false;
+        }
+    }
+    if (!step->outcomes) {
+        return refuse(where, "lists no outcome");
+    }
+    leave(where, mark);
+    step->clause = members->clause;
+    if (step->clause && step->outcomes & 1u << ADDCOW_OK) {
+        return refuse(where, "\"clause\" names the reason of a refusal, but the step may succeed");
+    }
+    return true;
+}
+
+static bool parse_disk(struct where *where, const char *name, struct corpus_case *c, struct corpus_step *step)
+{
+    if (!name) {
+        name = "disk";
+    }
+    for (step->disk = 0; step->disk < c->disk_count; step->disk++) {
+        if (!strcmp(c->disks[step->disk], name)) {
+            return true;
+        }
+    }
+    if (c->disk_count == CORPUS_DISKS_MAX) {
+        return refuse(where, "a case names at most %d disks", CORPUS_DISKS_MAX);
+    }
+    c->disks[c->disk_count++] = name;
+    return true;
+}
+
+static bool parse_create(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    struct addcow_create_options *create = &step->create;
+    static const char *const layouts[] = {"r20", "r9"};
+    size_t layout;
+    uint64_t bits;
+    if (!shape_choose(where, "layout", members->layout, layouts, 2, &layout) ||
+        !shape_number(where, "cluster_bits", members->cluster_bits, &bits)) {
+        return false;
+    }
+    if (bits > UINT32_MAX) {
+        return refuse(where, "cluster_bits has 32 bits");
+    }
+    create->layout = layout ? ADDCOW_R9 : ADDCOW_R20;
+    create->cluster_bits = (uint32_t)bits;
+    create->image_name = members->image;
+    create->backing_name = members->backing;
+    create->backing_format = members->backing_format;
+    create->hide_image_data = true; /* the specification knows no guard against it */
+    return !create->backing_name == !create->backing_format ||
+           refuse(where, "\"backing\" and \"backing_format\" go together");
+}
+
+static bool parse_open(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    static const char *const modes[] = {"ro", "rw"};
+    static const char *const engines[] = {"reference"};
+    size_t mode, engine;
+    if (!shape_choose(where, "mode", members->mode, modes, 2, &mode) ||
+        (members->by && !shape_choose(where, "by", members->by, engines, 1, &engine))) {
+        return false;
+    }
+    step->writable = mode == 1;
+    step->by_reference = members->by != NULL;
+    return true;
+}
+
+static bool parse_read(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    if (step->length > CORPUS_SPAN_MAX) {
+        return refuse(where, "a read has at most %u bytes", CORPUS_SPAN_MAX);
+    }
+    return parse_spans(where, "expect", members->expect, &step->data) &&
+           (!members->expect || check_tiling(where, "expect", &step->data, step->offset, step->length));
+}
+
+static bool parse_expected_file(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    step->absent = members->absent == 1;
+    step->has_length = members->length != NULL;
+    if (step->absent == (step->has_length || members->content)) {
+        return refuse(where, "needs either \"absent\": true, or a length or content");
+    }
+    return parse_spans(where, "content", members->content, &step->data);
+}
+
+/* What a step needs beyond the types of its fields. */
+static bool parse_step_details(struct where *where, const struct step_members *members, struct corpus_step *step)
+{
+    switch (step->op) {
+    case CORPUS_OPEN:
+        return parse_open(where, members, step);
+    case CORPUS_CREATE:
+        return parse_create(where, members, step);
+    case CORPUS_WRITE:
+        return parse_spans(where, "data", members->data, &step->data) && check_definite(where, &step->data) &&
+               check_tiling(where, "data", &step->data, step->offset, step->length);
+    case CORPUS_READ:
+        return parse_read(where, members, step);
+    case CORPUS_FILE:
+        return parse_expected_file(where, members, step);
+    default:
+        return true;
+    }
+}
+
+/* Whether the step has the fields that its operation needs, and no others. */
+static bool check_fields(struct where *where, json_t *value, const struct op_rule *rule, bool may_succeed)
+{
+    uint32_t required = BIT(STEP_OP) | rule->required | (may_succeed ? rule->required_on_success : 0);
+    for (unsigned field = 0; field < STEP_FIELDS; field++) {
+        bool present = json_object_get(value, step_fields[field]) != NULL;
+        if (present && !((required | rule->optional) & BIT(field))) {
+            return refuse(where, "unknown field \"%s\"", step_fields[field]);
+        }
+        if (!present && required & BIT(field)) {
+            return refuse(where, "field \"%s\" is missing", step_fields[field]);
+        }
+    }
+    return true;
+}
+
+static bool unpack_step(struct where *where, json_t *value, struct step_members *m)
+{
+    return shape_unpack(
+        where, value, "{s:s,s?s,s?s,s?s,s?o,s?o,s?o,s?o,s?o,s?b,s?o,s?o,s?b,s?s,s?o,s?s,s?s,s?s,s?o,s?s,s?b,s?s}", "op",
+        &m->op, "disk", &m->disk, "path", &m->path, "mode", &m->mode, "offset", &m->offset, "length", &m->length,
+        "size", &m->size, "data", &m->data, "expect", &m->expect, "allocated", &m->allocated, "run", &m->run, "content",
+        &m->content, "absent", &m->absent, "layout", &m->layout, "cluster_bits", &m->cluster_bits, "image", &m->image,
+        "backing", &m->backing, "backing_format", &m->backing_format, "result", &m->result, "clause", &m->clause,
+        "beside", &m->beside, "by", &m->by);
+}
+
+static bool find_op(struct where *where, json_t *value, enum corpus_op *op)
+{
+    const char *name = json_string_value(json_object_get(value, "op"));
+    if (!name) {
+        return refuse(where, "must be an object with a string \"op\"");
+    }
+    for (unsigned i = 0; i < CORPUS_OP_COUNT; i++) {
+        if (!strcmp(op_rules[i].name, name)) {
+            *op = (enum corpus_op)i;
+            return true;
+        }
+    }
+    return refuse(where, "unknown op \"%s\"", name);
+}
+
+bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struct corpus_step *step)
+{
+    struct step_members m = {.allocated = -1, .absent = -1, .beside = -1};
+    if (!find_op(where, value, &step->op) || !unpack_step(where, value, &m)) {
+        return false;
+    }
+    bool may_succeed = !m.result || !json_is_string(m.result) || !strcmp(json_string_value(m.result), "ok");
+    if (!check_fields(where, value, &op_rules[step->op], may_succeed) ||
+        !shape_number(where, "offset", m.offset, &step->offset) ||
+        !shape_number(where, "length", m.length, &step->length) || !shape_number(where, "size", m.size, &step->size) ||
+        !shape_number(where, "run", m.run, &step->run) || (m.path && !shape_is_path(where, "path", m.path))) {
+        return false;
+    }
+    step->path = m.path;
+    step->allocated = m.allocated == 1;
+    step->beside = m.beside == 1;
+    return parse_result(where, &m, step) && parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
+}
+
+bool is_request(const struct corpus_step *step)
+{
+    return (op_rules[step->op].optional & BIT(STEP_BESIDE)) != 0;
+}
