@@ -10,10 +10,10 @@ struct failing failing_choose(const uint8_t *bytes)
     static const int errors[] = {0,      EACCES, EPERM,  EROFS,   EDQUOT,  EINVAL, ENAMETOOLONG, ELOOP,
                                  ENODEV, ENXIO,  EISDIR, ETXTBSY, ENOTDIR, ENOENT, EEXIST,       EOPNOTSUPP};
     unsigned way = bytes[1];
-    struct failing failing = {.inject = {.at = 1 + bytes[0], .kind = (enum inject_kind)(way % INJECT_KINDS)}};
-    failing.inject.persistent = !inject_is_harmless(&failing.inject) && way / INJECT_KINDS % 2 == 1;
-    if (failing.inject.kind == INJECT_EIO) {
-        failing.errnum = errors[way / (2 * INJECT_KINDS) % (sizeof errors / sizeof errors[0])];
+    struct failing failing = {.inject = {.at = 1 + bytes[0], .kind = (enum fault_kind)(way % FAULT_KINDS)}};
+    failing.inject.persistent = !fault_injection_is_harmless(&failing.inject) && way / FAULT_KINDS % 2 == 1;
+    if (failing.inject.kind == FAULT_EIO) {
+        failing.errnum = errors[way / (2 * FAULT_KINDS) % (sizeof errors / sizeof errors[0])];
     }
     return failing;
 }
@@ -21,21 +21,21 @@ struct failing failing_choose(const uint8_t *bytes)
 static int hook(void *context, enum sim_call call, const char *name, size_t *size)
 {
     struct failing *failing = context;
-    int result = inject_hook(&failing->inject, call, name, size);
+    int result = fault_injection_hook(&failing->inject, call, name, size);
     return result == -EIO && failing->errnum != 0 ? -failing->errnum : result;
 }
 
 void failing_begin(struct failing *failing, struct sim *sim)
 {
-    inject_begin(&failing->inject);
+    fault_injection_begin(&failing->inject);
     sim_set_hook(sim, hook, failing);
 }
 
 bool failing_explains(const struct failing *failing, enum addcow_status code)
 {
-    const struct inject *inject = &failing->inject;
-    bool hit = inject_was_hit(inject);
+    const struct fault_injection *inject = &failing->inject;
+    bool hit = fault_injection_was_hit(inject);
     /* A sync of the image that failed is final, whatever the image is called (DUR-07). */
-    bool final = hit && inject->call == SIM_SYNC && !inject_is_harmless(inject) && code == ADDCOW_IO;
-    return inject_explains(inject, code) || final || (hit && failing->errnum != 0);
+    bool final = hit && inject->call == SIM_SYNC && !fault_injection_is_harmless(inject) && code == ADDCOW_IO;
+    return fault_injection_explains(inject, code) || final || (hit && failing->errnum != 0);
 }

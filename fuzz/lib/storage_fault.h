@@ -1,5 +1,5 @@
 /*
- * A call of the storage that fails, in the ways of inject.h or with another error of the operating system.
+ * A call of the storage that fails, in the ways of fault_injection.h or with another error of the operating system.
  *
  * For targets that ask whether the engine bears it, and not what the exact class of each failure is.
  */
@@ -11,7 +11,7 @@
 #define FAILING_BYTES 2u
 
 struct failing {
-    struct inject inject;
+    struct fault_injection inject;
     int errnum; /* instead of EIO; 0: that */
 };
 

@@ -270,10 +270,10 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
 /* A single fault in what makes files; one that hits what is cleaned up after another failure may leave something. */
 static bool must_leave_nothing(const struct wanted *wanted)
 {
-    const struct inject *fault = &wanted->failing.inject;
+    const struct fault_injection *fault = &wanted->failing.inject;
     bool making = fault->call == SIM_TRUNCATE || fault->call == SIM_PWRITE || fault->call == SIM_SYNC ||
                   fault->call == SIM_RENAME;
-    return !wanted->fails || !inject_was_hit(fault) || (making && !fault->persistent);
+    return !wanted->fails || !fault_injection_was_hit(fault) || (making && !fault->persistent);
 }
 
 static void judge_refusal(const struct sim *sim, const struct wanted *wanted, const struct before *before)
@@ -322,7 +322,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct sim *sim = sim_make();
     struct addcow_storage *storage = sim_storage(sim);
-    sim_disk_lay(sim, &trace.disk);
+    sim_disk_make(sim, &trace.disk);
     if (wanted.without_metadata) {
         storage->ops->remove(storage, DISK_METADATA);
     }

@@ -16,9 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct explore_options options = {.fault = {.at = 1}};
     if (choices->count >= PLAN_BYTES) {
         options.fault.at = 1 + choices->bytes[0];
-        options.fault.kind = (enum inject_kind)(choices->bytes[1] % INJECT_KINDS);
+        options.fault.kind = (enum fault_kind)(choices->bytes[1] % FAULT_KINDS);
         /* Interruptions and short transfers are continued as often as they come, so they end. */
-        options.fault.persistent = !inject_is_harmless(&options.fault) && choices->bytes[1] / INJECT_KINDS % 2 == 1;
+        options.fault.persistent =
+            !fault_injection_is_harmless(&options.fault) && choices->bytes[1] / FAULT_KINDS % 2 == 1;
     }
     fuzz_explore(&input, PLAN_BYTES, &options);
     return 0;

@@ -396,9 +396,9 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
     failing_begin(failing, hostile->sim);
     enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
     fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || inject_was_hit(&failing->inject),
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || fault_injection_was_hit(&failing->inject),
                 "an open that fails has a reason");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !inject_is_harmless(&failing->inject),
+    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !fault_injection_is_harmless(&failing->inject),
                 "interruptions are borne (ERR-04)");
     if (code == ADDCOW_OK) {
         perform(fast, trace, buffers[0], failing);

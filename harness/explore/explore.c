@@ -24,7 +24,7 @@
 
 /* One thread of the concurrent phase. */
 struct worker {
-    struct execution *run;
+    struct execution *execution;
     struct explore *explore;
     uint32_t thread;
     uint32_t begin;
@@ -59,7 +59,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     explore->fault.sim = explore->sim;
     sim_set_split(explore->sim, !options->whole_requests);
     sim_set_punch_refused(explore->sim, options->refuse_punch);
-    sim_disk_lay(explore->sim, &trace->disk);
+    sim_disk_make(explore->sim, &trace->disk);
     explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
     explore->spans = report_allocate(trace->count + 1, sizeof *explore->spans);
     if (options->fault.at != 0) {
@@ -118,35 +118,35 @@ const struct sim *explore_storage(const struct explore *explore)
 
 /* ---- A run ---- */
 
-static void do_operation(struct explore *explore, struct execution *run, uint32_t index)
+static void do_operation(struct explore *explore, struct execution *execution, uint32_t index)
 {
     explore->spans[index].begin = sim_moment(explore->sim);
-    execution_operation(run, index);
+    execution_operation(execution, index);
     explore->spans[index].end = sim_moment(explore->sim);
-    explore->spans[index].invoked = run->records[index].invoked;
-    explore->spans[index].returned = run->records[index].returned;
-    explore->spans[index].status = run->records[index].status;
+    explore->spans[index].invoked = execution->records[index].invoked;
+    explore->spans[index].returned = execution->records[index].returned;
+    explore->spans[index].status = execution->records[index].status;
 }
 
 static void work(void *context)
 {
     struct worker *worker = context;
     for (uint32_t i = worker->begin; i < worker->end; i++) {
-        if (worker->run->trace->operations[i].thread == worker->thread) {
-            do_operation(worker->explore, worker->run, i);
+        if (worker->execution->trace->operations[i].thread == worker->thread) {
+            do_operation(worker->explore, worker->execution, i);
         }
     }
 }
 
 /* Runs the phase of several threads; false if the strategy has no schedule left. */
-static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
+static bool run_concurrent(struct explore *explore, struct sched_strategy *strategy, struct execution *execution,
                            uint32_t begin, uint32_t end)
 {
     struct worker workers[SCHED_THREADS_MAX];
     struct sched_thread threads[SCHED_THREADS_MAX];
-    uint32_t count = run->trace->threads;
+    uint32_t count = execution->trace->threads;
     for (uint32_t t = 0; t < count; t++) {
-        workers[t] = (struct worker){run, explore, t, begin, end};
+        workers[t] = (struct worker){execution, explore, t, begin, end};
         threads[t] = (struct sched_thread){work, &workers[t]};
     }
     struct sched_options options = {.step_limit = explore->options.step_limit,
@@ -165,13 +165,13 @@ static bool judge_outcome(const struct explore *explore, FILE *out)
     return explore->scheduled.outcome == SCHED_DONE;
 }
 
-static void add_answers(struct explore *explore, const struct execution *run)
+static void add_answers(struct explore *explore, const struct execution *execution)
 {
-    for (uint32_t i = 0; i < run->trace->count; i++) {
-        const struct execution_record *record = &run->records[i];
+    for (uint32_t i = 0; i < execution->trace->count; i++) {
+        const struct execution_record *record = &execution->records[i];
         uint64_t value = random_hash(record->invoked * 31 + record->returned) ^ (uint64_t)record->status << 32 ^
-                         record->run << 1 ^ record->allocated;
-        for (uint64_t k = 0; record->data != NULL && k + 8 <= run->trace->operations[i].length; k += SIM_SECTOR) {
+                         record->map_length << 1 ^ record->allocated;
+        for (uint64_t k = 0; record->data != NULL && k + 8 <= execution->trace->operations[i].length; k += SIM_SECTOR) {
             uint64_t word;
             memcpy(&word, record->data + k, sizeof word);
             value = random_hash(value ^ word);
@@ -181,18 +181,18 @@ static void add_answers(struct explore *explore, const struct execution *run)
 }
 
 /* Does the operations of one phase; false if the strategy has no schedule left. */
-static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
+static bool run_phase_once(struct explore *explore, struct sched_strategy *strategy, struct execution *execution,
                            uint32_t begin, uint32_t end)
 {
     bool more = true;
     if (explore->fault.at != 0) {
-        sim_set_hook(explore->sim, inject_hook, &explore->fault);
+        sim_set_hook(explore->sim, fault_injection_hook, &explore->fault);
     }
-    if (trace_phase_is_concurrent(run->trace, begin, end)) {
-        more = run_concurrent(explore, strategy, run, begin, end);
+    if (trace_phase_is_concurrent(execution->trace, begin, end)) {
+        more = run_concurrent(explore, strategy, execution, begin, end);
     } else {
         for (uint32_t i = begin; i < end; i++) {
-            do_operation(explore, run, i);
+            do_operation(explore, execution, i);
         }
     }
     sim_set_hook(explore->sim, NULL, NULL);
@@ -200,31 +200,32 @@ static bool run_phase_once(struct explore *explore, struct sched_strategy *strat
 }
 
 /* The classes that requests may fail with because of the fault, a bit each. */
-static uint32_t possible_failures(const struct inject *fault)
+static uint32_t possible_failures(const struct fault_injection *fault)
 {
-    return (inject_explains(fault, ADDCOW_IO) ? 1u << ADDCOW_IO : 0) |
-           (inject_explains(fault, ADDCOW_NOSPACE) ? 1u << ADDCOW_NOSPACE : 0);
+    return (fault_injection_explains(fault, ADDCOW_IO) ? 1u << ADDCOW_IO : 0) |
+           (fault_injection_explains(fault, ADDCOW_NOSPACE) ? 1u << ADDCOW_NOSPACE : 0);
 }
 
-static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy, struct execution *run,
-                                      struct oracle *oracle, struct explore_counts *counts, FILE *out)
+static enum explore_answer run_phases(struct explore *explore, struct sched_strategy *strategy,
+                                      struct execution *execution, struct oracle *oracle, struct explore_counts *counts,
+                                      FILE *out)
 {
-    const struct trace *trace = run->trace;
+    const struct trace *trace = execution->trace;
     explore->scheduled.outcome = SCHED_DONE;
-    inject_begin(&explore->fault);
+    fault_injection_begin(&explore->fault);
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         uint32_t end = trace_phase_end(trace, begin);
-        if (!run_phase_once(explore, strategy, run, begin, end)) {
+        if (!run_phase_once(explore, strategy, execution, begin, end)) {
             return EXPLORE_OVER;
         }
         if (!judge_outcome(explore, out)) {
             return EXPLORE_FAILED;
         }
-        run->failures = possible_failures(&explore->fault);
+        execution->failures = possible_failures(&explore->fault);
         if (explore->directory[0] != '\0') {
             store_files(explore);
         }
-        if (begin < end && !history_judge(run, begin, end, oracle, explore->directory, &counts->history, out)) {
+        if (begin < end && !history_judge(execution, begin, end, oracle, explore->directory, &counts->history, out)) {
             return EXPLORE_FAILED;
         }
     }
@@ -235,7 +236,7 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
                                     struct explore_counts *counts, FILE *out)
 {
     struct addcow_error error;
-    struct execution run;
+    struct execution execution;
     struct oracle oracle;
     sim_restore(explore->sim);
     memset(explore->spans, 0xff, (explore->trace->count + 1) * sizeof *explore->spans);
@@ -245,11 +246,11 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
         fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return EXPLORE_FAILED;
     }
-    execution_make(&run, explore->trace, explore->adapter, DISK_METADATA, NULL);
-    oracle_make(&explore->trace->disk, run.capacity, &oracle);
-    enum explore_answer answer = run_phases(explore, strategy, &run, &oracle, counts, out);
+    execution_make(&execution, explore->trace, explore->adapter, DISK_METADATA, NULL);
+    oracle_make(&explore->trace->disk, execution.capacity, &oracle);
+    enum explore_answer answer = run_phases(explore, strategy, &execution, &oracle, counts, out);
     explore->answers = random_hash(explore->trace->disk.seed);
-    add_answers(explore, &run);
+    add_answers(explore, &execution);
     explore->fingerprint = explore->scheduled.fingerprint ^ explore->answers;
     /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
@@ -261,14 +262,14 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
             explore->horizon = sim_moment(explore->sim);
         }
         answer = recovered && closed && explore_judge_crashes(explore, counts, out) ? EXPLORE_OK : EXPLORE_FAILED;
-        counts->faults += inject_was_hit(&explore->fault);
+        counts->faults += fault_injection_was_hit(&explore->fault);
     } else if (closable) {
         explore->adapter->ops->close(explore->adapter, NULL);
     } else {
         explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
     }
     oracle_free(&oracle);
-    execution_free(&run);
+    execution_free(&execution);
     return answer;
 }
 
@@ -299,16 +300,16 @@ static void count_behaviour(const struct explore *explore, struct explore_counts
 }
 
 /* Notes what a run that failed is guilty of. */
-static void find_guilty(struct explore *explore, const struct explore_counts *counts)
+static void find_wrong_byte(struct explore *explore, const struct explore_counts *counts)
 {
-    explore->guilty = counts->history.found_guilty ? counts->history.guilty
-                      : explore->crashes != NULL   ? crash_guilty(explore->crashes)
-                                                   : UINT64_MAX;
+    explore->wrong_byte = counts->history.has_wrong_byte ? counts->history.wrong_byte
+                          : explore->crashes != NULL     ? crash_wrong_byte(explore->crashes)
+                                                         : UINT64_MAX;
 }
 
-uint64_t explore_guilty(const struct explore *explore)
+uint64_t explore_wrong_byte(const struct explore *explore)
 {
-    return explore->guilty;
+    return explore->wrong_byte;
 }
 
 enum explore_answer explore_run(struct explore *explore, struct sched_strategy *strategy, struct explore_counts *counts,
@@ -318,9 +319,9 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
     if (answer == EXPLORE_OK && explore->options.self_check && !repeats(explore, counts, out)) {
         answer = EXPLORE_FAILED;
     }
-    explore->guilty = UINT64_MAX;
+    explore->wrong_byte = UINT64_MAX;
     if (answer == EXPLORE_FAILED) {
-        find_guilty(explore, counts);
+        find_wrong_byte(explore, counts);
     }
     if (answer != EXPLORE_OVER) {
         counts->schedules++;

@@ -42,7 +42,7 @@ struct explore_options {
     uint64_t step_limit;             /* 0: as sched.h */
     uint64_t seed;                   /* of the crashes */
     struct sched_coverage *coverage; /* to be added to; may be null */
-    struct inject fault;             /* injected while the operations of the trace are done; at == 0: none */
+    struct fault_injection fault;    /* injected while the operations of the trace are done; at == 0: none */
 };
 
 struct explore;
@@ -68,7 +68,7 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 const struct sched_schedule *explore_schedule(const struct explore *explore);
 
 /* A byte of the disk that the last run was found guilty of; UINT64_MAX if it is none in particular. */
-uint64_t explore_guilty(const struct explore *explore);
+uint64_t explore_wrong_byte(const struct explore *explore);
 
 /* The storage, for those who watch a run. */
 const struct sim *explore_storage(const struct explore *explore);

@@ -47,8 +47,8 @@ static bool judge_files(const struct explore *explore, const struct sim *sim, co
         return false;
     }
     /* What a failed stream or resize has allocated may have reached the file or not. */
-    bool same =
-        same_disk(&disk.ref, &oracle->disk, !inject_was_hit(&explore->fault)) && !sim_disk_has_stray_bits(&disk);
+    bool same = same_disk(&disk.ref, &oracle->disk, !fault_injection_was_hit(&explore->fault)) &&
+                !sim_disk_has_stray_bits(&disk);
     sim_disk_close(&disk);
     if (!same) {
         fprintf(out, "after %s the files hold another disk than the one that was written (%s)\n", when,
@@ -93,7 +93,7 @@ static bool write_after(const struct explore *explore, struct oracle *oracle, FI
 
 bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)
 {
-    const struct inject *fault = &explore->fault;
+    const struct fault_injection *fault = &explore->fault;
     struct addcow_error error;
     struct choices nothing_unsynced = {0};
     struct sim_crash_options options = sim_disk_crash_options(&explore->trace->disk);

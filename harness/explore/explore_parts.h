@@ -13,7 +13,7 @@ struct explore {
     struct explore_options options;
     struct sim *sim;
     struct adapter *adapter;
-    struct inject fault;
+    struct fault_injection fault;
     struct sim *crashed;         /* what is durable after a fault; null without */
     struct crash_judge *crashes; /* null if there are none */
     struct random random;
@@ -21,7 +21,7 @@ struct explore {
     struct sched_run scheduled;
     uint64_t answers;         /* of the last run, and their order, as a hash */
     uint64_t fingerprint;     /* that of its steps too */
-    uint64_t guilty;          /* a byte of the disk, or UINT64_MAX */
+    uint64_t wrong_byte;      /* a byte of the disk, or UINT64_MAX */
     uint64_t horizon;         /* crashes are judged up to this moment: before what follows a fault */
     struct crash_span *spans; /* of the operations, on the storage's clock */
 };

@@ -24,7 +24,7 @@ static void take_result(const struct explore *explore, struct minimise_result *r
     for (uint32_t i = 0; i < failing->count; i++) {
         sched_schedule_append(&result->schedule, failing->segments[i].thread, failing->segments[i].steps);
     }
-    result->guilty = explore_guilty(explore);
+    result->wrong_byte = explore_wrong_byte(explore);
 }
 
 static bool fails_with(const struct trace *trace, const struct explore_options *options,
@@ -192,11 +192,11 @@ static bool still_fails(const struct trace *trace, void *context)
 bool minimise(struct trace *trace, const struct explore_options *options, struct minimise_result *result)
 {
     struct exploring exploring = {options, result};
-    *result = (struct minimise_result){.guilty = UINT64_MAX};
+    *result = (struct minimise_result){.wrong_byte = UINT64_MAX};
     if (!minimise_while(trace, still_fails, &exploring)) {
         return false;
     }
-    struct minimise_result fewer = {.guilty = UINT64_MAX};
+    struct minimise_result fewer = {.wrong_byte = UINT64_MAX};
     struct sched_strategy *exhaustive = sched_make_exhaustive(4, true);
     if (trace->threads > 1 && fails_with(trace, options, exhaustive, SCHEDULES_BOUNDED, &fewer)) {
         struct minimise_result replaced = *result;

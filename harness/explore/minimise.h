@@ -11,7 +11,7 @@
 
 struct minimise_result {
     struct sched_schedule schedule; /* that fails at last; owned by the caller */
-    uint64_t guilty;                /* a byte of the disk that then is wrong, or UINT64_MAX */
+    uint64_t wrong_byte;            /* a byte of the disk that then is wrong, or UINT64_MAX */
 };
 
 /*

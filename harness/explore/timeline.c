@@ -14,36 +14,36 @@
 #include <string.h>
 
 /* A strategy that does what another one says, and tells. */
-struct teller {
+struct printer {
     struct sched_strategy strategy;
     struct sched_strategy *inner;
     const struct sim *sim;
     FILE *out;
-    uint64_t guilty; /* a byte of the disk, or UINT64_MAX */
-    uint64_t left;   /* steps until the inner one is asked again */
+    uint64_t wrong_byte; /* a byte of the disk, or UINT64_MAX */
+    uint64_t left;       /* steps until the inner one is asked again */
     uint32_t chosen;
     uint32_t threads;
 };
 
-static bool teller_begin(struct sched_strategy *strategy, uint32_t threads)
+static bool printer_begin(struct sched_strategy *strategy, uint32_t threads)
 {
-    struct teller *teller = (struct teller *)strategy;
-    teller->threads = threads;
-    fputs("   step", teller->out);
+    struct printer *printer = (struct printer *)strategy;
+    printer->threads = threads;
+    fputs("   step", printer->out);
     for (uint32_t i = 0; i < threads; i++) {
-        fprintf(teller->out, "  thread %-22" PRIu32, i);
+        fprintf(printer->out, "  thread %-22" PRIu32, i);
     }
-    fputs("\n", teller->out);
-    return teller->inner->ops->begin(teller->inner, threads);
+    fputs("\n", printer->out);
+    return printer->inner->ops->begin(printer->inner, threads);
 }
 
 /* The step in words; false if it is not worth a row. */
-static bool describe(const struct teller *teller, const struct sched_access *access, char text[64])
+static bool describe(const struct printer *printer, const struct sched_access *access, char text[64])
 {
     static const char *const verbs[] = {
         [SCHED_START] = "starts",   [SCHED_READ] = "reads", [SCHED_WRITE] = "writes",    [SCHED_LOCK] = "locks",
         [SCHED_UNLOCK] = "unlocks", [SCHED_WAIT] = "waits", [SCHED_BROADCAST] = "wakes", [SCHED_END] = "ends"};
-    const char *name = sim_name_of(teller->sim, access->object);
+    const char *name = sim_name_of(printer->sim, access->object);
     if (name == NULL && (access->kind == SCHED_READ || access->kind == SCHED_WRITE)) {
         return false;
     }
@@ -58,89 +58,89 @@ static bool describe(const struct teller *teller, const struct sched_access *acc
 }
 
 /* The sector of the image that a row tells about; UINT64_MAX if it is none. */
-static uint64_t told_sector(const struct teller *teller, const struct sched_access *access)
+static uint64_t sector_of_step(const struct printer *printer, const struct sched_access *access)
 {
-    const char *name = sim_name_of(teller->sim, access->object);
+    const char *name = sim_name_of(printer->sim, access->object);
     bool is_image = name != NULL && strcmp(name, DISK_IMAGE) == 0 && access->last != UINT64_MAX;
-    return teller->guilty != UINT64_MAX ? teller->guilty / SIM_SECTOR : is_image ? access->first : UINT64_MAX;
+    return printer->wrong_byte != UINT64_MAX ? printer->wrong_byte / SIM_SECTOR : is_image ? access->first : UINT64_MAX;
 }
 
-static void tell_sector(const struct teller *teller, uint64_t sector)
+static void print_sector(const struct printer *printer, uint64_t sector)
 {
     uint64_t length;
-    const uint8_t *image = sim_bytes(teller->sim, DISK_IMAGE, &length);
-    uint64_t at = teller->guilty != UINT64_MAX ? teller->guilty / 8 * 8 : sector * SIM_SECTOR;
+    const uint8_t *image = sim_bytes(printer->sim, DISK_IMAGE, &length);
+    uint64_t at = printer->wrong_byte != UINT64_MAX ? printer->wrong_byte / 8 * 8 : sector * SIM_SECTOR;
     struct stamp stamp;
     uint64_t offset;
-    fprintf(teller->out, "| %s %" PRIu64 ": ", DISK_IMAGE, sector);
+    fprintf(printer->out, "| %s %" PRIu64 ": ", DISK_IMAGE, sector);
     if (at + 8 > length) {
-        fputs("behind its end", teller->out);
+        fputs("behind its end", printer->out);
     } else if (stamp_identify(image + at, &stamp, &offset)) {
-        stamp_print(teller->out, stamp);
+        stamp_print(printer->out, stamp);
     } else {
-        fputs("other bytes", teller->out);
+        fputs("other bytes", printer->out);
     }
 }
 
-static void tell(const struct teller *teller, const struct sched_choice *choice)
+static void print_step(const struct printer *printer, const struct sched_choice *choice)
 {
     char text[64];
-    const struct sched_access *access = choice->pending[teller->chosen];
-    if (!describe(teller, access, text)) {
+    const struct sched_access *access = choice->pending[printer->chosen];
+    if (!describe(printer, access, text)) {
         return;
     }
-    fprintf(teller->out, "%7" PRIu64, choice->step);
-    fprintf(teller->out, "%*s  %-29s", (int)(31 * teller->chosen), "", text);
-    uint64_t sector = told_sector(teller, access);
+    fprintf(printer->out, "%7" PRIu64, choice->step);
+    fprintf(printer->out, "%*s  %-29s", (int)(31 * printer->chosen), "", text);
+    uint64_t sector = sector_of_step(printer, access);
     if (sector != UINT64_MAX) {
-        fprintf(teller->out, "%*s", (int)(31 * (choice->threads - 1 - teller->chosen)), "");
-        tell_sector(teller, sector);
+        fprintf(printer->out, "%*s", (int)(31 * (choice->threads - 1 - printer->chosen)), "");
+        print_sector(printer, sector);
     }
-    fputs("\n", teller->out);
+    fputs("\n", printer->out);
 }
 
-static void teller_end(struct sched_strategy *strategy, uint64_t steps)
+static void printer_end(struct sched_strategy *strategy, uint64_t steps)
 {
-    struct teller *teller = (struct teller *)strategy;
-    teller->inner->ops->end(teller->inner, steps);
-    if (teller->guilty != UINT64_MAX) {
-        fprintf(teller->out, "%7s%*s", "end", (int)(31 * teller->threads), "");
-        tell_sector(teller, teller->guilty / SIM_SECTOR);
-        fputs("\n", teller->out);
+    struct printer *printer = (struct printer *)strategy;
+    printer->inner->ops->end(printer->inner, steps);
+    if (printer->wrong_byte != UINT64_MAX) {
+        fprintf(printer->out, "%7s%*s", "end", (int)(31 * printer->threads), "");
+        print_sector(printer, printer->wrong_byte / SIM_SECTOR);
+        fputs("\n", printer->out);
     }
 }
 
-static uint32_t teller_choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t printer_choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
-    struct teller *teller = (struct teller *)strategy;
-    bool goes_on = teller->left > 0 && (choice->enabled >> teller->chosen & 1) != 0;
+    struct printer *printer = (struct printer *)strategy;
+    bool goes_on = printer->left > 0 && (choice->enabled >> printer->chosen & 1) != 0;
     if (!goes_on) {
-        teller->chosen = teller->inner->ops->choose(teller->inner, choice, &teller->left);
+        printer->chosen = printer->inner->ops->choose(printer->inner, choice, &printer->left);
     }
-    teller->left--;
-    *run = 1;
-    tell(teller, choice);
-    return teller->chosen;
+    printer->left--;
+    *steps = 1;
+    print_step(printer, choice);
+    return printer->chosen;
 }
 
-static void teller_destroy(struct sched_strategy *strategy)
+static void printer_destroy(struct sched_strategy *strategy)
 {
-    sched_strategy_free(((struct teller *)strategy)->inner);
+    sched_strategy_free(((struct printer *)strategy)->inner);
 }
 
 enum explore_answer timeline_print(const struct trace *trace, const struct explore_options *options,
-                                   const struct sched_schedule *schedule, uint64_t guilty, FILE *out)
+                                   const struct sched_schedule *schedule, uint64_t wrong_byte, FILE *out)
 {
-    static const struct sched_strategy_ops ops = {teller_begin, teller_choose, teller_end, teller_destroy};
+    static const struct sched_strategy_ops ops = {printer_begin, printer_choose, printer_end, printer_destroy};
     struct explore_counts counts = {0};
     struct explore *explore = explore_make(trace, options);
-    struct teller teller = {.strategy = {&ops},
-                            .inner = sched_make_replay(schedule),
-                            .sim = explore_storage(explore),
-                            .out = out,
-                            .guilty = guilty};
-    enum explore_answer answer = explore_run(explore, &teller.strategy, &counts, out);
-    sched_strategy_free(&teller.strategy);
+    struct printer printer = {.strategy = {&ops},
+                              .inner = sched_make_replay(schedule),
+                              .sim = explore_storage(explore),
+                              .out = out,
+                              .wrong_byte = wrong_byte};
+    enum explore_answer answer = explore_run(explore, &printer.strategy, &counts, out);
+    sched_strategy_free(&printer.strategy);
     explore_free(explore);
     return answer;
 }

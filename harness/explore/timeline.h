@@ -14,6 +14,6 @@
  * in the sector that the step is about. Returns what became of the run; its story follows the timeline.
  */
 enum explore_answer timeline_print(const struct trace *trace, const struct explore_options *options,
-                                   const struct sched_schedule *schedule, uint64_t guilty, FILE *out);
+                                   const struct sched_schedule *schedule, uint64_t wrong_byte, FILE *out);
 
 #endif

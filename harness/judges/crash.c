@@ -69,7 +69,7 @@ struct crash_judge *crash_make(const struct trace *trace)
 {
     struct crash_judge *judge = report_allocate(1, sizeof *judge);
     struct sim *sim = sim_make();
-    sim_disk_lay(sim, &trace->disk);
+    sim_disk_make(sim, &trace->disk);
     judge->trace = trace;
     judge->start = read_state(sim, trace_capacity(trace));
     sim_free(sim);
@@ -134,7 +134,7 @@ static bool reopen(struct crash_judge *judge, struct crash_state *got, FILE *out
     return fine;
 }
 
-void crash_tell_moment(uint64_t moment, const struct sim *sim, FILE *out)
+void crash_print_moment(uint64_t moment, const struct sim *sim, FILE *out)
 {
     fprintf(out, "  (the crash was at moment %" PRIu64 " of %" PRIu64 ")\n", moment, sim_moment(sim));
 }
@@ -231,12 +231,12 @@ static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t
     return end;
 }
 
-static void blame(struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
+static void print_wrong_bytes(struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
 {
     fprintf(out,
             "after a crash bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither durable nor written later (%s)\n",
             begin, end, "DUR-01, DUR-02");
-    judge->guilty = begin;
+    judge->wrong_byte = begin;
     stamp_print_writers(out, begin, got, end - begin);
 }
 
@@ -273,7 +273,7 @@ static bool judge_fragments(struct crash_judge *judge, const struct crash_span *
     for (uint64_t begin = 0, end; begin < got->size; begin = end) {
         end = fragment_end(judge->trace, begin, got->size);
         if (!is_allowed(judge, spans, moment, begin, end, got->bytes + begin)) {
-            blame(judge, begin, end, got->bytes + begin, out);
+            print_wrong_bytes(judge, begin, end, got->bytes + begin, out);
             return false;
         }
     }
@@ -345,7 +345,7 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
         fine = sectors[begin / SIM_SECTOR];
         if (!fine) {
             uint64_t left = got->size - begin;
-            blame(judge, begin, begin + (left < SIM_SECTOR ? left : SIM_SECTOR), got->bytes + begin, out);
+            print_wrong_bytes(judge, begin, begin + (left < SIM_SECTOR ? left : SIM_SECTOR), got->bytes + begin, out);
         }
     }
     free(sectors);
@@ -391,18 +391,18 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
                  struct choices *choices, FILE *out)
 {
     struct crash_state got;
-    judge->guilty = UINT64_MAX;
+    judge->wrong_byte = UINT64_MAX;
     crash_enter(judge, from, moment, choices);
     bool fine = crash_judge_state(judge, spans, moment, &got, out);
     if (fine) {
         free(got.bytes);
     } else {
-        crash_tell_moment(moment, from, out);
+        crash_print_moment(moment, from, out);
     }
     return fine;
 }
 
-uint64_t crash_guilty(const struct crash_judge *judge)
+uint64_t crash_wrong_byte(const struct crash_judge *judge)
 {
-    return judge->guilty;
+    return judge->wrong_byte;
 }

@@ -42,6 +42,6 @@ bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct
 bool crash_is_flush(const struct trace_operation *operation);
 
 /* The first byte of the disk that the last crash was judged wrong for; UINT64_MAX if it is none in particular. */
-uint64_t crash_guilty(const struct crash_judge *judge);
+uint64_t crash_wrong_byte(const struct crash_judge *judge);
 
 #endif

@@ -18,7 +18,7 @@ struct crash_judge {
     struct crash_state start;
     struct sim *crashed;
     struct adapter *adapter; /* over `crashed` */
-    uint64_t guilty;         /* the first byte of the fragment that was found wrong, or UINT64_MAX */
+    uint64_t wrong_byte;     /* the first byte of the fragment that was found wrong, or UINT64_MAX */
     bool in_states;          /* operations follow one another, a resize among them */
 };
 
@@ -26,7 +26,7 @@ struct crash_judge {
 bool crash_refused(FILE *out, const char *what, enum addcow_status code, const struct addcow_error *error);
 
 /* Prints at which moment of `sim` the crash was. */
-void crash_tell_moment(uint64_t moment, const struct sim *sim, FILE *out);
+void crash_print_moment(uint64_t moment, const struct sim *sim, FILE *out);
 
 /*
  * Whether a change may have happened in part, because it failed or because the process died in it. Then the states that

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEHIND 700u /* bytes of bitmap behind what is needed, in r9 */
+#define EXTRA_BYTES 700u /* bytes of bitmap behind what is needed, in r9 */
 
 /* A disk to be repaired, and what it reads as. */
-struct patient {
+struct damaged {
     const struct trace_disk *disk;
     uint64_t size;
     uint64_t cut; /* the size after a shrink that nobody has synced; without one, the same */
@@ -34,17 +34,17 @@ static void set_bit(uint8_t *bitmap, uint64_t bit, bool value)
 }
 
 /* Damages the metadata file that `sim` holds, and keeps that state. */
-static void inflict(struct sim *sim, const struct trace_disk *disk, unsigned damage)
+static void damage_metadata(struct sim *sim, const struct trace_disk *disk, unsigned damage)
 {
     uint64_t length;
     struct addcow_header header = disk_files_header(disk);
     uint64_t clusters = addcow_cluster_count(disk->size, addcow_cluster_size(disk->cluster_bits));
     const uint8_t *old = sim_bytes(sim, DISK_METADATA, &length);
-    uint8_t *bytes = report_allocate(length + BEHIND, 1);
+    uint8_t *bytes = report_allocate(length + EXTRA_BYTES, 1);
     uint8_t *bitmap = bytes + header.header_size;
     memcpy(bytes, old, length);
     if ((damage & CRASH_PADDING_USED) != 0) {
-        length += disk->layout == ADDCOW_R9 ? BEHIND : 0;
+        length += disk->layout == ADDCOW_R9 ? EXTRA_BYTES : 0;
         bytes[length - 1] = 0x81;
     }
     if ((damage & CRASH_SHORT_FILE) != 0) {
@@ -63,18 +63,18 @@ static void inflict(struct sim *sim, const struct trace_disk *disk, unsigned dam
 
 /* ---- Judging ---- */
 
-static bool is_read_by_reference(const struct patient *patient, const struct sim *sim, FILE *out)
+static bool is_read_by_reference(const struct damaged *damaged, const struct sim *sim, FILE *out)
 {
     struct sim_disk disk;
     char problem[128] = "it has another size";
     bool opened = sim_disk_open(sim, &disk, problem, sizeof problem);
-    if (!opened || (disk.ref.size != patient->size && disk.ref.size != patient->cut)) {
+    if (!opened || (disk.ref.size != damaged->size && disk.ref.size != damaged->cut)) {
         fprintf(out, "a repair leaves a disk that the reference engine refuses: %s (CHK-02)\n", problem);
         return false;
     }
     uint8_t *got = report_allocate(disk.ref.size, 1);
     addcow_ref_read(&disk.ref, 0, disk.ref.size, got);
-    bool same = memcmp(got, patient->bytes, disk.ref.size) == 0;
+    bool same = memcmp(got, damaged->bytes, disk.ref.size) == 0;
     free(got);
     sim_disk_close(&disk);
     if (!same) {
@@ -83,17 +83,17 @@ static bool is_read_by_reference(const struct patient *patient, const struct sim
     return same;
 }
 
-static bool is_read_by_engine(const struct patient *patient, struct sim *sim, FILE *out)
+static bool is_read_by_engine(const struct damaged *damaged, struct sim *sim, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
-    uint8_t *got = report_allocate(patient->size, 1);
+    uint8_t *got = report_allocate(damaged->size, 1);
     enum addcow_status code = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error);
     uint64_t size = code == ADDCOW_OK ? adapter->ops->size(adapter) : 0;
-    bool same = size == patient->size || size == patient->cut;
+    bool same = size == damaged->size || size == damaged->cut;
     if (same) {
         code = adapter->ops->read(adapter, 0, size, got, &error);
-        same = code == ADDCOW_OK && memcmp(got, patient->bytes, size) == 0;
+        same = code == ADDCOW_OK && memcmp(got, damaged->bytes, size) == 0;
     }
     if (!same) {
         fprintf(out, "a repair leaves a disk that the engine reads otherwise: %s %s (CHK-02)\n",
@@ -132,49 +132,49 @@ static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
 
 static bool judge_interrupted(const void *subject, struct sim *crashed, bool complete, FILE *out)
 {
-    const struct patient *patient = subject;
+    const struct damaged *damaged = subject;
     (void)complete; /* a second repair must do no harm either */
     sim_keep(crashed);
-    return is_read_by_reference(patient, crashed, out) && is_read_by_engine(patient, crashed, out) &&
-           repair(crashed, NULL, out) && is_read_by_reference(patient, crashed, out) &&
-           is_read_by_engine(patient, crashed, out);
+    return is_read_by_reference(damaged, crashed, out) && is_read_by_engine(damaged, crashed, out) &&
+           repair(crashed, NULL, out) && is_read_by_reference(damaged, crashed, out) &&
+           is_read_by_engine(damaged, crashed, out);
 }
 
-static void read_patient(const struct sim *sim, struct patient *patient)
+static void read_damaged(const struct sim *sim, struct damaged *damaged)
 {
     struct sim_disk disk;
     char problem[128];
     if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
         report_fatal("a disk to be repaired: %s", problem);
     }
-    addcow_ref_read(&disk.ref, 0, patient->size, patient->bytes);
+    addcow_ref_read(&disk.ref, 0, damaged->size, damaged->bytes);
     sim_disk_close(&disk);
 }
 
 /* Repairs the disk in `sim`, whatever has befallen it, and judges every crash. `repaired` as for repair(). */
-static bool judge_repair(struct sim *sim, const struct patient *patient, unsigned *repaired,
+static bool judge_repair(struct sim *sim, const struct damaged *damaged, unsigned *repaired,
                          struct crash_counts *counts, FILE *out)
 {
-    struct sim_crash_options options = sim_disk_crash_options(patient->disk);
+    struct sim_crash_options options = sim_disk_crash_options(damaged->disk);
     counts->sequences++;
-    return repair(sim, repaired, out) && crash_every_state(sim, &options, judge_interrupted, patient, counts, out);
+    return repair(sim, repaired, out) && crash_every_state(sim, &options, judge_interrupted, damaged, counts, out);
 }
 
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out)
 {
     struct sim *sim = sim_make();
-    struct patient patient = {
+    struct damaged damaged = {
         .disk = disk, .size = disk->size, .cut = disk->size, .bytes = report_allocate(disk->size, 1)};
     unsigned repaired = 0;
-    sim_disk_lay(sim, disk);
-    inflict(sim, disk, damage);
-    read_patient(sim, &patient);
-    bool fine = judge_repair(sim, &patient, &repaired, counts, out);
+    sim_disk_make(sim, disk);
+    damage_metadata(sim, disk, damage);
+    read_damaged(sim, &damaged);
+    bool fine = judge_repair(sim, &damaged, &repaired, counts, out);
     if (fine && repaired == 0) {
         fputs("a repair finds nothing to repair (CHK-01)\n", out);
         fine = false;
     }
-    free(patient.bytes);
+    free(damaged.bytes);
     sim_free(sim);
     return fine;
 }
@@ -197,13 +197,13 @@ static void cut_image(struct sim *sim, uint64_t size)
 static bool repair_after_death(const struct trace_disk *disk, struct crash_counts *counts, FILE *out)
 {
     struct sim *sim = sim_make();
-    struct patient patient = {
+    struct damaged damaged = {
         .disk = disk, .size = disk->size, .cut = disk->size / 2, .bytes = report_allocate(disk->size, 1)};
-    sim_disk_lay(sim, disk);
-    read_patient(sim, &patient);
-    cut_image(sim, patient.cut);
-    bool fine = judge_repair(sim, &patient, NULL, counts, out);
-    free(patient.bytes);
+    sim_disk_make(sim, disk);
+    read_damaged(sim, &damaged);
+    cut_image(sim, damaged.cut);
+    bool fine = judge_repair(sim, &damaged, NULL, counts, out);
+    free(damaged.bytes);
     sim_free(sim);
     return fine;
 }

@@ -76,8 +76,8 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
  * Another process opens the disk after one has died in operation `index`. What was not flushed may be lost, but a size
  * is that of the image.
  */
-static bool revive(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
-                   struct crash_span *spans, FILE *out)
+static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
+                               struct crash_span *spans, FILE *out)
 {
     struct addcow_error error;
     if (trace->operations[index].kind != TRACE_REOPEN) { /* that has closed it */
@@ -107,22 +107,22 @@ static bool revive(struct adapter *adapter, struct sim *sim, const struct trace 
  * Opens the disk in `sim`, does a sequence, with the death of the process in it if that is planned, and closes; fills
  * the spans. False if it cannot be opened.
  */
-static bool do_sequence(struct sim *sim, const struct trace *trace, struct inject *death, struct crash_span *spans,
-                        FILE *out)
+static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault_injection *death,
+                        struct crash_span *spans, FILE *out)
 {
     struct addcow_error error;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool opened = !crash_refused(out, "open for writing",
                                  adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);
-    sim_set_hook(sim, inject_hook, death);
+    sim_set_hook(sim, fault_injection_hook, death);
     bool dead = false;
     for (uint32_t i = 0; opened && i <= trace->count; i++) {
         spans[i] = (struct crash_span){.begin = sim_moment(sim), .invoked = 2 * i + 1, .returned = 2 * i + 2};
         spans[i].status = i == trace->count ? adapter->ops->close(adapter, &error)
                                             : crash_perform(adapter, &trace->operations[i], i, &error);
-        if (i < trace->count && !dead && inject_was_hit(death)) {
+        if (i < trace->count && !dead && fault_injection_was_hit(death)) {
             dead = true;
-            opened = revive(adapter, sim, trace, i, spans, out);
+            opened = reopen_after_death(adapter, sim, trace, i, spans, out);
         }
         spans[i].end = sim_moment(sim);
     }
@@ -147,7 +147,7 @@ static bool judge_second(const struct crash_judge *judge, const struct crash_sta
     sim_keep(sim);
     struct crash_counts inner = {0};
     struct crash_options options = {.states = states};
-    bool fine = do_sequence(sim, &trace, &(struct inject){0}, spans, out) &&
+    bool fine = do_sequence(sim, &trace, &(struct fault_injection){0}, spans, out) &&
                 judge_every_crash(&again, sim, spans, &options, &inner, out);
     if (!fine) {
         fputs(
@@ -197,7 +197,7 @@ static bool judge_moment(struct crash_judge *judge, const struct sim *from, cons
         fine = judge_state(judge, from, spans, moment, options, &any, counts, out);
     }
     if (!fine) {
-        crash_tell_moment(moment, from, out);
+        crash_print_moment(moment, from, out);
     }
     return fine;
 }
@@ -228,7 +228,7 @@ static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t ca
     struct crash_options once = {.states = options->states};
     bool fine = true;
     for (uint64_t at = 1; fine && at <= calls; at++) {
-        struct inject death = {.kills = true, .at = at};
+        struct fault_injection death = {.kills = true, .at = at};
         sim_restore(sim);
         fine = do_sequence(sim, judge->trace, &death, spans, out);
         if (fine && changes_files(death.call) && !crash_is_uncertain(judge, spans, UINT64_MAX)) {
@@ -237,7 +237,7 @@ static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t ca
         }
         if (!fine) {
             fputs("  (before the crash, ", out);
-            inject_print(&death, out);
+            fault_injection_print(&death, out);
             fputs(", and another one opened the disk)\n", out);
         }
     }
@@ -250,8 +250,8 @@ bool crash_sequence(const struct trace *trace, const struct crash_options *optio
     struct crash_span *spans = report_allocate(trace->count + 1, sizeof *spans);
     struct crash_judge *judge = crash_make(trace);
     struct sim *sim = sim_make();
-    struct inject none = {0};
-    sim_disk_lay(sim, &trace->disk);
+    struct fault_injection none = {0};
+    sim_disk_make(sim, &trace->disk);
     counts->sequences++;
     bool fine =
         do_sequence(sim, trace, &none, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
@@ -279,7 +279,7 @@ bool crash_every_state(const struct sim *sim, const struct sim_crash_options *op
             fine = judge(subject, crashed, moment == sim_moment(sim), out);
         } while (fine && choices_next(&choices));
         if (!fine) {
-            crash_tell_moment(moment, sim, out);
+            crash_print_moment(moment, sim, out);
         }
     }
     sim_free(crashed);

@@ -25,7 +25,7 @@ struct answer {
     enum addcow_status status;
     uint8_t *data; /* of a read that succeeds; owned */
     uint32_t allocated;
-    uint64_t run;
+    uint64_t map_length;
 };
 
 static bool in_disk(const struct oracle *oracle, const struct trace_operation *operation)
@@ -72,7 +72,7 @@ static struct answer ask(struct oracle *oracle, const struct trace_operation *op
         break;
     case OPERATION_MAP:
         answer.status =
-            addcow_ref_map(&oracle->disk, operation->offset, operation->length, &answer.allocated, &answer.run);
+            addcow_ref_map(&oracle->disk, operation->offset, operation->length, &answer.allocated, &answer.map_length);
         break;
     case OPERATION_RESIZE:
         answer.status = oracle_resize(oracle, operation->offset);
@@ -115,14 +115,14 @@ static bool same_answer(const struct answer *answer, const struct execution_reco
         return memcmp(answer->data, record->data, operation->length) == 0;
     }
     return operation->kind != OPERATION_MAP ||
-           ((answer->allocated != 0) == record->allocated && answer->run == record->run);
+           ((answer->allocated != 0) == record->allocated && answer->map_length == record->map_length);
 }
 
 /* Judges one operation of a phase with one thread. */
-static bool judge_operation(const struct execution *run, uint32_t index, struct oracle *oracle, FILE *out)
+static bool judge_operation(const struct execution *execution, uint32_t index, struct oracle *oracle, FILE *out)
 {
-    const struct trace_operation *operation = &run->trace->operations[index];
-    const struct execution_record *record = &run->records[index];
+    const struct trace_operation *operation = &execution->trace->operations[index];
+    const struct execution_record *record = &execution->records[index];
     struct answer answer = ask(oracle, operation, index);
     bool same = same_answer(&answer, record, operation);
     if (!same) {
@@ -130,11 +130,11 @@ static bool judge_operation(const struct execution *run, uint32_t index, struct 
         trace_print_operation(out, operation);
         fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
         if (operation->kind == OPERATION_MAP) {
-            fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.run);
+            fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.map_length);
         }
         fprintf(out, "\n  got %s", addcow_status_name(record->status));
         if (operation->kind == OPERATION_MAP) {
-            fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->run);
+            fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->map_length);
         }
         fprintf(out, " %s\n", record->message);
         if (operation->kind == OPERATION_READ && answer.status == ADDCOW_OK && record->status == ADDCOW_OK) {
@@ -145,34 +145,35 @@ static bool judge_operation(const struct execution *run, uint32_t index, struct 
     return same;
 }
 
-static void count_phase(const struct execution *run, uint32_t begin, uint32_t end, struct differential_counts *counts)
+static void count_phase(const struct execution *execution, uint32_t begin, uint32_t end,
+                        struct differential_counts *counts)
 {
     for (uint32_t i = begin; i < end; i++) {
-        const struct trace_operation *operation = &run->trace->operations[i];
+        const struct trace_operation *operation = &execution->trace->operations[i];
         counts->operations++;
-        if (operation->kind == OPERATION_READ && run->records[i].status == ADDCOW_OK) {
+        if (operation->kind == OPERATION_READ && execution->records[i].status == ADDCOW_OK) {
             counts->sectors += (operation->length + SECTOR - 1) / SECTOR;
         }
     }
 }
 
-static bool judge_phases(struct execution *run, struct oracle *oracle, const char *directory,
+static bool judge_phases(struct execution *execution, struct oracle *oracle, const char *directory,
                          struct differential_counts *counts, FILE *out)
 {
-    const struct trace *trace = run->trace;
+    const struct trace *trace = execution->trace;
     uint32_t begin = 0;
     while (begin < trace->count) {
         uint32_t end = trace_phase_end(trace, begin);
-        execution_phase(run, begin, end);
-        count_phase(run, begin, end, counts);
+        execution_phase(execution, begin, end);
+        count_phase(execution, begin, end, counts);
         if (trace_phase_is_concurrent(trace, begin, end)) {
-            if (!history_judge(run, begin, end, oracle, directory, &counts->history, out)) {
+            if (!history_judge(execution, begin, end, oracle, directory, &counts->history, out)) {
                 return false;
             }
             counts->sectors += (oracle->disk.size + SECTOR - 1) / SECTOR;
         }
         for (uint32_t i = begin; i < end && !trace_phase_is_concurrent(trace, begin, end); i++) {
-            if (!judge_operation(run, i, oracle, out)) {
+            if (!judge_operation(execution, i, oracle, out)) {
                 return false;
             }
         }
@@ -210,11 +211,11 @@ static bool judge_by_reference(const struct oracle *oracle, const char *path, FI
     return same;
 }
 
-static bool judge_rest(struct execution *run, const struct oracle *oracle, struct differential_counts *counts,
+static bool judge_rest(struct execution *execution, const struct oracle *oracle, struct differential_counts *counts,
                        FILE *out)
 {
     struct snapshot snapshot;
-    if (!snapshot_take(run->adapter, oracle->disk.size, oracle->disk.cluster_size, &snapshot, out)) {
+    if (!snapshot_take(execution->adapter, oracle->disk.size, oracle->disk.cluster_size, &snapshot, out)) {
         return false;
     }
     bool same = snapshot_judge(&snapshot, oracle, out);
@@ -224,24 +225,24 @@ static bool judge_rest(struct execution *run, const struct oracle *oracle, struc
 }
 
 /* After the last phase: the disk at rest, then its files. Closes the disk. */
-static bool judge_end(struct execution *run, const struct oracle *oracle, const char *directory,
+static bool judge_end(struct execution *execution, const struct oracle *oracle, const char *directory,
                       struct differential_counts *counts, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
-    bool same = judge_rest(run, oracle, counts, out);
-    enum addcow_status code = run->adapter->ops->close(run->adapter, &error);
+    bool same = judge_rest(execution, oracle, counts, out);
+    enum addcow_status code = execution->adapter->ops->close(execution->adapter, &error);
     if (code != ADDCOW_OK) {
         fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_status_name(code), error.message);
         return false;
     }
-    return same && oracle_judge_files(oracle, directory, out) && judge_by_reference(oracle, run->path, out);
+    return same && oracle_judge_files(oracle, directory, out) && judge_by_reference(oracle, execution->path, out);
 }
 
 /* Closes the disk after a failure; what that gives does not matter any more. */
-static void give_up(struct execution *run)
+static void give_up(struct execution *execution)
 {
-    if (!run->closed) {
-        run->adapter->ops->close(run->adapter, NULL);
+    if (!execution->closed) {
+        execution->adapter->ops->close(execution->adapter, NULL);
     }
 }
 
@@ -250,7 +251,7 @@ bool differential_judge(const struct trace *trace, struct adapter *adapter, cons
 {
     char path[PATH_BYTES];
     struct disk_files files;
-    struct execution run;
+    struct execution execution;
     struct oracle oracle;
     struct addcow_error error;
     assert(trace_problem(trace) == NULL);
@@ -264,15 +265,15 @@ bool differential_judge(const struct trace *trace, struct adapter *adapter, cons
         fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
         return false;
     }
-    execution_make(&run, trace, adapter, path, watch);
-    oracle_make(&trace->disk, run.capacity, &oracle);
-    bool conforms = judge_phases(&run, &oracle, directory, counts, out);
+    execution_make(&execution, trace, adapter, path, watch);
+    oracle_make(&trace->disk, execution.capacity, &oracle);
+    bool conforms = judge_phases(&execution, &oracle, directory, counts, out);
     if (!conforms) {
-        give_up(&run);
+        give_up(&execution);
     } else {
-        conforms = judge_end(&run, &oracle, directory, counts, out);
+        conforms = judge_end(&execution, &oracle, directory, counts, out);
     }
     oracle_free(&oracle);
-    execution_free(&run);
+    execution_free(&execution);
     return conforms;
 }

@@ -17,47 +17,48 @@
 
 #define POISON 0xA5 /* what a read's buffer holds before */
 
-void execution_make(struct execution *run, const struct trace *trace, struct adapter *adapter, const char *path,
+void execution_make(struct execution *execution, const struct trace *trace, struct adapter *adapter, const char *path,
                     struct execution_watch *watch)
 {
-    run->trace = trace;
-    run->adapter = adapter;
-    run->path = path;
-    run->watch = watch;
-    run->capacity = trace_capacity(trace);
-    run->closed = false;
-    run->failures = 0;
-    atomic_init(&run->clock, 1);
-    run->records = report_allocate(trace->count, sizeof *run->records);
+    execution->trace = trace;
+    execution->adapter = adapter;
+    execution->path = path;
+    execution->watch = watch;
+    execution->capacity = trace_capacity(trace);
+    execution->closed = false;
+    execution->failures = 0;
+    atomic_init(&execution->clock, 1);
+    execution->records = report_allocate(trace->count, sizeof *execution->records);
 }
 
-void execution_free(struct execution *run)
+void execution_free(struct execution *execution)
 {
-    for (uint32_t i = 0; i < run->trace->count; i++) {
-        free(run->records[i].data);
+    for (uint32_t i = 0; i < execution->trace->count; i++) {
+        free(execution->records[i].data);
     }
-    free(run->records);
+    free(execution->records);
 }
 
 /* The bytes that a buffer for `length` needs: no request that is longer than the disk ever was may touch its buffer. */
-static size_t buffer_size(const struct execution *run, uint64_t length)
+static size_t buffer_size(const struct execution *execution, uint64_t length)
 {
-    return (size_t)(length < run->capacity ? length : run->capacity);
+    return (size_t)(length < execution->capacity ? length : execution->capacity);
 }
 
-static enum addcow_status reopen(struct execution *run, struct addcow_error *error)
+static enum addcow_status reopen(struct execution *execution, struct addcow_error *error)
 {
-    enum addcow_status closed = run->adapter->ops->close(run->adapter, error);
-    enum addcow_status opened = run->adapter->ops->open(run->adapter, run->path, ADDCOW_OPEN_READWRITE, error);
-    run->closed = opened != ADDCOW_OK;
+    enum addcow_status closed = execution->adapter->ops->close(execution->adapter, error);
+    enum addcow_status opened =
+        execution->adapter->ops->open(execution->adapter, execution->path, ADDCOW_OPEN_READWRITE, error);
+    execution->closed = opened != ADDCOW_OK;
     return opened != ADDCOW_OK ? opened : closed;
 }
 
-static enum addcow_status perform(struct execution *run, uint32_t index, struct addcow_error *error)
+static enum addcow_status perform(struct execution *execution, uint32_t index, struct addcow_error *error)
 {
-    const struct trace_operation *operation = &run->trace->operations[index];
-    struct execution_record *record = &run->records[index];
-    struct adapter *adapter = run->adapter;
+    const struct trace_operation *operation = &execution->trace->operations[index];
+    struct execution_record *record = &execution->records[index];
+    struct adapter *adapter = execution->adapter;
     const struct adapter_ops *ops = adapter->ops;
     switch (operation->kind) {
     case OPERATION_READ:
@@ -69,7 +70,7 @@ static enum addcow_status perform(struct execution *run, uint32_t index, struct 
     case OPERATION_DISCARD:
         return ops->discard(adapter, operation->offset, operation->length, error);
     case OPERATION_MAP:
-        return ops->map(adapter, operation->offset, operation->length, &record->allocated, &record->run, error);
+        return ops->map(adapter, operation->offset, operation->length, &record->allocated, &record->map_length, error);
     case OPERATION_FLUSH:
         return ops->flush(adapter, error);
     case OPERATION_RESIZE:
@@ -79,7 +80,7 @@ static enum addcow_status perform(struct execution *run, uint32_t index, struct 
     case OPERATION_COMMIT:
         return ops->commit(adapter, error);
     case TRACE_REOPEN:
-        return reopen(run, error);
+        return reopen(execution, error);
     default:
         assert(operation->kind == TRACE_BARRIER);
         return ADDCOW_OK;
@@ -87,36 +88,36 @@ static enum addcow_status perform(struct execution *run, uint32_t index, struct 
 }
 
 /* Gives read and write their buffer, in record->data. */
-static void prepare_buffer(struct execution *run, uint32_t index)
+static void prepare_buffer(struct execution *execution, uint32_t index)
 {
-    const struct trace_operation *operation = &run->trace->operations[index];
-    struct execution_record *record = &run->records[index];
+    const struct trace_operation *operation = &execution->trace->operations[index];
+    struct execution_record *record = &execution->records[index];
     if (operation->kind != OPERATION_READ && operation->kind != OPERATION_WRITE) {
         return;
     }
-    size_t size = buffer_size(run, operation->length);
+    size_t size = buffer_size(execution, operation->length);
     record->data = report_allocate(size, 1);
     if (operation->kind == OPERATION_READ) {
         memset(record->data, POISON, size);
-    } else if (operation->offset <= run->capacity) {
+    } else if (operation->offset <= execution->capacity) {
         stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, record->data, size);
     }
 }
 
-void execution_operation(struct execution *run, uint32_t index)
+void execution_operation(struct execution *execution, uint32_t index)
 {
-    const struct trace_operation *operation = &run->trace->operations[index];
-    struct execution_record *record = &run->records[index];
+    const struct trace_operation *operation = &execution->trace->operations[index];
+    struct execution_record *record = &execution->records[index];
     struct addcow_error error = {.code = ADDCOW_OK};
-    prepare_buffer(run, index);
-    if (run->watch != NULL) {
-        atomic_store(&run->watch->doing[operation->thread], index + 1);
+    prepare_buffer(execution, index);
+    if (execution->watch != NULL) {
+        atomic_store(&execution->watch->doing[operation->thread], index + 1);
     }
-    record->invoked = atomic_fetch_add(&run->clock, 1);
-    record->status = run->closed ? ADDCOW_IO : perform(run, index, &error);
-    record->returned = atomic_fetch_add(&run->clock, 1);
-    if (run->watch != NULL) {
-        atomic_store(&run->watch->doing[operation->thread], 0);
+    record->invoked = atomic_fetch_add(&execution->clock, 1);
+    record->status = execution->closed ? ADDCOW_IO : perform(execution, index, &error);
+    record->returned = atomic_fetch_add(&execution->clock, 1);
+    if (execution->watch != NULL) {
+        atomic_store(&execution->watch->doing[operation->thread], 0);
     }
     memcpy(record->message, error.message, sizeof record->message - 1);
     if (operation->kind == OPERATION_WRITE || record->status != ADDCOW_OK) {
@@ -128,7 +129,7 @@ void execution_operation(struct execution *run, uint32_t index)
 /* ---- Threads ---- */
 
 struct worker {
-    struct execution *run;
+    struct execution *execution;
     uint32_t thread;
     uint32_t begin;
     uint32_t end;
@@ -147,8 +148,8 @@ static void *work(void *context)
         }
     }
     for (uint32_t i = worker->begin; i < worker->end; i++) {
-        if (worker->run->trace->operations[i].thread == worker->thread) {
-            execution_operation(worker->run, i);
+        if (worker->execution->trace->operations[i].thread == worker->thread) {
+            execution_operation(worker->execution, i);
         }
     }
     return NULL;
@@ -164,20 +165,20 @@ static bool has_thread(const struct trace *trace, uint32_t thread, uint32_t begi
     return false;
 }
 
-void execution_phase(struct execution *run, uint32_t begin, uint32_t end)
+void execution_phase(struct execution *execution, uint32_t begin, uint32_t end)
 {
-    if (!trace_phase_is_concurrent(run->trace, begin, end)) {
+    if (!trace_phase_is_concurrent(execution->trace, begin, end)) {
         for (uint32_t i = begin; i < end; i++) {
-            execution_operation(run, i);
+            execution_operation(execution, i);
         }
         return;
     }
     struct worker workers[TRACE_THREADS_MAX];
     uint32_t count = 0;
     _Atomic uint32_t waiting;
-    for (uint32_t thread = 0; thread < run->trace->threads; thread++) {
-        if (has_thread(run->trace, thread, begin, end)) {
-            workers[count++] = (struct worker){.run = run, .thread = thread, .begin = begin, .end = end};
+    for (uint32_t thread = 0; thread < execution->trace->threads; thread++) {
+        if (has_thread(execution->trace, thread, begin, end)) {
+            workers[count++] = (struct worker){.execution = execution, .thread = thread, .begin = begin, .end = end};
         }
     }
     atomic_init(&waiting, count);

@@ -14,10 +14,10 @@ struct execution_record {
     uint64_t invoked;  /* moments on the run's clock, each occurring once: */
     uint64_t returned; /* invoked < returned; both 0 before the operation was done */
     enum addcow_status status;
-    bool allocated; /* the answers of map */
-    uint64_t run;
-    uint8_t *data;     /* what read gave, of the operation's length; owned; null if it failed */
-    char message[256]; /* of a failure */
+    bool allocated;      /* the answer of map: the status of */
+    uint64_t map_length; /* so many bytes */
+    uint8_t *data;       /* what read gave, of the operation's length; owned; null if it failed */
+    char message[256];   /* of a failure */
 };
 
 /* Which operation each thread is doing: its index + 1, or 0. In memory that a watching process may share. */
@@ -38,16 +38,16 @@ struct execution {
 };
 
 /* Prepares a run; the caller calls execution_free. */
-void execution_make(struct execution *run, const struct trace *trace, struct adapter *adapter, const char *path,
+void execution_make(struct execution *execution, const struct trace *trace, struct adapter *adapter, const char *path,
                     struct execution_watch *watch);
-void execution_free(struct execution *run);
+void execution_free(struct execution *execution);
 
 /* Does operation `index`, on the calling thread. Safe from any number of threads for different operations. */
-void execution_operation(struct execution *run, uint32_t index);
+void execution_operation(struct execution *execution, uint32_t index);
 
 /*
  * Does the operations [begin, end) of one phase: each thread's in order, on a thread of its own if there are several.
  */
-void execution_phase(struct execution *run, uint32_t begin, uint32_t end);
+void execution_phase(struct execution *execution, uint32_t begin, uint32_t end);
 
 #endif

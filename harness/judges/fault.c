@@ -28,11 +28,12 @@ struct judge {
     struct sim *sim;
     struct sim *crashed;
     struct adapter *adapter;
-    struct inject fault;
-    bool differs;   /* a request has failed that usually does not */
-    bool astray;    /* a resize has failed: what follows may be in or out of the disk, other than usual */
-    bool unclean;   /* a close has failed, or the process has died */
-    bool forgotten; /* a sync has failed and the disk was closed: nobody makes durable any more what that left */
+    struct fault_injection fault;
+    bool differs;            /* a request has failed that usually does not */
+    bool size_differs;       /* a resize has failed: what follows may be in or out of the disk, other than usual */
+    bool unclean;            /* a close has failed, or the process has died */
+    bool durability_unknown; /* a sync has failed and the disk was closed: nobody makes durable any more what that left
+                              */
     struct fault_contents contents;
     struct fault_counts *counts;
     FILE *out;
@@ -47,10 +48,10 @@ const char *fault_problem(const struct trace *trace)
  * Notes that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
  * have made durable no later one of another opening covers, even where it looks as if it were stored.
  */
-static void book_loss(struct judge *judge)
+static void note_loss(struct judge *judge)
 {
     fault_contents_lose(&judge->contents);
-    judge->forgotten = judge->forgotten || (judge->fault.call == SIM_SYNC && !judge->fault.kills);
+    judge->durability_unknown = judge->durability_unknown || (judge->fault.call == SIM_SYNC && !judge->fault.kills);
     judge->unclean = judge->differs = true;
 }
 
@@ -94,7 +95,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
 static bool judge_durable(const struct judge *judge, const uint8_t *live)
 {
     struct choices choices = {0};
-    if (judge->forgotten) {
+    if (judge->durability_unknown) {
         return true;
     }
     struct sim_crash_options options = sim_disk_crash_options(&judge->trace->disk);
@@ -106,7 +107,7 @@ static bool judge_durable(const struct judge *judge, const uint8_t *live)
 
 static bool has_class(const struct judge *judge, enum addcow_status code)
 {
-    return code == ADDCOW_OK || inject_explains(&judge->fault, code);
+    return code == ADDCOW_OK || fault_injection_explains(&judge->fault, code);
 }
 
 /*
@@ -117,7 +118,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
                          const struct addcow_error *error)
 {
     judge->counts->failures += code != ADDCOW_OK;
-    if (judge->astray || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
+    if (judge->size_differs || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
         (usual != ADDCOW_OK && code != ADDCOW_OK)) {
         return true;
     }
@@ -205,7 +206,7 @@ static bool do_reopen(struct judge *judge)
         return false;
     }
     if (code != ADDCOW_OK) {
-        book_loss(judge);
+        note_loss(judge);
     }
     uint64_t moment = sim_moment(judge->sim);
     code = open_disk(judge, &error);
@@ -227,7 +228,7 @@ static bool do_reopen(struct judge *judge)
  * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size or
  * not (DUR-11).
  */
-static bool revive(struct judge *judge, const struct trace_operation *operation)
+static bool reopen_after_death(struct judge *judge, const struct trace_operation *operation)
 {
     if (!do_reopen(judge)) {
         return false;
@@ -249,7 +250,7 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
     if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
         fault_contents_operation(&judge->contents, index, code == ADDCOW_OK);
     }
-    judge->astray = judge->astray || (operation->kind == OPERATION_RESIZE && code != *usual);
+    judge->size_differs = judge->size_differs || (operation->kind == OPERATION_RESIZE && code != *usual);
     /* Whether a commit is refused depends on what is allocated. */
     bool depends = operation->kind == OPERATION_COMMIT && judge->differs;
     judge->differs = judge->differs || code != *usual;
@@ -330,12 +331,12 @@ static bool do_operations(struct judge *judge, enum addcow_status *usual)
 {
     for (uint32_t i = 0; i < judge->trace->count; i++) {
         const struct trace_operation *operation = &judge->trace->operations[i];
-        bool was_hit = inject_was_hit(&judge->fault);
+        bool was_hit = fault_injection_was_hit(&judge->fault);
         if (!(operation->kind == TRACE_REOPEN ? do_reopen(judge) : do_operation(judge, i, &usual[i]))) {
             return false;
         }
-        bool died = judge->fault.kills && inject_was_hit(&judge->fault) && !was_hit;
-        if (died && operation->kind != TRACE_REOPEN && !revive(judge, operation)) {
+        bool died = judge->fault.kills && fault_injection_was_hit(&judge->fault) && !was_hit;
+        if (died && operation->kind != TRACE_REOPEN && !reopen_after_death(judge, operation)) {
             return false;
         }
     }
@@ -356,11 +357,11 @@ static bool do_trace(struct judge *judge, enum addcow_status *usual)
     if (!do_operations(judge, usual)) {
         return false;
     }
-    if (!inject_was_hit(&judge->fault) && !judge->fault.kills) {
+    if (!fault_injection_was_hit(&judge->fault) && !judge->fault.kills) {
         return close_disk(judge); /* which the fault hits, if there is one */
     }
     /* Who is to die and lives dies in the close. */
-    if (!inject_was_hit(&judge->fault) && !do_reopen(judge)) {
+    if (!fault_injection_was_hit(&judge->fault) && !do_reopen(judge)) {
         return false;
     }
     sim_set_hook(judge->sim, NULL, NULL);
@@ -372,9 +373,9 @@ static bool run_once(struct judge *judge, enum addcow_status *usual)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     sim_restore(judge->sim);
-    sim_set_hook(judge->sim, inject_hook, &judge->fault);
+    sim_set_hook(judge->sim, fault_injection_hook, &judge->fault);
     fault_contents_begin(&judge->contents);
-    judge->astray = judge->differs = judge->unclean = judge->forgotten = false;
+    judge->size_differs = judge->differs = judge->unclean = judge->durability_unknown = false;
     judge->counts->runs++;
     enum addcow_status code = open_disk(judge, &error);
     bool fine = code == ADDCOW_OK ? do_trace(judge, usual) : judge_failed_open(judge, code, 0, &error);
@@ -382,13 +383,14 @@ static bool run_once(struct judge *judge, enum addcow_status *usual)
     return fine;
 }
 
-static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_t calls, enum addcow_status *usual)
+static bool judge_fault(struct judge *judge, const struct fault_injection *fault, uint64_t calls,
+                        enum addcow_status *usual)
 {
     judge->fault = *fault;
     bool fine = run_once(judge, usual);
     if (!fine) {
         fputs("  (the fault: ", judge->out);
-        inject_print(&judge->fault, judge->out);
+        fault_injection_print(&judge->fault, judge->out);
         fprintf(judge->out, "; there are %" PRIu64 " calls)\n", calls);
     }
     return fine;
@@ -397,18 +399,19 @@ static bool judge_fault(struct judge *judge, const struct inject *fault, uint64_
 static bool judge_faults(struct judge *judge)
 {
     enum addcow_status usual[FAULT_OPERATIONS_MAX];
-    judge->fault = (struct inject){0};
+    judge->fault = (struct fault_injection){0};
     if (!run_once(judge, usual)) {
         return false;
     }
     uint64_t calls = judge->fault.calls;
     for (uint64_t at = 1; at <= calls; at++) {
-        if (!judge_fault(judge, &(struct inject){.kills = true, .at = at}, calls, usual)) {
+        if (!judge_fault(judge, &(struct fault_injection){.kills = true, .at = at}, calls, usual)) {
             return false;
         }
-        for (uint32_t variant = 0; variant < 2 * INJECT_KINDS; variant++) {
-            struct inject fault = {.kind = (enum inject_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
-            if (fault.kind == INJECT_EINTR && fault.persistent) {
+        for (uint32_t variant = 0; variant < 2 * FAULT_KINDS; variant++) {
+            struct fault_injection fault = {
+                .kind = (enum fault_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
+            if (fault.kind == FAULT_EINTR && fault.persistent) {
                 continue; /* to be interrupted for ever is to hang */
             }
             if (!judge_fault(judge, &fault, calls, usual)) {
@@ -441,7 +444,7 @@ bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *o
     judge->out = out;
     judge->sim = sim_make();
     judge->crashed = sim_make();
-    sim_disk_lay(judge->sim, &trace->disk);
+    sim_disk_make(judge->sim, &trace->disk);
     read_start(judge);
     judge->adapter = sched_adapter_make_fast(sim_storage(judge->sim));
     counts->traces++;

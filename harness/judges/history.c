@@ -30,13 +30,13 @@
 
 const struct execution_record *history_record(const struct history *history, uint32_t operation)
 {
-    return &history->run->records[operation];
+    return &history->execution->records[operation];
 }
 
 bool history_has_failed(const struct history *history, uint32_t operation)
 {
     enum addcow_status status = history_record(history, operation)->status;
-    return status != ADDCOW_OK && (history->run->failures >> status & 1) != 0;
+    return status != ADDCOW_OK && (history->execution->failures >> status & 1) != 0;
 }
 
 uint32_t history_epoch(const struct history *history, uint64_t moment)
@@ -87,13 +87,13 @@ static bool judge_size(const struct history *history)
 static bool judge_supposition(struct history *history)
 {
     set_moments(history);
-    history->fragment_count = 0;
+    history->witness_count = 0;
     history->counts = (struct history_counts){0};
     if (!judge_size(history) || !history_judge_statuses(history)) {
         return false;
     }
     history_list_accesses(history);
-    return history_judge_clusters(history) && history_judge_registers(history) && history_replay(history);
+    return history_judge_clusters(history) && history_judge_sectors(history) && history_replay(history);
 }
 
 /* ---- All of them ---- */
@@ -102,15 +102,15 @@ struct search {
     struct history *history;
     struct history_counts first; /* of the first supposition */
     uint64_t suppositions;
-    char *story; /* of the first one, owned */
+    char *explanation; /* of the first one, owned */
 };
 
 static bool try_supposition(struct search *search)
 {
     struct history *history = search->history;
-    char *story = NULL;
+    char *explanation = NULL;
     size_t length = 0;
-    history->out = open_memstream(&story, &length);
+    history->out = open_memstream(&explanation, &length);
     if (history->out == NULL) {
         report_fatal("no memory for a report");
     }
@@ -118,9 +118,9 @@ static bool try_supposition(struct search *search)
     fclose(history->out);
     if (search->suppositions++ == 0) {
         search->first = history->counts;
-        search->story = story;
+        search->explanation = explanation;
     } else {
-        free(story);
+        free(explanation);
     }
     return conforms;
 }
@@ -202,7 +202,7 @@ static void find_whole_disk_operations(struct history *history)
 /* The size that the disk should have: that of now, if one of the resizes gives it. */
 static uint64_t expected_size(const struct history *history)
 {
-    uint64_t size = history->run->adapter->ops->size(history->run->adapter);
+    uint64_t size = history->execution->adapter->ops->size(history->execution->adapter);
     uint64_t expected = history->old_size;
     for (uint32_t i = 0; i < history->exclusive_count; i++) {
         const struct exclusive *exclusive = &history->exclusives[i];
@@ -235,7 +235,7 @@ static bool find_flag(struct history *history)
 {
     uint8_t *bytes;
     uint64_t length;
-    struct adapter *adapter = history->run->adapter;
+    struct adapter *adapter = history->execution->adapter;
     if (history->oracle->start.layout != ADDCOW_R20) {
         return false;
     }
@@ -254,10 +254,10 @@ static bool find_flag(struct history *history)
 
 static void take_counts(const struct history_counts *from, struct history_counts *to)
 {
-    to->registers += from->registers;
+    to->fragments += from->fragments;
     to->undecided += from->undecided;
-    to->guilty = from->found_guilty ? from->guilty : to->guilty;
-    to->found_guilty = to->found_guilty || from->found_guilty;
+    to->wrong_byte = from->has_wrong_byte ? from->wrong_byte : to->wrong_byte;
+    to->has_wrong_byte = to->has_wrong_byte || from->has_wrong_byte;
 }
 
 /* Judges with everything at hand that is needed. */
@@ -276,8 +276,8 @@ static bool judge_contents(struct history *history, struct history_counts *count
         conforms = suppose(&search, history->exclusive_count, UINT64_MAX);
         take_counts(conforms ? &history->counts : &search.first, counts);
     }
-    if (!conforms && search.story != NULL) {
-        fputs(search.story, out);
+    if (!conforms && search.explanation != NULL) {
+        fputs(search.explanation, out);
     }
     if (!conforms && search.suppositions > 1) {
         fprintf(out,
@@ -285,24 +285,28 @@ static bool judge_contents(struct history *history, struct history_counts *count
                 " others explain the phase no better)\n",
                 search.suppositions - 1);
     }
-    free(search.story);
+    free(search.explanation);
     free(history->initial);
     free(history->committed);
-    free(history->fragments);
+    free(history->witness);
     return conforms;
 }
 
-bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
-                   struct history_counts *counts, FILE *out)
+bool history_judge(struct execution *execution, uint32_t begin, uint32_t end, struct oracle *oracle,
+                   const char *directory, struct history_counts *counts, FILE *out)
 {
-    struct history history = {
-        .run = run, .trace = run->trace, .oracle = oracle, .directory = directory, .begin = begin, .end = end};
-    assert(phase_problem(run->trace, begin, end) == NULL);
+    struct history history = {.execution = execution,
+                              .trace = execution->trace,
+                              .oracle = oracle,
+                              .directory = directory,
+                              .begin = begin,
+                              .end = end};
+    assert(phase_problem(execution->trace, begin, end) == NULL);
     history.exclusives = report_allocate(end - begin + 1, sizeof *history.exclusives);
     history.accesses = report_allocate(end - begin, sizeof *history.accesses);
     find_whole_disk_operations(&history);
     bool conforms =
-        snapshot_take(run->adapter, expected_size(&history), oracle->disk.cluster_size, &history.snapshot, out);
+        snapshot_take(execution->adapter, expected_size(&history), oracle->disk.cluster_size, &history.snapshot, out);
     if (conforms) {
         conforms = judge_contents(&history, counts, out);
         snapshot_free(&history.snapshot);

@@ -18,10 +18,10 @@
 #include "judges/execution.h"
 
 struct history_counts {
-    uint64_t registers; /* sectors, or parts of them, that were judged */
-    uint64_t undecided; /* of these, given up */
-    uint64_t guilty;    /* where the register begins, in bytes, of which no order explains the contents; */
-    bool found_guilty;  /* if there was one */
+    uint64_t fragments;  /* sectors, or parts of them, that were judged */
+    uint64_t undecided;  /* of these, given up */
+    uint64_t wrong_byte; /* where a fragment begins, in bytes, of which no order explains the contents, */
+    bool has_wrong_byte; /* if there is one */
 };
 
 /*
@@ -29,7 +29,7 @@ struct history_counts {
  * phase_problem (workload/phase.h) has accepted the phase. `directory` holds the files. Prints what is wrong; true if
  * nothing is.
  */
-bool history_judge(struct execution *run, uint32_t begin, uint32_t end, struct oracle *oracle, const char *directory,
-                   struct history_counts *counts, FILE *out);
+bool history_judge(struct execution *execution, uint32_t begin, uint32_t end, struct oracle *oracle,
+                   const char *directory, struct history_counts *counts, FILE *out);
 
 #endif

@@ -241,12 +241,12 @@ static int map_answer(const struct history *history, uint32_t operation, uint64_
     if (request->kind != OPERATION_MAP || record->status != ADDCOW_OK || request->length == 0) {
         return -1;
     }
-    uint64_t run_end = request->offset + record->run;
-    if (covers_cluster(history, request->offset, run_end, cluster)) {
+    uint64_t end = request->offset + record->map_length;
+    if (covers_cluster(history, request->offset, end, cluster)) {
         return record->allocated;
     }
     /* The run ended there, so the next cluster had the other status. */
-    if (record->run < request->length && covers_cluster(history, run_end, run_end + 1, cluster)) {
+    if (record->map_length < request->length && covers_cluster(history, end, end + 1, cluster)) {
         return !record->allocated;
     }
     return -1;
@@ -311,15 +311,15 @@ static bool judge_map_form(const struct history *history, uint32_t operation)
     if (request->kind != OPERATION_MAP || record->status != ADDCOW_OK) {
         return true;
     }
-    uint64_t run = record->run;
-    bool whole = run == request->length && (run > 0 || !record->allocated);
+    uint64_t length = record->map_length;
+    bool whole = length == request->length && (length > 0 || !record->allocated);
     bool ends_with_cluster =
-        run > 0 && run < request->length && (request->offset + run) % history->oracle->disk.cluster_size == 0;
+        length > 0 && length < request->length && (request->offset + length) % history->oracle->disk.cluster_size == 0;
     if (!whole && !ends_with_cluster) {
         fprintf(history->out, "operation %" PRIu32 " (", operation);
         trace_print_operation(history->out, request);
         fprintf(history->out, ") answers %s for %" PRIu64 " bytes (MAP-01)\n",
-                record->allocated ? "allocated" : "unallocated", run);
+                record->allocated ? "allocated" : "unallocated", length);
     }
     return whole || ends_with_cluster;
 }

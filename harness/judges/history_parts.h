@@ -40,7 +40,7 @@ struct access {
 };
 
 /* A write's part on one register, in witness order. */
-struct fragment {
+struct witness_write {
     uint64_t begin;
     uint64_t end;
     uint32_t operation; /* HISTORY_NONE: nobody knows; the content at rest */
@@ -48,7 +48,7 @@ struct fragment {
 };
 
 struct history {
-    const struct execution *run;
+    const struct execution *execution;
     const struct trace *trace;
     struct oracle *oracle;
     const char *directory; /* of the files */
@@ -72,9 +72,9 @@ struct history {
     struct history_counts counts;
     struct access *accesses;
     uint32_t access_count;
-    struct fragment *fragments;
-    size_t fragment_count;
-    size_t fragment_room;
+    struct witness_write *witness;
+    size_t witness_count;
+    size_t witness_room;
 };
 
 const struct execution_record *history_record(const struct history *history, uint32_t operation);
@@ -112,7 +112,7 @@ bool history_impossible_status(const struct history *history, uint32_t operation
 bool history_judge_clusters(const struct history *history);
 
 /* history_registers.c: judges all contents; fills the fragments. */
-bool history_judge_registers(struct history *history);
+bool history_judge_sectors(struct history *history);
 
 /*
  * history_replay.c: leads the oracle through the phase, and compares. If another supposition may follow, it works on a

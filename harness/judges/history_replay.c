@@ -11,16 +11,16 @@
 #include <assert.h>
 #include <string.h>
 
-static void replay_fragment(struct history *history, struct oracle *oracle, const struct fragment *fragment)
+static void replay_write(struct history *history, struct oracle *oracle, const struct witness_write *write)
 {
     uint8_t bytes[HISTORY_SECTOR];
-    uint64_t length = fragment->end - fragment->begin;
+    uint64_t length = write->end - write->begin;
     enum addcow_status code;
-    if (history->trace->operations[fragment->operation].kind == OPERATION_WRITE) {
-        stamp_fill((struct stamp){STAMP_WRITE, fragment->operation}, fragment->begin, bytes, length);
-        code = oracle_write(oracle, fragment->begin, length, bytes);
+    if (history->trace->operations[write->operation].kind == OPERATION_WRITE) {
+        stamp_fill((struct stamp){STAMP_WRITE, write->operation}, write->begin, bytes, length);
+        code = oracle_write(oracle, write->begin, length, bytes);
     } else {
-        code = oracle_zero(oracle, fragment->begin, length);
+        code = oracle_zero(oracle, write->begin, length);
     }
     /* Between a shrink and a growth there is nothing to write to, and nothing stays of it. */
     assert(code == ADDCOW_OK || code == ADDCOW_RANGE);
@@ -28,14 +28,14 @@ static void replay_fragment(struct history *history, struct oracle *oracle, cons
 }
 
 /* Takes over what there is in the end, in the files too, of bytes of which nobody knows how it came about. */
-static void take_over(const struct history *history, struct oracle *oracle, const struct fragment *fragment)
+static void take_over(const struct history *history, struct oracle *oracle, const struct witness_write *write)
 {
-    uint64_t length = fragment->end - fragment->begin;
-    if (fragment->end <= oracle->disk.size) {
-        oracle_write(oracle, fragment->begin, length, history->snapshot.bytes + fragment->begin);
+    uint64_t length = write->end - write->begin;
+    if (write->end <= oracle->disk.size) {
+        oracle_write(oracle, write->begin, length, history->snapshot.bytes + write->begin);
     }
-    if (history->committed != NULL && fragment->end <= oracle->disk.backing_size) {
-        memcpy(oracle->disk.backing + fragment->begin, history->committed + fragment->begin, length);
+    if (history->committed != NULL && write->end <= oracle->disk.backing_size) {
+        memcpy(oracle->disk.backing + write->begin, history->committed + write->begin, length);
     }
 }
 
@@ -43,14 +43,14 @@ static void take_over(const struct history *history, struct oracle *oracle, cons
 static void replay_epochs(struct history *history, struct oracle *oracle)
 {
     for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
-        for (size_t i = 0; i < history->fragment_count; i++) {
-            if (history->fragments[i].epoch != epoch) {
+        for (size_t i = 0; i < history->witness_count; i++) {
+            if (history->witness[i].epoch != epoch) {
                 continue;
             }
-            if (history->fragments[i].operation == HISTORY_NONE) {
-                take_over(history, oracle, &history->fragments[i]);
+            if (history->witness[i].operation == HISTORY_NONE) {
+                take_over(history, oracle, &history->witness[i]);
             } else {
-                replay_fragment(history, oracle, &history->fragments[i]);
+                replay_write(history, oracle, &history->witness[i]);
             }
         }
         const struct exclusive *exclusive = &history->exclusives[epoch];

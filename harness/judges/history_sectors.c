@@ -21,7 +21,7 @@
 static const uint8_t zeros[SECTOR];
 
 /* A register: the bytes [begin, end) of the disk, and what happened to it. */
-struct cell {
+struct fragment {
     uint64_t begin;
     uint64_t end;
     uint32_t count; /* operations */
@@ -34,127 +34,130 @@ struct cell {
     uint32_t *order;
 };
 
-static void cell_make(struct cell *cell, uint32_t room)
+static void fragment_make(struct fragment *fragment, uint32_t room)
 {
-    *cell = (struct cell){
-        .operations = report_allocate(room, sizeof *cell->operations),
-        .names = report_allocate(room, sizeof *cell->names),
-        .epochs = report_allocate(room, sizeof *cell->epochs),
-        .values = report_allocate((size_t)room + 1, sizeof *cell->values),
-        .written = report_allocate(room, sizeof *cell->written),
-        .order = report_allocate(room, sizeof *cell->order),
+    *fragment = (struct fragment){
+        .operations = report_allocate(room, sizeof *fragment->operations),
+        .names = report_allocate(room, sizeof *fragment->names),
+        .epochs = report_allocate(room, sizeof *fragment->epochs),
+        .values = report_allocate((size_t)room + 1, sizeof *fragment->values),
+        .written = report_allocate(room, sizeof *fragment->written),
+        .order = report_allocate(room, sizeof *fragment->order),
     };
 }
 
-static void cell_free(struct cell *cell)
+static void fragment_free(struct fragment *fragment)
 {
-    free(cell->operations);
-    free(cell->names);
-    free(cell->epochs);
-    free(cell->values);
-    free(cell->written);
-    free(cell->order);
+    free(fragment->operations);
+    free(fragment->names);
+    free(fragment->epochs);
+    free(fragment->values);
+    free(fragment->written);
+    free(fragment->order);
 }
 
-static uint32_t value_number(struct cell *cell, const uint8_t *bytes)
+static uint32_t value_number(struct fragment *fragment, const uint8_t *bytes)
 {
-    for (uint32_t i = 0; i < cell->value_count; i++) {
-        if (memcmp(cell->values[i], bytes, cell->end - cell->begin) == 0) {
+    for (uint32_t i = 0; i < fragment->value_count; i++) {
+        if (memcmp(fragment->values[i], bytes, fragment->end - fragment->begin) == 0) {
             return i;
         }
     }
-    cell->values[cell->value_count] = bytes;
-    return cell->value_count++;
+    fragment->values[fragment->value_count] = bytes;
+    return fragment->value_count++;
 }
 
-static struct linearizability_operation *cell_add(struct cell *cell, uint32_t name, uint32_t epoch, bool is_write,
-                                                  const uint8_t *bytes, uint64_t invoked, uint64_t returned)
+static struct linearizability_operation *fragment_add(struct fragment *fragment, uint32_t name, uint32_t epoch,
+                                                      bool is_write, const uint8_t *bytes, uint64_t invoked,
+                                                      uint64_t returned)
 {
-    struct linearizability_operation *operation = &cell->operations[cell->count];
-    cell->epochs[cell->count] = epoch;
-    cell->names[cell->count++] = name;
+    struct linearizability_operation *operation = &fragment->operations[fragment->count];
+    fragment->epochs[fragment->count] = epoch;
+    fragment->names[fragment->count++] = name;
     *operation = (struct linearizability_operation){
-        .invoked = invoked, .returned = returned, .value = value_number(cell, bytes), .is_write = is_write};
+        .invoked = invoked, .returned = returned, .value = value_number(fragment, bytes), .is_write = is_write};
     return operation;
 }
 
-static void cell_add_access(const struct history *history, struct cell *cell, const struct access *access)
+static void fragment_add_access(const struct history *history, struct fragment *fragment, const struct access *access)
 {
-    const uint8_t *bytes = cell->written[cell->count];
+    const uint8_t *bytes = fragment->written[fragment->count];
     if (!access->is_write) {
-        bytes = history_record(history, access->operation)->data + (cell->begin - access->begin);
+        bytes = history_record(history, access->operation)->data + (fragment->begin - access->begin);
     } else {
         bool stamped = history->trace->operations[access->operation].kind == OPERATION_WRITE;
         struct stamp stamp = {stamped ? STAMP_WRITE : STAMP_ZERO, access->operation};
-        stamp_fill(stamp, cell->begin, cell->written[cell->count], cell->end - cell->begin);
+        stamp_fill(stamp, fragment->begin, fragment->written[fragment->count], fragment->end - fragment->begin);
     }
-    cell_add(cell, access->operation, history_epoch(history, access->invoked), access->is_write, bytes, access->invoked,
-             access->returned)
+    fragment_add(fragment, access->operation, history_epoch(history, access->invoked), access->is_write, bytes,
+                 access->invoked, access->returned)
         ->may_be_lost = access->may_be_lost;
 }
 
 /* Whether the backing file shows what the commit number `index` of the exclusive operations has read. */
-static bool shows_commit(const struct history *history, uint32_t index, const struct cell *cell)
+static bool shows_commit(const struct history *history, uint32_t index, const struct fragment *fragment)
 {
     const struct exclusive *commit = &history->exclusives[index];
-    if (!commit->is_commit || history->committed == NULL || commit->old_size < cell->end) {
+    if (!commit->is_commit || history->committed == NULL || commit->old_size < fragment->end) {
         return false;
     }
     /* Nothing was allocated behind the backing file's end, and what is not reads as zeros there (CMT-02). */
     bool later = false;
     for (uint32_t i = index + 1; i < history->exclusive_count; i++) {
-        later = later || (history->exclusives[i].is_commit && history->exclusives[i].old_size >= cell->end);
+        later = later || (history->exclusives[i].is_commit && history->exclusives[i].old_size >= fragment->end);
     }
-    return !later || cell->begin >= history->oracle->disk.backing_size;
+    return !later || fragment->begin >= history->oracle->disk.backing_size;
 }
 
-static void cell_add_exclusive(const struct history *history, struct cell *cell, uint32_t index)
+static void fragment_add_exclusive(const struct history *history, struct fragment *fragment, uint32_t index)
 {
     const struct exclusive *exclusive = &history->exclusives[index];
     uint64_t moment = exclusive->moment;
-    if (cell->end <= exclusive->new_size && cell->end > exclusive->old_size) {
-        cell_add(cell, exclusive->operation, index + 1, true, zeros, moment, moment + 1);
-    } else if (shows_commit(history, index, cell)) {
-        cell_add(cell, exclusive->operation, index + 1, false, history->committed + cell->begin, moment, moment + 1);
+    if (fragment->end <= exclusive->new_size && fragment->end > exclusive->old_size) {
+        fragment_add(fragment, exclusive->operation, index + 1, true, zeros, moment, moment + 1);
+    } else if (shows_commit(history, index, fragment)) {
+        fragment_add(fragment, exclusive->operation, index + 1, false, history->committed + fragment->begin, moment,
+                     moment + 1);
     }
 }
 
-static void fill_cell(const struct history *history, const uint32_t *covering, uint32_t count, struct cell *cell)
+static void fill_fragment(const struct history *history, const uint32_t *covering, uint32_t count,
+                          struct fragment *fragment)
 {
-    cell->count = cell->value_count = 0;
-    value_number(cell, history->initial + cell->begin);
+    fragment->count = fragment->value_count = 0;
+    value_number(fragment, history->initial + fragment->begin);
     for (uint32_t i = 0; i < count; i++) {
-        cell_add_access(history, cell, &history->accesses[covering[i]]);
+        fragment_add_access(history, fragment, &history->accesses[covering[i]]);
     }
     for (uint32_t i = 0; i < history->exclusive_count; i++) {
-        cell_add_exclusive(history, cell, i);
+        fragment_add_exclusive(history, fragment, i);
     }
-    if (cell->end <= history->snapshot.size) {
-        cell_add(cell, HISTORY_NONE, history->exclusive_count, false, history->snapshot.bytes + cell->begin,
-                 HISTORY_AT_REST, UINT64_MAX);
+    if (fragment->end <= history->snapshot.size) {
+        fragment_add(fragment, HISTORY_NONE, history->exclusive_count, false, history->snapshot.bytes + fragment->begin,
+                     HISTORY_AT_REST, UINT64_MAX);
     }
 }
 
 /* ---- Messages ---- */
 
-static void print_content(FILE *out, const struct cell *cell, uint32_t value)
+static void print_content(FILE *out, const struct fragment *fragment, uint32_t value)
 {
-    uint64_t length = cell->end - cell->begin;
+    uint64_t length = fragment->end - fragment->begin;
     fputc('\n', out);
     if (length < 16) {
         for (uint64_t i = 0; i < length; i++) {
-            fprintf(out, " %02x", cell->values[value][i]);
+            fprintf(out, " %02x", fragment->values[value][i]);
         }
         fputc('\n', out);
         return;
     }
-    stamp_print_writers(out, cell->begin, cell->values[value], length);
+    stamp_print_writers(out, fragment->begin, fragment->values[value], length);
 }
 
-static void print_operation(const struct history *history, const struct cell *cell, uint32_t index)
+static void print_operation(const struct history *history, const struct fragment *fragment, uint32_t index)
 {
     FILE *out = history->out;
-    uint32_t name = cell->names[index];
+    uint32_t name = fragment->names[index];
     if (name == HISTORY_NONE) {
         fputs("  at rest afterwards:", out);
     } else {
@@ -162,31 +165,32 @@ static void print_operation(const struct history *history, const struct cell *ce
         fprintf(out, "  moments %" PRIu64 "..%" PRIu64 ", operation %" PRIu32 " (thread ", record->invoked,
                 record->returned, name);
         trace_print_operation(out, &history->trace->operations[name]);
-        fputs(cell->operations[index].is_write ? ") wrote:" : ") read:", out);
+        fputs(fragment->operations[index].is_write ? ") wrote:" : ") read:", out);
     }
-    print_content(out, cell, cell->operations[index].value);
+    print_content(out, fragment, fragment->operations[index].value);
 }
 
 /* Tells the story of a register that no order explains. */
-static void print_cell(const struct history *history, const struct cell *cell, uint32_t guilty)
+static void print_fragment(const struct history *history, const struct fragment *fragment, uint32_t unexplained)
 {
     FILE *out = history->out;
     fprintf(out, "bytes %" PRIu64 "..%" PRIu64 ": no order of the writes explains what was read (CON-02)\n",
-            cell->begin, cell->end - 1);
+            fragment->begin, fragment->end - 1);
     fputs("  at the start:", out);
-    print_content(out, cell, 0);
-    for (uint32_t i = 0; i < cell->count; i++) {
-        print_operation(history, cell, i);
+    print_content(out, fragment, 0);
+    for (uint32_t i = 0; i < fragment->count; i++) {
+        print_operation(history, fragment, i);
     }
-    if (cell->names[guilty] == HISTORY_NONE) {
+    if (fragment->names[unexplained] == HISTORY_NONE) {
         fputs("  what the disk shows at rest cannot be explained", out);
     } else {
-        fprintf(out, "  operation %" PRIu32 " cannot be explained", cell->names[guilty]);
+        fprintf(out, "  operation %" PRIu32 " cannot be explained", fragment->names[unexplained]);
     }
-    uint32_t value = cell->operations[guilty].value;
+    uint32_t value = fragment->operations[unexplained].value;
     if (value != 0) {
         fputs("; against the content at the start:\n", out);
-        report_hex_window(out, cell->begin, cell->values[0], cell->values[value], cell->end - cell->begin);
+        report_hex_window(out, fragment->begin, fragment->values[0], fragment->values[value],
+                          fragment->end - fragment->begin);
     } else {
         fputs(": it is the content at the start\n", out);
     }
@@ -194,48 +198,51 @@ static void print_cell(const struct history *history, const struct cell *cell, u
 
 /* ---- Judging ---- */
 
-static void add_fragment(struct history *history, const struct cell *cell, uint32_t operation, uint32_t epoch)
+static void add_witness_write(struct history *history, const struct fragment *fragment, uint32_t operation,
+                              uint32_t epoch)
 {
-    if (history->fragment_count == history->fragment_room) {
-        history->fragment_room = history->fragment_room * 2 + 1024;
-        history->fragments = realloc(history->fragments, history->fragment_room * sizeof *history->fragments);
-        if (history->fragments == NULL) {
+    if (history->witness_count == history->witness_room) {
+        history->witness_room = history->witness_room * 2 + 1024;
+        history->witness = realloc(history->witness, history->witness_room * sizeof *history->witness);
+        if (history->witness == NULL) {
             report_fatal("no memory for a witness order");
         }
     }
-    history->fragments[history->fragment_count++] = (struct fragment){cell->begin, cell->end, operation, epoch};
+    history->witness[history->witness_count++] =
+        (struct witness_write){fragment->begin, fragment->end, operation, epoch};
 }
 
 /* Takes over the writes in witness order, each into the first epoch that the order leaves it. */
-static void add_fragments(struct history *history, const struct cell *cell, const struct linearizability_result *result)
+static void add_witness(struct history *history, const struct fragment *fragment,
+                        const struct linearizability_result *result)
 {
     uint32_t epoch = 0;
     for (uint32_t i = 0; i < result->ordered; i++) {
         uint32_t index = result->order[i];
-        epoch = cell->epochs[index] > epoch ? cell->epochs[index] : epoch;
-        if (cell->operations[index].is_write &&
-            operation_changes_range(history->trace->operations[cell->names[index]].kind)) {
-            add_fragment(history, cell, cell->names[index], epoch);
+        epoch = fragment->epochs[index] > epoch ? fragment->epochs[index] : epoch;
+        if (fragment->operations[index].is_write &&
+            operation_changes_range(history->trace->operations[fragment->names[index]].kind)) {
+            add_witness_write(history, fragment, fragment->names[index], epoch);
         }
     }
 }
 
-static bool judge_cell(struct history *history, struct cell *cell)
+static bool judge_fragment(struct history *history, struct fragment *fragment)
 {
-    struct linearizability_result result = {.order = cell->order};
-    history->counts.registers++;
-    switch (linearizability_check(0, cell->operations, cell->count, &result)) {
+    struct linearizability_result result = {.order = fragment->order};
+    history->counts.fragments++;
+    switch (linearizability_check(0, fragment->operations, fragment->count, &result)) {
     case NOT_LINEARIZABLE:
-        print_cell(history, cell, result.guilty);
-        history->counts.guilty = cell->begin;
-        history->counts.found_guilty = true;
+        print_fragment(history, fragment, result.unexplained);
+        history->counts.wrong_byte = fragment->begin;
+        history->counts.has_wrong_byte = true;
         return false;
     case LINEARIZABILITY_UNDECIDED:
         history->counts.undecided++;
-        add_fragment(history, cell, HISTORY_NONE, history->exclusive_count);
+        add_witness_write(history, fragment, HISTORY_NONE, history->exclusive_count);
         return true;
     default:
-        add_fragments(history, cell, &result);
+        add_witness(history, fragment, &result);
         return true;
     }
 }
@@ -256,18 +263,18 @@ static bool rests(const struct history *history, uint64_t begin, uint64_t end)
 
 /* Judges [begin, end), every byte of which the accesses covering[0, count) cover, and no others. */
 static bool judge_stretch(struct history *history, uint64_t begin, uint64_t end, const uint32_t *covering,
-                          uint32_t count, struct cell *cell)
+                          uint32_t count, struct fragment *fragment)
 {
     if (count == 0 && rests(history, begin, end)) {
-        history->counts.registers += (end - begin + SECTOR - 1) / SECTOR;
+        history->counts.fragments += (end - begin + SECTOR - 1) / SECTOR;
         return true;
     }
-    for (uint64_t at = begin; at < end; at = cell->end) {
+    for (uint64_t at = begin; at < end; at = fragment->end) {
         uint64_t sector_end = (at / SECTOR + 1) * SECTOR;
-        cell->begin = at;
-        cell->end = sector_end < end ? sector_end : end;
-        fill_cell(history, covering, count, cell);
-        if (!judge_cell(history, cell)) {
+        fragment->begin = at;
+        fragment->end = sector_end < end ? sector_end : end;
+        fill_fragment(history, covering, count, fragment);
+        if (!judge_fragment(history, fragment)) {
             return false;
         }
     }
@@ -303,14 +310,14 @@ static uint32_t list_cuts(const struct history *history, uint64_t **cuts)
     return count;
 }
 
-bool history_judge_registers(struct history *history)
+bool history_judge_sectors(struct history *history)
 {
     uint64_t *cuts;
     uint32_t cut_count = list_cuts(history, &cuts);
     uint32_t *covering = report_allocate(history->access_count, sizeof *covering);
-    struct cell cell;
+    struct fragment fragment;
     bool conforms = true;
-    cell_make(&cell, history->access_count + history->exclusive_count + 1);
+    fragment_make(&fragment, history->access_count + history->exclusive_count + 1);
     for (uint32_t i = 0; conforms && i + 1 < cut_count; i++) {
         if (cuts[i] == cuts[i + 1]) {
             continue;
@@ -321,9 +328,9 @@ bool history_judge_registers(struct history *history)
                 covering[count++] = j;
             }
         }
-        conforms = judge_stretch(history, cuts[i], cuts[i + 1], covering, count, &cell);
+        conforms = judge_stretch(history, cuts[i], cuts[i + 1], covering, count, &fragment);
     }
-    cell_free(&cell);
+    fragment_free(&fragment);
     free(covering);
     free(cuts);
     return conforms;

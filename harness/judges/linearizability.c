@@ -273,7 +273,7 @@ static enum linearizability_verdict replay(struct checker *checker, const struct
             return LINEARIZABILITY_UNDECIDED;
         }
         if (checker->now.count == 0) {
-            result->guilty = moments[i].operation;
+            result->unexplained = moments[i].operation;
             return NOT_LINEARIZABLE;
         }
     }
@@ -296,7 +296,7 @@ enum linearizability_verdict linearizability_check(uint32_t initial, const struc
         checker.slots[slot] = NOTHING;
     }
     result->ordered = 0;
-    result->guilty = NOTHING;
+    result->unexplained = NOTHING;
     add_state(&checker, &checker.now, (struct state){.value = initial, .step = NOTHING});
     enum linearizability_verdict answer = replay(&checker, moments, result);
     free(moments);

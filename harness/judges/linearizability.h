@@ -30,9 +30,9 @@ struct linearizability_operation {
 enum linearizability_verdict { LINEARIZABLE, NOT_LINEARIZABLE, LINEARIZABILITY_UNDECIDED };
 
 struct linearizability_result {
-    uint32_t *order;  /* room for `count`; the operations in a witness order, lost writes left out */
-    uint32_t ordered; /* how many of them */
-    uint32_t guilty;  /* if impossible: the operation at whose response no order was left */
+    uint32_t *order;      /* room for `count`; the operations in a witness order, lost writes left out */
+    uint32_t ordered;     /* how many of them */
+    uint32_t unexplained; /* if impossible: the operation at whose response no order was left */
 };
 
 /* Judges a history of operations[0, count) in any order; `initial` is the register's first value. */

@@ -44,23 +44,23 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
     while (at < snapshot->size) {
         struct addcow_error error = {.code = ADDCOW_OK};
         bool allocated = false;
-        uint64_t run = 0;
+        uint64_t length = 0;
         uint64_t left = snapshot->size - at;
-        if (failed(out, "map", at, adapter->ops->map(adapter, at, left, &allocated, &run, &error), &error)) {
+        if (failed(out, "map", at, adapter->ops->map(adapter, at, left, &allocated, &length, &error), &error)) {
             return false;
         }
-        bool ends_well = run == left || (run > 0 && run < left && run % cluster_size == 0);
+        bool ends_well = length == left || (length > 0 && length < left && length % cluster_size == 0);
         if (!ends_well || (at > 0 && allocated == last)) {
             fprintf(out,
                     "map of [%" PRIu64 ", %" PRIu64 ") answers %s for %" PRIu64
                     " bytes: not the longest run (MAP-01)\n",
-                    at, snapshot->size, allocated ? "allocated" : "unallocated", run);
+                    at, snapshot->size, allocated ? "allocated" : "unallocated", length);
             return false;
         }
         uint64_t first = at / cluster_size;
-        memset(snapshot->allocated + first, allocated, addcow_cluster_count(at + run, cluster_size) - first);
+        memset(snapshot->allocated + first, allocated, addcow_cluster_count(at + length, cluster_size) - first);
         last = allocated;
-        at += run;
+        at += length;
     }
     return true;
 }

@@ -302,8 +302,8 @@ static void print_summary(const struct hunt_options *options, const struct progr
         printf("; seeds %" PRIu64 "..%" PRIu64, options->seed, progress->seed);
     }
     if (progress->counts.history.undecided > 0) {
-        printf("; %" PRIu64 " of %" PRIu64 " registers undecided", progress->counts.history.undecided,
-               progress->counts.history.registers);
+        printf("; %" PRIu64 " of %" PRIu64 " fragments undecided", progress->counts.history.undecided,
+               progress->counts.history.fragments);
     }
     putchar('\n');
 }

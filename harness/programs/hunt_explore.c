@@ -95,7 +95,7 @@ static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct tr
 }
 
 /* A call that may well be made during a small workload, mostly one that matters for durability. */
-static struct inject fault_of(uint64_t seed)
+static struct fault_injection fault_of(uint64_t seed)
 {
     static const struct {
         enum sim_call call;
@@ -109,14 +109,14 @@ static struct inject fault_of(uint64_t seed)
     };
     struct random random = {random_hash(seed ^ 5)};
     size_t n = random_below(&random, sizeof calls / sizeof calls[0]);
-    struct inject fault = {
+    struct fault_injection fault = {
         .one_kind = true,
-        .kind = (enum inject_kind)random_below(&random, INJECT_KINDS),
+        .kind = (enum fault_kind)random_below(&random, FAULT_KINDS),
         .persistent = random_once_in(&random, 3),
         .call = calls[n].call,
         .at = random_between(&random, 1, calls[n].most),
     };
-    fault.persistent = fault.persistent && fault.kind != INJECT_EINTR; /* to be interrupted for ever is to hang */
+    fault.persistent = fault.persistent && fault.kind != FAULT_EINTR; /* to be interrupted for ever is to hang */
     snprintf(fault.name, sizeof fault.name, "%s", calls[n].name);
     return fault;
 }
@@ -134,7 +134,7 @@ static struct explore_options options_of(const struct hunt_options *hunt, uint64
         .crash = judge_of(hunt, seed) == HUNT_CRASH,
         .refuse_punch = refuses_punch(seed),
         .seed = seed,
-        .fault = judge_of(hunt, seed) == HUNT_FAULT ? fault_of(seed) : (struct inject){0},
+        .fault = judge_of(hunt, seed) == HUNT_FAULT ? fault_of(seed) : (struct fault_injection){0},
     };
 }
 
@@ -245,10 +245,10 @@ static void write_failure(const struct hunt_options *hunt, uint64_t seed, const 
     }
     fprintf(out, SEED_COMMENT "%" PRIu64 "\n", seed);
     if (schedule != NULL) {
-        struct inject fault = options_of(hunt, seed).fault;
+        struct fault_injection fault = options_of(hunt, seed).fault;
         if (fault.at != 0) {
             fputs(FAULT_COMMENT, out);
-            inject_print_text(&fault, out);
+            fault_injection_print_text(&fault, out);
             fputs("\n", out);
         }
         fputs(SCHEDULE_COMMENT, out);
@@ -274,7 +274,7 @@ static void tell_small(const struct hunt_options *hunt, uint64_t seed, const str
     puts("\n");
     write_failure(hunt, seed, trace, &result->schedule);
     puts("");
-    timeline_print(trace, &options, &result->schedule, result->guilty, stdout);
+    timeline_print(trace, &options, &result->schedule, result->wrong_byte, stdout);
 }
 
 static void tell_failure(const struct hunt_options *hunt, uint64_t seed, struct trace *trace,
@@ -291,7 +291,7 @@ static void tell_failure(const struct hunt_options *hunt, uint64_t seed, struct 
         for (uint32_t i = 0; i < failing->count; i++) {
             sched_schedule_append(&result.schedule, failing->segments[i].thread, failing->segments[i].steps);
         }
-        result.guilty = explore_guilty(explore);
+        result.wrong_byte = explore_wrong_byte(explore);
     }
     tell_small(hunt, seed, trace, &result);
     sched_schedule_free(&result.schedule);
@@ -419,7 +419,7 @@ static int try_to_die(void *context)
 {
     const struct hunting *hunting = context;
     struct explore_options options = options_of(hunting->options, hunting->seed);
-    struct minimise_result result = {.guilty = UINT64_MAX};
+    struct minimise_result result = {.wrong_byte = UINT64_MAX};
     struct totals totals = {0};
     if (is_alone(hunting->options, hunting->seed)) {
         judge_sequence(hunting->options, hunting->seed, hunting->trace, &totals, stdout);
@@ -440,7 +440,7 @@ static bool dies(const struct trace *trace, void *context)
 static int show_death(void *context)
 {
     const struct hunting *hunting = context;
-    struct minimise_result result = {.schedule = *hunting->schedule, .guilty = UINT64_MAX};
+    struct minimise_result result = {.schedule = *hunting->schedule, .wrong_byte = UINT64_MAX};
     if (is_alone(hunting->options, hunting->seed)) {
         trace_print(stdout, hunting->trace);
         write_failure(hunting->options, hunting->seed, hunting->trace, NULL);
@@ -480,7 +480,7 @@ static void parse_comment(const char *line, struct explore_options *options, str
     } else if (strncmp(line, SEED_COMMENT, strlen(SEED_COMMENT)) == 0) {
         options->seed = strtoull(line + strlen(SEED_COMMENT), NULL, 10);
     } else if (strncmp(line, FAULT_COMMENT, strlen(FAULT_COMMENT)) == 0 &&
-               !inject_parse(line + strlen(FAULT_COMMENT), &options->fault)) {
+               !fault_injection_parse(line + strlen(FAULT_COMMENT), &options->fault)) {
         hunt_options_refuse("--replay: '%s' is no fault", line);
     }
 }

@@ -64,10 +64,10 @@ struct sched_strategy_ops {
     /* Prepares for the next schedule; false if there is none left. */
     bool (*begin)(struct sched_strategy *strategy, uint32_t threads);
     /*
-     * Who runs next, one of the enabled. *run, at least 1, is how many steps that thread may do before the next choice;
-     * that comes sooner if it can go no further, or if it lets another thread go on.
+     * Who runs next, one of the enabled. *steps, at least 1, is how many steps that thread may do before the next
+     * choice; that comes sooner if it can go no further, or if it lets another thread go on.
      */
-    uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run);
+    uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps);
     /* The schedule is over after `steps` steps. */
     void (*end)(struct sched_strategy *strategy, uint64_t steps);
     /* Frees the strategy. */

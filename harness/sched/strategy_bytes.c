@@ -21,15 +21,15 @@ static bool begin(struct sched_strategy *strategy, uint32_t threads)
     return first;
 }
 
-static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
     struct bytes_strategy *self = (struct bytes_strategy *)strategy;
     if (self->used == self->length) {
-        *run = UINT64_MAX;
+        *steps = UINT64_MAX;
         return strategy_go_on(choice);
     }
     uint8_t byte = self->bytes[self->used++];
-    *run = (uint64_t)1 << (byte >> 4);
+    *steps = (uint64_t)1 << (byte >> 4);
     return strategy_nth(choice->enabled, (byte & 15u) % (uint32_t)__builtin_popcount(choice->enabled));
 }
 

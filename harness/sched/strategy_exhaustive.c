@@ -263,10 +263,10 @@ static uint32_t pick(const struct sched_choice *choice, uint32_t sleep)
     return awake.enabled != 0 ? strategy_go_on(&awake) : SCHED_NOBODY;
 }
 
-static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
     struct exhaustive *self = (struct exhaustive *)strategy;
-    *run = 1;
+    *steps = 1;
     if (self->redundant) {
         return strategy_go_on(choice);
     }

@@ -50,7 +50,7 @@ static uint32_t highest(const struct pct_strategy *self, uint32_t enabled)
     return best;
 }
 
-static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
     struct pct_strategy *self = (struct pct_strategy *)strategy;
     while (self->changed + 1 < self->depth && self->changes[self->changed] <= choice->step) {
@@ -60,7 +60,7 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
         self->changed++;
     }
     bool more = self->changed + 1 < self->depth;
-    *run = more ? self->changes[self->changed] - choice->step : UINT64_MAX;
+    *steps = more ? self->changes[self->changed] - choice->step : UINT64_MAX;
     return highest(self, choice->enabled);
 }
 

@@ -19,11 +19,11 @@ static bool begin(struct sched_strategy *strategy, uint32_t threads)
     return true;
 }
 
-static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
     struct random_strategy *self = (struct random_strategy *)strategy;
     uint64_t count = (uint64_t)__builtin_popcount(choice->enabled);
-    *run = random_between(&self->random, 1, 2 * self->length - 1);
+    *steps = random_between(&self->random, 1, 2 * self->length - 1);
     return strategy_nth(choice->enabled, (uint32_t)random_below(&self->random, count));
 }
 

@@ -19,7 +19,7 @@ static bool begin(struct sched_strategy *strategy, uint32_t threads)
     return true;
 }
 
-static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *run)
+static uint32_t choose(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps)
 {
     struct replay_strategy *self = (struct replay_strategy *)strategy;
     const struct sched_schedule *schedule = self->schedule;
@@ -27,7 +27,7 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
         const struct sched_segment *segment = &schedule->segments[self->segment];
         bool possible = segment->thread < choice->threads && (choice->enabled >> segment->thread & 1) != 0;
         if (possible && choice->step < self->segment_end) {
-            *run = self->segment_end - choice->step;
+            *steps = self->segment_end - choice->step;
             return segment->thread;
         }
         /* Where the run has left the schedule, what follows counts from here. */
@@ -36,7 +36,7 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
             self->segment_end = choice->step + schedule->segments[self->segment].steps;
         }
     }
-    *run = UINT64_MAX;
+    *steps = UINT64_MAX;
     return strategy_go_on(choice);
 }
 

@@ -9,129 +9,129 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const kind_names[INJECT_KINDS] = {"EIO", "ENOSPC", "EINTR", "short"};
+static const char *const kind_names[FAULT_KINDS] = {"EIO", "ENOSPC", "EINTR", "short"};
 
-static bool is_about(const struct inject *inject, enum sim_call call, const char *name)
+static bool is_about(const struct fault_injection *fault, enum sim_call call, const char *name)
 {
-    return call == inject->call && strcmp(name, inject->name) == 0;
+    return call == fault->call && strcmp(name, fault->name) == 0;
 }
 
-static bool is_hit(struct inject *inject, enum sim_call call, const char *name)
+static bool is_hit(struct fault_injection *fault, enum sim_call call, const char *name)
 {
-    if (inject->one_kind && !is_about(inject, call, name)) {
+    if (fault->one_kind && !is_about(fault, call, name)) {
         return false;
     }
-    inject->calls++;
-    bool lasts = inject->persistent || inject->kills;
-    bool hit = inject->at != 0 && (lasts ? inject->calls >= inject->at : inject->calls == inject->at);
-    if (inject->calls == inject->at) {
-        inject->call = call;
-        snprintf(inject->name, sizeof inject->name, "%s", name);
+    fault->calls++;
+    bool lasts = fault->persistent || fault->kills;
+    bool hit = fault->at != 0 && (lasts ? fault->calls >= fault->at : fault->calls == fault->at);
+    if (fault->calls == fault->at) {
+        fault->call = call;
+        snprintf(fault->name, sizeof fault->name, "%s", name);
     }
     /* A persistent fault is one of one kind of call on one file; who is dead makes no call at all. */
-    return hit && (inject->kills || is_about(inject, call, name));
+    return hit && (fault->kills || is_about(fault, call, name));
 }
 
 /* About half of a transfer. With `sim` it ends between two sectors, or else its last sector would be torn. */
-static size_t shorten(const struct inject *inject, size_t size)
+static size_t shorten(const struct fault_injection *fault, size_t size)
 {
-    if (inject->sim == NULL) {
+    if (fault->sim == NULL) {
         return size > 1 ? size / 2 | 1 : size;
     }
-    uint64_t offset = sim_transfer_offset(inject->sim);
+    uint64_t offset = sim_transfer_offset(fault->sim);
     uint64_t end = (offset + size / 2) / SIM_SECTOR * SIM_SECTOR;
     uint64_t first = (offset / SIM_SECTOR + 1) * SIM_SECTOR;
     end = end > offset ? end : first;
     return end - offset < size ? (size_t)(end - offset) : size;
 }
 
-int inject_hook(void *context, enum sim_call call, const char *name, size_t *size)
+int fault_injection_hook(void *context, enum sim_call call, const char *name, size_t *size)
 {
-    static const int errors[INJECT_KINDS] = {EIO, ENOSPC, EINTR, 0};
-    struct inject *inject = context;
-    if (!is_hit(inject, call, name)) {
+    static const int errors[FAULT_KINDS] = {EIO, ENOSPC, EINTR, 0};
+    struct fault_injection *fault = context;
+    if (!is_hit(fault, call, name)) {
         return 0;
     }
-    if (inject->kills) {
+    if (fault->kills) {
         return SIM_DEAD;
     }
     bool transfer = call == SIM_PREAD || call == SIM_PWRITE;
-    if (inject->kind == INJECT_SHORT) {
-        *size = transfer ? shorten(inject, *size) : *size;
+    if (fault->kind == FAULT_SHORT) {
+        *size = transfer ? shorten(fault, *size) : *size;
         return 0;
     }
-    bool lasting = inject->kind != INJECT_EINTR;
+    bool lasting = fault->kind != FAULT_EINTR;
     if (lasting && call == SIM_SYNC && strcmp(name, DISK_CHAIN_TOP_IMAGE) == 0) {
-        inject->below_lost = true;
+        fault->below_lost = true;
     }
-    if (lasting && call == SIM_SYNC && strcmp(name, DISK_IMAGE) == 0 && !inject->image_lost) {
-        inject->image_lost = true;
-        inject->lost = inject->sim != NULL ? sim_moment(inject->sim) + 1 : 0;
+    if (lasting && call == SIM_SYNC && strcmp(name, DISK_IMAGE) == 0 && !fault->image_lost) {
+        fault->image_lost = true;
+        fault->lost = fault->sim != NULL ? sim_moment(fault->sim) + 1 : 0;
     }
     /* A close that is interrupted has closed; POSIX storage does not report it (storage_posix.c). */
-    return call == SIM_CLOSE && !lasting ? 0 : -errors[inject->kind];
+    return call == SIM_CLOSE && !lasting ? 0 : -errors[fault->kind];
 }
 
-void inject_begin(struct inject *inject)
+void fault_injection_begin(struct fault_injection *fault)
 {
-    inject->calls = 0;
-    inject->image_lost = inject->below_lost = false;
-    inject->lost = 0;
+    fault->calls = 0;
+    fault->image_lost = fault->below_lost = false;
+    fault->lost = 0;
 }
 
-bool inject_was_hit(const struct inject *inject)
+bool fault_injection_was_hit(const struct fault_injection *fault)
 {
-    return inject->at != 0 && inject->calls >= inject->at;
+    return fault->at != 0 && fault->calls >= fault->at;
 }
 
-bool inject_is_harmless(const struct inject *inject)
+bool fault_injection_is_harmless(const struct fault_injection *fault)
 {
-    return inject->kind == INJECT_EINTR || inject->kind == INJECT_SHORT;
+    return fault->kind == FAULT_EINTR || fault->kind == FAULT_SHORT;
 }
 
-bool inject_explains(const struct inject *inject, enum addcow_status code)
+bool fault_injection_explains(const struct fault_injection *fault, enum addcow_status code)
 {
-    if (!inject_was_hit(inject) || inject_is_harmless(inject)) {
+    if (!fault_injection_was_hit(fault) || fault_injection_is_harmless(fault)) {
         return false;
     }
-    return code == (inject->kind == INJECT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
-           ((inject->image_lost || inject->below_lost) && code == ADDCOW_IO);
+    return code == (fault->kind == FAULT_ENOSPC ? ADDCOW_NOSPACE : ADDCOW_IO) ||
+           ((fault->image_lost || fault->below_lost) && code == ADDCOW_IO);
 }
 
-void inject_print(const struct inject *inject, FILE *out)
+void fault_injection_print(const struct fault_injection *fault, FILE *out)
 {
-    if (inject->kills) {
-        fprintf(out, "the process dies at call %" PRIu64 ", %s of %s", inject->at, sim_call_name(inject->call),
-                inject->name);
+    if (fault->kills) {
+        fprintf(out, "the process dies at call %" PRIu64 ", %s of %s", fault->at, sim_call_name(fault->call),
+                fault->name);
         return;
     }
     fprintf(out, "%s at call %" PRIu64 "%s, %s of %s, %s",
-            inject->kind == INJECT_SHORT ? "a short transfer" : kind_names[inject->kind], inject->at,
-            inject->one_kind ? " of its kind" : "", sim_call_name(inject->call), inject->name,
-            inject->persistent ? "and all like it" : "once");
+            fault->kind == FAULT_SHORT ? "a short transfer" : kind_names[fault->kind], fault->at,
+            fault->one_kind ? " of its kind" : "", sim_call_name(fault->call), fault->name,
+            fault->persistent ? "and all like it" : "once");
 }
 
-void inject_print_text(const struct inject *inject, FILE *out)
+void fault_injection_print_text(const struct fault_injection *fault, FILE *out)
 {
-    fprintf(out, "%s %" PRIu64 " %s %s %s", kind_names[inject->kind], inject->at, sim_call_name(inject->call),
-            inject->name, inject->persistent ? "on" : "once");
+    fprintf(out, "%s %" PRIu64 " %s %s %s", kind_names[fault->kind], fault->at, sim_call_name(fault->call), fault->name,
+            fault->persistent ? "on" : "once");
 }
 
-bool inject_parse(const char *text, struct inject *inject)
+bool fault_injection_parse(const char *text, struct fault_injection *fault)
 {
     char kind[16];
     char call[16];
     char how[8];
-    *inject = (struct inject){.one_kind = true};
-    if (sscanf(text, "%15s %" SCNu64 " %15s %63s %7s", kind, &inject->at, call, inject->name, how) != 5) {
+    *fault = (struct fault_injection){.one_kind = true};
+    if (sscanf(text, "%15s %" SCNu64 " %15s %63s %7s", kind, &fault->at, call, fault->name, how) != 5) {
         return false;
     }
-    inject->persistent = strcmp(how, "on") == 0;
-    while (inject->kind < INJECT_KINDS && strcmp(kind, kind_names[inject->kind]) != 0) {
-        inject->kind++;
+    fault->persistent = strcmp(how, "on") == 0;
+    while (fault->kind < FAULT_KINDS && strcmp(kind, kind_names[fault->kind]) != 0) {
+        fault->kind++;
     }
-    while (inject->call < SIM_CALLS && strcmp(call, sim_call_name(inject->call)) != 0) {
-        inject->call++;
+    while (fault->call < SIM_CALLS && strcmp(call, sim_call_name(fault->call)) != 0) {
+        fault->call++;
     }
-    return inject->kind < INJECT_KINDS && inject->call < SIM_CALLS && inject->at > 0;
+    return fault->kind < FAULT_KINDS && fault->call < SIM_CALLS && fault->at > 0;
 }

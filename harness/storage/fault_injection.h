@@ -4,20 +4,20 @@
  * A plan counts the calls that it is about, all or those of one kind on one file, and lets one of them fail, or that
  * one and all of its kind on its file from then on.
  */
-#ifndef HARNESS_INJECT_H
-#define HARNESS_INJECT_H
+#ifndef HARNESS_FAULT_INJECTION_H
+#define HARNESS_FAULT_INJECTION_H
 
 #include "addcow_format.h"
 #include "storage/sim.h"
 
 #include <stdio.h>
 
-enum inject_kind { INJECT_EIO, INJECT_ENOSPC, INJECT_EINTR, INJECT_SHORT, INJECT_KINDS };
+enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT, FAULT_KINDS };
 
-struct inject {
-    enum inject_kind kind;
+struct fault_injection {
+    enum fault_kind kind;
     bool persistent;    /* from the call on, until the hook is taken away */
-    bool kills;         /* the process dies at the call: from it on all fail, as with INJECT_EIO, and do nothing */
+    bool kills;         /* the process dies at the call: from it on all fail, as with FAULT_EIO, and do nothing */
     bool one_kind;      /* only calls `call` of the file `name` count */
     uint64_t at;        /* the number of the call, from 1 on; 0: none fails */
     enum sim_call call; /* given, or that of the call that was hit */
@@ -30,28 +30,29 @@ struct inject {
     uint64_t lost;   /* the moment after that */
 };
 
-/* The hook (sim_set_hook); its context is a struct inject. */
-int inject_hook(void *context, enum sim_call call, const char *name, size_t *size);
+/* The hook (sim_set_hook); its context is a struct fault_injection. */
+int fault_injection_hook(void *context, enum sim_call call, const char *name, size_t *size);
 
 /* Forgets what has happened. */
-void inject_begin(struct inject *inject);
+void fault_injection_begin(struct fault_injection *fault);
 
 /* Whether the call was made that was to fail. */
-bool inject_was_hit(const struct inject *inject);
+bool fault_injection_was_hit(const struct fault_injection *fault);
 
 /* Whether no request may fail because of it: what is short or interrupted is continued (ERR-04). */
-bool inject_is_harmless(const struct inject *inject);
+bool fault_injection_is_harmless(const struct fault_injection *fault);
 
 /* Whether a request may fail with this class because of it (ERR-05). */
-bool inject_explains(const struct inject *inject, enum addcow_status code);
+bool fault_injection_explains(const struct fault_injection *fault, enum addcow_status code);
 
 /* The fault in words, without what has happened. */
-void inject_print(const struct inject *inject, FILE *out);
+void fault_injection_print(const struct fault_injection *fault, FILE *out);
 
 /*
- * A plan of the form that inject_print_text gives, such as "EIO 2 sync disk.raw once". False if it is no such text.
+ * A plan of the form that fault_injection_print_text gives, such as "EIO 2 sync disk.raw once". False if it is no such
+ * text.
  */
-void inject_print_text(const struct inject *inject, FILE *out);
-bool inject_parse(const char *text, struct inject *inject);
+void fault_injection_print_text(const struct fault_injection *fault, FILE *out);
+bool fault_injection_parse(const char *text, struct fault_injection *fault);
 
 #endif

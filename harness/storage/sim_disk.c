@@ -119,7 +119,7 @@ bool sim_disk_has_stray_bits(const struct sim_disk *disk)
     return clusters % 8 != 0 && disk->ref.bitmap[clusters / 8] >> clusters % 8 != 0;
 }
 
-void sim_disk_lay(struct sim *sim, const struct trace_disk *disk)
+void sim_disk_make(struct sim *sim, const struct trace_disk *disk)
 {
     struct disk_files files;
     disk_files_make(disk, &files);

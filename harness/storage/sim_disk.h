@@ -24,7 +24,7 @@ void sim_disk_close(struct sim_disk *disk);
 bool sim_disk_has_stray_bits(const struct sim_disk *disk);
 
 /* Lays the files of a trace's disk into a storage, and keeps that state. */
-void sim_disk_lay(struct sim *sim, const struct trace_disk *disk);
+void sim_disk_make(struct sim *sim, const struct trace_disk *disk);
 
 /*
  * The choices of a crash that suffice for judging such a disk: sectors of the bitmaps tear, and of the files with

@@ -252,7 +252,7 @@ static bool accepts_loss(uint32_t flush, bool flushed, bool returned)
         spans[1] = (struct crash_span){0, 0, returned ? 3 : 1, 4, ADDCOW_OK};
     }
     struct sim *sim = sim_make();
-    sim_disk_lay(sim, &trace.disk);
+    sim_disk_make(sim, &trace.disk);
     struct crash_judge *judge = crash_make(&trace);
     struct choices choices = {0};
     char *text = NULL;
@@ -294,7 +294,7 @@ static bool accepts_old_size(uint64_t size, bool flushed)
         spans[2] = (struct crash_span){0, 0, 5, 6, ADDCOW_OK};
     }
     struct sim *sim = sim_make();
-    sim_disk_lay(sim, &trace.disk);
+    sim_disk_make(sim, &trace.disk);
     struct crash_judge *judge = crash_make(&trace);
     struct choices choices = {0};
     FILE *out = fopen("/dev/null", "w");
@@ -423,7 +423,7 @@ static void the_reduction_hides_no_content(void **state)
             trace.operations[trace.count++] = sequences[n][i];
         }
         struct sim *sim = sim_make();
-        sim_disk_lay(sim, &trace.disk);
+        sim_disk_make(sim, &trace.disk);
         do_with_engine(sim, &trace);
         list_contents(sim, &trace.disk, true, &all);
         list_contents(sim, &trace.disk, false, &judged);

@@ -98,7 +98,7 @@ static inline void claimed(uint32_t operation, uint64_t invoked, uint64_t return
  */
 static inline bool judge(bool files, bool decided)
 {
-    struct history_counts counts = {.registers = 0};
+    struct history_counts counts = {.fragments = 0};
     char *story = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&story, &length);

@@ -257,7 +257,7 @@ static bool map_judged(uint64_t invoked, uint64_t returned, bool allocated, uint
     done(a, invoked, returned);
     struct execution_record *map = done(b, 5, 6);
     map->allocated = allocated;
-    map->run = run_length;
+    map->map_length = run_length;
     return judged();
 }
 

@@ -96,7 +96,7 @@ static enum linearizability_verdict check(const struct history *history)
     if (answer == LINEARIZABLE) {
         check_witness(history, &result);
     } else {
-        assert_true(result.guilty < history->count);
+        assert_true(result.unexplained < history->count);
     }
     assert_int_equal(answer == LINEARIZABLE, some_order(history, 0, history->initial));
     return answer;

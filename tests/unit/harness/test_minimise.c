@@ -22,13 +22,13 @@
 /* ---- Faults ---- */
 
 /* How many of ten syncs of the image fail. */
-static uint32_t failing_syncs(struct inject *inject)
+static uint32_t failing_syncs(struct fault_injection *inject)
 {
     uint32_t failed = 0;
     for (int i = 0; i < 10; i++) {
         size_t size = 0;
-        assert_int_equal(inject_hook(inject, SIM_SYNC, DISK_METADATA, &size), 0);
-        int answer = inject_hook(inject, SIM_SYNC, DISK_IMAGE, &size);
+        assert_int_equal(fault_injection_hook(inject, SIM_SYNC, DISK_METADATA, &size), 0);
+        int answer = fault_injection_hook(inject, SIM_SYNC, DISK_IMAGE, &size);
         assert_true(answer == 0 || answer == -EIO);
         failed += answer != 0;
     }
@@ -38,22 +38,22 @@ static uint32_t failing_syncs(struct inject *inject)
 static void a_plan_fails_the_call_that_it_says(void **state)
 {
     (void)state;
-    struct inject once, on, parsed;
-    assert_true(inject_parse("EIO 3 sync disk.raw once", &once));
-    assert_true(inject_parse("EIO 3 sync disk.raw on", &on));
+    struct fault_injection once, on, parsed;
+    assert_true(fault_injection_parse("EIO 3 sync disk.raw once", &once));
+    assert_true(fault_injection_parse("EIO 3 sync disk.raw on", &on));
     assert_int_equal(failing_syncs(&once), 1);
     assert_int_equal(failing_syncs(&on), 8);
-    assert_true(once.image_lost && inject_was_hit(&once));
-    assert_true(inject_explains(&once, ADDCOW_IO) && !inject_explains(&once, ADDCOW_NOSPACE));
+    assert_true(once.image_lost && fault_injection_was_hit(&once));
+    assert_true(fault_injection_explains(&once, ADDCOW_IO) && !fault_injection_explains(&once, ADDCOW_NOSPACE));
     char text[80] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
-    inject_print_text(&on, out);
+    fault_injection_print_text(&on, out);
     fclose(out);
     assert_string_equal(text, "EIO 3 sync disk.raw on");
     static const char *const wrong[] = {"", "EIO", "EIO 0 sync disk.raw on", "EBAD 1 sync disk.raw on",
                                         "EIO 1 sink disk.raw on"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_false(inject_parse(wrong[i], &parsed));
+        assert_false(fault_injection_parse(wrong[i], &parsed));
     }
 }
 
@@ -66,10 +66,10 @@ static void short_transfers_cut_no_sector(void **state)
     sim_keep(sim);
     struct addcow_file *file;
     assert_int_equal(sim_storage(sim)->ops->open(sim_storage(sim), "f", ADDCOW_FILE_READWRITE, &file), 0);
-    struct inject inject;
-    assert_true(inject_parse("short 1 pwrite f on", &inject));
+    struct fault_injection inject;
+    assert_true(fault_injection_parse("short 1 pwrite f on", &inject));
     inject.sim = sim;
-    sim_set_hook(sim, inject_hook, &inject);
+    sim_set_hook(sim, fault_injection_hook, &inject);
     for (uint64_t offset = 0; offset < 2 * SIM_SECTOR; offset += 100) {
         for (size_t size = 1; size < 5 * SIM_SECTOR; size += 97) {
             ssize_t count = file->ops->pwrite(file, bytes, size, offset);
@@ -117,7 +117,7 @@ static int die_in_run(void *context)
     return 0;
 }
 
-static void a_trial_outlives_the_engine(void **state)
+static void a_sandbox_outlives_the_engine(void **state)
 {
     (void)state;
     struct sandbox *sandbox = sandbox_make(true, sched_print_current);
@@ -265,7 +265,7 @@ static void faults_beside_other_requests(void **state)
     trace_add(&two_writes, 2, OPERATION_READ, 0, 4096);
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         struct explore_options options = {.seed = i};
-        assert_true(inject_parse(plans[i], &options.fault));
+        assert_true(fault_injection_parse(plans[i], &options.fault));
         struct explore *explore = explore_make(&two_writes, &options);
         struct sched_strategy *strategy = i % 2 == 0 ? sched_make_random(i) : sched_make_pct(i, 3);
         for (int k = 0; k < 60; k++) {
@@ -283,7 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_fails_the_call_that_it_says), cmocka_unit_test(short_transfers_cut_no_sector),
-        cmocka_unit_test(a_trial_outlives_the_engine),        cmocka_unit_test(what_fails_is_made_small),
+        cmocka_unit_test(a_sandbox_outlives_the_engine),      cmocka_unit_test(what_fails_is_made_small),
         cmocka_unit_test(a_timeline_has_a_row_a_step),        cmocka_unit_test(coverage_grows_to_an_end),
         cmocka_unit_test(faults_beside_other_requests),
     };
