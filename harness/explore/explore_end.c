@@ -7,6 +7,7 @@
 #include "explore/explore_parts.h"
 
 #include "workload/disk_files.h"
+#include "judges/recovery.h"
 #include "base/report.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
@@ -15,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CRASHES 4u        /* judged of each run, if any are */
-#define CLUSTERS_AFTER 9u /* written after a fault, at most */
+#define CRASHES 4u /* judged of each run, if any are */
 
 /* `bits`: the bitmaps and "all allocated" must be the same too. */
 static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *expected, bool bits)
@@ -72,23 +72,16 @@ static bool judge_undisturbed(const char *what, enum addcow_status code, bool lo
     return false;
 }
 
-/* Writes a sector of each of the first clusters, allocated or not. */
+static void note_write(void *context, uint64_t offset, uint64_t length, const uint8_t *bytes)
+{
+    oracle_write(context, offset, length, bytes);
+}
+
 static bool write_after(const struct explore *explore, struct oracle *oracle, FILE *out)
 {
-    struct addcow_error error;
-    uint8_t sector[SIM_SECTOR];
-    uint64_t cluster = oracle->disk.cluster_size;
-    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= oracle->disk.size && at < CLUSTERS_AFTER * cluster;
-         at += cluster) {
-        stamp_fill((struct stamp){STAMP_WRITE, explore->trace->count}, at, sector, sizeof sector);
-        enum addcow_status code = explore->adapter->ops->write(explore->adapter, at, sizeof sector, sector, &error);
-        if (code != ADDCOW_OK) {
-            fprintf(out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
-            return false;
-        }
-        oracle_write(oracle, at, sizeof sector, sector);
-    }
-    return true;
+    const struct stamp stamp = {STAMP_WRITE, explore->trace->count};
+    return recovery_write(explore->adapter, oracle->disk.size, oracle->disk.cluster_size, stamp, note_write, oracle,
+                          out);
 }
 
 bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)

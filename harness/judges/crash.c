@@ -53,15 +53,11 @@ static bool is_concurrent(const struct trace *trace)
 /* The contents of the disk, with zeros behind them if it can grow. */
 static struct crash_state read_state(const struct sim *sim, uint64_t capacity)
 {
-    struct sim_disk disk;
+    struct crash_state state;
     char problem[128];
-    if (!sim_disk_open(sim, &disk, problem, sizeof problem)) {
+    if (!sim_disk_read(sim, capacity, &state.bytes, &state.size, problem, sizeof problem)) {
         report_fatal("the disk of a crash judge: %s", problem);
     }
-    uint64_t room = disk.ref.size > capacity ? disk.ref.size : capacity;
-    struct crash_state state = {.bytes = report_allocate(room, 1), .size = disk.ref.size};
-    addcow_ref_read(&disk.ref, 0, disk.ref.size, state.bytes);
-    sim_disk_close(&disk);
     return state;
 }
 
@@ -97,37 +93,36 @@ bool crash_refused(FILE *out, const char *what, enum addcow_status code, const s
     return code != ADDCOW_OK;
 }
 
-/* Reads the crashed disk with the production engine, which must find as many bytes as are there. */
-static bool read_with_engine(struct crash_judge *judge, const struct crash_state *got, uint8_t *bytes, FILE *out)
+/* Reads the crashed disk with the production engine, which must find the same as the reference engine. */
+static bool is_read_by_engine(struct crash_judge *judge, const struct crash_state *got, FILE *out)
 {
     struct addcow_error error;
     const struct adapter_ops *ops = judge->adapter->ops;
     if (crash_refused(out, "open", ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
         return false;
     }
+    uint8_t *bytes = report_allocate(got->size, 1);
     bool same = ops->size(judge->adapter) == got->size;
     enum addcow_status code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
     bool fine = !crash_refused(out, "read", code, &error);
     fine = !crash_refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
-    if (fine && (!same || memcmp(bytes, got->bytes, got->size) != 0)) {
+    same = same && memcmp(bytes, got->bytes, got->size) == 0;
+    if (fine && !same) {
         fputs("after a crash the two engines read different disks\n", out);
     }
-    return fine && same && memcmp(bytes, got->bytes, got->size) == 0;
+    free(bytes);
+    return fine && same;
 }
 
 /* Opens the crashed disk with both engines and reads it. The caller frees got->bytes if this succeeds. */
 static bool reopen(struct crash_judge *judge, struct crash_state *got, FILE *out)
 {
-    struct sim_disk disk;
     char problem[128];
-    if (!sim_disk_open(judge->crashed, &disk, problem, sizeof problem)) {
+    if (!sim_disk_read(judge->crashed, 0, &got->bytes, &got->size, problem, sizeof problem)) {
         fprintf(out, "after a crash the reference engine refuses the disk: %s (DUR-11)\n", problem);
         return false;
     }
-    *got = (struct crash_state){.size = disk.ref.size, .bytes = report_allocate(2, disk.ref.size)};
-    addcow_ref_read(&disk.ref, 0, got->size, got->bytes);
-    sim_disk_close(&disk);
-    bool fine = read_with_engine(judge, got, got->bytes + got->size, out);
+    bool fine = is_read_by_engine(judge, got, out);
     if (!fine) {
         free(got->bytes);
     }

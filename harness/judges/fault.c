@@ -9,6 +9,7 @@
 
 #include "judges/crash_sequence.h"
 #include "judges/fault_contents.h"
+#include "judges/recovery.h"
 #include "workload/disk_files.h"
 #include "storage/fault_injection.h"
 #include "base/report.h"
@@ -20,8 +21,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CLUSTERS_AFTER 9u /* written after the fault, at most */
 
 struct judge {
     const struct trace *trace;
@@ -266,24 +265,18 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
            (operation->kind != OPERATION_FLUSH || judge_flush(judge, "flush", code));
 }
 
-/* Writes a sector of each of the first clusters, allocated or not. */
+static void note_write(void *context, uint64_t offset, uint64_t length, const uint8_t *bytes)
+{
+    (void)bytes;
+    fault_contents_change(context, offset, offset + length, FAULT_AFTER, true);
+}
+
 static bool write_after(struct judge *judge)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
-    uint8_t sector[SIM_SECTOR];
     uint64_t cluster = addcow_cluster_size(judge->trace->disk.cluster_bits);
-    for (uint64_t at = SIM_SECTOR; at + SIM_SECTOR <= judge->contents.size && at < CLUSTERS_AFTER * cluster;
-         at += cluster) {
-        stamp_fill((struct stamp){STAMP_WRITE, FAULT_AFTER}, at, sector, sizeof sector);
-        enum addcow_status code = judge->adapter->ops->write(judge->adapter, at, sizeof sector, sector, &error);
-        if (code != ADDCOW_OK) {
-            fprintf(judge->out, "a write after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code),
-                    error.message);
-            return false;
-        }
-        fault_contents_change(&judge->contents, at, at + sizeof sector, FAULT_AFTER, true);
-    }
-    return true;
+    const struct stamp stamp = {STAMP_WRITE, FAULT_AFTER};
+    return recovery_write(judge->adapter, judge->contents.size, cluster, stamp, note_write, &judge->contents,
+                          judge->out);
 }
 
 /* All of the disk, as it reads now, or null with a message. The caller frees. */
@@ -424,15 +417,12 @@ static bool judge_faults(struct judge *judge)
 
 static void read_start(struct judge *judge)
 {
-    struct sim_disk disk;
+    struct fault_contents *contents = &judge->contents;
+    uint64_t room = trace_capacity(judge->trace); /* zeros behind the end */
     char problem[128];
-    if (!sim_disk_open(judge->sim, &disk, problem, sizeof problem)) {
+    if (!sim_disk_read(judge->sim, room, &contents->start, &contents->start_size, problem, sizeof problem)) {
         report_fatal("the disk of a fault judge: %s", problem);
     }
-    judge->contents.start_size = disk.ref.size;
-    judge->contents.start = report_allocate(trace_capacity(judge->trace), 1); /* zeros behind the end */
-    addcow_ref_read(&disk.ref, 0, disk.ref.size, judge->contents.start);
-    sim_disk_close(&disk);
 }
 
 bool fault_trace(const struct trace *trace, struct fault_counts *counts, FILE *out)

@@ -113,6 +113,20 @@ void sim_disk_close(struct sim_disk *disk)
     disk->below = NULL;
 }
 
+bool sim_disk_read(const struct sim *sim, uint64_t room, uint8_t **bytes, uint64_t *size, char *problem,
+                   size_t problem_size)
+{
+    struct sim_disk disk;
+    if (!sim_disk_open(sim, &disk, problem, problem_size)) {
+        return false;
+    }
+    *size = disk.ref.size;
+    *bytes = report_allocate(*size > room ? *size : room, 1);
+    addcow_ref_read(&disk.ref, 0, *size, *bytes);
+    sim_disk_close(&disk);
+    return true;
+}
+
 bool sim_disk_has_stray_bits(const struct sim_disk *disk)
 {
     uint64_t clusters = addcow_cluster_count(disk->ref.size, disk->ref.cluster_size);

@@ -20,6 +20,13 @@ struct sim_disk {
 bool sim_disk_open(const struct sim *sim, struct sim_disk *disk, char *problem, size_t problem_size);
 void sim_disk_close(struct sim_disk *disk);
 
+/*
+ * Opens the disk, reads all of it, and closes it. *bytes has *size bytes, with zeros behind them up to `room` bytes;
+ * the caller frees it. False, with the reason in `problem`, if the disk is refused.
+ */
+bool sim_disk_read(const struct sim *sim, uint64_t room, uint8_t **bytes, uint64_t *size, char *problem,
+                   size_t problem_size);
+
 /* Whether a bit past the last cluster is set in the last byte of the bitmap that is in use (BMP-05). */
 bool sim_disk_has_stray_bits(const struct sim_disk *disk);
 
