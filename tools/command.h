@@ -1,5 +1,6 @@
 /*
- * What the subcommands of `addcow` share: the command line, sizes, messages, progress.
+ * What the subcommands of `addcow` share: their declaration, sizes, messages, the disk, progress. Their options are in
+ * options.h.
  *
  * The command is one thread; nothing here is meant for more. Functions that report a failure print one line to standard
  * error, `addcow: FILE: reason`, and return the exit code to give back.
@@ -8,8 +9,10 @@
 #define ADDCOW_COMMAND_H
 
 #include "addcow_fast.h"
+#include "options.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Exit codes, as the manual page documents them. */
@@ -20,36 +23,23 @@ enum exit_code {
     EXIT_BROKEN = 3, /* check: broken clauses remain */
 };
 
-/* Everything that a command line can say. Absent options are false, null or NO_SIZE. */
-struct options {
-    bool quiet;
-    bool progress;
-    bool json;
-    bool repair;
-    bool shrink;
-    bool force;
-    bool hide_image_data;
-    enum addcow_layout layout;
-    const char *path;        /* -i IMAGE or IN, -o OUT */
-    const char *backing;     /* -b */
-    const char *format;      /* -F */
-    uint64_t size;           /* -s */
-    uint64_t cluster_size;   /* -c */
-    uint64_t start_offset;   /* --start-offset */
-    uint64_t maximum_length; /* --max-length */
-    const char *operand[3];
-    int operands;
-};
+#define NO_SIZE UINT64_MAX /* an option of a size that was not given */
 
-#define NO_SIZE UINT64_MAX
+#define OPERANDS_MAX 3
+
+/* What stands on the command line behind the options; item[0] is the FILE of every command. */
+struct operands {
+    int count;
+    const char *item[OPERANDS_MAX];
+};
 
 struct command {
     const char *name;
-    const char *accepted; /* the letters of the options that it takes */
+    const struct command_option *options; /* ends with OPTIONS_END */
     int least_operands;
     int most_operands;
     bool signed_operand; /* the last operand may begin with `-` and a digit */
-    int (*run)(const struct options *options);
+    int (*run)(const struct operands *operands);
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
@@ -57,6 +47,10 @@ struct command {
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit;
+
+/* All of them. Defined in addcow.c. */
+extern const struct command *const commands[];
+extern const size_t command_count;
 
 /* ---- sizes.c ---- */
 
@@ -82,20 +76,21 @@ int complain_usage(const char *command, const char *format, ...) __attribute__((
 /* Prints a failure of the engine with its class and clause. Returns EXIT_FAILED. */
 int complain_error(const struct addcow_error *error);
 
-/* The same, and `more` behind it in the same line. */
+/* The same, followed by `more` in the same line. */
 int complain_error_and(const struct addcow_error *error, const char *more);
 
-/* Prints to standard output with control characters made harmless, unless they are newlines of the format itself. */
+/* Prints one line to standard output; control characters become `?`. */
 void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/*
- * Opens the disk of operand 0. On failure *disk is null and the failure has been reported; returns the exit code.
- */
-int open_disk(const struct options *options, enum addcow_open_flags flags, struct addcow **disk);
+/* ---- disk.c ---- */
+
+/* Opens the disk whose metadata file is `path`. On failure *disk is null and the failure has been reported. Returns the
+ * exit code. */
+int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **disk);
 
 /*
  * Closes the disk, which flushes it. Reports a failure unless `code` says that one has been reported already. Returns
- * the exit code of the whole.
+ * the exit code of the whole command.
  */
 int close_disk(struct addcow *disk, int code);
 
@@ -110,7 +105,8 @@ struct progress {
     int64_t last;    /* milliseconds: when the line was last drawn */
 };
 
-void progress_start(struct progress *progress, const struct options *options);
+/* `asked`: -p was given; `quiet`: -q was. */
+void progress_start(struct progress *progress, bool asked, bool quiet);
 
 /* The engine's callback; `context` is the struct progress. */
 bool progress_step(void *context, uint64_t done, uint64_t total);

@@ -1,5 +1,5 @@
 /*
- * read, write, zero and discard: what moves a disk's bytes.
+ * read, write, zero and discard: the commands that move data.
  *
  * Data passes in chunks through one buffer, so that a disk or a pipe may be of any length. Chunks after the first begin
  * at multiples of the buffer's size, which is a multiple of every cluster size: each cluster is then written whole, in
@@ -20,7 +20,7 @@
 #define CHUNK (4u << 20) /* at least the largest cluster */
 #define BLOCK 4096u      /* runs of zeros of this size become holes of an output file */
 
-/* The side of a copy that is no disk: a file or pipe. */
+/* The file or pipe on the other side of a copy. */
 struct stream {
     int descriptor;
     const char *name;
@@ -34,13 +34,13 @@ static uint64_t chunk_at(uint64_t offset)
     return CHUNK - offset % CHUNK;
 }
 
-/* Takes a size from the command line. Returns EXIT_OK, or EXIT_USAGE after saying so. */
-static int parse_operand(const struct options *options, const char *command, int index, uint64_t *value)
+/* Reads operand `index` as a size, if it is there. Returns EXIT_OK, or EXIT_USAGE after a message. */
+static int parse_operand(const struct operands *operands, const char *command, int index, uint64_t *value)
 {
-    if (options->operands <= index || parse_size(options->operand[index], value)) {
+    if (operands->count <= index || parse_size(operands->item[index], value)) {
         return EXIT_OK;
     }
-    return complain_usage(command, "'%s' is not a size", options->operand[index]);
+    return complain_usage(command, "'%s' is not a size", operands->item[index]);
 }
 
 static int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size)
@@ -55,6 +55,15 @@ static bool within(uint64_t offset, uint64_t length, uint64_t size)
 }
 
 /* ---- read ---- */
+
+static struct {
+    const char *output; /* null: standard output */
+} read_options;
+
+static const struct command_option read_table[] = {
+    {'o', NULL, OPTION_PATH, &read_options.output},
+    OPTIONS_END,
+};
 
 static bool all_zero(const uint8_t *bytes, size_t count)
 {
@@ -102,8 +111,8 @@ static int put_chunk(struct stream *out, const uint8_t *bytes, size_t count)
 }
 
 /*
- * Opens where `read` puts its data. A regular file is made, and never one that exists overwritten: it could be the
- * image of the very disk that is read.
+ * Opens the output of `read`. A regular file is created. One that exists is never overwritten: it could be the image of
+ * the disk that is read.
  */
 static int open_output(const char *path, struct stream *out)
 {
@@ -125,7 +134,7 @@ static int open_output(const char *path, struct stream *out)
     return out->descriptor >= 0 ? EXIT_OK : complain("%s: %s", path, strerror(errno));
 }
 
-/* Gives the output its length, makes it durable, and closes it; removes what a failed read has made. */
+/* Sets the length of the output file, syncs it and closes it. Removes it if the read failed. */
 static int close_output(struct stream *out, int code)
 {
     if (out->descriptor < 0 || out->descriptor == STDOUT_FILENO) {
@@ -160,21 +169,21 @@ static int read_chunks(struct addcow *disk, uint64_t offset, uint64_t length, ui
     return code;
 }
 
-static int read_range(const struct options *options, struct addcow *disk, uint64_t offset, uint64_t length)
+static int read_range(const char *path, struct addcow *disk, uint64_t offset, uint64_t length)
 {
     uint64_t size = addcow_size(disk);
     if (length == NO_SIZE && offset <= size) {
         length = size - offset;
     }
     if (!within(offset, length, size)) {
-        return complain_range(options->operand[0], offset, length, size);
+        return complain_range(path, offset, length, size);
     }
     uint8_t *buffer = malloc(CHUNK);
     if (!buffer) {
-        return complain("%s: %s", options->operand[0], strerror(errno));
+        return complain("%s: %s", path, strerror(errno));
     }
     struct stream out;
-    int code = open_output(options->path, &out);
+    int code = open_output(read_options.output, &out);
     if (code == EXIT_OK) {
         code = read_chunks(disk, offset, length, buffer, &out);
     }
@@ -183,42 +192,51 @@ static int read_range(const struct options *options, struct addcow *disk, uint64
     return code;
 }
 
-static int run_read(const struct options *options)
+static int run_read(const struct operands *operands)
 {
     uint64_t offset = 0;
     uint64_t length = NO_SIZE;
-    int code = parse_operand(options, "read", 1, &offset);
+    int code = parse_operand(operands, "read", 1, &offset);
     if (code == EXIT_OK) {
-        code = parse_operand(options, "read", 2, &length);
+        code = parse_operand(operands, "read", 2, &length);
     }
     if (code != EXIT_OK) {
         return code;
     }
     struct addcow *disk;
-    code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    code = open_disk(operands->item[0], ADDCOW_OPEN_READONLY, &disk);
     if (code != EXIT_OK) {
         return code;
     }
-    return close_disk(disk, read_range(options, disk, offset, length));
+    return close_disk(disk, read_range(operands->item[0], disk, offset, length));
 }
 
 const struct command command_read = {
     .name = "read",
-    .accepted = "o",
+    .options = read_table,
     .least_operands = 1,
     .most_operands = 3,
     .run = run_read,
     .help =
         "read [-o OUT] FILE [OFFSET [LENGTH]]\n"
-        "Copies LENGTH bytes of the disk from OFFSET on to standard output; without LENGTH, up to the end of the "
-        "disk.\n\n"
-        "  -o OUT      make the file OUT instead (with holes where the disk is zero); a file that exists is refused, "
-        "a\n"
-        "              device or pipe is written to\n"
+        "Copies LENGTH bytes of the disk from OFFSET on to standard output; without LENGTH, up to its end.\n\n"
+        "  -o OUT      create the file OUT instead, with holes where the disk is zero. A regular file that exists is\n"
+        "              refused; a device or pipe is written to.\n"
         "  -h, --help  print this and exit\n",
 };
 
 /* ---- write ---- */
+
+static struct {
+    const char *input; /* null: standard input */
+    bool quiet;        /* accepted, as there is nothing to keep quiet about */
+} write_options;
+
+static const struct command_option write_table[] = {
+    {'i', NULL, OPTION_PATH, &write_options.input},
+    {'q', "quiet", OPTION_SWITCH, &write_options.quiet},
+    OPTIONS_END,
+};
 
 /* The bytes that are left in `in`, or NO_SIZE if only reading them will tell. */
 static uint64_t input_length(const struct stream *in)
@@ -316,38 +334,39 @@ static int write_chunks(struct addcow *disk, uint64_t offset, const struct strea
     return complain_error_and(&error, written);
 }
 
-static int write_input(const struct options *options, struct addcow *disk, uint64_t offset, const struct stream *in)
+static int write_input(const char *path, struct addcow *disk, uint64_t offset, const struct stream *in)
 {
     uint64_t size = addcow_size(disk);
     uint64_t known = input_length(in);
     uint64_t length = known == NO_SIZE ? 0 : known;
     if (!within(offset, length, size)) {
-        return complain_range(options->operand[0], offset, length, size);
+        return complain_range(path, offset, length, size);
     }
     return write_chunks(disk, offset, in);
 }
 
-static int run_write(const struct options *options)
+static int run_write(const struct operands *operands)
 {
     uint64_t offset = 0;
-    int code = parse_operand(options, "write", 1, &offset);
+    int code = parse_operand(operands, "write", 1, &offset);
     if (code != EXIT_OK) {
         return code;
     }
     struct stream in = {.descriptor = STDIN_FILENO, .name = "standard input"};
-    if (options->path) {
-        in.name = options->path;
-        in.descriptor = open(options->path, O_RDONLY | O_CLOEXEC);
+    const char *input = write_options.input;
+    if (input) {
+        in.name = input;
+        in.descriptor = open(input, O_RDONLY | O_CLOEXEC);
         if (in.descriptor < 0) {
-            return complain("%s: %s", options->path, strerror(errno));
+            return complain("%s: %s", input, strerror(errno));
         }
     }
     struct addcow *disk;
-    code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
     if (code == EXIT_OK) {
-        code = close_disk(disk, write_input(options, disk, offset, &in));
+        code = close_disk(disk, write_input(operands->item[0], disk, offset, &in));
     }
-    if (options->path) {
+    if (input) {
         close(in.descriptor);
     }
     return code;
@@ -355,7 +374,7 @@ static int run_write(const struct options *options)
 
 const struct command command_write = {
     .name = "write",
-    .accepted = "iq",
+    .options = write_table,
     .least_operands = 1,
     .most_operands = 2,
     .run = run_write,
@@ -364,29 +383,37 @@ const struct command command_write = {
         "Copies standard input to the disk, from OFFSET (default 0) on. Durable when it succeeds.\n\n"
         "  -i IN       copy the file IN instead\n"
         "  -h, --help  print this and exit\n\n"
-        "If the length of the input is known (a regular file) and goes past the end of the disk, nothing is written. "
-        "Input of\n"
-        "unknown length is written as far as the disk reaches; then the command fails and says how much it was.\n",
+        "If the input is a regular file and would go past the end of the disk, nothing is written. Input of unknown\n"
+        "length is written up to the end of the disk; then the command fails and says how many bytes it wrote.\n",
 };
 
 /* ---- zero and discard ---- */
 
+static struct {
+    bool quiet; /* accepted, as there is nothing to keep quiet about */
+} range_options;
+
+static const struct command_option range_table[] = {
+    {'q', "quiet", OPTION_SWITCH, &range_options.quiet},
+    OPTIONS_END,
+};
+
 typedef enum addcow_status range_operation(struct addcow *disk, uint64_t offset, uint64_t length,
                                            struct addcow_error *error);
 
-static int run_range(const struct options *options, const char *name, range_operation *operation)
+static int run_range(const struct operands *operands, const char *name, range_operation *operation)
 {
     uint64_t offset = 0;
     uint64_t length = 0;
-    int code = parse_operand(options, name, 1, &offset);
+    int code = parse_operand(operands, name, 1, &offset);
     if (code == EXIT_OK) {
-        code = parse_operand(options, name, 2, &length);
+        code = parse_operand(operands, name, 2, &length);
     }
     if (code != EXIT_OK) {
         return code;
     }
     struct addcow *disk;
-    code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
     if (code != EXIT_OK) {
         return code;
     }
@@ -397,38 +424,37 @@ static int run_range(const struct options *options, const char *name, range_oper
     return close_disk(disk, code);
 }
 
-static int run_zero(const struct options *options)
+static int run_zero(const struct operands *operands)
 {
-    return run_range(options, "zero", addcow_zero);
+    return run_range(operands, "zero", addcow_zero);
 }
 
-static int run_discard(const struct options *options)
+static int run_discard(const struct operands *operands)
 {
-    return run_range(options, "discard", addcow_discard);
+    return run_range(operands, "discard", addcow_discard);
 }
 
 const struct command command_zero = {
     .name = "zero",
-    .accepted = "q",
+    .options = range_table,
     .least_operands = 3,
     .most_operands = 3,
     .run = run_zero,
     .help =
         "zero FILE OFFSET LENGTH\n"
-        "Makes LENGTH bytes of the disk from OFFSET on zero. Durable when it succeeds.\n\n"
+        "Writes zeros to LENGTH bytes of the disk from OFFSET on. Durable when it succeeds.\n\n"
         "  -h, --help  print this and exit\n",
 };
 
 const struct command command_discard = {
     .name = "discard",
-    .accepted = "q",
+    .options = range_table,
     .least_operands = 3,
     .most_operands = 3,
     .run = run_discard,
     .help =
         "discard FILE OFFSET LENGTH\n"
-        "Gives up LENGTH bytes of the disk from OFFSET on: they read as zeros, and their storage is freed where "
-        "possible.\n"
-        "Durable when it succeeds.\n\n"
+        "Discards LENGTH bytes of the disk from OFFSET on: they read as zeros, and their storage is freed where\n"
+        "possible. Durable when it succeeds.\n\n"
         "  -h, --help  print this and exit\n",
 };

@@ -1,5 +1,5 @@
 /*
- * info, check and map: what tells about a disk and changes nothing (but for check --repair).
+ * info, check and map: the commands that inspect a disk. Only check --repair changes it.
  *
  * Output for people and JSON are those of qemu-img, field by field, where the two have the same thing to say; the JSON
  * is made by jansson. Lists that may be long (map) are printed object by object, so that memory does not grow with the
@@ -50,6 +50,15 @@ static int print_json(json_t *object, const char *file)
 }
 
 /* ---- info ---- */
+
+static struct {
+    bool json;
+} info_options;
+
+static const struct command_option info_table[] = {
+    {0, "output", OPTION_OUTPUT, &info_options.json},
+    OPTIONS_END,
+};
 
 /* The storage that the metadata and image file take. A file that has gone since it was opened takes none. */
 static uint64_t disk_usage(const char *path, const struct addcow_info *info)
@@ -126,37 +135,51 @@ static void info_human(const char *path, const struct addcow_info *info)
     printf("    chain depth: %u\n", info->chain_depth);
 }
 
-static int run_info(const struct options *options)
+static int run_info(const struct operands *operands)
 {
+    const char *path = operands->item[0];
     struct addcow *disk;
-    int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    int code = open_disk(path, ADDCOW_OPEN_READONLY, &disk);
     if (code != EXIT_OK) {
         return code;
     }
     struct addcow_info info;
     addcow_get_info(disk, &info);
-    if (options->json) {
-        code = info_json(options->operand[0], &info);
+    if (info_options.json) {
+        code = info_json(path, &info);
     } else {
-        info_human(options->operand[0], &info);
+        info_human(path, &info);
     }
     return close_disk(disk, code);
 }
 
 const struct command command_info = {
     .name = "info",
-    .accepted = "O",
+    .options = info_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_info,
     .help =
         "info [--output=human|json] FILE\n"
-        "Tells what the disk of the add-cow file FILE is made of.\n\n"
+        "Prints the properties of the disk of the add-cow file FILE.\n\n"
         "      --output=FORMAT  human (the default) or json\n"
         "  -h, --help           print this and exit\n",
 };
 
 /* ---- check ---- */
+
+static struct {
+    bool json;
+    bool repair;
+    bool quiet;
+} check_options;
+
+static const struct command_option check_table[] = {
+    {0, "output", OPTION_OUTPUT, &check_options.json},
+    {'r', "repair", OPTION_SWITCH, &check_options.repair},
+    {'q', "quiet", OPTION_SWITCH, &check_options.quiet},
+    OPTIONS_END,
+};
 
 struct check_output {
     bool print;
@@ -172,7 +195,9 @@ static void report_finding(void *context, const struct addcow_finding *finding)
                                         addcow_status_name(finding->code), "message", json_text(finding->message),
                                         "repairable", finding->repairable, "repaired", finding->repaired));
     } else if (output->print) {
-        const char *state = finding->repaired ? " [repaired]" : finding->repairable ? " [--repair can mend it]" : "";
+        const char *state = finding->repaired     ? " [repaired]"
+                            : finding->repairable ? " [repairable with --repair]"
+                                                  : "";
         print_line("%s: %s: %s%s", finding->clause, addcow_status_name(finding->code), finding->message, state);
     }
 }
@@ -202,20 +227,20 @@ static void check_human(const struct addcow_check_result *result)
     }
 }
 
-static int run_check(const struct options *options)
+static int run_check(const struct operands *operands)
 {
-    const char *path = options->operand[0];
-    struct check_output output = {.print = !options->quiet, .findings = options->json ? json_array() : NULL};
+    const char *path = operands->item[0];
+    struct check_output output = {.print = !check_options.quiet, .findings = check_options.json ? json_array() : NULL};
     struct addcow_check_result result;
     struct addcow_error error;
-    if (addcow_check(path, options->repair, NULL, report_finding, &output, &result, &error) != ADDCOW_OK) {
+    if (addcow_check(path, check_options.repair, NULL, report_finding, &output, &result, &error) != ADDCOW_OK) {
         json_decref(output.findings);
         return complain_error(&error);
     }
     int code = EXIT_OK;
-    if (options->json) {
+    if (check_options.json) {
         code = check_json(path, output.findings, &result);
-    } else if (!options->quiet) {
+    } else if (!check_options.quiet) {
         check_human(&result);
     }
     json_decref(output.findings);
@@ -224,23 +249,36 @@ static int run_check(const struct options *options)
 
 const struct command command_check = {
     .name = "check",
-    .accepted = "Orq",
+    .options = check_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_check,
     .help =
         "check [--repair] [--output=human|json] [-q] FILE\n"
-        "Names every clause of the specification that the add-cow file FILE, its bitmap and its links break.\n\n"
+        "Lists every clause of the specification that the add-cow file FILE, its bitmap and its links break.\n\n"
         "      --repair         clear bits past the end, extend short padding, set the bits that \"all allocated\"\n"
-        "                       promises; what could only be guessed is left alone\n"
+        "                       promises; nothing that would need a guess\n"
         "      --output=FORMAT  human (the default) or json\n"
-        "  -q, --quiet          print nothing; the exit status tells\n"
+        "  -q, --quiet          print nothing, only return the exit status\n"
         "  -h, --help           print this and exit\n\n"
-        "Exit status: 0 nothing is broken (any more); 1 FILE could not be checked; 2 wrong usage; 3 broken clauses\n"
+        "Exit status: 0 no broken clauses remain; 1 FILE could not be checked; 2 wrong usage; 3 broken clauses "
         "remain.\n",
 };
 
 /* ---- map ---- */
+
+static struct {
+    bool json;
+    uint64_t start;  /* bytes */
+    uint64_t length; /* bytes; NO_SIZE: up to the end of the disk */
+} map_options = {.length = NO_SIZE};
+
+static const struct command_option map_table[] = {
+    {0, "output", OPTION_OUTPUT, &map_options.json},
+    {0, "start-offset", OPTION_SIZE, &map_options.start},
+    {0, "max-length", OPTION_SIZE, &map_options.length},
+    OPTIONS_END,
+};
 
 /* A line of the map. `file` is null where no file holds the bytes. */
 struct map_entry {
@@ -309,7 +347,7 @@ static int add_entry(struct map_output *output, const struct map_entry *entry)
     return code;
 }
 
-/* Where the hole or the data at `position` of the file ends, at most `end`. What cannot be told is data. */
+/* Where the hole or the data at `position` of the file ends, at most `end`. Data if the file system does not tell. */
 static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, bool *data)
 {
     off_t found = lseek(descriptor, (off_t)position, SEEK_DATA);
@@ -366,36 +404,37 @@ static int map_range(struct addcow *disk, struct map_output *output, uint64_t st
     return code == EXIT_OK ? print_entry(output, &output->pending) : code;
 }
 
-/* The range that the options ask for. Returns false if it starts outside the disk. */
-static bool map_bounds(const struct options *options, uint64_t size, uint64_t *end)
+/* Where the range ends that the options ask for. False: it begins past the end of the disk. */
+static bool map_bounds(uint64_t size, uint64_t *end)
 {
-    if (options->start_offset > size) {
+    if (map_options.start > size) {
         return false;
     }
-    uint64_t rest = size - options->start_offset;
-    *end = options->start_offset + (options->maximum_length < rest ? options->maximum_length : rest);
+    uint64_t rest = size - map_options.start;
+    *end = map_options.start + (map_options.length < rest ? map_options.length : rest);
     return true;
 }
 
-static int run_map(const struct options *options)
+static int run_map(const struct operands *operands)
 {
+    const char *path = operands->item[0];
     struct addcow *disk;
-    int code = open_disk(options, ADDCOW_OPEN_READONLY, &disk);
+    int code = open_disk(path, ADDCOW_OPEN_READONLY, &disk);
     if (code != EXIT_OK) {
         return code;
     }
-    struct map_output output = {.json = options->json};
+    struct map_output output = {.json = map_options.json};
     memset(output.descriptors, -1, sizeof(output.descriptors));
     uint64_t end;
-    if (!map_bounds(options, addcow_size(disk), &end)) {
-        code = complain("%s: offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)", options->operand[0],
-                        options->start_offset, addcow_size(disk));
+    if (!map_bounds(addcow_size(disk), &end)) {
+        code = complain("%s: offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)", path,
+                        map_options.start, addcow_size(disk));
         return close_disk(disk, code);
     }
     if (!output.json) {
         printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
     }
-    code = map_range(disk, &output, options->start_offset, end);
+    code = map_range(disk, &output, map_options.start, end);
     if (output.json) {
         printf("%s]\n", output.begun ? "" : "[");
     }
@@ -409,15 +448,15 @@ static int run_map(const struct options *options)
 
 const struct command command_map = {
     .name = "map",
-    .accepted = "OAM",
+    .options = map_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_map,
     .help =
         "map [--output=human|json] [--start-offset=OFFSET] [--max-length=LENGTH] FILE\n"
-        "Tells for every part of the disk which file of the chain holds it, and where.\n\n"
+        "Lists for every range of the disk which file of the chain holds it, and where.\n\n"
         "      --output=FORMAT        human (the default) or json, with the fields of `qemu-img map`\n"
-        "      --start-offset=OFFSET  begin there instead of at 0\n"
-        "      --max-length=LENGTH    end after that much instead of at the end of the disk\n"
+        "      --start-offset=OFFSET  first byte (default 0)\n"
+        "      --max-length=LENGTH    bytes to list (default: up to the end of the disk)\n"
         "  -h, --help                 print this and exit\n",
 };

@@ -1,5 +1,5 @@
 /*
- * create, resize, stream and commit: what makes a disk and changes it as a whole.
+ * create, resize, stream and commit: the commands that create a disk or change it as a whole.
  */
 #include "command.h"
 
@@ -10,7 +10,32 @@
 
 /* ---- create ---- */
 
-/* The power of two that `size` is; 64 if it is none. */
+static struct create_options {
+    const char *image;
+    const char *backing; /* null: no backing file */
+    const char *format;  /* of the backing file; null: raw */
+    uint64_t size;       /* of an image to make; NO_SIZE: the image exists */
+    uint64_t cluster_size;
+    enum addcow_layout layout;
+    bool force;
+    bool hide_image_data;
+    bool quiet;
+} create_options = {.size = NO_SIZE, .cluster_size = NO_SIZE, .layout = ADDCOW_R20};
+
+static const struct command_option create_table[] = {
+    {'i', "image", OPTION_PATH, &create_options.image},
+    {'b', "backing", OPTION_PATH, &create_options.backing},
+    {'F', "backing-format", OPTION_TEXT, &create_options.format},
+    {'s', "size", OPTION_SIZE, &create_options.size},
+    {'c', "cluster-size", OPTION_SIZE, &create_options.cluster_size},
+    {0, "layout", OPTION_LAYOUT, &create_options.layout},
+    {'f', "force", OPTION_SWITCH, &create_options.force},
+    {0, "hide-image-data", OPTION_SWITCH, &create_options.hide_image_data},
+    {'q', "quiet", OPTION_SWITCH, &create_options.quiet},
+    OPTIONS_END,
+};
+
+/* The exponent of `size` if it is a power of two; else 64. */
 static uint32_t exponent_of(uint64_t size)
 {
     uint32_t bits = 0;
@@ -20,39 +45,39 @@ static uint32_t exponent_of(uint64_t size)
     return bits;
 }
 
-static int complain_create(const struct options *options, const struct addcow_error *error)
+static int complain_create(const struct addcow_error *error)
 {
     bool file_missing = error->errnum == ENOENT && strcmp(error->clause, "LNK-06") == 0;
-    bool hint = file_missing && options->size == NO_SIZE;
-    return complain_error_and(error, hint ? "; --size SIZE makes an image file that is missing" : "");
+    bool hint = file_missing && create_options.size == NO_SIZE;
+    return complain_error_and(error, hint ? "; use --size SIZE to create the image file" : "");
 }
 
-static void print_created(const struct options *options, const struct addcow_create_options *create)
+static void print_created(const char *path, const struct addcow_create_options *create)
 {
-    print_line("Created %s, layout %s, image %s%s%s%s%s%s", options->operand[0],
-               create->layout == ADDCOW_R9 ? "r9" : "r20", create->image_name,
-               create->backing_name ? ", backing file " : "", create->backing_name ? create->backing_name : "",
-               create->backing_name ? " (" : "", create->backing_name ? create->backing_format : "",
-               create->backing_name ? ")" : "");
+    print_line("Created %s, layout %s, image %s%s%s%s%s%s", path, create->layout == ADDCOW_R9 ? "r9" : "r20",
+               create->image_name, create->backing_name ? ", backing file " : "",
+               create->backing_name ? create->backing_name : "", create->backing_name ? " (" : "",
+               create->backing_name ? create->backing_format : "", create->backing_name ? ")" : "");
 }
 
-static int run_create(const struct options *options)
+static int run_create(const struct operands *operands)
 {
-    if (!options->path) {
-        return complain_usage("create", "an image file is needed: -i IMAGE");
+    const struct create_options *options = &create_options;
+    if (!options->image) {
+        return complain_usage("create", "missing option -i IMAGE");
     }
     if (options->format && !options->backing) {
-        return complain_usage("create", "-F FORMAT needs a backing file: -b BACKING");
+        return complain_usage("create", "-F FORMAT requires -b BACKING");
     }
     uint32_t cluster_bits =
         options->cluster_size == NO_SIZE ? ADDCOW_CLUSTER_BITS_DEFAULT : exponent_of(options->cluster_size);
     if (cluster_bits < ADDCOW_CLUSTER_BITS_MIN || cluster_bits > ADDCOW_CLUSTER_BITS_MAX) {
-        return complain_usage("create", "the cluster size is a power of two from 4k to 2M");
+        return complain_usage("create", "the cluster size must be a power of two from 4k to 2M");
     }
     struct addcow_create_options create = {
         .layout = options->layout,
         .cluster_bits = cluster_bits,
-        .image_name = options->path,
+        .image_name = options->image,
         .backing_name = options->backing,
         .backing_format = options->backing && !options->format ? "raw" : options->format,
         .replace = options->force,
@@ -61,42 +86,53 @@ static int run_create(const struct options *options)
         .image_size = options->size != NO_SIZE ? options->size : 0,
     };
     struct addcow_error error;
-    if (addcow_create(options->operand[0], &create, NULL, &error) != ADDCOW_OK) {
-        return complain_create(options, &error);
+    if (addcow_create(operands->item[0], &create, NULL, &error) != ADDCOW_OK) {
+        return complain_create(&error);
     }
     if (!options->quiet) {
-        print_created(options, &create);
+        print_created(operands->item[0], &create);
     }
     return EXIT_OK;
 }
 
 const struct command command_create = {
     .name = "create",
-    .accepted = "ibFscLfHq",
+    .options = create_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_create,
     .help =
         "create -i IMAGE [-b BACKING [-F FORMAT]] [-s SIZE] [-c SIZE] [--layout=r20|r9] [-f] [-q] FILE\n"
-        "Makes the add-cow file FILE for the raw image file IMAGE. With a backing file the disk first reads as that "
-        "file; without\n"
-        "one it reads as IMAGE. IMAGE and BACKING are stored as they are given, and, unless they begin with /, are\n"
-        "found relative to the directory of FILE.\n\n"
-        "  -i, --image=IMAGE            the image file; it exists and stays as it is, unless --size is given\n"
-        "  -b, --backing=BACKING        the backing file; it exists\n"
+        "Creates the add-cow file FILE for the raw image file IMAGE. With a backing file, the disk first reads as "
+        "that\n"
+        "file; without one, as IMAGE. IMAGE and BACKING are stored as given. Unless they begin with /, they are\n"
+        "relative to the directory of FILE.\n\n"
+        "  -i, --image=IMAGE            an existing image file, which is not changed; with --size, a new one\n"
+        "  -b, --backing=BACKING        an existing file\n"
         "  -F, --backing-format=FORMAT  raw (the default) or add-cow; never guessed\n"
-        "  -s, --size=SIZE              make IMAGE, which must not exist, as a sparse file of SIZE bytes\n"
+        "  -s, --size=SIZE              create IMAGE, which must not exist, as a sparse file of SIZE bytes\n"
         "  -c, --cluster-size=SIZE      a power of two from 4k to 2M (default 64k)\n"
         "      --layout=LAYOUT          r20 (the default) or r9\n"
-        "  -f, --force                  replace FILE if it is an add-cow file that nobody has open\n"
-        "      --hide-image-data        allow a backing file over an IMAGE that holds data, which it will hide\n"
+        "  -f, --force                  replace FILE if it is an add-cow file that is not in use\n"
+        "      --hide-image-data        allow a backing file although IMAGE holds data, which it hides\n"
         "  -q, --quiet                  print nothing but errors\n"
         "  -h, --help                   print this and exit\n",
 };
 
 /* ---- resize ---- */
 
-/* The size that `text`, which may begin with + or -, makes of `size`. Returns an exit code. */
+static struct {
+    bool shrink;
+    bool quiet;
+} resize_options;
+
+static const struct command_option resize_table[] = {
+    {0, "shrink", OPTION_SWITCH, &resize_options.shrink},
+    {'q', "quiet", OPTION_SWITCH, &resize_options.quiet},
+    OPTIONS_END,
+};
+
+/* The new size of a disk of `size` bytes, as `text` asks for it: SIZE, +SIZE or -SIZE. Returns an exit code. */
 static int resized(const char *text, uint64_t size, uint64_t *new_size)
 {
     bool relative = *text == '+' || *text == '-';
@@ -109,39 +145,39 @@ static int resized(const char *text, uint64_t size, uint64_t *new_size)
         return EXIT_OK;
     }
     if (*text == '+' ? value > UINT64_MAX - size : value > size) {
-        return complain("%s from %" PRIu64 " bytes is no size that a disk can have (%s)", text, size,
+        return complain("%s from %" PRIu64 " bytes is not a valid disk size (%s)", text, size,
                         addcow_status_name(ADDCOW_RANGE));
     }
     *new_size = *text == '+' ? size + value : size - value;
     return EXIT_OK;
 }
 
-static int resize_disk(const struct options *options, struct addcow *disk)
+static int resize_disk(const struct operands *operands, struct addcow *disk)
 {
     uint64_t size = addcow_size(disk);
     uint64_t new_size = 0;
-    int code = resized(options->operand[1], size, &new_size);
+    int code = resized(operands->item[1], size, &new_size);
     if (code != EXIT_OK) {
         return code;
     }
-    if (new_size < size && !options->shrink) {
+    if (new_size < size && !resize_options.shrink) {
         return complain("%s: shrinking from %" PRIu64 " to %" PRIu64
-                        " bytes loses what lies behind; --shrink allows it",
-                        options->operand[0], size, new_size);
+                        " bytes would discard data beyond the new end; use --shrink to allow it",
+                        operands->item[0], size, new_size);
     }
     struct addcow_error error;
     return addcow_resize(disk, new_size, &error) == ADDCOW_OK ? EXIT_OK : complain_error(&error);
 }
 
-static int run_resize(const struct options *options)
+static int run_resize(const struct operands *operands)
 {
     struct addcow *disk;
-    int code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    int code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
     if (code != EXIT_OK) {
         return code;
     }
-    code = close_disk(disk, resize_disk(options, disk));
-    if (code == EXIT_OK && !options->quiet) {
+    code = close_disk(disk, resize_disk(operands, disk));
+    if (code == EXIT_OK && !resize_options.quiet) {
         printf("Image resized.\n");
     }
     return code;
@@ -149,86 +185,95 @@ static int run_resize(const struct options *options)
 
 const struct command command_resize = {
     .name = "resize",
-    .accepted = "Sq",
+    .options = resize_table,
     .least_operands = 2,
     .most_operands = 2,
     .signed_operand = true,
     .run = run_resize,
     .help =
         "resize [--shrink] [-q] FILE [+|-]SIZE\n"
-        "Sets the size of the disk, or adds to it (+) or takes from it (-). New bytes are zero.\n\n"
-        "      --shrink  allow a smaller size, which loses the bytes behind it\n"
+        "Sets the size of the disk, or changes it by SIZE (+ or -). New bytes are zero.\n\n"
+        "      --shrink  allow a smaller size, which discards the data beyond it\n"
         "  -q, --quiet   print nothing but errors\n"
         "  -h, --help    print this and exit\n",
 };
 
 /* ---- stream and commit ---- */
 
+static struct {
+    bool progress;
+    bool quiet;
+} long_options;
+
+static const struct command_option long_table[] = {
+    {'p', "progress", OPTION_SWITCH, &long_options.progress},
+    {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
+    OPTIONS_END,
+};
+
 typedef enum addcow_status long_operation(struct addcow *disk, addcow_progress *progress, void *context,
                                           struct addcow_error *error);
 
-static int run_long(const struct options *options, long_operation *operation, const char *done)
+static int run_long(const struct operands *operands, long_operation *operation, const char *done)
 {
     struct addcow *disk;
-    int code = open_disk(options, ADDCOW_OPEN_READWRITE, &disk);
+    int code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
     if (code != EXIT_OK) {
         return code;
     }
     struct progress progress;
     struct addcow_error error;
-    progress_start(&progress, options);
+    progress_start(&progress, long_options.progress, long_options.quiet);
     enum addcow_status result = operation(disk, progress_step, &progress, &error);
     bool stopped = progress_end(&progress);
     if (result != ADDCOW_OK && stopped && error.errnum == ECANCELED) {
-        code = complain("%s: stopped; nothing is lost, and the command can be given again", options->operand[0]);
+        code = complain("%s: interrupted; no data is lost, and the command can be repeated", operands->item[0]);
     } else if (result != ADDCOW_OK) {
         code = complain_error(&error);
     }
     code = close_disk(disk, code);
-    if (code == EXIT_OK && !options->quiet) {
+    if (code == EXIT_OK && !long_options.quiet) {
         printf("%s\n", done);
     }
     return code;
 }
 
-static int run_stream(const struct options *options)
+static int run_stream(const struct operands *operands)
 {
-    return run_long(options, addcow_stream, "Image streamed.");
+    return run_long(operands, addcow_stream, "Image streamed.");
 }
 
-static int run_commit(const struct options *options)
+static int run_commit(const struct operands *operands)
 {
-    return run_long(options, addcow_commit, "Image committed.");
+    return run_long(operands, addcow_commit, "Image committed.");
 }
 
 const struct command command_stream = {
     .name = "stream",
-    .accepted = "pq",
+    .options = long_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_stream,
     .help =
         "stream [-p] [-q] FILE\n"
-        "Copies what the disk still reads from its backing file into the image file. Afterwards the image file alone "
-        "is the\n"
-        "whole disk. Interrupted, it loses nothing and can be started again.\n\n"
-        "  -p, --progress  show progress even if standard error is no terminal\n"
+        "Copies all data that the disk still reads from its backing file into the image file. Afterwards the image\n"
+        "file alone is the whole disk. An interrupted stream loses no data and can be repeated.\n\n"
+        "  -p, --progress  show progress even if standard error is not a terminal\n"
         "  -q, --quiet     print nothing but errors\n"
         "  -h, --help      print this and exit\n",
 };
 
 const struct command command_commit = {
     .name = "commit",
-    .accepted = "pq",
+    .options = long_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_commit,
     .help =
         "commit [-p] [-q] FILE\n"
-        "Copies what the image file holds into the backing file, from which the disk then reads it. Interrupted, it "
-        "loses\n"
-        "nothing and can be started again.\n\n"
-        "  -p, --progress  show progress even if standard error is no terminal\n"
+        "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them.\n"
+        "An interrupted commit loses no data and can be repeated.\n\n"
+        "  -p, --progress  show progress even if standard error is not a terminal\n"
         "  -q, --quiet     print nothing but errors\n"
         "  -h, --help      print this and exit\n",
 };

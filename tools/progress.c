@@ -31,11 +31,11 @@ static int64_t milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void progress_start(struct progress *progress, const struct options *options)
+void progress_start(struct progress *progress, bool asked, bool quiet)
 {
     memset(progress, 0, sizeof(*progress));
-    progress->wanted = options->progress;
-    progress->allowed = !options->quiet && (options->progress || isatty(STDERR_FILENO));
+    progress->wanted = asked;
+    progress->allowed = !quiet && (asked || isatty(STDERR_FILENO));
     progress->started = milliseconds();
 
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};

@@ -65,23 +65,3 @@ void print_line(const char *format, ...)
     make_harmless(line);
     puts(line);
 }
-
-int open_disk(const struct options *options, enum addcow_open_flags flags, struct addcow **disk)
-{
-    struct addcow_error error;
-    *disk = NULL;
-    if (addcow_open(options->operand[0], flags, NULL, disk, &error) != ADDCOW_OK) {
-        *disk = NULL;
-        return complain_error(&error);
-    }
-    return EXIT_OK;
-}
-
-int close_disk(struct addcow *disk, int code)
-{
-    struct addcow_error error;
-    if (addcow_close(disk, &error) != ADDCOW_OK && code == EXIT_OK) {
-        return complain_error(&error);
-    }
-    return code;
-}

@@ -219,7 +219,7 @@ END
     reads_as disk.addcow model
     run addcow check disk.addcow
     [ "$status" -eq 3 ]
-    [[ "${lines[1]}" == "BMP-05: malformed: disk.addcow: 3 bits past the last cluster are set, the first one for cluster 17 [--repair can mend it]" ]]
+    [[ "${lines[1]}" == "BMP-05: malformed: disk.addcow: 3 bits past the last cluster are set, the first one for cluster 17 [repairable with --repair]" ]]
     [ "${lines[2]}" = "2 broken clauses were found." ]
     cp image.raw image.before
     run addcow check --repair disk.addcow

@@ -314,7 +314,7 @@ nothing_made() {
     refused 2 "cluster size" create -i image.raw --size 1M -c 2k disk.addcow
     refused 2 "'1X'" create -i image.raw --size 1X disk.addcow
     refused 2 "'r7'" create --layout r7 -i image.raw --size 1M disk.addcow
-    refused 2 "needs a backing file" create -F raw -i image.raw --size 1M disk.addcow
+    refused 2 "-F FORMAT requires -b BACKING" create -F raw -i image.raw --size 1M disk.addcow
     refused 1 "unsupported, VRT-01" create -i image.raw --size 5E disk.addcow
     nothing_made
 }

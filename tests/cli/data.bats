@@ -323,7 +323,7 @@ END
     refused 2 "' 1' is not a size" read disk.addcow ' 1'
     refused 2 "'16E' is not a size" read disk.addcow 16E
     refused 2 "'18446744073709551616' is not a size" read disk.addcow 18446744073709551616
-    refused 2 "there is no option '-1'" write disk.addcow -1
+    refused 2 "unknown option '-1'" write disk.addcow -1
     refused 2 "'-1' is not a size" write disk.addcow -- -1
     refused 2 "too few operands" zero disk.addcow 1
     refused 2 "too few operands" discard disk.addcow

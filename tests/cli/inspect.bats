@@ -204,15 +204,15 @@ END
 }
 
 @test "wrong usage of the command" {
-    refused 2 "a command is missing"
-    refused 2 "there is no command 'frobnicate'" frobnicate
-    refused 2 "there is no option '-x'" info -x disk.addcow
-    refused 2 "there is no option '--frobnicate'" info --frobnicate disk.addcow
-    refused 2 "there is no option '--quiet=5'" check --quiet=5 disk.addcow
+    refused 2 "missing command"
+    refused 2 "unknown command 'frobnicate'" frobnicate
+    refused 2 "unknown option '-x'" info -x disk.addcow
+    refused 2 "unknown option '--frobnicate'" info --frobnicate disk.addcow
+    refused 2 "unknown option '--quiet=5'" check --quiet=5 disk.addcow
     refused 2 "option '--repair' does not apply" info --repair disk.addcow
     refused 2 "option '-o' does not apply" info -o out disk.addcow
-    refused 2 "option '--output' needs a value" info --output
-    refused 2 "'xml' is not a value" info --output=xml disk.addcow
+    refused 2 "option '--output' requires a value" info --output
+    refused 2 "invalid value 'xml' for option '--output'" info --output=xml disk.addcow
     refused 2 "too few operands" info
     refused 2 "too many operands: 'b'" info a b
 }

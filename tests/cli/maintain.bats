@@ -260,7 +260,7 @@ overlay() {
     status=0
     wait $pid || status=$?
     [ "$status" -eq 1 ]
-    grep -q "addcow: disk.addcow: .*stopped" progress
+    grep -q "addcow: disk.addcow: .*interrupted" progress
     addcow check -q disk.addcow
     addcow resize -q --shrink disk.addcow 64M
     addcow stream -q disk.addcow
@@ -274,7 +274,7 @@ overlay() {
     refused 2 "'x' is not a size" resize disk.addcow x
     refused 2 "'+' is not a size" resize disk.addcow +
     refused 2 "'-1x' is not a size" resize disk.addcow -1x
-    refused 2 "there is no option '--grow'" resize --grow disk.addcow 1
+    refused 2 "unknown option '--grow'" resize --grow disk.addcow 1
     refused 2 "too many operands" stream disk.addcow 1
     refused 2 "'--shrink' does not apply" commit --shrink disk.addcow
     cmp disk.addcow before

@@ -1,0 +1,41 @@
+/*
+ * Options of the subcommands: how a command declares them, and how they are read.
+ *
+ * Each command has a table of its options. An entry says where the value goes: into a field of the command's own
+ * struct, which holds the default until then. One process runs one command, so these structs are static.
+ */
+#ifndef ADDCOW_OPTIONS_H
+#define ADDCOW_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct command;
+
+/* What an option takes, and the type of its variable. */
+enum option_kind {
+    OPTION_SWITCH, /* bool; no value: it becomes true */
+    OPTION_TEXT,   /* const char * */
+    OPTION_PATH,   /* const char *, not empty */
+    OPTION_SIZE,   /* uint64_t: see parse_size */
+    OPTION_OUTPUT, /* bool: `json` is true, `human` false */
+    OPTION_LAYOUT, /* enum addcow_layout: `r20` or `r9` */
+};
+
+struct command_option {
+    int letter;       /* of the short form; 0: none */
+    const char *name; /* of the long form; null: none */
+    enum option_kind kind;
+    void *variable;
+};
+
+/* Ends a table of options. */
+#define OPTIONS_END {0, NULL, OPTION_SWITCH, NULL}
+
+/*
+ * Reads the options of `command` into their variables; argv[0] is the name of the command. Afterwards `optind` of
+ * getopt is the first operand. True: go on. False: a help text or an error was printed, and *exit_code is the result.
+ */
+bool parse_options(const struct command *command, int argc, char **argv, int *exit_code);
+
+#endif
