@@ -140,7 +140,7 @@ def check_planted(place, source, sanitizer):
     patch.apply(source / "add-cow")
     out = run_build(place, source, sanitizer)
     done = start(out / FINDER, f"-max_total_time={FIND_SECONDS}", "-seed=1", "-max_len=8192")
-    demand(done.returncode != 0 and "not so" in done.stderr, f"{FINDER} does not find {DEFECT} in {FIND_SECONDS} s\n{done.stderr[-1500:]}")
+    demand(done.returncode != 0 and "property violated" in done.stderr, f"{FINDER} does not find {DEFECT} in {FIND_SECONDS} s\n{done.stderr[-1500:]}")
     executions = re.findall(r"^#(\d+)\t", done.stderr, re.M)
     print(f"  {FINDER}: finds the planted defect after {executions[-1] if executions else 0} inputs", flush=True)
 

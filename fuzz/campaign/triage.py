@@ -21,7 +21,7 @@ TELLING = (
     r"runtime error: (.*)",
     r"(Assertion .*)",
     r"^\s*(\S.*\([A-Z][A-Z0-9]{2}-\d\d.*\).*)",
-    r"fuzz: (not so: .*)",
+    r"fuzz: (property violated: .*)",
     r"ERROR: (.*)",
 )
 

@@ -1,5 +1,5 @@
 /*
- * One run of a concurrent workload under the scheduler, on simulated storage.
+ * One execution of a concurrent workload under the scheduler, on simulated storage.
  */
 #include "lib/explore_target.h"
 #include "workload/phase.h"
@@ -10,7 +10,7 @@
 #define STEPS_MAX 20000u
 #define KEPT (64 << 20) /* bytes */
 
-/* Leaves the first concurrent phase to its threads, and all that cannot be explored to one. */
+/* Only the first concurrent phase keeps its threads: no more than one can be explored. */
 static void make_explorable(struct trace *trace)
 {
     uint32_t concurrent = 0;
@@ -25,7 +25,7 @@ static void make_explorable(struct trace *trace)
     }
 }
 
-/* What one run has freed is what the next one needs: it is not given back to the system in between. */
+/* Memory that one execution frees is kept for the next one, not returned to the system. */
 static void keep_memory(void)
 {
     static bool kept;
@@ -57,7 +57,7 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
     struct explore *explore = explore_make(&trace, &chosen);
     struct explore_counts counts = {0};
     if (explore_run(explore, strategy, &counts, stderr) == EXPLORE_FAILED) {
-        fuzz_demand(false, "whatever the schedule, the crash and the fault: the judges find the run right");
+        fuzz_require(false, "the judges accept every schedule, crash and fault");
     }
     explore_free(explore);
     sched_strategy_free(strategy);

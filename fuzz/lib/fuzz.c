@@ -1,5 +1,5 @@
 /*
- * What the fuzz targets share: the sections of an input, and traces small enough to be run thousands of times a second.
+ * What the fuzz targets share: the sections of an input, and traces small enough for thousands of executions a second.
  */
 #include "lib/fuzz.h"
 
@@ -12,7 +12,7 @@
 #define COUNT_BYTES 2u
 #define COUNT_MAX 0xFFFFu
 
-static const struct trace *told; /* when a demand is not met */
+static const struct trace *current; /* printed when a property is violated */
 
 static struct fuzz_part take_part(const uint8_t **data, size_t *size)
 {
@@ -102,16 +102,16 @@ bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds
         }
     }
     trace->count = kept;
-    told = trace;
+    current = trace;
     return true;
 }
 
-void fuzz_demand(bool holds, const char *text)
+void fuzz_require(bool holds, const char *text)
 {
     if (!holds) {
-        fprintf(stderr, "fuzz: not so: %s\n", text);
-        if (told) {
-            trace_print(stderr, told);
+        fprintf(stderr, "fuzz: property violated: %s\n", text);
+        if (current) {
+            trace_print(stderr, current);
         }
         abort();
     }

@@ -2,20 +2,21 @@
  * What the fuzz targets share.
  *
  * A target is one LLVMFuzzerTestOneInput, which libFuzzer, AFL++ and the replay program (replay.c) call. It gives an
- * input to the harness and demands what the harness demands; if that does not hold, the reason is on standard error and
- * the process aborts.
+ * input to the harness and requires what the harness requires. If a property is violated, the reason is on standard
+ * error and the process aborts.
  *
- * The input of the structured targets has three sections, of which a target uses some:
+ * The input of a structured target has three sections, of which a target uses some:
  *
- *   u16 n, n bytes    choices: what a scheduler, a crash or a fault plan chooses
+ *   u16 n, n bytes    choices: what a scheduler, a crash or a storage fault chooses
  *   u16 n, n bytes    the binary form of a trace (trace.h)
  *   the rest          bytes of a file
  *
- * Numbers are little-endian; a section that is announced longer than what is left is what is left. So every byte string
- * is an input.
+ * Numbers are little-endian. A section that is announced longer than what is left ends with the input, so every byte
+ * string is an input. A target that calls fuzz_split is structured: the build links the custom mutator to it, which
+ * mutates these sections.
  */
-#ifndef FUZZ_FUZZ_H
-#define FUZZ_FUZZ_H
+#ifndef FUZZ_LIB_FUZZ_H
+#define FUZZ_LIB_FUZZ_H
 
 #include "workload/trace.h"
 
@@ -44,21 +45,20 @@ struct fuzz_input fuzz_split(const uint8_t *data, size_t size);
  */
 size_t fuzz_join(const struct fuzz_input *input, uint8_t *out, size_t max_size);
 
-/* What a target can afford: traces are brought into these bounds. */
+/* The largest workload that a target executes; traces are reduced to it. */
 struct fuzz_bounds {
     uint32_t threads;
     uint32_t operations;
     uint32_t cluster_bits;
     uint64_t clusters; /* of the disk, the backing file, and what it is resized to */
-    uint64_t bytes;    /* so many they may have too, if that is more */
+    uint64_t bytes;    /* or this many, if that is more */
     bool reopen;
 };
 
-/* Decodes the trace of an input and brings it into the bounds: false if there is none. *trace is static. */
+/* Decodes the trace of an input and reduces it to the bounds; false if there is none. *trace must be static. */
 bool fuzz_trace(const struct fuzz_input *input, const struct fuzz_bounds *bounds, struct trace *trace);
 
-/* Ends the process, for a debugger or a fuzzer to see, unless `holds`. What was demanded is in `text`, and the trace
- * that fuzz_trace gave is told. */
-void fuzz_demand(bool holds, const char *text);
+/* Aborts unless `holds`: prints `text`, the property that is violated, and the trace that fuzz_trace gave last. */
+void fuzz_require(bool holds, const char *text);
 
 #endif

@@ -69,22 +69,24 @@ static bool is_metadata(const struct corpus_file *file)
 static size_t make_file_section(const struct corpus_file *file, uint8_t *out, size_t room)
 {
     bool units = file->length > 0xFFFF;
-    uint64_t length = units ? (file->length + HOSTILE_UNIT - 1) / HOSTILE_UNIT : file->length;
+    uint64_t length = units ? (file->length + UNTRUSTED_IMAGE_UNIT - 1) / UNTRUSTED_IMAGE_UNIT : file->length;
     if (length > 0xFFFF) {
         return 0;
     }
     out[0] = (uint8_t)(length & 0xFF);
     out[1] = (uint8_t)(length >> 8);
-    out[2] = units ? HOSTILE_UNITS : 0;
-    size_t end = HOSTILE_LENGTH_BYTES;
+    out[2] = units ? UNTRUSTED_IMAGE_UNITS : 0;
+    size_t end = UNTRUSTED_IMAGE_LENGTH_BYTES;
     memset(out + end, 0, room - end);
     for (size_t i = 0; i < file->content.count; i++) {
         const struct corpus_span *span = &file->content.items[i];
-        uint64_t most = room - HOSTILE_LENGTH_BYTES;
+        uint64_t most = room - UNTRUSTED_IMAGE_LENGTH_BYTES;
         if (span->at < most) {
             uint64_t count = span->length < most - span->at ? span->length : most - span->at;
-            corpus_span_fill(span, span->at, count, out + HOSTILE_LENGTH_BYTES + span->at);
-            end = HOSTILE_LENGTH_BYTES + span->at + count > end ? HOSTILE_LENGTH_BYTES + span->at + count : end;
+            corpus_span_fill(span, span->at, count, out + UNTRUSTED_IMAGE_LENGTH_BYTES + span->at);
+            end = UNTRUSTED_IMAGE_LENGTH_BYTES + span->at + count > end
+                      ? UNTRUSTED_IMAGE_LENGTH_BYTES + span->at + count
+                      : end;
         }
     }
     return end;
@@ -233,7 +235,7 @@ static void store_header(const char *name, const uint8_t *section, size_t count)
 /* A file whose backing format, or image format, is this one. */
 static void make_format(const char *name, bool of_image, const uint8_t format[ADDCOW_FORMAT_SIZE])
 {
-    uint8_t section[HOSTILE_LENGTH_BYTES + ADDCOW_HEADER_MIN] = {0, 4 * ADDCOW_HEADER_MIN >> 8};
+    uint8_t section[UNTRUSTED_IMAGE_LENGTH_BYTES + ADDCOW_HEADER_MIN] = {0, 4 * ADDCOW_HEADER_MIN >> 8};
     struct addcow_header header = {.layout = ADDCOW_R20,
                                    .cluster_bits = 12,
                                    .header_size = ADDCOW_HEADER_MIN,
@@ -244,9 +246,9 @@ static void make_format(const char *name, bool of_image, const uint8_t format[AD
                                    .backing_format = "raw",
                                    .image_format = "raw"};
     memcpy(of_image ? header.image_format : header.backing_format, format, ADDCOW_FORMAT_SIZE);
-    if (addcow_encode(&header, (const uint8_t *)DISK_BASE, (const uint8_t *)DISK_IMAGE, section + HOSTILE_LENGTH_BYTES,
-                      ADDCOW_HEADER_MIN) == ADDCOW_RULE_NONE) {
-        store_header(name, section, HOSTILE_LENGTH_BYTES + ADDCOW_NAMES_OFFSET + 16);
+    if (addcow_encode(&header, (const uint8_t *)DISK_BASE, (const uint8_t *)DISK_IMAGE,
+                      section + UNTRUSTED_IMAGE_LENGTH_BYTES, ADDCOW_HEADER_MIN) == ADDCOW_RULE_NONE) {
+        store_header(name, section, UNTRUSTED_IMAGE_LENGTH_BYTES + ADDCOW_NAMES_OFFSET + 16);
     }
 }
 
@@ -291,11 +293,11 @@ static size_t make_header(const struct trace_disk *disk, uint32_t number, uint8_
 }
 
 /* A metadata file that is good, or names itself, or whose files are missing, and requests of all kinds. */
-static void make_hostile(uint32_t number)
+static void make_untrusted_image(uint32_t number)
 {
     static struct trace trace;
-    static uint8_t section[HOSTILE_LENGTH_BYTES + ADDCOW_HEADER_MIN + 1];
-    static const uint8_t missing[] = {0, 0, 0, 0, 0, HOSTILE_NO_IMAGE, HOSTILE_NO_BACKING};
+    static uint8_t section[UNTRUSTED_IMAGE_LENGTH_BYTES + ADDCOW_HEADER_MIN + 1];
+    static const uint8_t missing[] = {0, 0, 0, 0, 0, UNTRUSTED_IMAGE_NO_IMAGE, UNTRUSTED_IMAGE_NO_BACKING};
     struct random random = {number};
     bool r9 = number % 6 == 5;
     struct generate_options options = {.threads = 1,
@@ -306,7 +308,8 @@ static void make_hostile(uint32_t number)
     char name[32];
     generate_trace(number, &options, &trace);
     memset(section, 0, sizeof section);
-    size_t count = HOSTILE_LENGTH_BYTES + make_header(&trace.disk, number, section + HOSTILE_LENGTH_BYTES);
+    size_t count =
+        UNTRUSTED_IMAGE_LENGTH_BYTES + make_header(&trace.disk, number, section + UNTRUSTED_IMAGE_LENGTH_BYTES);
     section[1] = 8 * ADDCOW_HEADER_MIN >> 8;
     section[2] = missing[random_below(&random, sizeof missing)];
     section[sizeof section - 1] = (uint8_t)random_next(&random); /* the first bits */
@@ -315,7 +318,7 @@ static void make_hostile(uint32_t number)
     struct fuzz_input input = {.parts = {[FUZZ_CHOICES] = {choices, number % 3 == 0 ? 0 : sizeof choices},
                                          [FUZZ_TRACE] = encoded(&trace),
                                          [FUZZ_FILE] = {section, number % 4 == 0 ? sizeof section : count}}};
-    snprintf(name, sizeof name, "hostile-%u", number);
+    snprintf(name, sizeof name, "untrusted-%u", number);
     store("fuzz_image", name, &input);
 }
 
@@ -417,7 +420,7 @@ int main(int count, char **arguments)
     make_kept(arguments[1]);
     for (uint32_t i = 0; i < WORKLOADS; i++) {
         make_workload(i);
-        make_hostile(i);
+        make_untrusted_image(i);
     }
     for (uint32_t i = 0; i < CREATIONS; i++) {
         make_creation(i);

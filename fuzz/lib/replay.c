@@ -1,9 +1,9 @@
 /*
- * Replays inputs: `fuzz_TARGET FILE|DIRECTORY...` runs the target once on each file, without any fuzzing engine.
+ * Replays inputs: `fuzz_TARGET FILE|DIRECTORY...` executes the target once on each file, without a fuzzing engine.
  *
  * So the inputs that fuzzing has found are ordinary regression tests, under any compiler and under valgrind. Standard
- * output gets the number of inputs; a failing one ends the process as it would in a fuzzer, its name being the last on
- * standard error.
+ * output gets the number of inputs. A failing input aborts the process as it would in a fuzzer; its name is the last
+ * one on standard error.
  */
 #include "lib/fuzz.h"
 

@@ -1,27 +1,28 @@
 /*
- * A call of the storage that fails, in the ways of fault_injection.h or with another error of the operating system.
+ * A storage fault: one call of the storage fails, in the ways of fault_injection.h or with another error of the
+ * operating system.
  *
- * For targets that ask whether the engine bears it, and not what the exact class of each failure is.
+ * For targets that check whether the engine survives it, but not the exact class of each failure.
  */
-#ifndef FUZZ_FAILING_H
-#define FUZZ_FAILING_H
+#ifndef FUZZ_STORAGE_FAULT_H
+#define FUZZ_STORAGE_FAULT_H
 
 #include "storage/fault_injection.h"
 
-#define FAILING_BYTES 2u
+#define STORAGE_FAULT_BYTES 2u
 
-struct failing {
+struct storage_fault {
     struct fault_injection inject;
-    int errnum; /* instead of EIO; 0: that */
+    int errnum; /* instead of EIO; 0: EIO */
 };
 
-/* The plan that FAILING_BYTES bytes choose: the number of the call, from 0 on, and how it fails. */
-struct failing failing_choose(const uint8_t *bytes);
+/* The fault that STORAGE_FAULT_BYTES bytes choose: the number of the call, from 0 on, and how it fails. */
+struct storage_fault storage_fault_choose(const uint8_t *bytes);
 
-/* Begins to let calls of a storage fail, until sim_set_hook takes that away. */
-void failing_begin(struct failing *failing, struct sim *sim);
+/* Injects the fault into a storage, until sim_set_hook removes it. */
+void storage_fault_begin(struct storage_fault *fault, struct sim *sim);
 
-/* Whether a request may fail with this class because of it. */
-bool failing_explains(const struct failing *failing, enum addcow_status code);
+/* Whether a request may fail with this status because of the fault. */
+bool storage_fault_explains(const struct storage_fault *fault, enum addcow_status code);
 
 #endif

@@ -1,30 +1,32 @@
 /*
- * A hostile metadata file: bytes of unknown origin as a disk, in simulated storage, beside files of the names that they
- * give.
+ * An untrusted image: any bytes as the metadata file of a disk, in simulated storage, beside files of the names that
+ * its header gives.
  *
- * Used by the targets that read such files. The expectation comes from the reference engine's codec and the opening
- * rules as sim_disk.h has them.
+ * The targets that read such files use it. Whether the disk must open follows from the codec of the reference engine
+ * and the opening rules of sim_disk.h.
  */
-#ifndef FUZZ_HOSTILE_H
-#define FUZZ_HOSTILE_H
+#ifndef FUZZ_UNTRUSTED_IMAGE_H
+#define FUZZ_UNTRUSTED_IMAGE_H
 
 #include "addcow_fast.h"
 #include "lib/fuzz.h"
 #include "storage/sim.h"
 
 /*
- * The section for files begins with the length of the metadata file: u16, and a byte that says in units of how many
- * bytes it is, 64 if its lower half is 15, else 1; so that files are mostly small, but can hold the largest header. Two
- * bits of that byte leave out files that the header names. The rest are the first bytes of the metadata file; what
- * follows them is zero.
+ * The file section of an input:
+ *
+ *   u16    length of the metadata file, in units
+ *   u8     lower half: 15 for units of 64 bytes, else units of one byte, so most files are small;
+ *          bits 6 and 7: the image, the backing file that the header names does not exist
+ *   rest   first bytes of the metadata file; it is zero behind them
  */
-#define HOSTILE_LENGTH_BYTES 3u
-#define HOSTILE_UNIT 64u
-#define HOSTILE_UNITS 15u
-#define HOSTILE_NO_IMAGE 0x40u
-#define HOSTILE_NO_BACKING 0x80u
+#define UNTRUSTED_IMAGE_LENGTH_BYTES 3u
+#define UNTRUSTED_IMAGE_UNIT 64u
+#define UNTRUSTED_IMAGE_UNITS 15u
+#define UNTRUSTED_IMAGE_NO_IMAGE 0x40u
+#define UNTRUSTED_IMAGE_NO_BACKING 0x80u
 
-struct hostile {
+struct untrusted_image {
     struct sim *sim;
     uint8_t *bytes; /* the metadata file, exactly its length */
     uint64_t length;
@@ -33,12 +35,12 @@ struct hostile {
     bool opens; /* whether the disk must open */
 };
 
-/* Lays the files out: the image and the backing file have these lengths. The caller calls hostile_free. */
-void hostile_make(const struct fuzz_part *file, uint64_t image_length, uint64_t backing_length,
-                  struct hostile *hostile);
-void hostile_free(struct hostile *hostile);
+/* Makes the files; the image and the backing file have these lengths. Free with untrusted_image_free. */
+void untrusted_image_make(const struct fuzz_part *file, uint64_t image_length, uint64_t backing_length,
+                          struct untrusted_image *untrusted);
+void untrusted_image_free(struct untrusted_image *untrusted);
 
-/* Opens it with the production engine, and demands that it opens if and only if it must. Null if it does not. */
-struct addcow *hostile_open(const struct hostile *hostile, enum addcow_open_flags flags);
+/* Opens it with the production engine, and requires that it opens if and only if it must. Null if it does not. */
+struct addcow *untrusted_image_open(const struct untrusted_image *untrusted, enum addcow_open_flags flags);
 
 #endif

@@ -86,7 +86,7 @@ static void mutate_bytes(struct random *random, struct buffer *buffer)
     }
 }
 
-/* ---- The fields of a header; the section begins with the file's length (hostile.h) ---- */
+/* ---- The fields of a header; the section begins with the file's length (untrusted.h) ---- */
 
 #define LENGTH_BYTES 3u
 

@@ -1,9 +1,9 @@
 /*
- * A concurrent workload, its schedule, and crashes of the run: what is left on the disk keeps the durability clauses
+ * A concurrent workload, its schedule, and power failures: what is left on the disk keeps the durability clauses
  * (crash.h).
  *
- * The first choices decide when the power fails and which of the unsynced sectors have reached the disk, and the rest
- * is the schedule.
+ * The first choices select when the power fails and which unsynced sectors have reached the disk; the rest is the
+ * schedule.
  */
 #include "lib/explore_target.h"
 

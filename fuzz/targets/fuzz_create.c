@@ -1,8 +1,7 @@
 /*
- * Creating a disk, among files that are there already: what is created opens and reads as it must, and what is refused
- * leaves nothing behind.
+ * Creating a disk among existing files: it opens and reads as it must, and a refusal leaves nothing behind.
  *
- * The trace of the input says which disk is there before; the choices say what is asked for, which call of the storage
+ * The trace of the input gives the disk that exists before. The choices give what is asked for, the storage call that
  * fails, and when the power fails afterwards.
  */
 #include "addcow_fast.h"
@@ -28,7 +27,7 @@ struct wanted {
     bool without_image;
     bool other_metadata; /* instead there is a file that is no add-cow file */
     bool fails;
-    struct failing failing;
+    struct storage_fault fault;
     struct random random; /* of the crashes */
     char long_names[NAMES_LONG][LONG_NAME_BYTES + 1];
 };
@@ -82,8 +81,8 @@ static void choose(struct fuzz_part choices, struct wanted *wanted)
     options->backing_format = formats[take(&choices, 1) % 4];
     options->image_size = choose_size(take(&choices, 2));
     wanted->fails = flags & 64;
-    uint8_t plan[FAILING_BYTES] = {(uint8_t)take(&choices, 1), (uint8_t)take(&choices, 1)};
-    wanted->failing = failing_choose(plan);
+    uint8_t plan[STORAGE_FAULT_BYTES] = {(uint8_t)take(&choices, 1), (uint8_t)take(&choices, 1)};
+    wanted->fault = storage_fault_choose(plan);
     wanted->random.state = take(&choices, 4);
 }
 
@@ -165,9 +164,9 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
     struct addcow_error error;
     enum addcow_status code = addcow_open(options->backing_name, ADDCOW_OPEN_READONLY,
                                           sim_storage((struct sim *)(uintptr_t)sim), &below, &error);
-    fuzz_demand(code == ADDCOW_OK, "a backing file that was accepted opens (CRE-05)");
+    fuzz_require(code == ADDCOW_OK, "a backing file that was accepted opens (CRE-05)");
     length = addcow_size(below) < content->size ? addcow_size(below) : content->size;
-    fuzz_demand(addcow_read(below, 0, length, content->bytes, &error) == ADDCOW_OK, "and is read");
+    fuzz_require(addcow_read(below, 0, length, content->bytes, &error) == ADDCOW_OK, "and is read");
     addcow_close(below, NULL);
 }
 
@@ -233,13 +232,13 @@ static void judge_crashes(const struct sim *sim, struct random *random, const st
         for (uint32_t k = 0; k < before->count; k++) {
             bool metadata = strcmp(before->names[k], DISK_METADATA) == 0;
             old = old || (metadata && is_as_before(crashed, before, k));
-            fuzz_demand(metadata || is_as_before(crashed, before, k),
-                        "after a crash the other files are as they were (CRE-01)");
+            fuzz_require(metadata || is_as_before(crashed, before, k),
+                         "after a crash the other files are as they were (CRE-01)");
         }
         bool none = sim_bytes(crashed, DISK_METADATA, &length) == NULL;
         bool complete = moment == sim_moment(sim);
-        fuzz_demand(complete ? !none && reads_as(crashed, content) : none || old || reads_as(crashed, content),
-                    "after a crash there is the old disk, none, or the new one (CRE-04)");
+        fuzz_require(complete ? !none && reads_as(crashed, content) : none || old || reads_as(crashed, content),
+                     "after a crash there is the old disk, none, or the new one (CRE-04)");
         sim_free(crashed);
     }
 }
@@ -247,22 +246,22 @@ static void judge_crashes(const struct sim *sim, struct random *random, const st
 static void judge_success(struct sim *sim, struct wanted *wanted, const struct before *before)
 {
     for (uint32_t i = 0; i < before->count; i++) {
-        fuzz_demand(is_as_before(sim, before, i) || strcmp(before->names[i], DISK_METADATA) == 0,
-                    "create changes no file that was there (CRE-01)");
+        fuzz_require(is_as_before(sim, before, i) || strcmp(before->names[i], DISK_METADATA) == 0,
+                     "create changes no file that was there (CRE-01)");
     }
     uint64_t length = 0;
     const uint8_t *image = sim_bytes(sim, wanted->options.image_name, &length);
     bool hides = wanted->options.backing_name && !wanted->options.make_image && !wanted->options.hide_image_data;
     for (uint64_t i = 0; hides && i < length; i++) {
-        fuzz_demand(image[i] == 0, "an image that holds data is not hidden (CRE-02)");
+        fuzz_require(image[i] == 0, "an image that holds data is not hidden (CRE-02)");
     }
     struct content content = expect(sim, &wanted->options);
-    fuzz_demand(reads_as(sim, &content), "what was created reads as the backing file or the image (CRE-02, CRE-03)");
+    fuzz_require(reads_as(sim, &content), "what was created reads as the backing file or the image (CRE-02, CRE-03)");
     judge_crashes(sim, &wanted->random, before, &content);
     struct addcow *disk = NULL;
     struct addcow_error error;
     enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
-    fuzz_demand(code == ADDCOW_OK, "what was created opens (CRE-05)");
+    fuzz_require(code == ADDCOW_OK, "what was created opens (CRE-05)");
     addcow_close(disk, NULL);
     free(content.bytes);
 }
@@ -270,7 +269,7 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
 /* A single fault in what makes files; one that hits what is cleaned up after another failure may leave something. */
 static bool must_leave_nothing(const struct wanted *wanted)
 {
-    const struct fault_injection *fault = &wanted->failing.inject;
+    const struct fault_injection *fault = &wanted->fault.inject;
     bool making = fault->call == SIM_TRUNCATE || fault->call == SIM_PWRITE || fault->call == SIM_SYNC ||
                   fault->call == SIM_RENAME;
     return !wanted->fails || !fault_injection_was_hit(fault) || (making && !fault->persistent);
@@ -279,10 +278,10 @@ static bool must_leave_nothing(const struct wanted *wanted)
 static void judge_refusal(const struct sim *sim, const struct wanted *wanted, const struct before *before)
 {
     for (uint32_t i = 0; i < before->count; i++) {
-        fuzz_demand(is_as_before(sim, before, i), "a create that fails changes no file (CRE-01, CRE-04)");
+        fuzz_require(is_as_before(sim, before, i), "a create that fails changes no file (CRE-01, CRE-04)");
     }
-    fuzz_demand(!must_leave_nothing(wanted) || files_in(sim) == before->count,
-                "a create that fails leaves no file behind (CRE-04)");
+    fuzz_require(!must_leave_nothing(wanted) || files_in(sim) == before->count,
+                 "a create that fails leaves no file behind (CRE-04)");
 }
 
 static void create(struct sim *sim, struct wanted *wanted)
@@ -292,13 +291,13 @@ static void create(struct sim *sim, struct wanted *wanted)
     bool asks = wanted->random.state % 4 != 0; /* for the reason */
     note(sim, &before);
     if (wanted->fails) {
-        failing_begin(&wanted->failing, sim);
+        storage_fault_begin(&wanted->fault, sim);
     }
     enum addcow_status code = addcow_create(DISK_METADATA, &wanted->options, sim_storage(sim), asks ? &error : NULL);
     sim_set_hook(sim, NULL, NULL);
-    fuzz_demand(sim_open_files(sim) == 0, "create leaves no file open");
-    fuzz_demand(!asks || (code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0')),
-                "a failure says why (ERR-01)");
+    fuzz_require(sim_open_files(sim) == 0, "create leaves no file open");
+    fuzz_require(!asks || (code == error.code && (code == ADDCOW_OK) == (error.message[0] == '\0')),
+                 "a failure says why (ERR-01)");
     if (code == ADDCOW_OK) {
         judge_success(sim, wanted, &before);
     } else {

@@ -1,9 +1,8 @@
 /*
- * Any numbers as a header to be written: what encodes decodes to the same, and what is refused would not open either.
+ * Any numbers as a header to encode: what encodes decodes to the same, and what is refused would not open either.
  *
- * The other direction than fuzz_header's: there bytes come first, here fields, as a program gives them that makes or
- * changes a disk. The input is a record of fixed length, and then the bytes of the two names. Each name that it
- * announces longer than what is left of them ends in zeros.
+ * fuzz_header goes the other way, from bytes to fields. The input is a record of fixed length, then the bytes of the
+ * two names. A name that is announced longer than what is left of them is padded with zeros.
  */
 #include "addcow_header.h"
 #include "lib/fuzz.h"
@@ -80,11 +79,11 @@ static void judge_decoding(const struct addcow_header *header, const uint8_t *ba
                            const uint8_t *out, uint64_t capacity)
 {
     struct addcow_header again;
-    fuzz_demand(addcow_decode(out, capacity, &again) == ADDCOW_RULE_NONE, "what encodes decodes (HDR-22)");
-    fuzz_demand(same_header(header, &again), "decode(encode(header)) == header (HDR-21)");
-    fuzz_demand(memcmp(out + header->backing_offset, backing, header->backing_size) == 0 &&
-                    memcmp(out + header->image_offset, image, header->image_size) == 0,
-                "the names stand where the header says");
+    fuzz_require(addcow_decode(out, capacity, &again) == ADDCOW_RULE_NONE, "what encodes decodes (HDR-22)");
+    fuzz_require(same_header(header, &again), "decode(encode(header)) == header (HDR-21)");
+    fuzz_require(memcmp(out + header->backing_offset, backing, header->backing_size) == 0 &&
+                     memcmp(out + header->image_offset, image, header->image_size) == 0,
+                 "the names stand where the header says");
 }
 
 /* The rules of opening, for any two lengths. */
@@ -93,24 +92,25 @@ static void judge_lengths(const struct addcow_header *header, const uint8_t *bac
 {
     enum addcow_rule rule = addcow_check_open(header, backing, image, file_length, image_length);
     bool sized = image_length <= ADDCOW_SIZE_MAX;
-    fuzz_demand(rule != ADDCOW_RULE_VIRTUAL_SIZE || !sized,
-                "only a size that is too large is refused as such (VRT-01)");
-    fuzz_demand(rule != ADDCOW_RULE_NONE || sized, "a size that is too large is refused (VRT-01)");
+    fuzz_require(rule != ADDCOW_RULE_VIRTUAL_SIZE || !sized,
+                 "only a size that is too large is refused as such (VRT-01)");
+    fuzz_require(rule != ADDCOW_RULE_NONE || sized, "a size that is too large is refused (VRT-01)");
     if (!sized) {
         return;
     }
     uint64_t least = header->header_size + addcow_bitmap_bytes(image_length, addcow_cluster_size(header->cluster_bits));
-    fuzz_demand(rule != ADDCOW_RULE_BITMAP_LENGTH || file_length < least, "a whole bitmap is enough (BMP-03)");
-    fuzz_demand(rule != ADDCOW_RULE_NONE || file_length >= least, "a cut bitmap is refused (BMP-03)");
+    fuzz_require(rule != ADDCOW_RULE_BITMAP_LENGTH || file_length < least, "a whole bitmap is enough (BMP-03)");
+    fuzz_require(rule != ADDCOW_RULE_NONE || file_length >= least, "a cut bitmap is refused (BMP-03)");
     uint64_t written = addcow_file_length(header, image_length);
-    fuzz_demand(written >= least, "the length that a writer gives is enough (BMP-04)");
+    fuzz_require(written >= least, "the length that a writer gives is enough (BMP-04)");
 }
 
 static void judge_rule(enum addcow_rule rule)
 {
-    fuzz_demand((addcow_rule_status(rule) == ADDCOW_OK) == (rule == ADDCOW_RULE_NONE),
-                "only a broken rule has a class");
-    fuzz_demand((addcow_rule_clause(rule)[0] == '\0') == (rule == ADDCOW_RULE_NONE), "only a broken rule has a clause");
+    fuzz_require((addcow_rule_status(rule) == ADDCOW_OK) == (rule == ADDCOW_RULE_NONE),
+                 "only a broken rule has a class");
+    fuzz_require((addcow_rule_clause(rule)[0] == '\0') == (rule == ADDCOW_RULE_NONE),
+                 "only a broken rule has a clause");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,9 +1,8 @@
 /*
- * A concurrent workload, its schedule, and a call of the storage that fails: the error clauses hold, and so do the
- * durability clauses afterwards.
+ * A concurrent workload, its schedule, and a storage call that fails: the error clauses hold, and so do the durability
+ * clauses afterwards.
  *
- * The first choices decide which call fails, in which way, and whether it goes on failing, and the rest is the
- * schedule.
+ * The first choices select the call, how it fails, and whether later calls fail too; the rest is the schedule.
  */
 #include "lib/explore_target.h"
 
@@ -17,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (choices->count >= PLAN_BYTES) {
         options.fault.at = 1 + choices->bytes[0];
         options.fault.kind = (enum fault_kind)(choices->bytes[1] % FAULT_KINDS);
-        /* Interruptions and short transfers are continued as often as they come, so they end. */
+        /* The engine continues interrupted and short transfers for as long as they come, so they must end. */
         options.fault.persistent =
             !fault_injection_is_harmless(&options.fault) && choices->bytes[1] / FAULT_KINDS % 2 == 1;
     }

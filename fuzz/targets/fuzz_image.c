@@ -1,13 +1,11 @@
 /*
- * A whole hostile metadata file, with an image and a backing file of any length: it is opened, checked, and used by
- * both engines, which must agree.
+ * Any metadata file, image and backing file: opened, checked and used by both engines, which must agree.
  *
- * The trace of the input gives the lengths of the two files and the requests. What the disk is at the start is what the
- * reference engine makes of the bytes. Some fields of the trace's disk say more: whether it is opened read-only
- * (unknown_compatible), and by its seed whether stream and commit are stopped when they report progress, and whether
- * the storage punches holes. A reopen stands for somebody else who cuts the image. Two choices, if there are any, name
- * a call of the storage that fails: then all is done once more, and must neither break the disk nor leave anything
- * open.
+ * The trace of the input gives the lengths of the two files and the requests. The initial disk is what the reference
+ * engine reads from the bytes. Some fields of the trace's disk say more: unknown_compatible opens it read-only; the
+ * seed decides whether stream and commit are stopped at a progress report, and whether the storage punches holes. A
+ * reopen stands for another process that truncates the image. Two choices, if there are any, select a storage fault:
+ * then everything is done once more, and must neither break the disk nor leave a file open.
  */
 #include "addcow_ref.h"
 #include "lib/storage_fault.h"
@@ -27,7 +25,7 @@
 
 /* The disk twice: an engine with the files open, and the reference engine with copies of them. */
 struct pair {
-    const struct hostile *hostile;
+    const struct untrusted_image *untrusted;
     struct addcow *fast;
     struct addcow_ref ref;
     uint8_t *got;
@@ -51,11 +49,11 @@ static uint8_t *copy_of(const uint8_t *bytes, uint64_t length, uint64_t room)
 }
 
 /* With room to grow. */
-static void make_ref(const struct hostile *hostile, struct addcow_ref *ref)
+static void make_ref(const struct untrusted_image *untrusted, struct addcow_ref *ref)
 {
     struct sim_disk disk;
     char problem[256];
-    fuzz_demand(sim_disk_open(hostile->sim, &disk, problem, sizeof problem), problem);
+    fuzz_require(sim_disk_open(untrusted->sim, &disk, problem, sizeof problem), problem);
     *ref = disk.ref;
     ref->capacity = ref->size + GROWTH_MAX;
     ref->image = copy_of(disk.ref.image, ref->size, ref->capacity);
@@ -78,12 +76,12 @@ static void judge_extent(const struct pair *pair, const struct trace_operation *
     struct addcow_extent extent;
     enum addcow_status code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
     uint64_t left = operation->offset < pair->ref.backing_size ? pair->ref.backing_size - operation->offset : 0;
-    fuzz_demand(code == ADDCOW_OK && extent.length <= run, "what a map can say can be said of the chain");
+    fuzz_require(code == ADDCOW_OK && extent.length <= run, "what a map can say can be said of the chain");
     if (run > 0) {
-        fuzz_demand(extent.present == (allocated || left > 0), "it comes from a file if one has it");
-        fuzz_demand(extent.length == (allocated || left == 0 || left > run ? run : left), "as far as that goes");
-        fuzz_demand(!extent.present || (extent.depth == !allocated && extent.file_offset == operation->offset),
-                    "from the image, or the same place below");
+        fuzz_require(extent.present == (allocated || left > 0), "it comes from a file if one has it");
+        fuzz_require(extent.length == (allocated || left == 0 || left > run ? run : left), "as far as that goes");
+        fuzz_require(!extent.present || (extent.depth == !allocated && extent.file_offset == operation->offset),
+                     "from the image, or the same place below");
     }
 }
 
@@ -96,9 +94,9 @@ static void judge_map(struct pair *pair, const struct trace_operation *operation
     enum addcow_status code = addcow_map(pair->fast, operation->offset, operation->length, &allocated, &run, NULL);
     enum addcow_status expected =
         addcow_ref_map(&pair->ref, operation->offset, operation->length, &ref_allocated, &ref_run);
-    fuzz_demand(code == expected, "map succeeds alike");
+    fuzz_require(code == expected, "map succeeds alike");
     if (code == ADDCOW_OK && !pair->stopped) {
-        fuzz_demand(allocated == (ref_allocated != 0) && run == ref_run, "map answers alike");
+        fuzz_require(allocated == (ref_allocated != 0) && run == ref_run, "map answers alike");
         judge_extent(pair, operation, allocated, run);
     }
 }
@@ -108,15 +106,15 @@ static void judge_read(struct pair *pair, const struct trace_operation *operatio
     uint64_t known = operation->length <= REQUEST_MAX ? operation->length : 0;
     enum addcow_status code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
     enum addcow_status expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
-    fuzz_demand(code == expected || (pair->cut && code == ADDCOW_IO), "a read succeeds alike");
-    fuzz_demand(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
+    fuzz_require(code == expected || (pair->cut && code == ADDCOW_IO), "a read succeeds alike");
+    fuzz_require(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
 }
 
 /* A resize, a stream or a commit. */
 static bool stop(void *context, uint64_t done, uint64_t total)
 {
     struct pair *pair = context;
-    fuzz_demand(done <= total, "no more is done than there is");
+    fuzz_require(done <= total, "no more is done than there is");
     pair->stopped = pair->stopped || pair->stops;
     return !pair->stops;
 }
@@ -124,17 +122,18 @@ static bool stop(void *context, uint64_t done, uint64_t total)
 static void judge_whole(struct pair *pair, enum addcow_status code, enum addcow_status expected)
 {
     struct addcow_info info;
-    fuzz_demand(code == expected || (pair->stopped && code == ADDCOW_IO), "both engines do the same to the whole disk");
+    fuzz_require(code == expected || (pair->stopped && code == ADDCOW_IO),
+                 "both engines do the same to the whole disk");
     addcow_get_info(pair->fast, &info);
-    fuzz_demand(info.virtual_size == pair->ref.size, "both have the same size");
-    fuzz_demand(pair->stopped || info.all_allocated == (pair->ref.all_allocated != 0), "both have the same flag");
+    fuzz_require(info.virtual_size == pair->ref.size, "both have the same size");
+    fuzz_require(pair->stopped || info.all_allocated == (pair->ref.all_allocated != 0), "both have the same flag");
 }
 
 static void judge_resize(struct pair *pair, uint64_t size)
 {
     enum addcow_status expected = addcow_ref_resize(&pair->ref, size);
     if (expected == ADDCOW_NOSPACE) {
-        fuzz_demand(pair->ref.size != size, "a resize that is refused changes nothing");
+        fuzz_require(pair->ref.size != size, "a resize that is refused changes nothing");
         return;
     }
     judge_whole(pair, addcow_resize(pair->fast, size, NULL), expected);
@@ -142,7 +141,7 @@ static void judge_resize(struct pair *pair, uint64_t size)
 
 static void judge_commit(struct pair *pair)
 {
-    bool unused = pair->ref.all_allocated && pair->hostile->header.backing_size > 0;
+    bool unused = pair->ref.all_allocated && pair->untrusted->header.backing_size > 0;
     if (!unused && !pair->stopped) {
         enum addcow_status code = addcow_commit(pair->fast, stop, pair, NULL);
         judge_whole(pair, code, pair->stopped ? code : addcow_ref_commit(&pair->ref));
@@ -154,7 +153,7 @@ static void judge_stream(struct pair *pair)
     enum addcow_status code = addcow_stream(pair->fast, stop, pair, NULL);
     if (code == ADDCOW_OK) {
         pair->streamed = true;
-        addcow_ref_stream(&pair->ref, pair->hostile->header.layout == ADDCOW_R20);
+        addcow_ref_stream(&pair->ref, pair->untrusted->header.layout == ADDCOW_R20);
     }
     judge_whole(pair, code, ADDCOW_OK);
 }
@@ -198,13 +197,13 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
     default:
         expected = addcow_ref_discard(&pair->ref, offset, length);
     }
-    fuzz_demand(code == expected, "both engines give a request the same class");
+    fuzz_require(code == expected, "both engines give a request the same class");
 }
 
 /* From now on the disk can only be read: what is done to an image that somebody else cuts is not specified. */
 static void cut_image(struct pair *pair)
 {
-    struct addcow_storage *storage = sim_storage(pair->hostile->sim);
+    struct addcow_storage *storage = sim_storage(pair->untrusted->sim);
     struct addcow_info info;
     struct addcow_file *file;
     addcow_get_info(pair->fast, &info);
@@ -229,7 +228,7 @@ static void judge_request(struct pair *pair, const struct trace_operation *opera
         judge_map(pair, operation);
         break;
     case OPERATION_FLUSH:
-        fuzz_demand(addcow_flush(pair->fast, NULL) == ADDCOW_OK, "a flush succeeds");
+        fuzz_require(addcow_flush(pair->fast, NULL) == ADDCOW_OK, "a flush succeeds");
         break;
     case OPERATION_RESIZE:
         judge_resize(pair, operation->offset);
@@ -262,8 +261,8 @@ static void judge_requests(struct pair *pair, const struct trace *trace)
         if (!changes(operation->kind) || !(pair->read_only || pair->cut)) {
             judge_request(pair, operation, i);
         } else if (!pair->cut) {
-            fuzz_demand(change(pair->fast, operation, pair->got) == ADDCOW_READONLY,
-                        "a disk that was opened read-only is not changed (REQ-03)");
+            fuzz_require(change(pair->fast, operation, pair->got) == ADDCOW_READONLY,
+                         "a disk that was opened read-only is not changed (REQ-03)");
         }
     }
 }
@@ -271,12 +270,12 @@ static void judge_requests(struct pair *pair, const struct trace *trace)
 /* Two handles may read, and one that writes is alone. */
 static void judge_locks(const struct pair *pair)
 {
-    struct addcow_storage *storage = sim_storage(pair->hostile->sim);
+    struct addcow_storage *storage = sim_storage(pair->untrusted->sim);
     struct addcow *other = NULL;
     enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, storage, &other, NULL);
-    fuzz_demand(code == ADDCOW_BUSY, "a disk that is open is not opened for writing (LCK-01)");
+    fuzz_require(code == ADDCOW_BUSY, "a disk that is open is not opened for writing (LCK-01)");
     code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READONLY, storage, &other, NULL);
-    fuzz_demand(code == (pair->read_only ? ADDCOW_OK : ADDCOW_BUSY), "readers share, a writer does not (LCK-01)");
+    fuzz_require(code == (pair->read_only ? ADDCOW_OK : ADDCOW_BUSY), "readers share, a writer does not (LCK-01)");
     if (code == ADDCOW_OK) {
         addcow_close(other, NULL);
     }
@@ -295,13 +294,13 @@ static bool has_every_bit(const struct addcow_ref *ref)
 }
 
 /* A bit past the last cluster may stay as it was only as long as nothing is written to its byte. */
-static void judge_stray_bits(const struct hostile *hostile, const struct sim_disk *disk)
+static void judge_stray_bits(const struct untrusted_image *untrusted, const struct sim_disk *disk)
 {
     uint64_t last = addcow_cluster_count(disk->ref.size, disk->ref.cluster_size) / 8;
-    uint64_t place = hostile->header.header_size + last;
-    uint8_t before = place < hostile->length ? hostile->bytes[place] : 0;
-    fuzz_demand(!sim_disk_has_stray_bits(disk) || disk->ref.bitmap[last] == before,
-                "a bit past the last cluster is written as 0 (BMP-05)");
+    uint64_t place = untrusted->header.header_size + last;
+    uint8_t before = place < untrusted->length ? untrusted->bytes[place] : 0;
+    fuzz_require(!sim_disk_has_stray_bits(disk) || disk->ref.bitmap[last] == before,
+                 "a bit past the last cluster is written as 0 (BMP-05)");
 }
 
 static void compare_statuses(const struct addcow_ref *got, const struct addcow_ref *expected)
@@ -311,47 +310,47 @@ static void compare_statuses(const struct addcow_ref *got, const struct addcow_r
         uint64_t run;
         addcow_ref_map(got, offset, 1, &statuses[0], &run);
         addcow_ref_map(expected, offset, 1, &statuses[1], &run);
-        fuzz_demand(statuses[0] == statuses[1], "after the close the same clusters are allocated");
+        fuzz_require(statuses[0] == statuses[1], "after the close the same clusters are allocated");
     }
 }
 
 static void compare_files(const struct pair *pair)
 {
-    const struct hostile *hostile = pair->hostile;
+    const struct untrusted_image *untrusted = pair->untrusted;
     const struct addcow_ref *ref = &pair->ref;
     struct sim_disk disk;
     char problem[256];
-    fuzz_demand(sim_disk_open(hostile->sim, &disk, problem, sizeof problem), problem);
-    fuzz_demand(disk.ref.size == ref->size, "the size is kept");
-    judge_stray_bits(hostile, &disk);
+    fuzz_require(sim_disk_open(untrusted->sim, &disk, problem, sizeof problem), problem);
+    fuzz_require(disk.ref.size == ref->size, "the size is kept");
+    judge_stray_bits(untrusted, &disk);
     if (!pair->stopped) {
         compare_statuses(&disk.ref, ref);
     }
-    fuzz_demand(!pair->streamed || !disk.ref.all_allocated || has_every_bit(&disk.ref),
-                "a stream sets every bit (VRT-05)");
+    fuzz_require(!pair->streamed || !disk.ref.all_allocated || has_every_bit(&disk.ref),
+                 "a stream sets every bit (VRT-05)");
     uint8_t *bytes = report_allocate(2, ref->size > 0 ? ref->size : 1);
     addcow_ref_read(&disk.ref, 0, ref->size, bytes);
     addcow_ref_read(ref, 0, ref->size, bytes + ref->size);
-    fuzz_demand(memcmp(bytes, bytes + ref->size, ref->size) == 0, "after the close both are the same disk");
+    fuzz_require(memcmp(bytes, bytes + ref->size, ref->size) == 0, "after the close both are the same disk");
     free(bytes);
     sim_disk_close(&disk);
 }
 
-static void use(const struct hostile *hostile, const struct trace *trace)
+static void use(const struct untrusted_image *untrusted, const struct trace *trace)
 {
     struct pair pair = {
-        .hostile = hostile, .read_only = trace->disk.unknown_compatible, .stops = trace->disk.seed % 4 == 1};
-    pair.fast = hostile_open(hostile, pair.read_only ? ADDCOW_OPEN_READONLY : ADDCOW_OPEN_READWRITE);
+        .untrusted = untrusted, .read_only = trace->disk.unknown_compatible, .stops = trace->disk.seed % 4 == 1};
+    pair.fast = untrusted_image_open(untrusted, pair.read_only ? ADDCOW_OPEN_READONLY : ADDCOW_OPEN_READWRITE);
     if (!pair.fast) {
         return;
     }
-    make_ref(hostile, &pair.ref);
+    make_ref(untrusted, &pair.ref);
     pair.got = buffers[0];
     pair.expected = buffers[1];
     judge_locks(&pair);
     judge_requests(&pair, trace);
-    fuzz_demand(addcow_close(pair.fast, NULL) == ADDCOW_OK, "it closes");
-    fuzz_demand(sim_open_files(hostile->sim) == 0, "a close leaves nothing open");
+    fuzz_require(addcow_close(pair.fast, NULL) == ADDCOW_OK, "it closes");
+    fuzz_require(sim_open_files(untrusted->sim) == 0, "a close leaves nothing open");
     if (!pair.cut) {
         compare_files(&pair);
     }
@@ -360,7 +359,7 @@ static void use(const struct hostile *hostile, const struct trace *trace)
 
 /* ---- A call of the storage fails ---- */
 
-static void perform(struct addcow *fast, const struct trace *trace, uint8_t *bytes, const struct failing *failing)
+static void perform(struct addcow *fast, const struct trace *trace, uint8_t *bytes, const struct storage_fault *fault)
 {
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
@@ -380,37 +379,38 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
         }
         bool refused = code == ADDCOW_RANGE || code == ADDCOW_UNSUPPORTED || code == ADDCOW_READONLY ||
                        code == ADDCOW_UNLINKABLE; /* the backing file, which is not opened with "all allocated" */
-        fuzz_demand(code == ADDCOW_OK || refused || failing_explains(failing, code),
-                    "a request fails by the fault or not at all (ERR-05)");
+        fuzz_require(code == ADDCOW_OK || refused || storage_fault_explains(fault, code),
+                     "a request fails by the fault or not at all (ERR-05)");
     }
 }
 
 static void ignore(void *context, const struct addcow_finding *finding);
 
-static void disturb(const struct hostile *hostile, const struct trace *trace, struct failing *failing)
+static void disturb(const struct untrusted_image *untrusted, const struct trace *trace, struct storage_fault *fault)
 {
     struct addcow *fast = NULL;
     struct addcow_check_result result;
     struct addcow_error error = {.message = ""};
-    struct addcow_error *told = failing->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
-    failing_begin(failing, hostile->sim);
-    enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(hostile->sim), &fast, NULL);
-    fuzz_demand(code != ADDCOW_OK || hostile->opens, "a fault opens nothing that is refused");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || fault_injection_was_hit(&failing->inject),
-                "an open that fails has a reason");
-    fuzz_demand(code == ADDCOW_OK || !hostile->opens || !fault_injection_is_harmless(&failing->inject),
-                "interruptions are borne (ERR-04)");
+    struct addcow_error *told = fault->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
+    storage_fault_begin(fault, untrusted->sim);
+    enum addcow_status code =
+        addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(untrusted->sim), &fast, NULL);
+    fuzz_require(code != ADDCOW_OK || untrusted->opens, "a fault opens nothing that is refused");
+    fuzz_require(code == ADDCOW_OK || !untrusted->opens || fault_injection_was_hit(&fault->inject),
+                 "an open that fails has a reason");
+    fuzz_require(code == ADDCOW_OK || !untrusted->opens || !fault_injection_is_harmless(&fault->inject),
+                 "interruptions are borne (ERR-04)");
     if (code == ADDCOW_OK) {
-        perform(fast, trace, buffers[0], failing);
+        perform(fast, trace, buffers[0], fault);
         addcow_close(fast, NULL);
     }
-    fuzz_demand(sim_open_files(hostile->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
-    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, told);
-    fuzz_demand(code == ADDCOW_OK || failing_explains(failing, code), "a check fails by the fault or not at all");
-    fuzz_demand(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
-    fuzz_demand(sim_open_files(hostile->sim) == 0, "a check leaves nothing open");
-    sim_set_hook(hostile->sim, NULL, NULL);
-    struct addcow *again = hostile_open(hostile, ADDCOW_OPEN_READWRITE);
+    fuzz_require(sim_open_files(untrusted->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
+    code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &result, told);
+    fuzz_require(code == ADDCOW_OK || storage_fault_explains(fault, code), "a check fails by the fault or not at all");
+    fuzz_require(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
+    fuzz_require(sim_open_files(untrusted->sim) == 0, "a check leaves nothing open");
+    sim_set_hook(untrusted->sim, NULL, NULL);
+    struct addcow *again = untrusted_image_open(untrusted, ADDCOW_OPEN_READWRITE);
     if (again) {
         addcow_close(again, NULL);
     }
@@ -421,25 +421,25 @@ static void disturb(const struct hostile *hostile, const struct trace *trace, st
 static void ignore(void *context, const struct addcow_finding *finding)
 {
     (void)context;
-    fuzz_demand(finding->message != NULL && finding->clause != NULL, "a finding says what and why");
+    fuzz_require(finding->message != NULL && finding->clause != NULL, "a finding says what and why");
 }
 
 /* A check runs to its end whatever it finds, finds fault with what does not open, and its repairs leave nothing to
  * repair. */
-static void check(const struct hostile *hostile, addcow_report *report)
+static void check(const struct untrusted_image *untrusted, addcow_report *report)
 {
     struct addcow_check_result result;
     struct addcow_check_result again;
     struct addcow_error error;
     enum addcow_status code =
-        addcow_check(DISK_METADATA, false, sim_storage(hostile->sim), report, NULL, &result, &error);
-    fuzz_demand(code == ADDCOW_OK, error.message);
-    fuzz_demand(hostile->opens || result.broken > 0, "what does not open is broken");
-    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &result, &error);
-    fuzz_demand(code == ADDCOW_OK, error.message);
-    code = addcow_check(DISK_METADATA, true, sim_storage(hostile->sim), ignore, NULL, &again, &error);
-    fuzz_demand(code == ADDCOW_OK && again.repaired == 0, "what was repaired needs no repair");
-    fuzz_demand(again.broken == result.broken, "what could not be repaired still stands");
+        addcow_check(DISK_METADATA, false, sim_storage(untrusted->sim), report, NULL, &result, &error);
+    fuzz_require(code == ADDCOW_OK, error.message);
+    fuzz_require(untrusted->opens || result.broken > 0, "what does not open is broken");
+    code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &result, &error);
+    fuzz_require(code == ADDCOW_OK, error.message);
+    code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &again, &error);
+    fuzz_require(code == ADDCOW_OK && again.repaired == 0, "what was repaired needs no repair");
+    fuzz_require(again.broken == result.broken, "what could not be repaired still stands");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -451,21 +451,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .bytes = BYTES_MAX,
                                               .reopen = true};
     static struct trace trace;
-    struct hostile hostile;
+    struct untrusted_image untrusted;
     struct fuzz_input input = fuzz_split(data, size);
     if (!fuzz_trace(&input, &bounds, &trace)) {
         return 0;
     }
-    hostile_make(&input.parts[FUZZ_FILE], trace.disk.size, trace.disk.backing_size, &hostile);
-    sim_set_punch_refused(hostile.sim, trace.disk.seed % 4 == 2);
-    use(&hostile, &trace);
-    if (input.parts[FUZZ_CHOICES].count >= FAILING_BYTES) {
-        struct failing failing = failing_choose(input.parts[FUZZ_CHOICES].bytes);
-        sim_restore(hostile.sim);
-        disturb(&hostile, &trace, &failing);
+    untrusted_image_make(&input.parts[FUZZ_FILE], trace.disk.size, trace.disk.backing_size, &untrusted);
+    sim_set_punch_refused(untrusted.sim, trace.disk.seed % 4 == 2);
+    use(&untrusted, &trace);
+    if (input.parts[FUZZ_CHOICES].count >= STORAGE_FAULT_BYTES) {
+        struct storage_fault fault = storage_fault_choose(input.parts[FUZZ_CHOICES].bytes);
+        sim_restore(untrusted.sim);
+        disturb(&untrusted, &trace, &fault);
     }
-    sim_restore(hostile.sim);
-    check(&hostile, trace.disk.seed % 4 == 3 ? NULL : ignore);
-    hostile_free(&hostile);
+    sim_restore(untrusted.sim);
+    check(&untrusted, trace.disk.seed % 4 == 3 ? NULL : ignore);
+    untrusted_image_free(&untrusted);
     return 0;
 }

@@ -1,8 +1,7 @@
 /*
- * What the gate reads from files: any bytes as a case of the corpus. What is refused has a reason; what is accepted can
- * be laid out and told.
+ * Any bytes as a case of the corpus: a refusal has a reason, and what is accepted can be laid out and printed.
  *
- * The files that a case describes are not made: their paths are demanded to stay below the directory of the case.
+ * The files of a case are not made: their paths are required to stay below the directory of the case.
  */
 #include "corpus/corpus.h"
 #include "lib/fuzz.h"
@@ -32,10 +31,10 @@ static json_t *known_flags(void)
 
 static void judge_path(const char *path)
 {
-    fuzz_demand(path[0] != '/' && path[0] != '\0', "paths of files are relative");
+    fuzz_require(path[0] != '/' && path[0] != '\0', "paths of files are relative");
     for (const char *part = path; part; part = strchr(part, '/')) {
         part += *part == '/';
-        fuzz_demand(strncmp(part, "../", 3) != 0 && strcmp(part, "..") != 0, "paths stay below the directory");
+        fuzz_require(strncmp(part, "../", 3) != 0 && strcmp(part, "..") != 0, "paths stay below the directory");
     }
 }
 
@@ -50,26 +49,26 @@ static void judge_spans(const struct corpus_spans *spans)
             corpus_span_fill(span, span->at, count, window);
             corpus_span_fill(span, span->at + span->length - count, count, window);
         }
-        fuzz_demand(span->choice_count <= CORPUS_CHOICES_MAX, "a span has so many choices at most");
+        fuzz_require(span->choice_count <= CORPUS_CHOICES_MAX, "a span has so many choices at most");
     }
 }
 
 static void judge_case(const struct corpus_case *c)
 {
-    fuzz_demand(c->step_count > 0 && c->clause_count > 0, "a case has a step and a clause");
-    fuzz_demand(c->disk_count <= CORPUS_DISKS_MAX, "a case has so many disks at most");
+    fuzz_require(c->step_count > 0 && c->clause_count > 0, "a case has a step and a clause");
+    fuzz_require(c->disk_count <= CORPUS_DISKS_MAX, "a case has so many disks at most");
     for (size_t i = 0; i < c->file_count; i++) {
         judge_path(c->files[i].path);
         judge_spans(&c->files[i].content);
         for (size_t k = 0; k < c->files[i].content.count; k++) {
             const struct corpus_span *span = &c->files[i].content.items[k];
-            fuzz_demand(span->at <= c->files[i].length && span->length <= c->files[i].length - span->at,
-                        "a file's content lies within it");
+            fuzz_require(span->at <= c->files[i].length && span->length <= c->files[i].length - span->at,
+                         "a file's content lies within it");
         }
     }
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        fuzz_demand(step->op < CORPUS_OP_COUNT && step->disk < CORPUS_DISKS_MAX, "a step is one that exists");
+        fuzz_require(step->op < CORPUS_OP_COUNT && step->disk < CORPUS_DISKS_MAX, "a step is one that exists");
         if (step->path) {
             judge_path(step->path);
         }
@@ -85,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         judge_case(corpus->cases);
         corpus_free(corpus);
     } else {
-        fuzz_demand(error[0] != '\0', "a refusal has a reason");
+        fuzz_require(error[0] != '\0', "a refusal has a reason");
     }
     return 0;
 }

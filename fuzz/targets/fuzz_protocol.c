@@ -1,8 +1,8 @@
 /*
- * What an untrusted implementation says: lines of an adapter's answers.
+ * Any lines as the answers of an untrusted implementation: what is accepted keeps the bounds of protocol.h.
  *
- * The first line is judged as the answer to hello, each further one as an answer to the operation that its first byte
- * chooses. What is accepted must keep the bounds that protocol.h states.
+ * The first line is parsed as the answer to hello, each further one as the answer to the operation that its first byte
+ * chooses.
  */
 #include "lib/fuzz.h"
 #include "adapters/protocol.h"
@@ -19,13 +19,13 @@ static bool within(const char *word, const char *line, size_t length)
 
 static void judge_words(const struct protocol_answer *answer, const char *line, size_t length)
 {
-    fuzz_demand(answer->count <= PROTOCOL_WORDS_MAX, "an answer has so many words at most");
+    fuzz_require(answer->count <= PROTOCOL_WORDS_MAX, "an answer has so many words at most");
     for (unsigned i = 0; i < answer->count; i++) {
-        fuzz_demand(within(answer->words[i], line, length) && answer->words[i][0] != '\0', "words stand in the line");
+        fuzz_require(within(answer->words[i], line, length) && answer->words[i][0] != '\0', "words stand in the line");
     }
-    fuzz_demand(answer->data_length <= PROTOCOL_DATA_MAX, "the data that is announced is bounded");
-    fuzz_demand(answer->has_data || answer->data_length == 0, "no data has no length");
-    fuzz_demand(answer->code <= ADDCOW_BUSY, "the class is one");
+    fuzz_require(answer->data_length <= PROTOCOL_DATA_MAX, "the data that is announced is bounded");
+    fuzz_require(answer->has_data || answer->data_length == 0, "no data has no length");
+    fuzz_require(answer->code <= ADDCOW_BUSY, "the class is one");
 }
 
 static void judge_hello(const struct protocol_answer *answer)
@@ -33,17 +33,17 @@ static void judge_hello(const struct protocol_answer *answer)
     struct protocol_abilities abilities;
     char why[256] = "";
     if (protocol_check_hello(answer, &abilities, why, sizeof why) != PROTOCOL_WELCOME) {
-        fuzz_demand(why[0] != '\0', "a refusal has a reason");
+        fuzz_require(why[0] != '\0', "a refusal has a reason");
         return;
     }
-    fuzz_demand(answer->code == ADDCOW_OK, "an error is no welcome");
-    fuzz_demand(abilities.r20 || abilities.r9, "there is a layout");
-    fuzz_demand(abilities.granularity == 1 || abilities.granularity == 512, "the granularity is 1 or 512");
-    fuzz_demand(abilities.concurrency >= 1 && abilities.concurrency <= PROTOCOL_CONCURRENCY_MAX,
-                "the concurrency is bounded");
-    fuzz_demand(abilities.operations >> PROTOCOL_OPERATIONS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
-                    abilities.level < PROTOCOL_LEVELS,
-                "what is declared exists");
+    fuzz_require(answer->code == ADDCOW_OK, "an error is no welcome");
+    fuzz_require(abilities.r20 || abilities.r9, "there is a layout");
+    fuzz_require(abilities.granularity == 1 || abilities.granularity == 512, "the granularity is 1 or 512");
+    fuzz_require(abilities.concurrency >= 1 && abilities.concurrency <= PROTOCOL_CONCURRENCY_MAX,
+                 "the concurrency is bounded");
+    fuzz_require(abilities.operations >> PROTOCOL_OPERATIONS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
+                     abilities.level < PROTOCOL_LEVELS,
+                 "what is declared exists");
 }
 
 static void judge_answer(const struct protocol_answer *answer, enum protocol_operation operation)
@@ -51,9 +51,9 @@ static void judge_answer(const struct protocol_answer *answer, enum protocol_ope
     uint64_t numbers[2];
     char why[256] = "";
     bool good = protocol_check_answer(answer, operation, READ_LENGTH, numbers, why, sizeof why);
-    fuzz_demand(good == (why[0] == '\0'), "a refusal has a reason");
-    fuzz_demand(!good || operation != PROTOCOL_READ || answer->code != ADDCOW_OK || answer->data_length == READ_LENGTH,
-                "a read is answered by its data");
+    fuzz_require(good == (why[0] == '\0'), "a refusal has a reason");
+    fuzz_require(!good || operation != PROTOCOL_READ || answer->code != ADDCOW_OK || answer->data_length == READ_LENGTH,
+                 "a read is answered by its data");
 }
 
 static void judge_line(const uint8_t *bytes, size_t length, bool first)
@@ -66,12 +66,12 @@ static void judge_line(const uint8_t *bytes, size_t length, bool first)
     }
     length = length < PROTOCOL_LINE_MAX ? length : PROTOCOL_LINE_MAX - 1;
     char *line = malloc(length + 1);
-    fuzz_demand(line != NULL, "there is memory");
+    fuzz_require(line != NULL, "there is memory");
     memcpy(line, bytes, length);
     struct protocol_answer answer;
     char why[256] = "";
     bool good = protocol_parse_answer(line, length, &answer, why, sizeof why);
-    fuzz_demand(good == (why[0] == '\0'), "a refusal has a reason");
+    fuzz_require(good == (why[0] == '\0'), "a refusal has a reason");
     if (good) {
         judge_words(&answer, line, length);
         if (operation == PROTOCOL_HELLO) {

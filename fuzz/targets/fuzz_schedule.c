@@ -1,6 +1,5 @@
 /*
- * A concurrent workload and its schedule: linearizable, no deadlock, and the files that are left are the right ones
- * (explore.h).
+ * A concurrent workload and its schedule: linearizable, no deadlock, and the right files are left (explore.h).
  */
 #include "lib/explore_target.h"
 

@@ -1,6 +1,6 @@
 /*
- * A workload of one thread: the production engine on real files does what the reference engine does, byte for byte
- * (judge.h).
+ * A workload of one thread: the production engine on real files equals the reference engine, byte for byte
+ * (differential.h).
  */
 #include "lib/fuzz.h"
 #include "workload/disk_files.h"
@@ -19,7 +19,7 @@ static void remove_directory(void)
 
 static void make_directory(void)
 {
-    fuzz_demand(scratch_make(scratch_fast_parent(), "addcow-fuzz", directory), "a directory can be made");
+    fuzz_require(scratch_make(scratch_fast_parent(), "addcow-fuzz", directory), "a directory can be made");
     atexit(remove_directory);
 }
 
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct adapter *adapter = adapter_make_fast(NULL);
     struct differential_counts counts = {0};
     if (!differential_judge(&trace, adapter, directory, NULL, &counts, stderr)) {
-        fuzz_demand(false, "the engine does what the reference engine does");
+        fuzz_require(false, "the engine does what the reference engine does");
     }
     adapter->ops->destroy(adapter);
     return 0;

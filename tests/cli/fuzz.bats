@@ -61,13 +61,13 @@ replays() {
 }
 
 @test "every target has seeds, and all seeds a target" {
-    for target in "$inputs"/fuzz_*.c; do
+    for target in "$inputs"/targets/fuzz_*.c; do
         name=$(basename "$target" .c)
         [ -n "$(ls "$inputs/seeds/$name")" ]
         grep -q "^    replays $name\$" "$BATS_TEST_FILENAME"
     done
     for place in "$inputs"/seeds/* "$inputs"/regressions/*; do
-        [ ! -e "$place" ] || [ -f "$inputs/$(basename "$place").c" ]
+        [ ! -e "$place" ] || [ -f "$inputs/targets/$(basename "$place").c" ]
     done
 }
 
