@@ -21,7 +21,7 @@ $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/targets/%.o $(FUZZ_OBJECTS) $(HARNESS_LI
     $(if $(LIB_FUZZING_ENGINE),,$(B)/fuzz/lib/replay.o)
 	$(FUZZ_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) -ljansson
 
-$(B)/fuzz/make_seeds: $(B)/fuzz/lib/make_seeds.o $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
+$(B)/fuzz/make_seeds: $(B)/fuzz/generators/make_seeds.o $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
 $(B)/fuzz/mutator_afl.so: $(B)/fuzz/mutator/mutator_afl.o $(B)/fuzz/mutator/mutator.o $(FUZZ_MUTATOR_NEEDS)
