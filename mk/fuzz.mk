@@ -3,8 +3,11 @@
 LIB_FUZZING_ENGINE :=
 FUZZ_LD := $(CC)
 FUZZ_TARGETS := $(patsubst fuzz/targets/%.c,$(B)/fuzz/%,$(wildcard fuzz/targets/fuzz_*.c))
-FUZZ_PLAIN_TARGETS := $(addprefix $(B)/fuzz/,fuzz_encode fuzz_json fuzz_protocol)
+# Targets whose inputs have the sections of fuzz.h get the custom mutator, which knows them.
+FUZZ_STRUCTURED_TARGETS := $(patsubst fuzz/targets/%.c,$(B)/fuzz/%,$(shell grep -l fuzz_split fuzz/targets/*.c))
 FUZZ_OBJECTS := $(patsubst %,$(B)/fuzz/lib/%.o,fuzz untrusted_image storage_fault explore_target)
+SEED_GENERATORS := $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/generators/*.c))
+SEED_SOURCES := $(shell find corpus/cases corpus/regressions -name '*.json' -o -name '*.trace')
 FUZZ_MUTATOR := $(B)/fuzz/mutator/mutator.o $(B)/fuzz/mutator/mutator_libfuzzer.o
 # What the mutator of AFL++ links beside itself: it reads and writes traces.
 FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/base/number harness/workload/trace \
@@ -16,13 +19,21 @@ $(ORACLE_OBJECTS) $(B)/harness/workload/stamp.o: \
     CFLAGS += $(if $(LIB_FUZZING_ENGINE),-fno-sanitize-coverage=trace-cmp)
 export AFL_LLVM_DENYLIST := $(CURDIR)/fuzz/campaign/afl.denylist
 
-$(filter-out $(FUZZ_PLAIN_TARGETS),$(FUZZ_TARGETS)): $(if $(LIB_FUZZING_ENGINE),$(FUZZ_MUTATOR))
+$(FUZZ_STRUCTURED_TARGETS): $(if $(LIB_FUZZING_ENGINE),$(FUZZ_MUTATOR))
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/targets/%.o $(FUZZ_OBJECTS) $(HARNESS_LIB) $(LIB) \
     $(if $(LIB_FUZZING_ENGINE),,$(B)/fuzz/lib/replay.o)
 	$(FUZZ_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) -ljansson
 
-$(B)/fuzz/make_seeds: $(B)/fuzz/generators/make_seeds.o $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+# The seeds of all targets, in a directory for each.
+$(B)/fuzz/make_seeds: $(SEED_GENERATORS) $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
+	$(FUZZ_LD) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(B)/fuzz/seeds: $(B)/fuzz/make_seeds $(SEED_SOURCES)
+	@rm -rf $@ $@.new
+	@mkdir $@.new
+	$(B)/fuzz/make_seeds corpus $@.new
+	@mv $@.new $@
+	@touch $@
 
 $(B)/fuzz/mutator_afl.so: $(B)/fuzz/mutator/mutator_afl.o $(B)/fuzz/mutator/mutator.o $(FUZZ_MUTATOR_NEEDS)
 	$(CC) $(LDFLAGS) -shared -o $@ $^
