@@ -1,21 +1,22 @@
 #!/bin/bash
-# Builds all fuzz targets as OSS-Fuzz and ClusterFuzzLite ask for it, through $CC, $CXX, $CFLAGS, $CXXFLAGS and $LIB_FUZZING_ENGINE, from $SRC
-# by way of $WORK into $OUT: each with its seeds, dictionary and options.
+# Builds all fuzz targets as OSS-Fuzz and ClusterFuzzLite ask for it, with $CC, $CXX, $CFLAGS, $CXXFLAGS and
+# $LIB_FUZZING_ENGINE, from $SRC through $WORK into $OUT: each with its seeds, dictionary and options.
 set -eu -o pipefail
 
 cmake -S "$SRC/jansson" -B "$WORK/jansson/build" -DCMAKE_INSTALL_PREFIX="$WORK/jansson" \
-    -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON >"$WORK/jansson.log" || { cat "$WORK/jansson.log"; exit 1; }
+    -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON >"$WORK/jansson.log" ||
+    { cat "$WORK/jansson.log"; exit 1; }
 make -s -C "$WORK/jansson/build" install >"$WORK/jansson.log" || { cat "$WORK/jansson.log"; exit 1; }
 
 cd "$SRC/add-cow"
-make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
-    LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" fuzzers
+LLVM_PROFILE_FILE=/dev/null make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
+    LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" fuzzers "$WORK/build/fuzz/seeds"
 
 for source in fuzz/targets/fuzz_*.c; do
     target=$(basename "$source" .c)
     cp "$WORK/build/fuzz/$target" "$OUT/"
     rm -f "$OUT/${target}_seed_corpus.zip"
-    find fuzz -path "fuzz/*/$target/*" | zip -q -j -@ "$OUT/${target}_seed_corpus.zip"
+    find "$WORK/build/fuzz/seeds" fuzz -path "*/$target/*" -type f | sort | zip -q -j -@ "$OUT/${target}_seed_corpus.zip"
     [ ! -e "fuzz/targets/$target.dict" ] || cp -L "fuzz/targets/$target.dict" "$OUT/"
     printf '[libfuzzer]\nmax_len = 8192\ntimeout = 25\n' >"$OUT/$target.options"
 done

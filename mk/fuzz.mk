@@ -4,10 +4,10 @@ LIB_FUZZING_ENGINE :=
 FUZZ_LD := $(CC)
 FUZZ_TARGETS := $(patsubst fuzz/targets/%.c,$(B)/fuzz/%,$(wildcard fuzz/targets/fuzz_*.c))
 # Targets whose inputs have the sections of fuzz.h get the custom mutator, which knows them.
-FUZZ_STRUCTURED_TARGETS := $(patsubst fuzz/targets/%.c,$(B)/fuzz/%,$(shell grep -l fuzz_split fuzz/targets/*.c))
+FUZZ_STRUCTURED_TARGETS := $(patsubst fuzz/targets/%.c,$(B)/fuzz/%,$(shell grep -ls fuzz_split fuzz/targets/*.c))
 FUZZ_OBJECTS := $(patsubst %,$(B)/fuzz/lib/%.o,fuzz untrusted_image storage_fault explore_target)
 SEED_GENERATORS := $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/generators/*.c))
-SEED_SOURCES := $(shell find corpus/cases corpus/regressions -name '*.json' -o -name '*.trace')
+SEED_SOURCES := $(shell find corpus/cases corpus/regressions -name '*.json' -o -name '*.trace' 2>/dev/null)
 FUZZ_MUTATOR := $(B)/fuzz/mutator/mutator.o $(B)/fuzz/mutator/mutator_libfuzzer.o
 # What the mutator of AFL++ links beside itself: it reads and writes traces.
 FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/base/number harness/workload/trace \

@@ -1,6 +1,7 @@
 """The targets, and how each engine has them built."""
 
 import fcntl
+import functools
 import os
 import shutil
 import subprocess
@@ -9,9 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FUZZ = ROOT / "fuzz"
-SOURCE = ROOT
-WORK = ROOT / "build" / "fuzz"
-PARTS = ("mk", "fast", "ref", "harness", "fuzz")  # of the sources, that the targets are built from
+SOURCE = ROOT  # what is built
+WORK = ROOT / "build" / "fuzz"  # what campaigns leave
+PARTS = ("mk", "fast", "ref", "harness", "fuzz")  # of the sources, from which the targets are built
 MAX_LENGTH = 8192  # bytes of an input
 PACKAGES = {
     "replay": (),
@@ -20,11 +21,11 @@ PACKAGES = {
     "afl": ("afl++",),
 }
 COVERAGE = "-fprofile-instr-generate -fcoverage-mapping"
-# What each engine is built with; all else is the Makefile's.
+# The variables of make for each engine.
 SETTINGS = {
     "replay": ["CC=gcc"],
     "libfuzzer": ["CC=clang-19", "SAN=address,undefined,fuzzer-no-link", "LIB_FUZZING_ENGINE=-fsanitize=fuzzer"],
-    # Assertions hold, so what would happen if one did not is not to be covered.
+    # Without assertions: the outcome that an assertion rules out need not be covered.
     "cover": ["CC=clang-19", f"OPT=-O1 -g -DNDEBUG {COVERAGE} -fcoverage-mcdc", f"FUZZ_LD=clang-19 {COVERAGE}"],
     "afl": ["CC=afl-clang-fast", "LIB_FUZZING_ENGINE=-fsanitize=fuzzer"],
     "afl-cmplog": ["CC=afl-clang-fast", "LIB_FUZZING_ENGINE=-fsanitize=fuzzer"],
@@ -41,23 +42,29 @@ def targets():
     return sorted(path.stem for path in FUZZ.glob("targets/fuzz_*.c"))
 
 
+def source_of(target):
+    return (FUZZ / "targets" / f"{target}.c").read_text(encoding="utf-8")
+
+
 def is_structured(target):
     """Whether its inputs have the sections of fuzz.h, which the custom mutator knows."""
-    return target not in ("fuzz_encode", "fuzz_json", "fuzz_protocol")
+    return "fuzz_split" in source_of(target)
 
 
 def fail(message):
-    print(f"run: {message}", file=sys.stderr)
+    print(f"fuzz/run: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def need(*packages):
-    if packages and subprocess.run([ROOT / "scripts/need", *packages], check=False).returncode != 0:
+    """Names the packages that are missing, and fails; installing them is left to who calls."""
+    command = [ROOT / "scripts/need", *packages]
+    if packages and subprocess.run(command, env=dict(os.environ, NO_INSTALL="1"), check=False).returncode != 0:
         sys.exit(2)
 
 
 def processors():
-    """How many there are for this process: `taskset` and the like are heeded."""
+    """How many this process may use: `taskset` and the like are heeded."""
     return len(os.sched_getaffinity(0))
 
 
@@ -65,12 +72,20 @@ def environment(**more):
     return dict(os.environ, AFL_QUIET="1", **SANITIZERS, **more)
 
 
-def goals(engine, chosen):
-    return [f"fuzz/{name}" for name in [*chosen, *(("make_seeds", "mutator_afl.so") if engine == "replay" else ())]]
+# ---- Sources with a defect ----
+
+
+def copy_with(patch, directory):
+    """Makes a copy of the sources with a patch of mutants/ applied."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for part in PARTS:
+        shutil.copytree(ROOT / part, directory / part)
+    shutil.copy2(ROOT / "GNUmakefile", directory)
+    patch.apply(directory)
 
 
 def take_defect(name):
-    """From now on, builds are of an engine with this defect of mutants/, in a copy of the sources; and findings are its own."""
+    """From now on, builds are of an engine with this defect of mutants/, and findings are its own."""
     global SOURCE, WORK
     sys.path.insert(0, str(ROOT / "mutants" / "tool"))
     import mutation
@@ -79,42 +94,87 @@ def take_defect(name):
         (patch,) = mutation.read_patches(ROOT / "mutants" / "engine", [name])
         WORK = ROOT / "build" / "fuzz" / "defects" / name
         SOURCE = WORK / "source"
-        for part in PARTS:
-            shutil.copytree(ROOT / part, SOURCE / part, dirs_exist_ok=True)
-        shutil.copy2(ROOT / "GNUmakefile", SOURCE)
-        patch.apply(SOURCE)
+        copy_with(patch, SOURCE)
     except mutation.Broken as problem:
         fail(problem)
 
 
-def renew(out, known, settings):
-    """Forgets what was built with other settings than these, which make does not look at."""
-    known.seek(0)
-    if known.read() != " ".join(settings):
-        shutil.rmtree(out)
-        out.mkdir()
-        known.truncate(0)
-        known.write(" ".join(settings))
+# ---- Building ----
 
 
-def build(engine, chosen):
-    """Builds the targets for an engine; returns where they are. Jobs that begin at once wait for one another."""
-    need(*PACKAGES[engine.split("-")[0]])
-    out = WORK / "builds" / engine
+def place_of(engine):
+    """The directory of a build, below the sources. Replaying uses the ordinary build, which `make` makes too."""
+    return "build/gcc" if engine == "replay" else f"build/fuzz/builds/{engine}"
+
+
+def make(source, engine, goals, *variables):
+    """Builds goals, below the engine's directory of a tree of sources. Jobs that begin at once wait for one another."""
+    out = source / place_of(engine)
     out.mkdir(parents=True, exist_ok=True)
-    command = ["make", "-s", "-C", SOURCE, f"-j{processors()}", f"B={out}", *SETTINGS[engine], *(f"{out}/{goal}" for goal in goals(engine, chosen))]
-    with open(WORK / "builds" / f"{engine}.lock", "a+", encoding="utf-8") as lock:
+    settings = SETTINGS[engine]
+    words = [f"-j{processors()}", f"B={place_of(engine)}", *settings, *variables]
+    command = ["make", "-s", "-C", source, "--no-print-directory", *words]
+    with open(f"{out}.lock", "a+", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        renew(out, lock, SETTINGS[engine])
-        done = subprocess.run(command, env=environment(**ENVIRONMENT.get(engine, {})), capture_output=True, text=True, check=False)
+        renew(out, lock, settings)
+        done = subprocess.run(
+            [*command, *(f"{place_of(engine)}/{goal}" for goal in goals)],
+            env=environment(**ENVIRONMENT.get(engine, {})), capture_output=True, text=True, check=False,
+        )  # fmt: skip
     if done.returncode != 0:
         fail(f"the build for {engine} fails\n{done.stdout}{done.stderr}")
     return out / "fuzz"
 
 
+def renew(out, known, settings):
+    """Removes what was built with other settings than these, which make does not notice."""
+    known.seek(0)
+    before = known.read()
+    if before != " ".join(settings):
+        if before:
+            shutil.rmtree(out)
+            out.mkdir()
+        known.truncate(0)
+        known.write(" ".join(settings))
+
+
+def build_copy(source, engine, chosen):
+    """
+    Builds targets in a copy of the sources. It begins with what is built of the repository, so that only what the copy
+    changes is compiled again.
+    """
+    built = make(ROOT, engine, [f"fuzz/{target}" for target in chosen]).parent
+    out = source / place_of(engine)
+    if not out.exists():
+        shutil.copytree(built, out, ignore=lambda _, names: [name for name in names if name in targets()])
+    return make(source, engine, [f"fuzz/{target}" for target in chosen], "WARNINGS=-w")
+
+
+def build(engine, chosen):
+    """Builds the targets for an engine; returns the directory where they are."""
+    need(*PACKAGES[engine.split("-")[0]])
+    if SOURCE != ROOT:
+        return build_copy(SOURCE, engine, chosen)
+    return make(ROOT, engine, [f"fuzz/{target}" for target in chosen])
+
+
+def mutator():
+    """The custom mutator as AFL++ loads it. It does not depend on the engine under test."""
+    return make(ROOT, "replay", ["fuzz/mutator_afl.so"]) / "mutator_afl.so"
+
+
+# ---- Inputs ----
+
+
+@functools.cache
+def generated_seeds():
+    """The directory where the seeds that generators make stand, a directory for each target."""
+    return make(ROOT, "replay", ["fuzz/seeds"]) / "seeds"
+
+
 def inputs_of(target):
-    """The directories of the repository that hold inputs of a target."""
-    places = (FUZZ / "seeds" / target, FUZZ / "regressions" / target)
+    """The directories with inputs of a target: generated seeds, those of the repository, and regressions."""
+    places = (generated_seeds() / target, FUZZ / "seeds" / target, FUZZ / "regressions" / target)
     return [place for place in places if place.is_dir() and any(place.iterdir())]
 
 
@@ -123,6 +183,9 @@ def dictionary(target):
     return [path] if path.exists() else []
 
 
-def replay(program, paths, **more):
-    """Runs a target on inputs, whatever engine it is built for."""
-    return subprocess.run([program, *paths], env=environment(**more), capture_output=True, text=True, errors="replace", check=False)
+def replay(program, paths, timeout=None, **more):
+    """Executes a target on inputs, whatever engine it is built for, with more variables of the environment."""
+    variables = environment() | more
+    command = [program, *paths]
+    options = {"capture_output": True, "text": True, "errors": "replace", "check": False}
+    return subprocess.run(command, env=variables, timeout=timeout, **options)

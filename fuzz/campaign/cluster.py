@@ -9,6 +9,18 @@ from campaign import builds, engines
 
 REFRESH_SECONDS = 10
 POWERS = ("fast", "explore", "coe", "rare", "exploit", "lin", "quad")
+# What AFL++ says of an instance, and the line for it.
+STATISTICS = (
+    "execs_done",
+    "execs_per_sec",
+    "corpus_count",
+    "corpus_imported",
+    "bitmap_cvg",
+    "stability",
+    "saved_crashes",
+    "saved_hangs",
+)
+LINE = "  {:<10} {:<8} {:>12} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}"
 CLEAR = "\033[H\033[2J"
 
 
@@ -42,7 +54,13 @@ def instances(options):
             yield make(engines.Afl, "cmplog"), ["-S", "cmplog", "-p", "explore", "-c", program, "-l", "2AT"]
         else:
             power = POWERS[(i - 2) % len(POWERS)]
-            yield make(engines.Afl, f"{power}{i}"), ["-S", f"{power}{i}", "-p", power, *(["-L", "0"] if i % 4 == 0 else [])]
+            yield make(engines.Afl, f"{power}{i}"), [
+                "-S",
+                f"{power}{i}",
+                "-p",
+                power,
+                *(["-L", "0"] if i % 4 == 0 else []),
+            ]
 
 
 def status_of(target):
@@ -55,11 +73,8 @@ def status_of(target):
         executions += int(values.get("execs_done", 0))
         rate += float(values.get("execs_per_sec", 0)) if alive else 0
         found += len(run.findings())
-        lines.append(
-            f"  {run.name:<10} {'runs' if alive else 'stopped':<8} {values.get('execs_done', '?'):>12} {values.get('execs_per_sec', '?'):>10}"
-            f" {values.get('corpus_count', '?'):>8} {values.get('corpus_imported', '?'):>8} {values.get('bitmap_cvg', '?'):>8}"
-            f" {values.get('stability', '?'):>8} {values.get('saved_crashes', '?'):>8} {values.get('saved_hangs', '?'):>6}"
-        )
+        figures = [values.get(key, "?") for key in STATISTICS]
+        lines.append(LINE.format(run.name, "running" if alive else "stopped", *figures))
     return lines + [f"{target}: {executions} executions, {rate:.0f}/s now, {found} failures"] if lines else []
 
 
@@ -67,7 +82,7 @@ def print_status(chosen):
     head = ("instance", "", "executions", "per second", "inputs", "imported", "coverage", "stable", "failures", "hangs")
     lines = [line for target in chosen for line in status_of(target)]
     if lines:
-        print("  {:<10} {:<8} {:>12} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}".format(*head))
+        print(LINE.format(*head))
     print("\n".join(lines) if lines else "no campaign of AFL++ has been begun", flush=True)
 
 
@@ -107,14 +122,23 @@ def command_batch(options):
     name = "afl" if options.engine == "afl" else "libfuzzer"
     out = options.out
     program = options.program or builds.build(name, [options.target]) / options.target
-    seeds = [*builds.inputs_of(options.target), *([options.seeds] if options.seeds and any(options.seeds.iterdir()) else [])]
+    seeds = [
+        *builds.inputs_of(options.target),
+        *([options.seeds] if options.seeds and any(options.seeds.iterdir()) else []),
+    ]
     run = engines.ENGINES[name](options.target, out / ".run", program.resolve())
     run.begin(seeds, run.with_seed(options.seed))
     run.watch(options.time)
     if not run.totals()["executions"]:
         builds.fail(f"the target does not run\n{run.text()[-2000:]}")
     collect(run, out, {path.read_bytes() for place in seeds for path in place.iterdir()})
-    report = {"target": options.target, "engine": name, "seed": options.seed, "seconds": round(run.used, 1), **run.totals()}
+    report = {
+        "target": options.target,
+        "engine": name,
+        "seed": options.seed,
+        "seconds": round(run.used, 1),
+        **run.totals(),
+    }
     report["findings"] = len(list((out / "findings").iterdir()))
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report))

@@ -1,9 +1,9 @@
 """
 Coverage of the two engines by the seeds and regressions, and by what campaigns have found.
 
-Every outcome of every condition, and every condition that never decides a decision alone (MC/DC), is covered or stands in uncovered.txt with the
-reason. An entry names the function and the text of the condition, so that changes elsewhere do not touch it; one that is covered, or whose
-condition has gone, fails the run.
+Every outcome of every condition, and every condition that never decides a decision alone (MC/DC), is covered or stands
+in uncovered.txt with the reason. An entry names the function and the text of the condition, so that changes elsewhere
+do not touch it. An entry that is covered, or whose condition is gone, is an error.
 """
 
 import json
@@ -25,7 +25,7 @@ def sources():
 
 
 def profile(target, program, places):
-    """What one target covers."""
+    """Executes one target on inputs; returns the profile of what it covers."""
     out = PLACE / f"{target}.profraw"
     result = builds.replay(program, places, LLVM_PROFILE_FILE=str(out))
     if result.returncode != 0:
@@ -33,20 +33,35 @@ def profile(target, program, places):
     return out
 
 
-class Coverage:
-    """The figures of all targets together, as llvm-cov has them."""
+def corpus_of(target):
+    """Where libFuzzer leaves what a campaign finds, if there was one."""
+    grown = builds.WORK / "libfuzzer" / target / "corpus"
+    return [grown] if grown.is_dir() else []
 
-    def __init__(self, chosen, corpus=False, programs=None):
-        place = programs or builds.build("cover", chosen)
-        profiles = []
-        for target in chosen:
-            grown = builds.WORK / "libfuzzer" / target / "corpus"
-            more = [grown] if corpus and grown.is_dir() else []
-            profiles.append(profile(target, place / target, [*builds.inputs_of(target), *more]))
-        self.data = PLACE / "all.profdata"
+
+def measure(chosen, corpus=False, programs=None):
+    """The coverage of targets by their inputs, and by what campaigns of libFuzzer have found if `corpus`."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    place = programs or builds.build("cover", chosen)
+    profiles = []
+    for target in chosen:
+        more = corpus_of(target) if corpus else []
+        profiles.append(profile(target, place / target, [*builds.inputs_of(target), *more]))
+    return Coverage([place / target for target in chosen], profiles)
+
+
+class Coverage:
+    """The coverage of several programs together, from their profiles, as llvm-cov counts it."""
+
+    def __init__(self, programs, profiles, name="all"):
+        self.programs, self.data = programs, PLACE / f"{name}.profdata"
         subprocess.run(["llvm-profdata-19", "merge", "-sparse", "-o", self.data, *profiles], check=True)
-        objects = [word for target in chosen for word in ("-object", place / target)][1:]
+        objects = [word for program in programs for word in ("-object", program)][1:]
         self.common = [*objects, f"-instr-profile={self.data}", *sources()]
+
+    def with_profile(self, path, name):
+        """The same with one more profile, in a file of this name."""
+        return Coverage(self.programs, [self.data, path], name)
 
     def llvm_cov(self, *words, **more):
         return subprocess.run(["llvm-cov-19", *words, *self.common], check=True, text=True, **more)
@@ -64,8 +79,8 @@ class Coverage:
 
 class Conditions:
     """
-    Which outcomes each condition of the engines had. fast/ is compiled twice, for the system's threads and for the scheduler, and every target is a
-    program of its own: what happened in one of them happened.
+    Which outcomes each condition of the engines had, in any program: fast/ is compiled twice, for the threads of the
+    system and for the scheduler, and every target is a program of its own.
     """
 
     def __init__(self, export):
@@ -104,11 +119,15 @@ class Conditions:
             if self.inside(filename):
                 key = (file, name, self.text(filename, region))
                 self.known.add(key)
-                self.outcomes[key] |= {outcome for outcome, count in (("true", region[4]), ("false", region[5])) if count}
+                self.outcomes[key] |= {
+                    outcome for outcome, count in (("true", region[4]), ("false", region[5])) if count
+                }
                 if region[8] == MCDC_BRANCH:
                     conditions.append((region[6], region[:4], key))
         for record in function["mcdc_records"]:
-            within = [key for _, region, key in sorted(conditions) if record[:2] <= region[:2] and region[2:] <= record[2:4]]
+            within = [
+                key for _, region, key in sorted(conditions) if record[:2] <= region[:2] and region[2:] <= record[2:4]
+            ]
             for key, decides in zip(within, record[-1]):
                 self.outcomes[key] |= {"decides"} if decides else set()
                 self.outcomes[key] |= {"has to decide"}
@@ -154,7 +173,9 @@ def check(uncovered, stale_too):
     if stale_too:
         for line in gone:
             print(f"in uncovered.txt, but covered or no more: {line}")
-    print(f"cover: {len(uncovered)} outcomes are not covered, {len(set(listed) & uncovered)} of them listed with a reason")
+    print(
+        f"cover: {len(uncovered)} outcomes are not covered, {len(set(listed) & uncovered)} of them listed with a reason"
+    )
     if not stale_too and gone:
         print(f"cover: {len(gone)} more of the list are covered by what campaigns have found")
     return not new and not (gone and stale_too)
@@ -163,8 +184,7 @@ def check(uncovered, stale_too):
 def command(options):
     """Exit status 1 if the list of what is not covered is not right."""
     builds.need(*builds.PACKAGES["cover"])
-    PLACE.mkdir(parents=True, exist_ok=True)
-    coverage = Coverage(options.targets, options.corpus)
+    coverage = measure(options.targets, options.corpus)
     coverage.report()
     print(f"cover: {coverage.html().relative_to(builds.ROOT)}")
     if options.targets != builds.targets():
@@ -175,6 +195,5 @@ def command(options):
 
 def totals(target, programs):
     """Lines and branches of the engines that one target covers by its inputs and its corpus, in words."""
-    PLACE.mkdir(parents=True, exist_ok=True)
-    figures = Coverage([target], True, programs).export()["totals"]
+    figures = measure([target], True, programs).export()["totals"]
     return ", ".join(f"{figures[kind]['covered']} of {figures[kind]['count']} {kind}" for kind in ("lines", "branches"))

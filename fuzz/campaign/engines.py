@@ -26,7 +26,7 @@ def processor_seconds(pid):
 
 
 class Run:
-    """One fuzzing process on one target. `out` is its own directory; what it finds stands below."""
+    """A run of a fuzzer on one target, which is one process. It writes below `out`."""
 
     def __init__(self, target, out):
         self.target, self.out = target, Path(out)
@@ -35,11 +35,13 @@ class Run:
 
     def start(self, command, environment):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                list(map(str, command)), env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         return self
 
     def watch(self, limit, until_found=False):
-        """Waits until it ends, has found something (if that is wanted), or has used its seconds of processor time, and stops it then."""
+        """Stops it after `limit` seconds of processor time, or at the first finding; waits until it has ended."""
         while self.process.poll() is None and self.used < limit and not (until_found and self.findings()):
             time.sleep(LOOK_SECONDS)
             self.used = max(self.used, processor_seconds(self.process.pid))
@@ -59,7 +61,7 @@ class Run:
 
 
 class LibFuzzer(Run):
-    """Goes on from out/corpus; findings are left in out/crashes."""
+    """Resumes from out/corpus; findings are in out/crashes."""
 
     engine = "libfuzzer"
 
@@ -71,7 +73,12 @@ class LibFuzzer(Run):
     def begin(self, seeds, more=()):
         for place in (self.corpus, self.crashes):
             place.mkdir(parents=True, exist_ok=True)
-        words = [f"-max_len={builds.MAX_LENGTH}", f"-timeout={HANG_SECONDS}", "-rss_limit_mb=4096", "-print_final_stats=1"]
+        words = [
+            f"-max_len={builds.MAX_LENGTH}",
+            f"-timeout={HANG_SECONDS}",
+            "-rss_limit_mb=4096",
+            "-print_final_stats=1",
+        ]
         words += [f"-artifact_prefix={self.crashes}/", *(f"-dict={path}" for path in builds.dictionary(self.target))]
         return self.start([self.program, *words, *more, self.corpus, *seeds], builds.environment())
 
@@ -79,7 +86,7 @@ class LibFuzzer(Run):
         return [f"-seed={seed}"]
 
     def findings(self):
-        """Inputs that crash or hang; a slow one is none."""
+        """Inputs that crash or hang; slow ones do not count."""
         return sorted(path for path in self.crashes.glob("*-*") if not path.name.startswith("slow-unit"))
 
     def totals(self):
@@ -108,7 +115,16 @@ class Afl(Run):
 
     def begin(self, seeds, more=()):
         resumed = (self.place / "fuzzer_stats").exists()
-        words = ["-i", "-" if resumed else self.gather(seeds), "-o", self.out, "-t", f"{HANG_SECONDS * 1000}+", "-m", "none"]
+        words = [
+            "-i",
+            "-" if resumed else self.gather(seeds),
+            "-o",
+            self.out,
+            "-t",
+            f"{HANG_SECONDS * 1000}+",
+            "-m",
+            "none",
+        ]
         words += [word for path in builds.dictionary(self.target) for word in ("-x", path)]
         return self.start(["afl-fuzz", *words, *more, "--", self.program], self.environment())
 
@@ -123,13 +139,18 @@ class Afl(Run):
         return place
 
     def environment(self):
-        more = {"AFL_SKIP_CPUFREQ": "1", "AFL_NO_UI": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "AFL_NO_AFFINITY": "1"}
+        more = {
+            "AFL_SKIP_CPUFREQ": "1",
+            "AFL_NO_UI": "1",
+            "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1",
+            "AFL_NO_AFFINITY": "1",
+        }
         if builds.is_structured(self.target):
-            more["AFL_CUSTOM_MUTATOR_LIBRARY"] = str(builds.build("replay", []) / "mutator_afl.so")
+            more["AFL_CUSTOM_MUTATOR_LIBRARY"] = str(builds.mutator())
         return builds.environment(**more)
 
     def with_seed(self, seed):
-        """AFL++ takes a random one by itself. Told one, it no longer measures how long an execution takes, and supposes the time limit."""
+        """None: with a given seed AFL++ no longer measures how long an execution takes, and assumes the time limit."""
         return []
 
     def findings(self):

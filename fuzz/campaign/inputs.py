@@ -6,47 +6,17 @@ import subprocess
 
 from campaign import builds
 
-SEEDED_BY_HAND = ("fuzz_protocol",)
-
 
 def merge(target, into, sources):
     """Adds to `into` the smallest set of inputs that has what coverage the sources have beyond it (libFuzzer)."""
     program = builds.build("libfuzzer", [target]) / target
     into.mkdir(parents=True, exist_ok=True)
     command = [program, "-merge=1", f"-max_len={builds.MAX_LENGTH}", into, *sources]
-    result = subprocess.run(command, env=builds.environment(), capture_output=True, text=True, errors="replace", check=False)
+    result = subprocess.run(
+        command, env=builds.environment(), capture_output=True, text=True, errors="replace", check=False
+    )
     if result.returncode != 0:
         builds.fail(f"{target}: merging fails:\n{result.stderr[-2000:]}")
-
-
-def make(place):
-    """Makes inputs from the corpus and the generators of the harness, a directory for each target."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    subprocess.run([builds.build("replay", []) / "make_seeds", builds.ROOT / "corpus", place], check=True)
-    (place / "fuzz_json").mkdir()
-    for case in sorted((builds.ROOT / "corpus/cases").rglob("*.json")):
-        text = case.read_text(encoding="utf-8").replace(f'"id": "{case.stem}"', '"id": "fuzz"')
-        if len(text) < builds.MAX_LENGTH:
-            (place / "fuzz_json" / case.stem).write_text(text, encoding="utf-8")
-
-
-def command_seed(options):
-    made = builds.WORK / "made"
-    make(made)
-    for target in options.targets:
-        if target in SEEDED_BY_HAND:
-            continue
-        kept, seeds = builds.WORK / "merged" / target, builds.FUZZ / "seeds" / target
-        shutil.rmtree(kept, ignore_errors=True)
-        grown = builds.WORK / "libfuzzer" / target / "corpus"
-        sources = [made / target, *builds.inputs_of(target), *([grown] if options.corpus else [])]
-        merge(target, kept, [source for source in sources if source.is_dir()])
-        shutil.rmtree(seeds, ignore_errors=True)
-        shutil.copytree(kept, seeds)
-        files = list(seeds.iterdir())
-        print(f"{target}: {len(files)} seeds, {sum(path.stat().st_size for path in files)} bytes")
-    return 0
 
 
 def inputs_below(place):
@@ -56,7 +26,12 @@ def inputs_below(place):
 
 
 def findings_below(place):
-    paths = [*place.glob("findings/*"), *place.glob("crashes/*"), *place.glob("*/crashes/id:*"), *place.glob("*/hangs/id:*")]
+    paths = [
+        *place.glob("findings/*"),
+        *place.glob("crashes/*"),
+        *place.glob("*/crashes/id:*"),
+        *place.glob("*/hangs/id:*"),
+    ]
     return [path for path in paths if path.is_file() and not path.name.startswith(("slow-unit", "README"))]
 
 
@@ -71,7 +46,11 @@ def command_merge(options):
             builds.fail(f"{place}: no such directory")
     merge(options.target, into, [path for place in options.places for path in inputs_below(place)])
     (own / "crashes").mkdir(parents=True, exist_ok=True)
-    found = {hashlib.sha256(path.read_bytes()).hexdigest(): path for place in options.places for path in findings_below(place)}
+    found = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path
+        for place in options.places
+        for path in findings_below(place)
+    }
     for digest, path in found.items():
         shutil.copy(path, own / "crashes" / f"merged-{digest[:16]}")
     print(f"{options.target}: {len(list(into.iterdir())) - before} inputs added to {before}; {len(found)} failures")

@@ -1,12 +1,13 @@
 """
 Time to kill: how long until fuzzing notices each defect of mutants/.
 
-A patch says with `Fuzz:` which target should find it. That target is built with the defect, for each engine, and fuzzed from the seeds of the
-repository until it is found or its time is over, once for each random seed. Seconds are of processor time on one core, so that a busy machine
-changes little. A defect that the seeds show when they are only replayed takes no time, and is told apart.
+A patch says with `Fuzz:` which target should find it. That target is built with the defect, for each engine, and fuzzed
+from the seeds until the defect is found or the time is over, once for each random seed. Seconds are of processor time
+on one core, so a busy machine changes little. A defect that shows when the seeds are replayed takes no time, and is
+listed as such.
 
-Results are kept one file a defect, below build/fuzz/timetokill, and hold as long as the sources, the inputs and the patch are the same; so a run
-goes on where the last one stopped.
+Each defect has a file of results below build/fuzz/timetokill, which holds as long as sources, inputs and patch are the
+same; so the command resumes where it was stopped.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from campaign import builds, engines
 
@@ -32,11 +35,12 @@ def engine_for(name, patch):
 
 
 def fingerprint(patch):
+    """Of all that a result depends on: the patch, the sources, the inputs."""
     digest = hashlib.sha256(patch.path.read_bytes())
-    for part in builds.PARTS:
-        for path in sorted((builds.ROOT / part).rglob("*")):
-            if path.is_file() and (path.suffix in (".c", ".h", ".dict") or "seeds" in path.parts or "regressions" in path.parts):
-                digest.update(str(path.relative_to(builds.ROOT)).encode() + path.read_bytes())
+    sources = [path for part in builds.PARTS for path in sorted((builds.ROOT / part).rglob("*.[ch]"))]
+    inputs = [path for place in builds.inputs_of(patch.fuzz) for path in sorted(place.iterdir())]
+    for path in [*sources, *builds.dictionary(patch.fuzz), *inputs]:
+        digest.update(str(path.relative_to(builds.ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -81,27 +85,27 @@ def one_run(patch, program, name, seed, limit):
     return round(run.used, 1) if found else None
 
 
-def measure(patch, name, sources, results, options):
+def measure(patch, name, results, options):
     known = results.of_engine(name, options.time)
-    if known["seeds"] or len(known["runs"]) >= options.runs:
-        return
     engine = engine_for(name, patch)
-    copy = sources[engine].make(patch, [f"fuzz/{patch.fuzz}"])
-    try:
-        program = copy / mutation.BUILD / "fuzz" / patch.fuzz
+    with tempfile.TemporaryDirectory(prefix="add-cow-timetokill.") as copy:
+        builds.copy_with(patch, Path(copy) / patch.name)
+        program = builds.build_copy(Path(copy) / patch.name, engine, [patch.fuzz]) / patch.fuzz
         if known["seeds"] is None:
             known["seeds"] = seeds_kill(program, patch.fuzz, options.time)
             results.save()
         while not known["seeds"] and len(known["runs"]) < options.runs:
             known["runs"].append(one_run(patch, program, engine, 1 + len(known["runs"]), options.time))
             results.save()
-    finally:
-        shutil.rmtree(copy.parent, ignore_errors=True)
 
 
 def median(known):
     """Of the runs: infinity if most of them did not find it."""
-    return 0.0 if known["seeds"] else statistics.median_high([float("inf") if run is None else run for run in known["runs"]] or [float("inf")])
+    return (
+        0.0
+        if known["seeds"]
+        else statistics.median_high([float("inf") if run is None else run for run in known["runs"]] or [float("inf")])
+    )
 
 
 def cell(known):
@@ -119,7 +123,8 @@ def summary(rows, engine):
         return None
     seeds = sum(bool(one["seeds"]) for one in known)
     killed = sum(median(one) <= one["limit"] for one in known)
-    return f"{NAMES[engine]}: {killed} of {len(known)} ({100 * killed / len(known):.0f} %) found, {seeds} of them by the seeds alone"
+    percent = f"{100 * killed / len(known):.0f} %"
+    return f"{NAMES[engine]}: {killed} of {len(known)} ({percent}) found, {seeds} of them by the seeds alone"
 
 
 def table(rows, unreachable, options):
@@ -132,7 +137,12 @@ def table(rows, unreachable, options):
         "",
         "| defect | target | libFuzzer | AFL++ |",
         "| --- | --- | ---: | ---: |",
-        *(f"| {patch.name} | {patch.fuzz} | " + " | ".join(cell(results["engines"].get(engine)) for engine in NAMES) + " |" for patch, results in rows),
+        *(
+            f"| {patch.name} | {patch.fuzz} | "
+            + " | ".join(cell(results["engines"].get(engine)) for engine in NAMES)
+            + " |"
+            for patch, results in rows
+        ),
     ]
     if unreachable:
         lines += ["", "| not reached by fuzzing | why |", "| --- | --- |"]
@@ -148,29 +158,32 @@ def read_patches(only):
     return patches
 
 
-def check_control(sources, names, chosen):
-    """The engine without a defect must pass what is to kill the others."""
-    for name in names:
-        base = sources[name].prepare([f"fuzz/{target}" for target in builds.targets()])
-        for target in chosen:
-            if seeds_kill(base / mutation.BUILD / "fuzz" / target, target, 60):
-                raise mutation.Broken(f"{target}, built for {name}: the engine without a defect fails")
+def check_control(name, chosen):
+    """The engine without a defect must pass the inputs that are to find the defects."""
+    for target in chosen:
+        if seeds_kill(builds.build(name, [target]) / target, target, 60):
+            raise mutation.Broken(f"{target}, built for {name}: the engine without a defect fails")
+
+
+def is_complete(known, options):
+    return known["seeds"] or len(known["runs"]) >= options.runs
 
 
 def measure_all(patches, options):
     wanted = [name for name in NAMES if options.engine in (None, name)]
     rows = [(patch, Results(patch)) for patch in patches]
-    left = [(patch, results, name) for patch, results in rows for name in wanted
-            if not (known := results.of_engine(name, options.time))["seeds"] and len(known["runs"]) < options.runs]  # fmt: skip
-    with mutation.make_work_directory() as work:
-        names = sorted({engine_for(name, patch) for patch, _, name in left})
-        for name in names:
-            builds.need(*builds.PACKAGES[name.split("-")[0]])
-        sources = {name: mutation.Sources(work, name, *builds.SETTINGS[name], parts=builds.PARTS) for name in names}
-        check_control(sources, names, sorted({patch.fuzz for patch, _, _ in left}))
-        for number, (patch, results, name) in enumerate(left, 1):
-            measure(patch, name, sources, results, options)
-            print(f"{number}/{len(left)} {patch.name}: {patch.fuzz}, {NAMES[name]}: {cell(results.of_engine(name, options.time))}", flush=True)
+    left = [
+        (patch, results, name)
+        for patch, results in rows
+        for name in wanted
+        if not is_complete(results.of_engine(name, options.time), options)
+    ]
+    for name in sorted({engine_for(name, patch) for patch, _, name in left}):
+        check_control(name, sorted({patch.fuzz for patch, _, _ in left}))
+    for number, (patch, results, name) in enumerate(left, 1):
+        measure(patch, name, results, options)
+        text = cell(results.of_engine(name, options.time))
+        print(f"{number}/{len(left)} {patch.name}: {patch.fuzz}, {NAMES[name]}: {text}", flush=True)
     return [(patch, results.known) for patch, results in rows]
 
 
@@ -188,7 +201,9 @@ def command(options):
     text = table(rows, unreachable, options)
     out = options.out or builds.WORK / "timetokill.md"
     out.write_text(text, encoding="utf-8")
-    out.with_suffix(".json").write_text(json.dumps({patch.name: known for patch, known in rows}, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".json").write_text(
+        json.dumps({patch.name: known for patch, known in rows}, indent=1) + "\n", encoding="utf-8"
+    )
     print(text)
     late = [patch.name for patch, known in rows if any(median(one) > one["limit"] for one in known["engines"].values())]
     print(f"timetokill: {len(late)} not found in time{': ' if late else ''}{', '.join(late)}")

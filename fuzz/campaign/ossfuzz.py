@@ -1,9 +1,10 @@
 """
-The build of .clusterfuzzlite, tried without a container: what stands in $OUT afterwards must be what OSS-Fuzz's own check asks for.
+The build of .clusterfuzzlite, tried without a container: $OUT must pass what OSS-Fuzz's own check of a build asks.
 
-build.sh runs with the variables of the image base-builder, in a copy of the repository. Each target must start from another directory than it was
-built in, on nothing and on its seeds; be instrumented by the sanitizer that was asked for, and by the engine; need no library that the machines which
-run it lack; and find a defect that is planted in the copy, without seeds that show it.
+build.sh runs with the variables of the image base-builder, in a copy of the repository. Each target must start in
+another directory than it was built in, without inputs and on its seeds; be instrumented by the sanitizer and by the
+engine; and need no library that the fuzzing machines lack. One target must find a defect that is planted in the copy,
+without seeds.
 """
 
 import os
@@ -21,8 +22,8 @@ HOME = builds.ROOT / ".clusterfuzzlite"
 PACKAGES = ("clang-19", "libclang-rt-19-dev", "llvm-19", "binutils", "cmake", "make", "zip", "patch")
 BASE = "-O1 -fno-omit-frame-pointer -gline-tables-only -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION"
 UNDEFINED = (
-    "array-bounds,bool,builtin,enum,function,integer-divide-by-zero,null,object-size,return,returns-nonnull-attribute,shift,"
-    "signed-integer-overflow,unreachable,vla-bound,vptr"
+    "array-bounds,bool,builtin,enum,function,integer-divide-by-zero,null,object-size,return,returns-nonnull-attribute,"
+    "shift,signed-integer-overflow,unreachable,vla-bound,vptr"
 )
 # As the image sets them, but for the library of C++, which is the system's here.
 FLAGS = {
@@ -33,7 +34,12 @@ FLAGS = {
 }
 SANITIZERS = tuple(FLAGS)
 # Calls that the instrumented code makes, and how many there are at least.
-CALLS = {"address": (r"__asan_", 1000), "undefined": (r"__ubsan_", 50), "memory": (r"__msan_", 1000), "coverage": (r"__llvm_profile_", 1)}
+CALLS = {
+    "address": (r"__asan_", 1000),
+    "undefined": (r"__ubsan_", 50),
+    "memory": (r"__msan_", 1000),
+    "coverage": (r"__llvm_profile_", 1),
+}
 LIBRARIES = re.compile(r"linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|resolv|stdc\+\+|gcc_s)\.so")
 COUNTERS_MIN = 100
 DEFECT, FINDER, FIND_SECONDS = "tail-not-copied", "fuzz_trace", 60
@@ -53,7 +59,9 @@ def prepare(place):
     source, jansson = place / "src", builds.WORK / "jansson"
     if not (jansson / "CMakeLists.txt").exists():
         subprocess.run([HOME / "fetch-jansson", jansson], check=True, stdout=subprocess.DEVNULL)
-    files = subprocess.run(["git", "-C", builds.ROOT, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True)
+    files = subprocess.run(
+        ["git", "-C", builds.ROOT, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
+    )
     for name in files.stdout.split("\n"):
         if name and (builds.ROOT / name).exists():
             (source / "add-cow" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -80,17 +88,32 @@ def run_build(place, source, sanitizer):
     }
     for name in ("OUT", "WORK"):
         Path(environment[name]).mkdir(parents=True, exist_ok=True)
-    done = subprocess.run([source / "add-cow/.clusterfuzzlite/build.sh"], cwd=source, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [source / "add-cow/.clusterfuzzlite/build.sh"],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     demand(done.returncode == 0, f"build.sh fails\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
     return place / "out"
 
 
 def start(program, *words, profile=os.devnull):
-    """Runs a target in a directory of its own, moved away from where it was built, with no more around it than there is on a fuzzing machine."""
+    """Executes a target away from where it was built, with an environment as on a fuzzing machine."""
     with tempfile.TemporaryDirectory(prefix="not-out.") as elsewhere:
         copy = shutil.copy2(program, elsewhere)
         environment = {"PATH": "/usr/bin:/bin", "LLVM_PROFILE_FILE": str(profile), **builds.SANITIZERS}
-        return subprocess.run([copy, *words], cwd=elsewhere, env=environment, capture_output=True, text=True, errors="replace", check=False)
+        return subprocess.run(
+            [copy, *words],
+            cwd=elsewhere,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
 
 
 def check_starts(out, target, place):
@@ -113,7 +136,9 @@ def check_instrumented(out, target, sanitizer, counters, place):
         demand((place / "profile").stat().st_size > 0, "it writes no profile")
     else:
         demand(counters >= COUNTERS_MIN, f"the engine sees {counters} counters only")
-        code = subprocess.run(["llvm-objdump-19", "-d", "--no-show-raw-insn", out / target], capture_output=True, text=True, check=True).stdout
+        code = subprocess.run(
+            ["llvm-objdump-19", "-d", "--no-show-raw-insn", out / target], capture_output=True, text=True, check=True
+        ).stdout
         calls = {kind: len(re.findall(rf"(?:call|jmp)\S*\s.*<{other}", code)) for kind, (other, _) in CALLS.items()}
         demand(calls[sanitizer] >= least, f"{calls[sanitizer]} calls of {pattern} only")
     libraries = subprocess.run(["ldd", out / target], capture_output=True, text=True, check=True).stdout
@@ -122,7 +147,12 @@ def check_instrumented(out, target, sanitizer, counters, place):
 
 
 def check_target(out, target, sanitizer, place):
-    for name in (target, f"{target}_seed_corpus.zip", f"{target}.options", *(path.name for path in builds.dictionary(target))):
+    for name in (
+        target,
+        f"{target}_seed_corpus.zip",
+        f"{target}.options",
+        *(path.name for path in builds.dictionary(target)),
+    ):
         demand((out / name).exists(), f"{name} is missing")
     demand(not (out / f"{target}.dict").is_symlink(), "its dictionary is a link")
     with tempfile.TemporaryDirectory(dir=place) as own:
@@ -140,7 +170,10 @@ def check_planted(place, source, sanitizer):
     patch.apply(source / "add-cow")
     out = run_build(place, source, sanitizer)
     done = start(out / FINDER, f"-max_total_time={FIND_SECONDS}", "-seed=1", "-max_len=8192")
-    demand(done.returncode != 0 and "property violated" in done.stderr, f"{FINDER} does not find {DEFECT} in {FIND_SECONDS} s\n{done.stderr[-1500:]}")
+    demand(
+        done.returncode != 0 and "property violated" in done.stderr,
+        f"{FINDER} does not find {DEFECT} in {FIND_SECONDS} s\n{done.stderr[-1500:]}",
+    )
     executions = re.findall(r"^#(\d+)\t", done.stderr, re.M)
     print(f"  {FINDER}: finds the planted defect after {executions[-1] if executions else 0} inputs", flush=True)
 

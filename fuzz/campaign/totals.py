@@ -19,11 +19,13 @@ seeds and the corpus that the campaign has left. AFL++ counts edges of its own.
 
 
 def git(*arguments):
-    return subprocess.run(["git", "-C", builds.ROOT, *arguments], capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", builds.ROOT, *arguments], capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def revision():
-    """The commit that is checked out, and whether it is not what is built: the table itself, which grows meanwhile, has no say."""
+    """The commit that is built; marked as dirty if any file but the table itself has changed."""
     changes = git("status", "--porcelain", "--untracked-files=no", "--", ":!reports/CAMPAIGNS.md")
     return (git("rev-parse", "--short", "HEAD") or "?") + ("-dirty" if changes else "")
 

@@ -1,7 +1,8 @@
 """
 Failures: which are of one kind, the smallest input of each, and what it says.
 
-An input is made smaller only as long as it fails in the same way, piece by piece, operations of a trace as a whole; so what is left can be read.
+An input is minimised piece by piece, as long as it fails in the same way. An operation of a trace is one piece, so that
+the result can be read.
 """
 
 import hashlib
@@ -14,7 +15,10 @@ from pathlib import Path
 from campaign import builds, engines, inputs
 
 REPLAY_SECONDS = 20
-SYMBOLS = {"ASAN_OPTIONS": "abort_on_error=1:symbolize=1:detect_leaks=0", "ASAN_SYMBOLIZER_PATH": "/usr/bin/llvm-symbolizer-19"}
+SYMBOLS = {
+    "ASAN_OPTIONS": "abort_on_error=1:symbolize=1:detect_leaks=0",
+    "ASAN_SYMBOLIZER_PATH": "/usr/bin/llvm-symbolizer-19",
+}
 # What a report begins with that says what is wrong, the most telling first.
 TELLING = (
     r"SUMMARY: (\w+Sanitizer: .*)",
@@ -36,9 +40,13 @@ def kind_of(text):
 
 
 def told(text):
-    """What people want to read of it: not what an engine says of itself, nor where it caught an abort that the text before explains."""
+    """A report without the messages of the engine about itself, and without the trace of the abort."""
     lines = re.sub(r"==\d+==\s*ERROR: libFuzzer: deadly signal.*", "", text, flags=re.S).split("\n")
-    return "\n".join(line for line in lines if not re.match(r"INFO: |Running: |.*: Running \d+ inputs|.*Reading \d+ bytes|Warning: ", line))
+    return "\n".join(
+        line
+        for line in lines
+        if not re.match(r"INFO: |Running: |.*: Running \d+ inputs|.*Reading \d+ bytes|Warning: ", line)
+    )
 
 
 class Judge:
@@ -50,8 +58,7 @@ class Judge:
     def report(self, path, more=None):
         """The kind of the failure, or None, and all that was said."""
         try:
-            done = subprocess.run([self.program, path], env=builds.environment() | (more or {}), capture_output=True, text=True, errors="replace",
-                                  timeout=REPLAY_SECONDS, check=False)  # fmt: skip
+            done = builds.replay(self.program, [path], timeout=REPLAY_SECONDS, **(more or {}))
         except subprocess.TimeoutExpired:
             return "hangs", f"it still runs after {REPLAY_SECONDS} s\n"
         return (kind_of(done.stderr) if done.returncode != 0 else None), done.stderr
@@ -64,7 +71,7 @@ def number_of(name):
 
 
 class Pieces:
-    """An input as the pieces that it can lose: (section, bytes), where sections are those of fuzz.h, or one for text."""
+    """An input as the pieces that minimising may remove, by section: those of fuzz.h, or one for text."""
 
     def __init__(self, target, data):
         self.sections = []
@@ -88,7 +95,7 @@ class Pieces:
 
 
 def shrink(judge, target, path, out):
-    """Writes the smallest input to `out` that fails in the way that `path` does: no piece of it, whatever its size, can be left out."""
+    """Writes to `out` a smallest input that fails as `path` does: no single piece of it can be removed."""
     kind = judge.report(path)[0]
     shutil.copy(path, out)
     trial = out.with_suffix(".trial")
@@ -118,7 +125,7 @@ def failures_of(target):
 
 
 def sort(target, paths):
-    """{kind: (judge, inputs)}: the build of libFuzzer judges, or that of AFL++ what passes there; None: what passes in both."""
+    """{kind: (judge, inputs)}. The build of libFuzzer judges, then that of AFL++; the kind None passes in both."""
     kinds = {}
     judges = []
     for path in paths:
@@ -142,7 +149,8 @@ def tell(target, kind, judge, paths):
     name = hashlib.sha256(kind.encode()).hexdigest()[:12]
     small = shrink(judge, target, min(paths, key=lambda path: path.stat().st_size), place / name)
     story = told(judge.report(small, SYMBOLS)[1])
-    text = f"{kind}\nbuild: {judge.engine}; {small.stat().st_size} bytes, the smallest of {len(paths)} such inputs\n\n{story}"
+    size = small.stat().st_size
+    text = f"{kind}\nbuild: {judge.engine}; {size} bytes, the smallest of {len(paths)} such inputs\n\n{story}"
     small.with_suffix(".txt").write_text(text, encoding="utf-8")
     print(f"\n{len(paths)} inputs: {kind}\n  {small}, {small.stat().st_size} bytes\n{story[-3000:]}")
     kept = hashlib.sha256(small.read_bytes()).hexdigest()[:12]  # one kind of failure can have several causes
