@@ -150,14 +150,16 @@ class Conditions:
 def read_list():
     """{entry: reason}"""
     entries, reason, was_reason = {}, "", False
-    for line in LIST.read_text(encoding="utf-8").split("\n") if LIST.exists() else []:
+    text = LIST.read_text(encoding="utf-8") if LIST.exists() else ""
+    for line in re.sub(r"\n +", " ", text).split("\n"):
         if line.startswith("= "):
             reason = f"{reason} {line[2:]}" if was_reason else line[2:]
         elif line and not line.startswith("#"):
             if line in entries or not reason:
-                builds.fail(f"uncovered.txt: {line}: {'stands there twice' if line in entries else 'has no reason'}")
+                problem = "stands there twice" if line in entries else "has no reason"
+                builds.fail(f"uncovered.txt: {line}: {problem}")
             if line.startswith("ref/") and not reason.startswith("Impossible: "):
-                builds.fail(f"uncovered.txt: {line}: of ref/ only what is impossible may stand there")
+                builds.fail(f"uncovered.txt: {line}: of ref/ only what is impossible may be listed")
             entries[line] = reason
         was_reason = line.startswith("= ")
     return entries
