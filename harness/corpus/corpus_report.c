@@ -190,6 +190,13 @@ void corpus_print_failure(FILE *out, const struct corpus_results *results, size_
     print_story(out, results, index, "  ");
 }
 
+void corpus_print_failure_line(FILE *out, const struct corpus_results *results, size_t index)
+{
+    const struct corpus_result *result = &results->items[index];
+    int length = (int)strcspn(result->text, "\n");
+    fprintf(out, "%s: %s: %.*s\n", result->c->id, corpus_verdict_name(result->verdict), length, result->text);
+}
+
 static void print_clauses(FILE *out, const struct corpus_results *results, const char *prefix,
                           const struct opinion *list, size_t count)
 {

@@ -37,6 +37,9 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
 /* One result that did not pass, with its story and the command that repeats it. */
 void corpus_print_failure(FILE *out, const struct corpus_results *results, size_t index);
 
+/* The same on one line: the verdict, and the first line of why. */
+void corpus_print_failure_line(FILE *out, const struct corpus_results *results, size_t index);
+
 /*
  * The clauses that are broken, each with its sentence and the shortest case; how many clauses are kept, broken and not
  * judged; then the verdict. Every line begins with `prefix`.

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT 30u /* seconds */
+#define WHOLE_MAX 10u       /* failing cases that are told whole, without --all */
 #define JOBS_MAX 256u
 #define TIMEOUT_MAX 86400u /* seconds */
 
@@ -46,6 +47,7 @@ struct options {
     uint64_t timeout; /* seconds */
     uint64_t jobs;
     bool applicable;
+    bool all;
     bool tap;
     bool version;
 };
@@ -174,12 +176,13 @@ static void select_cases(const struct corpus *corpus, const struct options *opti
 struct telling {
     const struct options *options;
     const struct corpus_results *results;
+    size_t whole; /* failing cases that were told whole */
 };
 
 /* Tells one result. False if there is nobody to tell it to. */
 static bool tell(void *context, size_t index)
 {
-    const struct telling *telling = context;
+    struct telling *telling = context;
     const struct corpus_results *results = telling->results;
     const struct corpus_result *result = &results->items[index];
     report_progress(NULL);
@@ -187,8 +190,11 @@ static bool tell(void *context, size_t index)
         corpus_print_tap(stdout, results, index);
     } else if (result->verdict == CORPUS_NOT_APPLICABLE) {
         printf("%s: %s", result->c->id, result->text);
-    } else if (result->verdict != CORPUS_PASSED) {
+    } else if (result->verdict != CORPUS_PASSED && (telling->options->all || telling->whole < WHOLE_MAX)) {
         corpus_print_failure(stdout, results, index);
+        telling->whole++;
+    } else if (result->verdict != CORPUS_PASSED) {
+        corpus_print_failure_line(stdout, results, index);
     }
     report_progress("%zu of %zu: %s", index + 1, results->count, result->c->id);
     return !ferror(stdout);
@@ -474,6 +480,7 @@ static void parse_options(int count, char **words, struct options *options)
          .least = 1, .greatest = JOBS_MAX},
         {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,
          .greatest = TIMEOUT_MAX, .unit = "seconds"},
+        {"all", NULL, "tell all failing cases whole, not only the first 10", .flag = &options->all},
         {"tap", NULL, "print TAP instead of failures only", .flag = &options->tap},
         {"json", "FILE", "also write a report in JSON (corpus/README.md)", .text = &options->json},
         {"junit", "FILE", "also write a report in JUnit XML", .text = &options->junit},

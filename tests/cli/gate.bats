@@ -208,6 +208,25 @@ small_corpus() {
     [ "$status" -eq 2 ]
 }
 
+@test "gate: ten failing cases are told whole, the others on one line each, unless all are asked for" {
+    cp -r "$root/corpus" "$root/spec" .
+    sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/*/*.json
+    run "$gate" --impl fast --corpus corpus
+    [ "$status" -eq 1 ]
+    local failing last eleventh
+    failing=$(grep -c ': failed: ' <<<"$output")
+    [ "$failing" -gt 10 ]
+    [ "$(grep -c '^  Repeat: ' <<<"$output")" -eq 10 ]
+    # The first ten, and then lines that still say why.
+    last=$(grep -n '^  Repeat: ' <<<"$output" | tail -n 1)
+    eleventh=$(grep -n ': failed: ' <<<"$output" | sed -n 11p)
+    [ "${last%%:*}" -lt "${eleventh%%:*}" ]
+    [[ "$eleventh" == *": failed: step "* ]]
+    run "$gate" --impl fast --corpus corpus --all
+    [ "$status" -eq 1 ]
+    [ "$(grep -c '^  Repeat: ' <<<"$output")" -eq "$failing" ]
+}
+
 @test "gate: explain tells a case in plain words" {
     run gate explain grid-kill-write-4k
     echo "$output"
