@@ -1,5 +1,5 @@
 /*
- * Shared inside fast/: errors, whole transfers on files, and metadata files up to the point where a disk is opened from
+ * The layer below the opened disk: errors, whole transfers on files, and metadata files before a disk is opened from
  * them.
  *
  * Every function that can fail returns an enum addcow_status and fills *error, if error is not null, as addcow_fast.h
@@ -74,14 +74,15 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
 enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                   struct addcow_error *error);
 
-/* The end of the hole that begins at `offset`; what cannot be told is no hole, and the result then `offset`. */
+/* The end of the hole that begins at `offset`; `offset` itself if there is none or the storage cannot tell. */
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 
 enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 
-/* Takes the lock of LCK-01, or changes the kind of the one that this file holds. Held otherwise: ADDCOW_BUSY. */
+/* Takes the lock of LCK-01, or changes the kind of the one that this file holds. ADDCOW_BUSY: in conflict with another.
+ */
 enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error);
 
 /* Whether two opened files are one by identity (LNK-07). */

@@ -1,6 +1,6 @@
 /*
- * The files below a disk that is not opened itself: what create must judge before there is a disk, and check when there
- * is perhaps none.
+ * The files below a disk that is not opened itself. Create checks them before there is a disk; check does it even if
+ * the disk cannot be opened.
  */
 #ifndef ADDCOW_LINKS_H
 #define ADDCOW_LINKS_H

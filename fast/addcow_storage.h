@@ -1,8 +1,8 @@
 /*
  * How the engine reaches files.
  *
- * The engine calls nothing of the operating system's files directly: everything goes through these two tables. The
- * default is POSIX (addcow_posix_storage). Simulated storage, faults and latency come in by another table.
+ * The engine reaches files only through these two tables. The default is POSIX (addcow_posix_storage). Simulated
+ * storage, faults and latency use other tables.
  *
  * An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct. Results
  * are 0 or a byte count, or a negative errno. Transfers may be short, and may fail with -EINTR: the engine continues

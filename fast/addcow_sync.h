@@ -1,9 +1,7 @@
 /*
- * The one way in which the engine reaches locks, condition variables and atomics: pthread and C11 atomics, and nothing
- * else.
+ * The only way in which the engine uses locks, condition variables and atomics: pthread and C11 atomics.
  *
- * It is kept this small so that another header with the same guard and names can stand in for it and decide which
- * thread runs next.
+ * It is small so that another header with the same guard and names can replace it and decide which thread runs next.
  */
 #ifndef ADDCOW_SYNC_H
 #define ADDCOW_SYNC_H

@@ -1,16 +1,17 @@
 /*
- * Allocating clusters: who may, and what goes into them.
+ * Allocating clusters: which request may, and what goes into them.
  *
- * A request that finds clusters unallocated enters them as a *range*, one range in a list under the allocation lock.
- * Flights never overlap. A request waits only while somebody else has its first cluster in range; of the rest it takes
- * what is free up to the next range, so it holds one range at a time and never waits while it holds one: there is no
- * deadlock (CON-12). Having entered, it looks at the bits again, as another request may have allocated in between
- * (CON-06). All I/O happens outside the lock, so allocations of different clusters go on in parallel (CON-08).
+ * A request that finds clusters unallocated enters them as an in-flight range into a list under the allocation lock.
+ * In-flight ranges never overlap. A request waits only while its first cluster is in flight for another request; its
+ * range then ends before the next in-flight range. So it has one range at a time and never waits while it has one:
+ * deadlock is impossible (CON-12). Once the range is entered, the request checks the bits again, because another
+ * request may have allocated clusters in between (CON-06). All I/O happens outside the lock, so different clusters are
+ * allocated in parallel (CON-08).
  *
- * The content of the clusters is complete in the image before their bits are set (CON-04). A cluster that the data
- * covers only in part is put together in a buffer, from what the backing file has before and after the data, and stored
- * by one write. Nothing is ever copied over data that a guest has written (CON-05), since the bit of such a cluster is
- * set and then nobody copies.
+ * The whole content of the clusters is in the image before their bits are set (CON-04). A cluster that the data covers
+ * only in part is assembled in a buffer, from the data and from what the backing file has around it, and written at
+ * once. Guest data is never overwritten by such a copy (CON-05): its cluster is allocated, and no request copies into
+ * an allocated cluster.
  */
 #include "addcow_disk.h"
 
@@ -20,8 +21,7 @@
 
 #define UNUSED_BUFFERS_MAX 8
 
-/* Waiting for a part of a huge request should not take long: it is allocated in pieces of this many bytes, or one
- * cluster. */
+/* The most that one range covers, if a cluster is not larger: no request waits for a whole huge one. */
 #define INFLIGHT_BYTES_MAX ((uint64_t)64 << 20)
 
 void addcow_allocation_init(struct addcow *disk)
@@ -44,7 +44,7 @@ void addcow_allocation_destroy(struct addcow *disk)
     sync_mutex_destroy(&disk->allocation.lock);
 }
 
-/* ---- Flights ---- */
+/* ---- In-flight ranges ---- */
 
 static bool in_flight(const struct addcow_allocation *allocation, uint64_t cluster)
 {
@@ -214,7 +214,7 @@ static enum addcow_status fill(struct addcow *disk, uint64_t offset, uint64_t le
     return code;
 }
 
-/* ---- The whole ---- */
+/* ---- Both together ---- */
 
 enum addcow_status addcow_allocate(struct addcow *disk, uint64_t offset, uint64_t limit, const uint8_t *data,
                                    uint64_t *end, struct addcow_error *error)

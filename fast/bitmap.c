@@ -1,17 +1,17 @@
 /*
  * The COW bitmap in memory.
  *
- * Two levels: an array of pointers to blocks of 4 KiB, each read from the metadata file when it is first looked at. So
- * opening costs nothing but the array, and memory follows what is touched. A block is published by compare-and-swap:
- * when two threads load the same one, both read the same bytes, since the file's copy of a block changes only after the
- * block is in memory; the slower one drops its own.
+ * It has two levels: an array of pointers to blocks of 4 KiB. A block is read from the metadata file when it is first
+ * needed. So opening costs only the array, and memory grows with what is used. A block is published by
+ * compare-and-swap. Two threads that load the same block read the same bytes, because the block in the file changes
+ * only after it is in memory; the slower thread frees its copy.
  *
- * Looking up takes no lock: 64 bits at a time by an acquire load, which pairs with the release of the one who set them
- * after the data was in the image (CON-04). Setting is an atomic or (CON-07), done under the allocation lock together
- * with marking the block dirty. A flush takes the dirty list under the same lock; so whoever has seen a bit set, and
- * then flushes, finds its block in the list or already written.
+ * A lookup takes no lock. It loads 64 bits at a time with acquire, which pairs with the release of the thread that set
+ * them after the data was in the image (CON-04). Setting a bit is an atomic or (CON-07), under the allocation lock,
+ * together with marking the block dirty. A flush takes the dirty list under the same lock. So a thread that has seen a
+ * bit set and then flushes finds the block in the list or already written.
  *
- * Bits past the last cluster are dropped when a block is loaded and are never set, so they are written as 0 (BMP-05).
+ * Bits past the last cluster are dropped when a block is loaded, and never set, so they are written as 0 (BMP-05).
  */
 #include "addcow_disk.h"
 
@@ -147,9 +147,9 @@ enum addcow_status addcow_bitmap_load(struct addcow *disk, uint64_t first, uint6
 /* ---- Looking up ---- */
 
 /*
- * Where the run of *allocated ends that `bit` belongs to, within a block and at most at `limit`. If `first`, *allocated
- * becomes the status of `bit`, from the same load as the run: by the next load it may have changed, and the run would
- * be none.
+ * The end of the run of status *allocated that `bit` belongs to, within a block and at most `limit`. With `first`,
+ * *allocated becomes the status of `bit`, from the same load as the run: a second load could see another status, and
+ * the run would be empty.
  */
 static uint64_t run_in_block(const struct addcow_block *block, uint64_t bit, uint64_t limit, bool first,
                              bool *allocated)
@@ -175,7 +175,7 @@ static bool bit_of_block(const struct addcow_block *block, uint64_t bit)
     return (sync_load_acquire(&block->words[bit / 64]) >> bit % 64 & 1) != 0;
 }
 
-/* What most requests are about: one cluster, whose run ends with it. */
+/* The fast path for most requests, which touch one cluster. */
 static enum addcow_status bit_of_cluster(struct addcow *disk, uint64_t cluster, bool *allocated,
                                          struct addcow_error *error)
 {
@@ -302,7 +302,7 @@ void addcow_bitmap_give_back(struct addcow *disk, struct addcow_block *taken)
     sync_unlock(&disk->allocation.lock);
 }
 
-/* ---- Whole-disk changes, alone in the gate ---- */
+/* ---- Whole-disk changes, while the disk is quiesced ---- */
 
 /* Frees the blocks from `index` on, and takes them off the dirty list. */
 static void drop_blocks(struct addcow *disk, uint64_t index)

@@ -1,17 +1,16 @@
 /*
  * Checking and repairing a disk (spec section 14).
  *
- * A checker must go on where open stops: it names every broken clause, also behind the first one. It goes through the
- * header, the files that it names, and the bitmap, and each part that is broken limits only what can still be judged
- * after it:
+ * Open stops at the first broken clause; check reports all of them. It goes through the header, the files that it
+ * names, and the bitmap. A broken part limits what can still be judged after it:
  *
  *   broken                                   not judged any more
  *   magic, features, cluster and header size everything else
  *   image name or image file                 the bitmap, whose extent is not known then
  *   backing name or backing file             nothing: the rest does not depend on it
  *
- * The sound fields of a broken header are read by themselves. The bitmap passes through one buffer, so that memory does
- * not grow with the disk. Repair happens on the way, and only where header and image are sound.
+ * The intact fields of a broken header are read one by one. The bitmap passes through one buffer, so memory does not
+ * grow with the disk. Repair happens during the scan, and only if header and image are intact.
  */
 #include "addcow_internal.h"
 #include "addcow_links.h"
@@ -74,7 +73,7 @@ static void add_finding(struct check *check, const struct addcow_error *what, bo
     }
 }
 
-/* Whether a refusal tells of the storage or of somebody's lock, and not of the files that are checked. */
+/* Whether a refusal is about the storage or a lock of another process, and not about the files that are checked. */
 static bool is_failure(const struct addcow_error *refusal)
 {
     bool forbidden = refusal->errnum == EACCES || refusal->errnum == EPERM;
@@ -83,8 +82,8 @@ static bool is_failure(const struct addcow_error *refusal)
 }
 
 /*
- * Makes a finding of a refusal, and gives ADDCOW_OK; but a failure, which keeps the check from going on, goes to
- * *error.
+ * Reports a refusal as a finding and returns ADDCOW_OK. A failure, after which the check cannot go on, is stored in
+ * *error and returned.
  */
 static enum addcow_status finding_or_failure(struct check *check, const struct addcow_error *refusal,
                                              struct addcow_error *error)
@@ -131,7 +130,7 @@ static bool any_broken(const struct check *check, const enum addcow_rule *rules,
 
 #define ANY_BROKEN(check, rules) any_broken(check, rules, sizeof(rules) / sizeof((rules)[0]))
 
-/* Whether the header's geometry and the image's name are sound, without which nothing can be judged any more. */
+/* Whether geometry and image name are intact; without them nothing else can be judged. */
 static bool header_readable(const struct check *check)
 {
     static const enum addcow_rule rules[] = {
@@ -154,7 +153,7 @@ static bool backing_name_readable(const struct check *check)
 }
 
 /*
- * The sound fields of an r20 header that breaks a rule, the others as if there were no backing file and a raw image.
+ * The intact fields of an r20 header that breaks a rule; the others as if there were no backing file and a raw image.
  */
 static void load_broken_r20(const struct check *check, struct addcow_header *header)
 {
@@ -226,7 +225,7 @@ static enum addcow_status load_metadata(struct check *check, struct addcow_error
 
 static const char raw[ADDCOW_FORMAT_SIZE] = "raw";
 
-/* The header as it would be with no names, which break no rule, and a raw image. */
+/* The header without names, which then break no rule, and with a raw image. */
 static struct addcow_header nameless_header(const struct check *check)
 {
     struct addcow_header header = check->metadata.header;
@@ -246,7 +245,7 @@ static bool check_names(struct check *check, const struct addcow_header *header,
     return rule == ADDCOW_RULE_NONE;
 }
 
-/* The name and the format are judged one by one, as either may hide that the other is broken, too. */
+/* The name and the format are judged separately, because a broken one would hide that the other is broken too. */
 static bool check_image_name(struct check *check)
 {
     const struct addcow_header *header = &check->metadata.header;

@@ -1,14 +1,13 @@
 /*
- * Commit, alone in the gate: copies the allocated clusters into the backing file, then clears the bits.
+ * Commit copies the allocated clusters into the backing file and then clears their bits. The disk is quiesced.
  *
- * Everything that can refuse it is judged before anything is written (CMT-02). Then, in this order: the clusters are
- * copied, the backing file is made durable, "all allocated" is cleared and durable, the bits are cleared in the file
- * and durable, and only then in memory (CMT-03). Once the backing file is durable a cluster reads the same whether its
- * bit is set or not, so from then on any mixture of old and new bits is the same disk, after a crash as well as after a
- * failure.
+ * All conditions are checked before anything is written (CMT-02). Then the order is (CMT-03): copy the clusters; make
+ * the backing file durable; clear "all allocated", durably; clear the bits in the file, durably; clear them in memory.
+ * Once the backing file is durable, a cluster reads the same whether its bit is set or not. So from then on, any mix of
+ * old and new bits is the same disk, after a crash as well as after a failure.
  *
- * The backing file is open for reading; the commit opens it again for writing, and puts that opening in its place while
- * it runs. An add-cow backing file is written like any disk, and is locked exclusively meanwhile (LCK-03).
+ * The backing file is open for reading. Commit opens it again for writing and uses that in its place while it runs. An
+ * add-cow backing file is written like any disk, under an exclusive lock (LCK-03).
  */
 #include "addcow_disk.h"
 
@@ -18,7 +17,7 @@
 
 #define COPY_BYTES ((uint64_t)1 << 20)
 
-/* ---- What is to be copied ---- */
+/* ---- The range to copy ---- */
 
 /* The end of the last allocated cluster, clipped at the size; 0 if there is none. */
 static enum addcow_status find_allocated_end(struct addcow *disk, uint64_t *end, struct addcow_error *error)
@@ -44,7 +43,7 @@ static enum addcow_status find_allocated_end(struct addcow *disk, uint64_t *end,
 
 /* ---- The backing file, opened for writing ---- */
 
-/* What commit writes to: the raw backing file, or the image of the add-cow one. */
+/* The file that commit writes to: the raw backing file, or the image of the add-cow one. */
 static struct addcow_io *target_of(struct addcow *disk)
 {
     return disk->lower ? &disk->lower->image : &disk->raw_backing;
@@ -186,7 +185,7 @@ static enum addcow_status copy_all(struct addcow *disk, const struct copying *co
 static enum addcow_status clear_bits(struct addcow *disk, struct addcow_error *error)
 {
     enum addcow_status code = ADDCOW_OK;
-    /* Also where memory says that the flag is clear: a stream that failed late may have left it in the file. */
+    /* Even if the flag is clear in memory: a stream that failed late may have left it set in the file. */
     if (disk->metadata.header.layout == ADDCOW_R20) {
         code = addcow_disk_set_all_allocated(disk, false, error);
     }
@@ -236,8 +235,8 @@ static enum addcow_status commit(struct addcow *disk, struct copying *copying, s
         return code;
     }
     /*
-     * First, what is allocated is so in the file. Else, after the death of this process, a cluster could be read from
-     * the backing file, from bytes that nobody would sync.
+     * First, all set bits go to the file. Otherwise, if this process dies, a cluster could be read from the backing
+     * file, from bytes that no later writer would sync.
      */
     code = addcow_disk_flush(disk, error);
     if (code == ADDCOW_OK) {

@@ -1,16 +1,15 @@
 /*
  * Creating a disk (spec section 7).
  *
- * A disk is made in three steps, so that a failure or a crash at any point leaves no half-made file under a name that
- * somebody asked for:
+ * There are three steps, so that a failure or a crash at any point leaves no incomplete file under a final name:
  *
- * 1. Judge. The header is encoded, and then decoded and linked exactly as opening would do it, so whatever open would
- *    refuse is refused here, in the same words, before any file is made (CRE-05).
+ * 1. Judge. The header is encoded, then decoded and linked exactly as open would do it. So what open would refuse is
+ *    refused here, with the same message, before any file is created (CRE-05).
  * 2. Write. New files are written under temporary names in the directories of their final ones, and synced.
- * 3. Publish. The files get their names, the image first and the metadata file last: it is what makes the disk.
+ * 3. Publish. The files get their final names, the image first and the metadata file last, as that completes the disk.
  *
- * What this call has made is removed again when a later step fails (CRE-04). A metadata file that is to be replaced is
- * locked before anything is made, and keeps its name until the new one takes it over.
+ * If a later step fails, the files that this call has created are removed (CRE-04). A metadata file that is to be
+ * replaced is locked before any file is created, and keeps its name until the new one replaces it.
  */
 #include "addcow_internal.h"
 #include "addcow_links.h"
@@ -52,7 +51,7 @@ static size_t name_size(const char *name)
     return name ? strlen(name) : 0;
 }
 
-/* What the header could not even be encoded with. */
+/* Refuses options with which the header cannot be encoded. */
 static enum addcow_status check_options(const struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
@@ -85,7 +84,7 @@ static uint32_t header_size_of(const struct addcow_create_options *options)
     return (uint32_t)cluster_size;
 }
 
-/* Names that have no room (CRE-05). */
+/* Refuses names that do not fit into the header (CRE-05). */
 static enum addcow_status check_names(const struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
@@ -152,7 +151,7 @@ static enum addcow_status make_header(struct creation *creation, struct addcow_e
     return addcow_metadata_decode(&named, &creation->bytes, &creation->metadata, error);
 }
 
-/* ---- The files that are there ---- */
+/* ---- The files that exist ---- */
 
 /* Fails unless there is no file `path`. */
 static enum addcow_status check_absent(const struct creation *creation, const char *path, struct addcow_error *error)
@@ -172,7 +171,7 @@ static enum addcow_status check_absent(const struct creation *creation, const ch
     return found.code;
 }
 
-/* Refuses to replace what is no add-cow file: it could be an image, or anything else that was not meant. */
+/* Refuses to replace a file that is not an add-cow file: the caller may have named an image by mistake. */
 static enum addcow_status check_replaceable(const struct addcow_io *io, struct addcow_error *error)
 {
     struct addcow_header_bytes bytes;
@@ -238,7 +237,7 @@ static enum addcow_status check_hidden_data(const struct creation *creation, str
     return code;
 }
 
-/* The image: there and fit to be one, or absent and to be made. */
+/* The image: it exists and is usable, or it is absent and will be created. */
 static enum addcow_status link_image(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_create_options *options = creation->options;
@@ -291,7 +290,7 @@ static enum addcow_status judge(struct creation *creation, struct addcow_error *
         !creation->options->hide_image_data) {
         code = check_hidden_data(creation, error);
     }
-    /* Last, so that a chain that meets the file to be replaced is seen as that, and not as busy. */
+    /* Last, so that a chain that contains the file to be replaced is reported as such and not as busy. */
     if (code == ADDCOW_OK && creation->replaced.file) {
         code = addcow_io_lock(&creation->replaced, true, error);
     }
@@ -300,7 +299,7 @@ static enum addcow_status judge(struct creation *creation, struct addcow_error *
 
 /* ---- Writing ---- */
 
-/* The class of a failure to make a file or to give it its name. */
+/* The status of a failure to create a file or to rename it. */
 static enum addcow_status making_class(int errnum)
 {
     switch (errnum) {

@@ -1,10 +1,10 @@
 /*
- * Whole transfers on files, and the one place where errors get their class and wording.
+ * Whole transfers on files, and the one place where errors get their status and message.
  *
- * The storage table may transfer less than asked and may be interrupted; the loops here go on until all is done
- * (ERR-04). A transfer that was cut inside a sector goes on from that sector's start, so that no sector is read or
- * written in two pieces if that can be helped: a sector is an atomic register to the guest (CON-02), and writing a part
- * of it a second time could overwrite what another request wrote between.
+ * A call of the storage table may transfer less than asked, and may be interrupted; the loops here continue until all
+ * is done (ERR-04). A transfer that was cut inside a sector continues from the start of that sector, so that a sector
+ * is not read or written in two pieces. A sector is atomic to the guest (CON-02): writing the rest of it later could
+ * mix with a write of another request in between.
  */
 #include "addcow_internal.h"
 
@@ -101,7 +101,7 @@ static enum addcow_status open_failure_class(struct addcow_storage *storage, con
     case ENOTDIR:
     case ELOOP:
     case ENAMETOOLONG:
-    case EINVAL: /* the table's word for "no regular file" */
+    case EINVAL: /* from the storage table: not a regular file */
     case EISDIR:
     case ENXIO:
     case ENODEV:
@@ -157,8 +157,8 @@ enum addcow_status addcow_io_close(struct addcow_io *io, struct addcow_error *er
 /* ---- Transfers ---- */
 
 /*
- * How far a transfer of [offset, end) is done that stands at `position` after a call which moved `count` bytes: there,
- * or at the start of the sector in which it was cut if that is progress too.
+ * The new position of a transfer up to `end`, after a call moved `count` bytes at `position`: past them, or at the
+ * start of the sector in which the call was cut, if that is progress too.
  */
 static uint64_t advance(uint64_t position, uint64_t count, uint64_t end)
 {
@@ -217,7 +217,7 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
     return ADDCOW_OK;
 }
 
-/* Each write ends with a sector: one that is cut in two could be written by another request in between (CON-02). */
+/* Each write ends at a sector boundary: another request could write between two halves of a sector (CON-02). */
 static enum addcow_status write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                       struct addcow_error *error)
 {

@@ -1,23 +1,20 @@
 /*
- * Flush: what makes requests durable, and in which order.
+ * Flush: makes requests durable, in the right order.
  *
  * A flush *cycle* (1) takes the dirty blocks of the bitmap and snapshots them, (2) syncs the image, (3) writes the
- * snapshots to the metadata file, (4) syncs that. A snapshot holds no bit that was set after it was taken, so every bit
- * that is written exposes bytes which step 2 has made durable (DUR-03). Without a dirty block the cycle ends after step
- * 2 (DUR-09).
+ * snapshots to the metadata file, (4) syncs that. A snapshot holds no bit that was set later, so every bit that is
+ * written exposes data that step 2 has made durable (DUR-03). Without a dirty block the cycle ends after step 2
+ * (DUR-09).
  *
- * Flushes join: each needs a cycle that starts after it was called (DUR-05), and whoever finds no cycle running runs
- * one for all who wait by then. Those who come meanwhile wait for the next one. The result of a cycle, good or bad,
- * goes to everyone it was run for (DUR-06).
+ * Flushes join. Each needs a cycle that starts after it was called (DUR-05). A flush that finds no cycle running runs
+ * one for all that wait by then; later ones wait for the next cycle. All of them get the result of the cycle (DUR-06).
  *
- * When the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them
- * again; so it is with the features, as a failed change of "all allocated" may be seen in the file without being
- * durable. When the image cannot be synced, the operating system may have dropped the data: no flush succeeds any more,
- * and no bit is ever written (DUR-07).
+ * If the metadata file cannot be written or synced, its blocks become dirty again, and the next flush writes them
+ * again. The same holds for the features: a failed change of "all allocated" may be in the file without being durable.
+ * If the image cannot be synced, no flush succeeds any more (image.c).
  *
- * All this relies on bits that are set in the file being durable, and on the image's length being so. A process that
- * died between a write and its sync may have left them otherwise, so who is going to write syncs both files first
- * (DUR-12).
+ * All this needs bits that are set in the file, and the length of the image, to be durable. A process that died between
+ * a write and its sync may have left them otherwise. So a writer syncs both files when it opens them (DUR-12).
  */
 #include "addcow_disk.h"
 
@@ -27,9 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A flush that waits for a cycle. On the stack of its thread; under the flushing lock. */
+/* A flush that waits for a cycle. On the stack of its thread; protected by the flushing lock. */
 struct addcow_flush_waiter {
-    uint64_t cycle; /* the first one that is good for it */
+    uint64_t cycle; /* the first one that covers it */
     bool done;
     enum addcow_status code;
     struct addcow_error error;
@@ -118,7 +115,7 @@ static enum addcow_status flush_blocks(struct addcow *disk, const struct addcow_
 
 /* ---- Cycles ---- */
 
-/* Called by who is running. */
+/* The caller has set `running`. */
 static enum addcow_status write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
 {
     uint64_t stored = htole64(features);
@@ -144,7 +141,7 @@ static enum addcow_status run_cycle(struct addcow *disk, struct addcow_error *er
     return code;
 }
 
-/* Runs a cycle for all who wait. Called, and returns, with the flushing lock held. */
+/* Runs a cycle for all waiters. The caller holds the flushing lock, before and after. */
 static void lead_cycle(struct addcow *disk)
 {
     struct addcow_flushing *flushing = &disk->flushing;
@@ -201,7 +198,7 @@ enum addcow_status addcow_disk_set_all_allocated(struct addcow *disk, bool value
 {
     struct addcow_flushing *flushing = &disk->flushing;
     assert(disk->metadata.header.layout == ADDCOW_R20);
-    /* No cycle, which may write the features too, runs meanwhile. */
+    /* Excludes cycles, as they may write the features too. */
     sync_lock(&flushing->lock);
     while (flushing->running) {
         sync_wait(&flushing->finished, &flushing->lock);

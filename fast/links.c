@@ -1,9 +1,9 @@
 /*
  * The files below a disk that is not opened itself.
  *
- * A backing file of format add-cow is opened as a disk, which judges everything below it but one thing: that a file
- * down there is not also one of the files above. So the levels are walked, each opened for as long as it takes to note
- * its files and where the next one is.
+ * A backing file of format add-cow is opened as a disk, and that checks everything below it except one thing: that a
+ * file down there is not also one of the files above (LNK-07). So this file walks down the levels, and opens each one
+ * for as long as it takes to note its files and the next level.
  */
 #include "addcow_links.h"
 
@@ -29,7 +29,7 @@ static enum addcow_status add_file(struct addcow_storage *storage, const char *p
     return code;
 }
 
-/* Moves to what the opened disk names as its backing file, if that is in use (LNK-10). */
+/* Moves to the backing file of the opened disk, if that is in use (LNK-10). */
 static enum addcow_status descend(const struct addcow_info *info, struct level *level, struct addcow_error *error)
 {
     free(level->path);

@@ -1,7 +1,8 @@
 /*
- * Metadata files up to the point where a disk is opened from them: their first bytes, the decoded header, its names.
+ * Metadata files before a disk is opened from them: their first bytes, the decoded header, and its names.
  *
- * The rules are judged by the codec of ref/, which is proven; here are the reading, the wording, and the paths.
+ * The codec of ref/, which is proven, judges the rules. This file reads the bytes, words the messages, and resolves the
+ * paths.
  */
 #include "addcow_internal.h"
 
@@ -61,8 +62,8 @@ enum addcow_status addcow_fail_rule(struct addcow_error *error, const char *path
 /* ---- Reading ---- */
 
 /*
- * How many bytes of a file that begins with these 4096 the codec can want: those of a sane header are known, and
- * nonsense is served by the maximum.
+ * How many bytes the codec may need of a file that begins with these 4096: the size of a plausible header, or else the
+ * maximum.
  */
 static uint64_t wanted_bytes(const uint8_t *start)
 {

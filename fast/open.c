@@ -2,14 +2,14 @@
  * Opening a disk with all files below it, and closing.
  *
  * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock,
- * its header, the image, the lengths, the backing file. The identity comes before the lock, so that a chain that meets
- * itself is named as such and not as busy (LNK-07). Nothing is written (ERR-06); a disk that is opened for writing is
- * synced, in case its last writer did not live to do so (DUR-12).
+ * its header, the image, the lengths, the backing file. The identity comes before the lock, so that a chain with a
+ * cycle is reported as such and not as busy (LNK-07). Nothing is written (ERR-06). A disk that is opened for writing is
+ * synced, because its last writer may have died before its sync (DUR-12).
  *
- * Files of lower levels are opened for reading, with one exception: a commit into an add-cow backing file needs an
- * exclusive lock on it (LCK-03), and a lock can be raised only on the open file that has it, and only if that is open
- * for writing. So the metadata file right below a writable disk is opened for writing where that is possible. Nothing
- * but commit makes use of it.
+ * Files of lower levels are opened for reading, with one exception. A commit into an add-cow backing file needs an
+ * exclusive lock on it (LCK-03). A lock can be upgraded only on the open file that has it, and only if that is open for
+ * writing. So the metadata file directly below a writable disk is opened for writing if possible. Only commit uses
+ * that.
  */
 #include "addcow_disk.h"
 
@@ -64,7 +64,7 @@ static enum addcow_status open_file(struct addcow *disk, const char *path, enum 
         code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READWRITE, &disk->file, error);
     }
     disk->file_writable = code == ADDCOW_OK;
-    /* A level below that may not be written is as good, but for a commit; any other failure is one. */
+    /* A lower level that may not be written is opened for reading: only commit needs more. */
     if (code == ADDCOW_READONLY && role != ROLE_WRITABLE) {
         code = addcow_io_open(disk->storage, path, ADDCOW_FILE_READ, &disk->file, error);
     }

@@ -1,10 +1,10 @@
 /*
- * The gate: requests come in side by side, whole-disk operations alone (CON-09).
+ * Quiescing: requests run side by side, a resize or a commit alone (CON-09).
  *
- * To come in, a request counts itself in the stripe of its thread and then looks whether a whole-disk operation wants
- * to be alone; that one raises its flag and then waits until every stripe is 0. As both do the first before the second,
- * sequentially consistent, at least one of them sees the other: the request then steps back and waits. So in the
- * ordinary case a request takes no lock, and touches no cache line that another thread writes.
+ * A request counts itself in the stripe of its thread, and then checks whether the disk is quiesced. A whole-disk
+ * operation sets the flag `quiesced`, and then waits until the request count of every stripe is 0. Both store first and
+ * load second, sequentially consistent, so at least one of them sees the other; the request then takes itself out of
+ * the count and waits. So a request usually takes no lock and touches no cache line that another thread writes.
  */
 #include "addcow_disk.h"
 
@@ -45,7 +45,7 @@ void addcow_quiesce_begin(struct addcow_quiesce *quiesce)
         sync_wait(&quiesce->changed, &quiesce->lock);
     }
     sync_store(&quiesce->quiesced, 1);
-    /* A stripe that was 0 once has no request inside any more: who comes now sees the flag and steps back. */
+    /* A stripe whose count was 0 once stays without requests: a new one sees the flag and waits. */
     for (unsigned i = 0; i < ADDCOW_QUIESCE_STRIPES; i++) {
         while (sync_load(&quiesce->stripes[i].requests) != 0) {
             sync_wait(&quiesce->changed, &quiesce->lock);

@@ -1,9 +1,9 @@
 /*
- * Requests: read, write, zero, discard, map.
+ * Requests on a range within the disk: read, write, zero, discard, map.
  *
- * Each walks over the runs of clusters with one status. Allocated runs go straight to the image, without any lock;
- * unallocated ones are read from the backing file, or allocated by a write (allocate.c). Zero and discard are the same:
- * writes without data, which punch where whole runs or whole clusters become zero.
+ * Each goes over runs of clusters of one status. Allocated runs are read and written in the image, without a lock.
+ * Unallocated runs are read from the backing file (backing.c), or allocated by a write (allocate.c). Zero and discard
+ * are writes without data, which punch holes for whole runs or clusters.
  */
 #include "addcow_disk.h"
 

@@ -1,16 +1,17 @@
 /*
- * Resize, alone in the gate.
+ * Resize. The disk is quiesced.
  *
- * The length of the image is the size of the disk, so setting that length is the step at which a resize happens: all
- * that comes before is invisible, and nothing that comes after may fail it (RSZ-07).
+ * The length of the image is the size of the disk, so a resize happens when that length is set. Everything before is
+ * invisible, and nothing after it may make the resize fail (RSZ-07).
  *
- * Growing makes everything ready first (RSZ-04): the bitmap's room is zeroed and durable, the cluster in which the old
- * end lies is copied up if the backing file would show through behind that end, the bits of the other clusters over
- * which it would show are set, all that is flushed, and then the image is extended. A crash before that leaves bits
- * past the end, which readers ignore.
+ * Growing prepares everything first (RSZ-04). The new part of the bitmap is zeroed, durably. If the backing file would
+ * become visible past the old end, the cluster that holds the old end is copied up and the bits of the other such
+ * clusters are set. All that is flushed, and then the image is extended. A crash before that leaves bits past the end,
+ * which readers ignore.
  *
- * Shrinking cuts first and clears bits afterwards (RSZ-05): the other order would, after a crash, turn written clusters
- * back. Bits past the end that could not be cleared do no harm: they are ignored, and growing zeroes them.
+ * Shrinking truncates first and clears bits afterwards (RSZ-05). With the other order, a crash could revert written
+ * clusters to the backing file. Bits past the end that could not be cleared are harmless: readers ignore them, and
+ * growing zeroes them.
  */
 #include "addcow_disk.h"
 
@@ -78,7 +79,7 @@ static enum addcow_status prepare_file(struct addcow *disk, uint64_t old_count, 
     if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);
     }
-    /* A length that was not synced would look like one that was to who tries again, and no later sync need cover it. */
+    /* The next attempt would take a length that was not synced for durable, and no later sync has to cover it. */
     if (code != ADDCOW_OK && length < wanted) {
         addcow_io_truncate(&disk->file, length, NULL);
     }
@@ -127,7 +128,7 @@ static enum addcow_status copy_up_boundary(struct addcow *disk, uint64_t old_siz
     return code;
 }
 
-/* Everything from where the bitmap covers the new clusters to where the image does. */
+/* The last part of growing, once the bitmap covers the new clusters: sets bits, flushes, extends the image. */
 static enum addcow_status extend(struct addcow *disk, uint64_t new_size, uint64_t first, uint64_t limit,
                                  struct addcow_error *error)
 {
@@ -140,10 +141,7 @@ static enum addcow_status extend(struct addcow *disk, uint64_t new_size, uint64_
     return code == ADDCOW_OK ? addcow_io_truncate(&disk->image, new_size, error) : code;
 }
 
-/*
- * Makes the bitmap what it was before growing failed. What cannot be cleared in the file lies past the end, so that
- * does no harm.
- */
+/* Restores the bitmap after growing failed. Bits that cannot be cleared in the file lie past the end: harmless. */
 static void undo_growing(struct addcow *disk, uint64_t old_count, uint64_t new_count)
 {
     addcow_bitmap_resize(disk, old_count, NULL);
@@ -193,7 +191,7 @@ static enum addcow_status shrink(struct addcow *disk, uint64_t old_size, uint64_
     if (code != ADDCOW_OK) {
         return code;
     }
-    /* The disk has its new size: what fails from here on is not lost, as the next flush reports it or does it again. */
+    /* The disk has its new size. What fails from here on is reported or repeated by the next flush. */
     sync_store_release(&disk->size, new_size);
     addcow_bitmap_resize(disk, new_count, NULL);
     touch_last(disk, new_count);

@@ -1,9 +1,9 @@
 /*
  * The default storage: files of the operating system.
  *
- * Each function is one system call and gives its result or a negative errno; continuing short transfers, retrying after
- * EINTR and wording errors are file_io.c's. Locks are open file description locks, so they belong to the opened file
- * and not to the process: two handles in one process exclude each other like two processes do (LCK-01).
+ * Each function makes one system call and returns its result or a negative errno. file_io.c continues short transfers,
+ * retries after EINTR and words the errors. Locks are open file description locks: they belong to the open file and not
+ * to the process, so two handles in one process exclude each other as two processes do (LCK-01).
  */
 #include "addcow_storage.h"
 
@@ -119,7 +119,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .close = posix_close,
 };
 
-/* O_NONBLOCK: a FIFO that somebody put where a file should be must not block the open; regular files ignore it. */
+/* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */
 static int open_flags(enum addcow_open_mode mode)
 {
     int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;

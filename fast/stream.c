@@ -1,14 +1,14 @@
 /*
- * Stream: allocates every cluster beside other requests, then sets "all allocated".
+ * Stream: allocates every cluster while other requests run, then sets "all allocated".
  *
- * It goes over the disk in short steps, each a request of its own: it enters the gate, takes a few unallocated clusters
- * as a flight like a write does, copies them from the backing file, publishes them, and leaves. So it waits for guest
- * writes to the same clusters and never copies over them (CON-11), resize and commit get in between two steps, and
- * stopping it anywhere loses nothing (STR-03). Clusters that hold only zeros are punched, so a sparse backing file
- * gives a sparse image.
+ * It goes over the disk in short steps, each of them a request. A step enters a few unallocated clusters as an
+ * in-flight range, as a write does, copies them from the backing file, and publishes them. So it waits for guest writes
+ * to the same clusters and never overwrites them (CON-11); resize and commit can run between two steps; and stopping it
+ * at any point loses nothing (STR-03). Clusters that hold only zeros are punched, so a sparse backing file gives a
+ * sparse image.
  *
- * As the disk may have grown or been committed meanwhile, it looks at all bits again at the end, and then, still in the
- * gate, makes them durable and sets the flag (DUR-08).
+ * The disk may have grown or been committed meanwhile. So at the end stream checks all bits again and, in the same
+ * request, makes them durable and sets the flag (DUR-08).
  */
 #include "addcow_disk.h"
 
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is copied at once, if a cluster is not larger: long enough to be fast, short enough for a guest to wait for. */
+/* How much a step copies, if a cluster is not larger: enough to be fast, and little enough for a guest to wait for. */
 #define STEP_BYTES ((uint64_t)256 << 10)
 
 /* How far ahead one step looks for the end of a run. */
@@ -47,7 +47,7 @@ static enum addcow_status put_zeros(struct addcow *disk, uint64_t start, uint64_
     return addcow_disk_put(disk, start, end - start, NULL, error);
 }
 
-/* Gives the clusters of a flight their content. They fit into the buffer; without one they are known to be zeros. */
+/* Fills an in-flight range from the backing file. It fits into the buffer; without a buffer it is known to be zeros. */
 static enum addcow_status copy_up(struct addcow *disk, const struct addcow_inflight *range, uint8_t *buffer,
                                   struct addcow_error *error)
 {
@@ -70,8 +70,7 @@ static enum addcow_status copy_up(struct addcow *disk, const struct addcow_infli
     return addcow_disk_put(disk, start, end - start, buffer, error);
 }
 
-/* Goes on from cluster *position, which is below the cluster count, by some clusters, or by none if another request was
- * faster. */
+/* Advances *position, which is below the cluster count, by some clusters; by none if another request was faster. */
 static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
 {
     uint64_t limit = disk->bitmap.cluster_count;
@@ -134,8 +133,8 @@ static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_prog
     return ADDCOW_OK;
 }
 
-/* Under "all allocated" every bit should be set (VRT-05), but another writer may have forgotten some, and lookups do
- * not tell. */
+/* With "all allocated" every bit should be set (VRT-05), but another implementation may have missed some, and lookups
+ * do not show it. */
 static enum addcow_status set_forgotten_bits(struct addcow *disk, uint64_t count, struct addcow_error *error)
 {
     enum addcow_status code = addcow_bitmap_load(disk, 0, count, error);
