@@ -1,8 +1,7 @@
 /*
- * Exploring a trace under the deterministic scheduler.
+ * Explores a trace under the deterministic scheduler.
  *
- * Everything that does not change from run to run is made once: the files, which are restored from a copy, and the
- * oracle, which is copied.
+ * What is the same in every run is made once: the files, which each run restores, and the oracle.
  */
 #include "explore/explore_parts.h"
 
@@ -76,7 +75,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     return explore;
 }
 
-/* Stores what history.h looks at after a commit. */
+/* Stores the files for history.h, which looks at them after a commit. */
 static void store_files(const struct explore *explore)
 {
     struct disk_files files = {.count = 0};
@@ -199,7 +198,7 @@ static bool run_phase_once(struct explore *explore, struct sched_strategy *strat
     return more;
 }
 
-/* The classes that requests may fail with because of the fault, a bit each. */
+/* The statuses that requests may fail with because of the fault, a bit each. */
 static uint32_t possible_failures(const struct fault_injection *fault)
 {
     return (fault_injection_explains(fault, ADDCOW_IO) ? 1u << ADDCOW_IO : 0) |
@@ -252,7 +251,7 @@ static enum explore_answer run_once(struct explore *explore, struct sched_strate
     explore->answers = random_hash(explore->trace->disk.seed);
     add_answers(explore, &execution);
     explore->fingerprint = explore->scheduled.fingerprint ^ explore->answers;
-    /* After a deadlock the handle cannot be closed: threads are still inside. It is lost. */
+    /* After a deadlock threads are still inside, and the handle cannot be closed. It is lost. */
     bool closable = answer != EXPLORE_FAILED || explore->scheduled.outcome == SCHED_DONE;
     if (answer == EXPLORE_OK) {
         explore->horizon = sim_moment(explore->sim);
@@ -289,7 +288,7 @@ static bool repeats(struct explore *explore, struct explore_counts *counts, FILE
     return answer == EXPLORE_OK && explore->fingerprint == fingerprint;
 }
 
-/* Counts what a run answered, if no run before it has. */
+/* Counts the behaviour of a run, if no run before had it. */
 static void count_behaviour(const struct explore *explore, struct explore_counts *counts)
 {
     uint64_t value = explore->answers % EXPLORE_BEHAVIOURS;
@@ -299,7 +298,7 @@ static void count_behaviour(const struct explore *explore, struct explore_counts
     }
 }
 
-/* Notes what a run that failed is guilty of. */
+/* Notes the wrong byte of a run that failed. */
 static void find_wrong_byte(struct explore *explore, const struct explore_counts *counts)
 {
     explore->wrong_byte = counts->history.has_wrong_byte ? counts->history.wrong_byte

@@ -1,14 +1,14 @@
 /*
- * Exploring: a small trace is run again and again under the deterministic scheduler, on simulated storage, and every
+ * Exploring: a small trace is executed many times under the deterministic scheduler, on simulated storage. Each such
  * run is judged.
  *
- * Judged are all answers and contents by history.h, deadlock (CON-12) and livelock, locks and files that are left
- * behind, and that the files that a close leaves are, for the reference engine, the disk that they must be. Of a trace
- * one phase at most is concurrent: its interleaving is what the strategy explores.
+ * A run is wrong if an answer or content is (history.h), if it ends in a deadlock (CON-12) or a livelock, if a lock is
+ * held or a file is open at the end, or if the files after the close are not the expected disk for the reference
+ * engine. At most one phase of a trace is concurrent; the strategy explores its interleavings.
  *
- * A call of the storage may fail meanwhile. Then requests may fail too, with the right class, and leave each sector old
- * or new (ERR-02, ERR-05). Once the storage works again so does the disk: it is read, and flushed, and all of it is
- * durable (ERR-03, DUR-06); but if a sync of the image has failed no flush succeeds, nor the close (DUR-07).
+ * A call of the storage may fail. Then requests may fail too, with the right status, and leave each sector old or new
+ * (ERR-02, ERR-05). When the storage works again, so does the disk: it can be read and flushed, and all of it is
+ * durable (ERR-03, DUR-06). But after a failed sync of the image no flush succeeds, nor the close (DUR-07).
  */
 #ifndef HARNESS_EXPLORE_H
 #define HARNESS_EXPLORE_H
@@ -26,8 +26,8 @@ struct explore_counts {
     uint64_t steps;
     uint64_t preemptions;
     uint64_t crash_states;
-    uint64_t faults;     /* runs in which the call was made that was to fail */
-    uint64_t behaviours; /* runs that differ in an answer or in the order of the requests' beginnings and ends */
+    uint64_t faults;     /* runs in which the call that was to fail was made */
+    uint64_t behaviours; /* different runs, by an answer or by the order in which requests begin and end */
     uint8_t *seen;       /* which of EXPLORE_BEHAVIOURS were there, a bit each; null: they are not counted */
     struct history_counts history;
 };
@@ -67,10 +67,10 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 /* The schedule of the last run. */
 const struct sched_schedule *explore_schedule(const struct explore *explore);
 
-/* A byte of the disk that the last run was found guilty of; UINT64_MAX if it is none in particular. */
+/* A byte of the disk that was wrong in the last run; UINT64_MAX if no particular one was. */
 uint64_t explore_wrong_byte(const struct explore *explore);
 
-/* The storage, for those who watch a run. */
+/* The storage, to watch a run. */
 const struct sim *explore_storage(const struct explore *explore);
 
 #endif

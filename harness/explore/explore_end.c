@@ -1,8 +1,8 @@
 /*
  * What must hold when the operations of a trace have been done.
  *
- * After a fault the storage works again, and so must the disk. Then the disk is closed, and its files must be, for the
- * reference engine, the disk that the oracle has. At last some crashes of the execution are judged.
+ * After a fault the storage works again, and so must the disk. Then the disk is closed. Its files must be, for the
+ * reference engine, the disk that the oracle has. Last, some crashes of the run are judged.
  */
 #include "explore/explore_parts.h"
 
@@ -46,7 +46,7 @@ static bool judge_files(const struct explore *explore, const struct sim *sim, co
         fprintf(out, "after %s the reference engine refuses the disk: %s\n", when, problem);
         return false;
     }
-    /* What a failed stream or resize has allocated may have reached the file or not. */
+    /* The bits that a failed stream or resize has set may have reached the file or not. */
     bool same = same_disk(&disk.ref, &oracle->disk, !fault_injection_was_hit(&explore->fault)) &&
                 !sim_disk_has_stray_bits(&disk);
     sim_disk_close(&disk);
@@ -57,7 +57,7 @@ static bool judge_files(const struct explore *explore, const struct sim *sim, co
     return same;
 }
 
-/* A flush or a close that nothing disturbs: `lost` says that it must fail all the same. */
+/* Judges a flush or a close without a fault. With `lost` it must fail all the same. */
 static bool judge_undisturbed(const char *what, enum addcow_status code, bool lost, const struct addcow_error *error,
                               FILE *out)
 {
@@ -131,7 +131,7 @@ bool explore_judge_close(struct explore *explore, const struct oracle *oracle, F
     return code != ADDCOW_OK || judge_files(explore, explore->sim, oracle, "close", out);
 }
 
-/* Just after something was made durable is when it shows that it should not have been. */
+/* Something that must not be durable shows best just after a barrier. */
 static uint64_t choose_moment(struct explore *explore)
 {
     uint64_t end = explore->horizon;
@@ -145,7 +145,7 @@ static uint64_t choose_moment(struct explore *explore)
     return moment < end ? moment + 1 : end;
 }
 
-/* Decides the crashes of a run by its schedule, so that they are the same when it is replayed. */
+/* Seeds the choice of crashes by the schedule, so that a replay makes the same ones. */
 static void seed_crashes(struct explore *explore)
 {
     const struct sched_schedule *schedule = &explore->scheduled.schedule;

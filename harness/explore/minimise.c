@@ -1,8 +1,8 @@
 /*
- * Making a failure small.
+ * The minimiser.
  *
- * A change of the trace is kept if some schedule of a fixed series still fails; a trace of one thread has one schedule.
- * The schedule with the fewest preemptions comes from exhaustive exploration, bound after bound, as far as it gets.
+ * A change of the trace is kept if some schedule of a fixed series still fails. A trace of one thread has one schedule.
+ * The schedule with the fewest preemptions is searched exhaustively, bound after bound, up to a limit.
  */
 #include "explore/minimise.h"
 
@@ -62,7 +62,7 @@ bool minimise_fails(const struct trace *trace, const struct explore_options *opt
     return failing;
 }
 
-/* What is to go on failing. */
+/* What must still fail. */
 struct goal {
     bool (*still_fails)(const struct trace *trace, void *context);
     void *context;
@@ -82,7 +82,7 @@ static void remove_operation(struct trace *trace, uint32_t index)
             (trace->count - index) * sizeof trace->operations[0]);
 }
 
-/* Takes away a thread that has no operation: those above it move down. */
+/* Removes a thread that has no operation: those above it move down. */
 static void close_gaps(struct trace *trace)
 {
     for (uint32_t thread = trace->threads; thread-- > 0 && trace->threads > 1;) {
@@ -156,7 +156,7 @@ static bool shrink_disk(struct trace *trace, struct trace *smaller, const struct
     return shrunk;
 }
 
-/* Makes a trace that fails smaller until nothing more can be done. */
+/* Makes a failing trace smaller until no change is possible. */
 static void shrink(struct trace *trace, const struct goal *goal)
 {
     struct trace *smaller = report_allocate(1, sizeof *smaller);

@@ -1,6 +1,5 @@
 /*
- * Making a failure small enough to understand: fewer threads, operations, bytes and preemptions, and the story of what
- * is left.
+ * The minimiser: makes a failing trace smaller, to fewer threads, operations, bytes and preemptions.
  */
 #ifndef HARNESS_MINIMISE_H
 #define HARNESS_MINIMISE_H
@@ -10,25 +9,22 @@
 #include <stdio.h>
 
 struct minimise_result {
-    struct sched_schedule schedule; /* that fails at last; owned by the caller */
-    uint64_t wrong_byte;            /* a byte of the disk that then is wrong, or UINT64_MAX */
+    struct sched_schedule schedule; /* the failing schedule; owned by the caller */
+    uint64_t wrong_byte;            /* a byte of the disk that is wrong then, or UINT64_MAX */
 };
 
 /*
- * Makes a trace smaller that fails with some schedule, as long as it still fails with one: takes operations out, and
- * threads that have none left, shortens requests, and makes the disk plainer. Then looks for a schedule with as few
- * preemptions as possible. False if the trace does not fail at all; it is unchanged then.
+ * Makes a trace smaller while it still fails with some schedule: removes operations and threads without any, shortens
+ * requests, and simplifies the disk. Then looks for a schedule with as few preemptions as possible. False, with the
+ * trace unchanged, if it does not fail at all.
  */
 bool minimise(struct trace *trace, const struct explore_options *options, struct minimise_result *result);
 
-/*
- * The same without looking at schedules: as long as `still_fails` says so. True if it fails at all.
- */
+/* The same without schedules: while `still_fails` returns true. True if it fails at all. */
 bool minimise_while(struct trace *trace, bool (*still_fails)(const struct trace *trace, void *context), void *context);
 
 /*
- * Runs a series of schedules of a trace, as minimise does with each that it tries, until one fails. Its answer; with
- * false *result is as it was.
+ * Runs a fixed series of schedules of a trace, until one fails. True if one does; else *result is unchanged.
  */
 bool minimise_fails(const struct trace *trace, const struct explore_options *options, struct minimise_result *result);
 

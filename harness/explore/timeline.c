@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A strategy that does what another one says, and tells. */
+/* A strategy that follows another one, and prints each step. */
 struct printer {
     struct sched_strategy strategy;
     struct sched_strategy *inner;
@@ -37,7 +37,7 @@ static bool printer_begin(struct sched_strategy *strategy, uint32_t threads)
     return printer->inner->ops->begin(printer->inner, threads);
 }
 
-/* The step in words; false if it is not worth a row. */
+/* Describes the step; false if it needs no row. */
 static bool describe(const struct printer *printer, const struct sched_access *access, char text[64])
 {
     static const char *const verbs[] = {
@@ -57,7 +57,7 @@ static bool describe(const struct printer *printer, const struct sched_access *a
     return true;
 }
 
-/* The sector of the image that a row tells about; UINT64_MAX if it is none. */
+/* The sector of the image that a row shows; UINT64_MAX if none. */
 static uint64_t sector_of_step(const struct printer *printer, const struct sched_access *access)
 {
     const char *name = sim_name_of(printer->sim, access->object);

@@ -9,9 +9,10 @@
 #include <stdio.h>
 
 /*
- * Replays a schedule and prints every step on a lock or a file: one column a thread, one row a step, and at its end
- * what the image holds before it in the sector of the byte `guilty` of the disk, and in the end; if that is UINT64_MAX,
- * in the sector that the step is about. Returns what became of the run; its story follows the timeline.
+ * Replays a schedule and prints every step on a lock or a file, with one column for each thread and one row for each
+ * step. A row ends with what the image holds before the step, in the sector of the byte `wrong_byte` of the disk; if
+ * that is UINT64_MAX, in the sector of the step. The last row shows the end. Then follows what the judges print.
+ * Returns the result of the run.
  */
 enum explore_answer timeline_print(const struct trace *trace, const struct explore_options *options,
                                    const struct sched_schedule *schedule, uint64_t wrong_byte, FILE *out);

@@ -8,8 +8,8 @@
 #define ALPHABET_MAX 12u
 
 /*
- * For a disk of several clusters: within a cluster, over a boundary, a whole one, the last one; zeros; and all that is
- * done to a whole disk.
+ * The alphabet for a disk of several clusters: writes within a cluster, over a boundary, of a whole cluster and at the
+ * end; zeros; and all operations on the whole disk.
  */
 static uint32_t make_alphabet(const struct trace_disk *disk, struct trace_operation list[ALPHABET_MAX])
 {

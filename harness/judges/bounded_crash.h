@@ -11,8 +11,8 @@ bool bounded_crash_check(const struct trace_disk *disk, uint32_t length, const s
                          struct crash_counts *counts, FILE *out);
 
 /*
- * Makes the sequence number `number`, from 0 on, of `length` operations from that alphabet; false if there are fewer.
- * After a shrink, some requests are outside of the disk, and refused.
+ * Makes sequence number `number`, counted from 0, of `length` operations from that alphabet; false if there are fewer.
+ * After a shrink some requests are out of range, and are refused.
  */
 bool bounded_crash_check_trace(const struct trace_disk *disk, uint32_t length, uint32_t number, struct trace *trace);
 

@@ -1,14 +1,14 @@
 /*
  * The crash judge.
  *
- * Operations that change contents are kept as fragments: a range that each of them covers whole or not at all, within
- * one sector. A fragment may have the content of any operation that had begun, unless another one that followed it
- * entirely was durable; and its content at the start unless any was. The disk counts as zero behind its end, so a
- * resize writes zeros from the new size on, and sizes are judged in the same way.
+ * The disk is cut into fragments: ranges within a sector that each operation covers whole or not at all. A fragment may
+ * have the content of any operation that had begun, unless a durable operation followed that one entirely. It may have
+ * its content at the start unless any operation on it was durable. The disk counts as zero behind its end. So a resize
+ * writes zeros from the new size on, and sizes are judged in the same way.
  *
- * Where the operations of a trace with a resize follow one another, more is known: each sector must be, as a whole,
- * what it was in one of the states that the disk went through. Where a change failed before, these are not known; then
- * the disk must open, and be the same to both engines.
+ * If the operations of a trace with a resize follow one another, more is known: each sector, as a whole, must be as in
+ * one of the states that the disk went through. After a change that failed these states are not known. Then the disk
+ * must open, and be the same for both engines.
  */
 #include "judges/crash_parts.h"
 
@@ -137,7 +137,7 @@ void crash_print_moment(uint64_t moment, const struct sim *sim, FILE *out)
 /* ---- What may be there ---- */
 
 /*
- * Whether the change number `index` was durable at the crash: a flush followed it, or a close, and has returned.
+ * Whether change number `index` was durable at the crash: a flush or a close followed it, and has returned.
  */
 static bool is_durable(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
 {
@@ -159,7 +159,7 @@ static bool covers(const struct trace_operation *operation, uint64_t begin, uint
            end - operation->offset <= operation->length;
 }
 
-/* What an operation writes at an offset; the start's content for the operation number trace->count. */
+/* What an operation writes at an offset. For the operation number trace->count: the content at the start. */
 static void fill(const struct crash_judge *judge, uint32_t index, uint64_t begin, uint64_t end, uint8_t *bytes)
 {
     if (index == judge->trace->count) {
@@ -185,7 +185,7 @@ static bool is_overwritten(const struct crash_judge *judge, const struct crash_s
     return false;
 }
 
-/* Whether an operation may have done something: one that failed and is refused, or is a resize, has not (RSZ-07). */
+/* Whether an operation may have had an effect. One that was refused, and a resize that failed, have none (RSZ-07). */
 static bool has_begun(const struct crash_judge *judge, const struct crash_span *spans, uint32_t index, uint64_t moment)
 {
     bool all_or_nothing = judge->trace->operations[index].kind == OPERATION_RESIZE;
@@ -291,7 +291,7 @@ static void do_on_state(const struct crash_judge *judge, uint32_t index, struct 
     }
 }
 
-/* Notes, for each sector of the disk that was found, and for its size, whether this state has it. */
+/* Notes, for each sector of the disk that was read, and for its size, whether this state has it. */
 static void compare_state(const struct crash_state *state, const struct crash_state *got, bool *sectors, bool *size)
 {
     *size = *size || state->size == got->size;

@@ -56,7 +56,7 @@ static void prepare(struct sim *sim, struct creation *creation)
     }
 }
 
-/* After a crash at `moment` of `end`: the old disk, no disk, or the new one; from the end on the new one. */
+/* Judges a crash in a creation. `complete`: it came after the end, and only the new disk is allowed. */
 static bool judge_created(const void *subject, struct sim *crashed, bool complete, FILE *out)
 {
     const struct creation *creation = subject;
@@ -84,7 +84,7 @@ static bool judge_created(const void *subject, struct sim *crashed, bool complet
     return is_new || (!complete && is_old);
 }
 
-/* Creates the disk. Layout r9 cannot be without a backing file, and must leave everything alone then (CRE-03). */
+/* Creates the disk. In layout r9 without a backing file that must be refused, and change nothing (CRE-03). */
 static bool create(struct sim *sim, const struct creation *creation, FILE *out)
 {
     struct addcow_error error;

@@ -14,8 +14,8 @@ struct crash_creation {
 };
 
 /*
- * Creates a disk and judges crashes, at every moment: after each the disk is not there, or complete, and its image is
- * as it was or complete (CRE-01, CRE-04); one that is replaced is as it was, or the new one.
+ * Creates a disk and judges crashes at every moment. After each, the disk is missing or complete, and its image is as
+ * it was or complete (CRE-01, CRE-04). A disk that is replaced is the old or the new one.
  */
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out);
 

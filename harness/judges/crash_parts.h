@@ -22,7 +22,7 @@ struct crash_judge {
     bool in_states;          /* operations follow one another, a resize among them */
 };
 
-/* Whether a request was refused that must succeed after a crash; says so then. `what` is the request. */
+/* Whether a request after a crash failed, which it must not. Prints that. `what` names the request. */
 bool crash_refused(FILE *out, const char *what, enum addcow_status code, const struct addcow_error *error);
 
 /* Prints at which moment of `sim` the crash was. */

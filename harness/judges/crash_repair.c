@@ -1,8 +1,8 @@
 /*
  * Crashes of a repair.
  *
- * A repair writes the bitmap in place, so a power failure may leave any mixture of damaged and repaired sectors, torn
- * ones too. None of them may read as another disk, and the next repair must get to the end.
+ * A repair writes the bitmap in place. So a power failure may leave any mixture of damaged and repaired sectors, and
+ * torn ones. None of these may read as another disk, and the next repair must finish.
  */
 #include "judges/crash_repair.h"
 
@@ -21,7 +21,7 @@
 struct damaged {
     const struct trace_disk *disk;
     uint64_t size;
-    uint64_t cut; /* the size after a shrink that nobody has synced; without one, the same */
+    uint64_t cut; /* the size after a shrink that was not synced; without one, the same */
     uint8_t *bytes;
 };
 
@@ -107,7 +107,7 @@ static void ignore_finding(void *context, const struct addcow_finding *finding)
     (void)finding;
 }
 
-/* Repairs the disk in `sim`; *repaired, if not null, is how many findings that were. */
+/* Repairs the disk in `sim`. *repaired, if not null, is the number of findings that were repaired. */
 static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
@@ -146,7 +146,7 @@ static void read_damaged(const struct sim *sim, struct damaged *damaged)
     }
 }
 
-/* Repairs the disk in `sim`, whatever has befallen it, and judges every crash. `repaired` as for repair(). */
+/* Repairs the disk in `sim`, and judges every crash. `repaired` as for repair(). */
 static bool judge_repair(struct sim *sim, const struct damaged *damaged, unsigned *repaired,
                          struct crash_counts *counts, FILE *out)
 {
@@ -173,7 +173,7 @@ bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_c
     return fine;
 }
 
-/* Cuts the image, and leaves that unsynced. */
+/* Truncates the image, without a sync. */
 static void cut_image(struct sim *sim, uint64_t size)
 {
     struct addcow_file *image;
@@ -185,8 +185,8 @@ static void cut_image(struct sim *sim, uint64_t size)
 }
 
 /*
- * A process has died in a shrink, when it had cut the image: the bits behind its end are set, and a repair clears them.
- * If the power fails then, the old end must not be there without its bits (DUR-12).
+ * A process died in a shrink after it had truncated the image. The bits past the new end are set, and a repair clears
+ * them. If the power fails then, the old end must not come back without its bits (DUR-12).
  */
 static bool repair_after_death(const struct trace_disk *disk, struct crash_counts *counts, FILE *out)
 {

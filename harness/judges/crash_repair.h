@@ -6,7 +6,7 @@
 
 #include "judges/crash_sequence.h"
 
-/* What is wrong with a bitmap; added to one another. */
+/* Kinds of damage to a bitmap, which can be combined. */
 enum crash_damage {
     CRASH_STRAY_BITS = 1,  /* bits past the last cluster are set (BMP-05) */
     CRASH_SHORT_FILE = 2,  /* the padding is missing, which r9 does not have (BMP-04) */
@@ -15,14 +15,14 @@ enum crash_damage {
 };
 
 /*
- * Damages a disk, repairs it and judges crashes, at every moment: after each, both engines open the disk and read what
- * they read before, and a second repair finishes and leaves nothing broken (CHK-02).
+ * Damages a disk, repairs it, and judges crashes at every moment. After each, both engines open the disk and read what
+ * they read before. A second repair finishes and leaves nothing broken (CHK-02).
  */
 bool crash_repair(const struct trace_disk *disk, unsigned damage, struct crash_counts *counts, FILE *out);
 
 /*
- * The same for all damages that are possible, of disks in both layouts whose bitmap has a byte in use, or several; and
- * for a shrink in which a process has died (DUR-12).
+ * The same for every possible damage, for disks of both layouts with one byte or several bytes of bitmap, and for a
+ * shrink in which the process has died (DUR-12).
  */
 bool crash_every_repair(struct crash_counts *counts, FILE *out);
 

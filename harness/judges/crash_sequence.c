@@ -1,8 +1,8 @@
 /*
  * Every crash of a sequence of operations.
  *
- * The sequence is done once, and each crash state of the recorded log is judged. With deaths, it is done once more for
- * each call of the storage, at which the process dies; another process then opens the disk and goes on.
+ * The sequence is executed once, and every crash state of the recorded log is judged. With deaths, it is executed once
+ * more for each call of the storage. The process dies at that call, and another process opens the disk and goes on.
  */
 #include "judges/crash_sequence.h"
 
@@ -17,8 +17,8 @@
 #include <stdlib.h>
 
 /*
- * The use after a first crash: the boundary of two clusters is written, flushed, the disk grows to more than it ever
- * was, and is written again.
+ * The use of the disk after a first crash: a write over the boundary of two clusters, a flush, a growth beyond any size
+ * before, and another write.
  */
 static void make_second_trace(const struct trace_disk *disk, uint64_t size, struct trace *trace)
 {
@@ -73,7 +73,7 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
 }
 
 /*
- * Another process opens the disk after one has died in operation `index`. What was not flushed may be lost, but a size
+ * After a process has died in operation `index`, another one opens the disk. What was not flushed may be lost. The size
  * is that of the image.
  */
 static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
@@ -104,8 +104,8 @@ static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const s
 }
 
 /*
- * Opens the disk in `sim`, does a sequence, with the death of the process in it if that is planned, and closes; fills
- * the spans. False if it cannot be opened.
+ * Opens the disk in `sim`, executes the sequence with the planned death, and closes. Fills the spans. False if the disk
+ * cannot be opened.
  */
 static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault_injection *death,
                         struct crash_span *spans, FILE *out)
@@ -134,7 +134,7 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault
 static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
                               const struct crash_options *options, struct crash_counts *counts, FILE *out);
 
-/* Uses the disk in `judge`->crashed, which reads as *start, and crashes it again. */
+/* Uses the disk in judge->crashed, whose content is *start, and crashes it again. */
 static bool judge_second(const struct crash_judge *judge, const struct crash_state *start, uint64_t states,
                          struct crash_counts *counts, FILE *out)
 {
@@ -215,7 +215,7 @@ static bool judge_every_crash(struct crash_judge *judge, const struct sim *from,
     return true;
 }
 
-/* A death before a call that changes nothing leaves what one before the next call does. */
+/* A death before a call that changes nothing has the same effect as one before the next call. */
 static bool changes_files(enum sim_call call)
 {
     return call == SIM_PWRITE || call == SIM_SYNC || call == SIM_TRUNCATE || call == SIM_PUNCH;

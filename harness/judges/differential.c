@@ -20,7 +20,7 @@
 #define SECTOR 512u
 #define PATH_BYTES 4096u
 
-/* What the oracle says to one operation. */
+/* The answer of the oracle to one operation. */
 struct answer {
     enum addcow_status status;
     uint8_t *data; /* of a read that succeeds; owned */
@@ -238,7 +238,7 @@ static bool judge_end(struct execution *execution, const struct oracle *oracle, 
     return same && oracle_judge_files(oracle, directory, out) && judge_by_reference(oracle, execution->path, out);
 }
 
-/* Closes the disk after a failure; what that gives does not matter any more. */
+/* Closes the disk after a failure. The result does not matter. */
 static void give_up(struct execution *execution)
 {
     if (!execution->closed) {

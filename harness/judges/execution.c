@@ -1,9 +1,9 @@
 /*
- * Running a trace on real threads.
+ * Executes a trace on real threads.
  *
- * A clock that counts the invocations and responses gives the real-time order: if one operation returned before another
- * was invoked, its moment is less. Operations that overlap may have their moments in any order, which only makes
- * intervals longer and therefore never accuses falsely.
+ * A clock counts invocations and responses. If one operation returned before another was invoked, its moment is less.
+ * Operations that overlap may have their moments in any order. That can only make their intervals longer, so no correct
+ * implementation is judged wrong.
  */
 #include "judges/execution.h"
 
@@ -39,7 +39,7 @@ void execution_free(struct execution *execution)
     free(execution->records);
 }
 
-/* The bytes that a buffer for `length` needs: no request that is longer than the disk ever was may touch its buffer. */
+/* The size of a buffer for `length` bytes. A request longer than the disk ever was must not touch its buffer. */
 static size_t buffer_size(const struct execution *execution, uint64_t length)
 {
     return (size_t)(length < execution->capacity ? length : execution->capacity);
@@ -140,7 +140,7 @@ struct worker {
 static void *work(void *context)
 {
     struct worker *worker = context;
-    /* All begin at once: a thread's start takes longer than many an operation. */
+    /* All begin at once, because the start of a thread takes longer than most operations. */
     atomic_fetch_sub(worker->waiting, 1);
     for (unsigned spins = 0; atomic_load(worker->waiting) > 0; spins++) {
         if (spins > 1000) {

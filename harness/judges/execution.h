@@ -1,5 +1,5 @@
 /*
- * Running a trace: each operation is done on an adapter and what came of it is recorded.
+ * An execution of a trace on an adapter: each operation is done, and its result is recorded.
  */
 #ifndef HARNESS_EXECUTION_H
 #define HARNESS_EXECUTION_H
@@ -9,9 +9,9 @@
 
 #include <stdatomic.h>
 
-/* What came of one operation. */
+/* The result of one operation. */
 struct execution_record {
-    uint64_t invoked;  /* moments on the run's clock, each occurring once: */
+    uint64_t invoked;  /* moments of the execution's clock, each occurring once: */
     uint64_t returned; /* invoked < returned; both 0 before the operation was done */
     enum addcow_status status;
     bool allocated;      /* the answer of map: the status of */
@@ -20,7 +20,7 @@ struct execution_record {
     char message[256];   /* of a failure */
 };
 
-/* Which operation each thread is doing: its index + 1, or 0. In memory that a watching process may share. */
+/* The operation that each thread is doing: its index + 1, or 0. A watching process may share this memory. */
 struct execution_watch {
     _Atomic uint32_t doing[TRACE_THREADS_MAX];
 };
@@ -32,12 +32,12 @@ struct execution {
     struct execution_watch *watch; /* may be null */
     uint64_t capacity;             /* trace_capacity(trace) */
     bool closed;                   /* a reopen could not open the disk again: all later operations fail */
-    uint32_t failures;             /* classes that a request may fail with because the storage does, a bit each */
+    uint32_t failures;             /* statuses that a request may have because the storage fails, a bit each */
     _Atomic uint64_t clock;
     struct execution_record *records; /* one an operation */
 };
 
-/* Prepares a run; the caller calls execution_free. */
+/* Prepares an execution; the caller calls execution_free. */
 void execution_make(struct execution *execution, const struct trace *trace, struct adapter *adapter, const char *path,
                     struct execution_watch *watch);
 void execution_free(struct execution *execution);
@@ -46,7 +46,7 @@ void execution_free(struct execution *execution);
 void execution_operation(struct execution *execution, uint32_t index);
 
 /*
- * Does the operations [begin, end) of one phase: each thread's in order, on a thread of its own if there are several.
+ * Does the operations [begin, end) of one phase. Those of one thread are done in order; several threads run at once.
  */
 void execution_phase(struct execution *execution, uint32_t begin, uint32_t end);
 

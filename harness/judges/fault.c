@@ -2,8 +2,8 @@
  * The fault judge.
  *
  * The trace is executed once without a fault, and then once for each call and each way in which it can fail. Each time
- * fault_contents.h says what the disk may hold. The crash that shows what is durable is the one in which nothing
- * reached the disk that had not been synced.
+ * fault_contents.h says what the disk may hold. What is durable shows in the crash after which the disk has only what
+ * was synced.
  */
 #include "judges/fault.h"
 
@@ -28,11 +28,12 @@ struct judge {
     struct sim *crashed;
     struct adapter *adapter;
     struct fault_injection fault;
-    bool differs;            /* a request has failed that usually does not */
-    bool size_differs;       /* a resize has failed: what follows may be in or out of the disk, other than usual */
-    bool unclean;            /* a close has failed, or the process has died */
-    bool durability_unknown; /* a sync has failed and the disk was closed: nobody makes durable any more what that left
+    bool differs;            /* a request has failed that succeeds without the fault */
+    bool size_differs;       /*
+                              * a resize has failed: later requests may be in range or not, other than without the fault
                               */
+    bool unclean;            /* a close has failed, or the process has died */
+    bool durability_unknown; /* a sync has failed and the disk was closed: no later sync covers what that one left */
     struct fault_contents contents;
     struct fault_counts *counts;
     FILE *out;
@@ -44,8 +45,8 @@ const char *fault_problem(const struct trace *trace)
 }
 
 /*
- * Notes that a close has failed: all that was not flushed before may be lost with it. What a sync that failed should
- * have made durable no later one of another opening covers, even where it looks as if it were stored.
+ * Notes that a close has failed: all that was not flushed before may be lost. What a failed sync should have made
+ * durable, no later sync covers, even if it can be read.
  */
 static void note_loss(struct judge *judge)
 {
@@ -56,7 +57,7 @@ static void note_loss(struct judge *judge)
 
 /* ---- The disk at a moment ---- */
 
-/* Judges what the disk in `sim` is to the reference engine; `live`, if not null, is what it must read as. */
+/* Judges the disk in `sim` with the reference engine. `live`, if not null, is what it must read as. */
 static bool judge_storage(const struct judge *judge, const struct sim *sim, const uint8_t *live, const char *when,
                           const char *clause)
 {
@@ -67,7 +68,9 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
         return false;
     }
     uint64_t size = disk.ref.size;
-    /* What ended when it had cut the image has left the bits behind the end, which the next growth clears. */
+    /*
+     * An operation that ended after it had truncated the image has left bits past the end. The next growth clears them.
+     */
     bool stray = sim == judge->sim && !judge->unclean && sim_disk_has_stray_bits(&disk);
     uint8_t *bytes = report_allocate(size, 1);
     addcow_ref_read(&disk.ref, 0, size, bytes);
@@ -90,7 +93,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
     return fine;
 }
 
-/* Judges the crash in which nothing survives but what was synced: the first of all choices. */
+/* Judges the crash after which the disk has only what was synced: the first of all choices. */
 static bool judge_durable(const struct judge *judge, const uint8_t *live)
 {
     struct choices choices = {0};
@@ -110,8 +113,7 @@ static bool has_class(const struct judge *judge, enum addcow_status code)
 }
 
 /*
- * Judges a status. Requests that are refused whatever happens, like a commit onto a short file, are refused without a
- * fault too.
+ * Judges a status. A request that is refused without a fault too, like a commit onto a short file, may be refused.
  */
 static bool judge_status(const struct judge *judge, const char *what, enum addcow_status code, enum addcow_status usual,
                          const struct addcow_error *error)
@@ -128,7 +130,7 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
     return false;
 }
 
-/* A flush that has succeeded although it must not, or after which not everything is durable. */
+/* Judges a flush. It must not succeed after a failed sync of the image, and it makes everything durable. */
 static bool judge_flush(struct judge *judge, const char *what, enum addcow_status code)
 {
     if (code != ADDCOW_OK) {
@@ -142,7 +144,7 @@ static bool judge_flush(struct judge *judge, const char *what, enum addcow_statu
     return judge_durable(judge, NULL);
 }
 
-/* A failed close has closed nevertheless; one that succeeds has flushed. */
+/* Judges a close. One that fails has closed all the same; one that succeeds has flushed. */
 static bool judge_close(struct judge *judge, enum addcow_status code, const struct addcow_error *error)
 {
     if (!judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
@@ -174,7 +176,7 @@ static bool judge_committed(const struct judge *judge)
     return clear;
 }
 
-/* An open that failed, begun at `moment`. */
+/* Judges an open that failed, begun at `moment`. */
 static bool judge_failed_open(const struct judge *judge, enum addcow_status code, uint64_t moment,
                               const struct addcow_error *error)
 {
@@ -192,11 +194,11 @@ static bool judge_failed_open(const struct judge *judge, enum addcow_status code
 
 static enum addcow_status open_disk(struct judge *judge, struct addcow_error *error)
 {
-    judge->fault.image_lost = false; /* what an earlier opening has lost this one cannot know */
+    judge->fault.image_lost = false; /* an opening knows nothing of the failures of the one before */
     return judge->adapter->ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, error);
 }
 
-/* Closes and opens again; if that cannot be while the fault lasts, then without it. */
+/* Closes and opens again; if the open fails because of the fault, once more without it. */
 static bool do_reopen(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
@@ -224,8 +226,8 @@ static bool do_reopen(struct judge *judge)
 }
 
 /*
- * Another process opens the disk after one has died in an operation. A resize in which that was has changed the size or
- * not (DUR-11).
+ * After a process has died in an operation, another one opens the disk. A resize in which it died has changed the size
+ * or not (DUR-11).
  */
 static bool reopen_after_death(struct judge *judge, const struct trace_operation *operation)
 {
@@ -246,7 +248,7 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
     if (judge->fault.at == 0) {
         *usual = code;
     }
-    if (code != ADDCOW_RANGE) { /* what is refused does nothing (REQ-01) */
+    if (code != ADDCOW_RANGE) { /* a request that is refused does nothing (REQ-01) */
         fault_contents_operation(&judge->contents, index, code == ADDCOW_OK);
     }
     judge->size_differs = judge->size_differs || (operation->kind == OPERATION_RESIZE && code != *usual);
@@ -279,7 +281,7 @@ static bool write_after(struct judge *judge)
                           judge->out);
 }
 
-/* All of the disk, as it reads now, or null with a message. The caller frees. */
+/* Reads all of the disk; null, with a message, if that fails. The caller frees. */
 static uint8_t *read_all(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
@@ -294,7 +296,7 @@ static uint8_t *read_all(struct judge *judge)
     return NULL;
 }
 
-/* What the disk reads as is durable after a flush, as far as nothing is lost for good. */
+/* After a flush everything that the disk reads as is durable, unless a sync of the image has failed. */
 static bool judge_read_and_flush(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
@@ -314,7 +316,7 @@ static bool judge_read_and_flush(struct judge *judge)
     return fine;
 }
 
-/* The fault is gone: the disk must be readable, writable and durable again, before and after something is written. */
+/* The fault is gone: the disk must be readable, writable and durable, before and after some writes. */
 static bool judge_usable(struct judge *judge)
 {
     return judge_read_and_flush(judge) && write_after(judge) && judge_read_and_flush(judge);
@@ -344,7 +346,7 @@ static bool close_disk(struct judge *judge)
            (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
 }
 
-/* The disk is open. Does everything, with the fault, and closes. */
+/* The disk is open. Executes the trace with the fault, and closes. */
 static bool do_trace(struct judge *judge, enum addcow_status *usual)
 {
     if (!do_operations(judge, usual)) {
@@ -353,7 +355,7 @@ static bool do_trace(struct judge *judge, enum addcow_status *usual)
     if (!fault_injection_was_hit(&judge->fault) && !judge->fault.kills) {
         return close_disk(judge); /* which the fault hits, if there is one */
     }
-    /* Who is to die and lives dies in the close. */
+    /* A process that has not died so far dies in the close. */
     if (!fault_injection_was_hit(&judge->fault) && !do_reopen(judge)) {
         return false;
     }
@@ -361,7 +363,7 @@ static bool do_trace(struct judge *judge, enum addcow_status *usual)
     return judge_usable(judge) && close_disk(judge);
 }
 
-/* One run with judge->fault. `usual` are the statuses of a run without a fault: that one fills them. */
+/* Executes the trace with judge->fault. The execution without a fault fills the `usual` statuses. */
 static bool run_once(struct judge *judge, enum addcow_status *usual)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
@@ -405,7 +407,7 @@ static bool judge_faults(struct judge *judge)
             struct fault_injection fault = {
                 .kind = (enum fault_kind)(variant / 2), .persistent = variant % 2 == 1, .at = at};
             if (fault.kind == FAULT_EINTR && fault.persistent) {
-                continue; /* to be interrupted for ever is to hang */
+                continue; /* an endless interruption would hang */
             }
             if (!judge_fault(judge, &fault, calls, usual)) {
                 return false;

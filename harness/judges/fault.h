@@ -1,15 +1,19 @@
 /*
  * The fault judge: whatever call of the storage fails, in whatever way, the error clauses must hold.
  *
- * A trace of one thread is done once for each call that it makes, with a fault at that call, or with the death of the
- * process at it, after which another one opens the disk and goes on (DUR-12). Judged are: the class of every error
- * (ERR-01, ERR-05); that interruptions and short transfers do not show (ERR-04); that each sector that a failed request
- * was to change is old or new and all else untouched (ERR-02); that the disk is usable when the fault is gone, and
- * flushes (ERR-03, DUR-06), unless a sync of the image failed, after which no flush succeeds (DUR-07); that after every
- * flush that succeeds all of the disk is durable; that a failed resize changes nothing (RSZ-07); and that an open that
- * fails leaves nothing open and nothing changed (ERR-06).
+ * A trace of one thread is executed once for each call that it makes, with a fault at that call; and once with the
+ * death of the process at it, after which another process opens the disk and goes on (DUR-12). The judge checks:
  *
- * After a sync has failed and the disk was closed, nothing is said of what is durable: no later opening can know of it.
+ *   - Every error has the right status (ERR-01, ERR-05).
+ *   - Interruptions and short transfers do not show (ERR-04).
+ *   - A failed request leaves each sector of its range old or new, and everything else untouched (ERR-02).
+ *   - After the fault the disk is usable, and a flush succeeds (ERR-03, DUR-06); but after a failed sync of the image
+ * no flush succeeds (DUR-07).
+ *   - After every flush that succeeds all of the disk is durable.
+ *   - A failed resize changes nothing (RSZ-07).
+ *   - A failed open leaves nothing open and changes nothing (ERR-06).
+ *
+ * When a sync has failed and the disk was closed, nothing is demanded of durability: no later opening can know of it.
  */
 #ifndef HARNESS_FAULT_H
 #define HARNESS_FAULT_H

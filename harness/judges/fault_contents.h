@@ -1,9 +1,8 @@
 /*
  * What the disk may hold in an execution with a fault.
  *
- * The disk is cut into fragments, each within a sector, so that every operation covers a fragment whole or not at all.
- * Of each fragment it is noted which contents are possible: one after an operation that succeeded; one more after one
- * that failed (ERR-02).
+ * The disk is cut into fragments: ranges within a sector that each operation covers whole or not at all. For each
+ * fragment a set of possible contents is kept. An operation that succeeds leaves one; one that fails adds one (ERR-02).
  */
 #ifndef HARNESS_FAULT_CONTENTS_H
 #define HARNESS_FAULT_CONTENTS_H

@@ -1,20 +1,20 @@
 /*
  * The judge of a phase in which several threads work on one disk.
  *
- * Resizes and commits that succeeded are put into an order, and each at a moment; then follow these steps, in the order
- * of the functions below:
+ * The judge supposes an order of the successful resizes and commits, and a moment for each. Then it checks, in this
+ * order:
  *
- *   1. Statuses. They are known from the sizes that the disk has at these moments, but for requests that the storage
- * has failed: these did to each sector of their range what they were asked to or nothing (ERR-02), and otherwise
- *      nothing but allocate (RSZ-07, STR-03, CMT-03). They say between which moments a request took effect.
- *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, must have been true at some
- * moment.
- *   3. Registers (history_registers.c). Each sector has a witness order of what was done to it.
- *   4. Replay. The oracle writes in witness order, resizes and commits in between, streams; then everything must be
- *      equal.
+ *   1. Statuses (history_statuses.c). They follow from the sizes that the disk has at these moments. A request that the
+ *      storage has failed did to each sector of its range what it should or nothing (ERR-02), and beyond that it has at
+ * most allocated (RSZ-07, STR-03, CMT-03). The statuses say between which moments a request took effect.
+ *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, were true at some moment.
+ *   3. Sectors (history_sectors.c). Each sector has a witness order of its operations.
+ *   4. Replay (history_replay.c). The oracle does the writes in witness order, the resizes and commits in between, and
+ * the streams. Then everything must be equal.
  *
- * If they fail, other moments and orders are supposed, until none is left: what is told is why the first ones failed.
- * Late moments come first, since an operation that is alone mostly ends soon after it took effect for all others.
+ * If a check fails, the judge supposes other orders and moments, until none is left. It prints why the first ones
+ * failed. It tries late moments first, since an exclusive operation mostly ends soon after it took effect for all
+ * others.
  */
 #include "judges/history_parts.h"
 
@@ -145,8 +145,8 @@ static bool can_be_last(const struct history *history, uint32_t index, uint32_t 
 }
 
 /*
- * Supposes orders and moments of the first `left` exclusive operations, those behind them being supposed already: the
- * last of them after a moment up to `latest`. True as soon as everything conforms.
+ * Supposes orders and moments of the first `left` exclusive operations; those behind them are fixed. The last of the
+ * first ones takes effect after a moment up to `latest`. True as soon as everything conforms.
  */
 static bool suppose(struct search *search, uint32_t left, uint64_t latest)
 {
@@ -175,7 +175,7 @@ static bool suppose(struct search *search, uint32_t left, uint64_t latest)
 
 /* ---- The phase ---- */
 
-/* Lists the exclusive operations, and says what else there is. */
+/* Lists the exclusive operations, and notes what else there is. */
 static void find_whole_disk_operations(struct history *history)
 {
     history->old_size = history->larger_size = history->oracle->disk.size;
@@ -199,7 +199,7 @@ static void find_whole_disk_operations(struct history *history)
     history->scale = 4 * (uint64_t)history->exclusive_count + 4;
 }
 
-/* The size that the disk should have: that of now, if one of the resizes gives it. */
+/* The size that the disk should have: its size now, if one of the resizes gives it. */
 static uint64_t expected_size(const struct history *history)
 {
     uint64_t size = history->execution->adapter->ops->size(history->execution->adapter);
@@ -214,8 +214,8 @@ static uint64_t expected_size(const struct history *history)
 }
 
 /*
- * What commits left in the backing file. If one failed after another had succeeded, nobody knows of which of them a
- * byte is.
+ * Loads what commits left in the backing file. If a commit failed after another one had succeeded, it is not known
+ * which of them wrote a byte.
  */
 static bool load_committed(struct history *history, FILE *out)
 {
@@ -228,8 +228,8 @@ static bool load_committed(struct history *history, FILE *out)
 }
 
 /*
- * "All allocated", where a commit that failed, or a stream and a commit, decide about it. After a failure the file may
- * have what the implementation does not believe, until it is flushed; so that one is asked.
+ * Finds "all allocated", if a commit that failed, or a stream and a commit, decide about it. After a failure the file
+ * may differ from the state of the implementation until a flush; so the implementation is asked.
  */
 static bool find_flag(struct history *history)
 {
@@ -260,7 +260,7 @@ static void take_counts(const struct history_counts *from, struct history_counts
     to->has_wrong_byte = to->has_wrong_byte || from->has_wrong_byte;
 }
 
-/* Judges with everything at hand that is needed. */
+/* Judges the phase, with all that is needed for it. */
 static bool judge_contents(struct history *history, struct history_counts *counts, FILE *out)
 {
     struct search search = {.history = history};

@@ -1,10 +1,10 @@
 /*
  * The statuses of clusters in a concurrent phase (WR-02, MAP-02, CON-10).
  *
- * A commit makes every cluster unallocated, and a resize takes clusters away or brings new ones. Between two of these
- * lies a life of a cluster, in which its status only goes from 0 to 1. Of each life it is known before when the cluster
- * was not allocated, and after when it was; each report of a status within one life says more about that, and must not
- * contradict. A report that may belong to several lives must be possible in one of them.
+ * A commit makes every cluster unallocated. A resize removes clusters or brings new ones. Between two of these lies a
+ * life of a cluster, in which its status only goes from 0 to 1. For each life the judge keeps a moment at which the
+ * cluster was not yet allocated, and one at which it was. A report of a status within one life narrows these, and must
+ * not contradict them. A report that may belong to several lives must be possible in one of them.
  */
 #include "judges/history_parts.h"
 
@@ -113,7 +113,7 @@ static bool is_within(const struct history *history, uint64_t cluster, uint64_t 
     return cluster * history->oracle->disk.cluster_size < size;
 }
 
-/* Nothing allocates the cluster in it, so far. */
+/* Begins a life in which nothing allocates the cluster, so far. */
 static struct life *begin_life(struct lives *lives, uint64_t moment, bool by_growth)
 {
     struct life *life = &lives->list[lives->count++];
@@ -121,7 +121,7 @@ static struct life *begin_life(struct lives *lives, uint64_t moment, bool by_gro
     return life;
 }
 
-/* Something may allocate a cluster, and surely does if it happens at all within the life. */
+/* Something may allocate a cluster; it surely does if it happens entirely within the life. */
 static void allocate(struct life *life, uint64_t invoked, uint64_t returned)
 {
     if (invoked < life->end && returned > life->begin) {
@@ -177,8 +177,8 @@ static void list_lives(const struct history *history, uint64_t cluster, struct l
 }
 
 /*
- * STR-01. A cluster that a growth beside the stream brings is allocated once both are done, if the growth came second
- * thanks to the flag.
+ * STR-01. A growth beside the stream brings a cluster. It is allocated once both are done, if the growth came second
+ * and the flag was set.
  */
 static void stream_allocates(const struct history *history, uint32_t operation, struct life *life)
 {
@@ -194,7 +194,7 @@ static void stream_allocates(const struct history *history, uint32_t operation, 
     }
 }
 
-/* Everything that allocates a cluster while it lives. */
+/* Notes everything that allocates a cluster in its lives. */
 static void fill_lives(const struct history *history, uint64_t cluster, struct lives *lives)
 {
     list_lives(history, cluster, lives);
@@ -245,7 +245,7 @@ static int map_answer(const struct history *history, uint32_t operation, uint64_
     if (covers_cluster(history, request->offset, end, cluster)) {
         return record->allocated;
     }
-    /* The run ended there, so the next cluster had the other status. */
+    /* The map ended there, so the next cluster had the other status. */
     if (record->map_length < request->length && covers_cluster(history, end, end + 1, cluster)) {
         return !record->allocated;
     }

@@ -1,12 +1,12 @@
 /*
- * The parts of the judge of concurrent phases (history.h), for one another only.
+ * What the parts of the judge of concurrent phases (history.h) share. Private to history*.c.
  *
- * A resize or a commit is alone while it works (CON-09), so it takes effect at one moment for all others. The judge
- * supposes these moments: one order of the "exclusive" operations, and for each the moment of the run's clock after
- * which it took effect. They part the phase into epochs; in each of them the disk has one size. What remains is judged
- * exactly under such a supposition, and the phase conforms if there is one under which everything does.
+ * A resize or a commit excludes all other requests while it works (CON-09), so it takes effect at one moment for all of
+ * them. The judge supposes one order of these "exclusive" operations, and for each the moment of the execution's clock
+ * after which it took effect. They divide the phase into epochs; in each epoch the disk has one size. Under such a
+ * supposition everything else is judged exactly. The phase conforms if it does under one supposition.
  *
- * Moments here are those of the run's clock, scaled so that the moments of the exclusive operations lie between them.
+ * Moments here are those of the execution's clock, scaled so that the moments of exclusive operations lie between them.
  */
 #ifndef HARNESS_HISTORY_PARTS_H
 #define HARNESS_HISTORY_PARTS_H
@@ -22,13 +22,13 @@
 struct exclusive {
     uint32_t operation;
     bool is_commit;
-    uint64_t after;  /* the moment of the run's clock after which it is supposed to take effect */
+    uint64_t after;  /* the moment of the execution's clock after which it is supposed to take effect */
     uint64_t moment; /* that, scaled: it takes effect between this and the next one */
     uint64_t old_size;
     uint64_t new_size;
 };
 
-/* A request that succeeded or may have done something, on bytes [begin, end), which are not none. */
+/* A request on bytes [begin, end), not empty, that succeeded or may have had an effect. */
 struct access {
     uint32_t operation;
     uint64_t begin;
@@ -39,11 +39,11 @@ struct access {
     bool may_be_lost; /* a write that failed */
 };
 
-/* A write's part on one register, in witness order. */
+/* The effect of a write on one fragment, in witness order. */
 struct witness_write {
     uint64_t begin;
     uint64_t end;
-    uint32_t operation; /* HISTORY_NONE: nobody knows; the content at rest */
+    uint32_t operation; /* HISTORY_NONE: not known; the content at rest is taken over */
     uint32_t epoch;
 };
 
@@ -63,7 +63,7 @@ struct history {
     uint32_t commits;   /* that succeeded */
     bool streamed;      /* a stream succeeded */
     bool commit_failed; /* a commit did, and may have changed the backing file under allocated clusters */
-    bool flag_known;    /* what became of "all allocated" does not follow from the phase, but could be found out: */
+    bool flag_known;    /* the phase does not tell what became of "all allocated", but it was found out: */
     bool flag;          /* this */
     uint8_t *initial;   /* larger_size bytes: virt at the start, zeros behind it */
     uint8_t *committed; /* after a commit: larger_size bytes, the backing file's contents and zeros behind them */
@@ -82,7 +82,7 @@ const struct execution_record *history_record(const struct history *history, uin
 /* Whether the storage failed, and an operation with it. */
 bool history_has_failed(const struct history *history, uint32_t operation);
 
-/* Complains about a status, and returns false. */
+/* Prints that a status is wrong; returns false. */
 bool history_wrong_status(const struct history *history, uint32_t operation, const char *expected);
 
 /* The epoch that a scaled moment lies in: how many exclusive operations came before. */
@@ -90,8 +90,9 @@ uint32_t history_epoch(const struct history *history, uint64_t moment);
 uint64_t history_size(const struct history *history, uint32_t epoch);
 
 /*
- * Between which scaled moments an operation took effect, given its status and the sizes of the disk. False if there are
- * none. Where it fits into the disk before a shrink and after a growth but not between, the time between is included.
+ * Finds between which scaled moments an operation took effect, by its status and the sizes of the disk. False if there
+ * are none. Where it fits into the disk before a shrink and after a growth but not between, the time between is
+ * included.
  */
 bool history_place(const struct history *history, uint32_t operation, uint64_t *invoked, uint64_t *returned);
 
@@ -105,13 +106,15 @@ void history_list_accesses(struct history *history);
 bool history_flag_may_be_set(const struct history *history, uint64_t moment);
 bool history_flag_is_set(const struct history *history, uint64_t moment);
 
-/* Complains that a cluster cannot have a status: one that `operation` reports or, if HISTORY_NONE, at rest. */
+/*
+ * Prints that a cluster cannot have a status: one that `operation` reports or, if HISTORY_NONE, at rest. Returns false.
+ */
 bool history_impossible_status(const struct history *history, uint32_t operation, uint64_t cluster, bool allocated);
 
 /* Judges all maps, the statuses at rest, and those of commits. */
 bool history_judge_clusters(const struct history *history);
 
-/* history_registers.c: judges all contents; fills the fragments. */
+/* history_sectors.c: judges all contents; makes the witness order. */
 bool history_judge_sectors(struct history *history);
 
 /*

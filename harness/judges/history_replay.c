@@ -22,12 +22,12 @@ static void replay_write(struct history *history, struct oracle *oracle, const s
     } else {
         code = oracle_zero(oracle, write->begin, length);
     }
-    /* Between a shrink and a growth there is nothing to write to, and nothing stays of it. */
+    /* Between a shrink and a growth there is nothing to write to, and the growth brings zeros. */
     assert(code == ADDCOW_OK || code == ADDCOW_RANGE);
     (void)code;
 }
 
-/* Takes over what there is in the end, in the files too, of bytes of which nobody knows how it came about. */
+/* Takes over the bytes at rest, those of the files too, where it is not known how they came about. */
 static void take_over(const struct history *history, struct oracle *oracle, const struct witness_write *write)
 {
     uint64_t length = write->end - write->begin;
@@ -39,7 +39,7 @@ static void take_over(const struct history *history, struct oracle *oracle, cons
     }
 }
 
-/* Leads the oracle through the epochs. Whether the commits may have succeeded has been judged. */
+/* Moves the oracle through the epochs. Whether the commits may have succeeded has been judged. */
 static void replay_epochs(struct history *history, struct oracle *oracle)
 {
     for (uint32_t epoch = 0; epoch <= history->exclusive_count; epoch++) {
@@ -66,9 +66,9 @@ static void replay_epochs(struct history *history, struct oracle *oracle)
 }
 
 /*
- * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another one
- * succeeded, nobody knows of which of them a byte of the backing file is, and so which writes came later: what the disk
- * shows, which has been judged, is taken over.
+ * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another commit
+ * succeeded, it is not known which of them wrote a byte of the backing file, and so which writes came later. Then what
+ * the disk shows, which has been judged, is taken over.
  */
 static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
 {
@@ -85,8 +85,8 @@ static bool replay_failed_commit(const struct history *history, struct oracle *o
 }
 
 /*
- * Whether "all allocated" is set at the end, if a stream or a commit that failed was there: always after a stream,
- * unless a commit was there too. Then what was found must be possible; a commit that failed may have cleared it or not.
+ * Whether "all allocated" is set at the end, if there was a stream or a commit that failed. After a stream it is,
+ * unless there was a commit too. Then what was found must be possible. A commit that failed may have cleared it or not.
  */
 static bool judge_flag(const struct history *history, bool *set)
 {
@@ -102,7 +102,7 @@ static bool judge_flag(const struct history *history, bool *set)
     return !impossible;
 }
 
-/* Leads the oracle through the phase, and takes over the statuses at rest, which have been judged. */
+/* Moves the oracle through the phase, and takes over the statuses at rest, which have been judged. */
 static bool replay(struct history *history, struct oracle *oracle)
 {
     bool flag = false;

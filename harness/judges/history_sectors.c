@@ -1,10 +1,10 @@
 /*
  * The contents of a concurrent phase (CON-02).
  *
- * The disk is cut at sectors, at the ends of requests and at its sizes, so that each request covers a register whole or
- * not at all. A growth writes zeros into registers that it brings. A commit reads every register into the backing file;
- * where a later one has not read it again, the backing file still shows what it was. The content at rest is read by
- * nobody after everything.
+ * The disk is cut into fragments: at sectors, at the ends of requests and at its sizes. So each request covers a
+ * fragment whole or not at all. A growth writes zeros into the fragments that it brings. A commit reads every fragment
+ * into the backing file, which still shows what the commit has read if no later commit has read it again. The content
+ * at rest is a read after everything.
  */
 #include "judges/history_parts.h"
 
@@ -20,7 +20,7 @@
 
 static const uint8_t zeros[SECTOR];
 
-/* A register: the bytes [begin, end) of the disk, and what happened to it. */
+/* A fragment: the bytes [begin, end) of the disk, and what was done to it. */
 struct fragment {
     uint64_t begin;
     uint64_t end;
@@ -94,14 +94,14 @@ static void fragment_add_access(const struct history *history, struct fragment *
         ->may_be_lost = access->may_be_lost;
 }
 
-/* Whether the backing file shows what the commit number `index` of the exclusive operations has read. */
+/* Whether the backing file shows what exclusive operation number `index`, a commit, has read. */
 static bool shows_commit(const struct history *history, uint32_t index, const struct fragment *fragment)
 {
     const struct exclusive *commit = &history->exclusives[index];
     if (!commit->is_commit || history->committed == NULL || commit->old_size < fragment->end) {
         return false;
     }
-    /* Nothing was allocated behind the backing file's end, and what is not reads as zeros there (CMT-02). */
+    /* Past the backing file's end nothing was allocated, and the unallocated reads as zeros there (CMT-02). */
     bool later = false;
     for (uint32_t i = index + 1; i < history->exclusive_count; i++) {
         later = later || (history->exclusives[i].is_commit && history->exclusives[i].old_size >= fragment->end);
@@ -170,7 +170,7 @@ static void print_operation(const struct history *history, const struct fragment
     print_content(out, fragment, fragment->operations[index].value);
 }
 
-/* Tells the story of a register that no order explains. */
+/* Prints a fragment whose contents no order explains. */
 static void print_fragment(const struct history *history, const struct fragment *fragment, uint32_t unexplained)
 {
     FILE *out = history->out;
@@ -247,7 +247,7 @@ static bool judge_fragment(struct history *history, struct fragment *fragment)
     }
 }
 
-/* Whether [begin, end), which no request touched, existed always or never, and shows its first content everywhere. */
+/* Whether [begin, end), which no request touched, existed always or never, and never changed. */
 static bool rests(const struct history *history, uint64_t begin, uint64_t end)
 {
     const uint8_t *expected = history->initial + begin;

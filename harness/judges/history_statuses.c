@@ -1,8 +1,8 @@
 /*
  * The statuses of a concurrent phase (REQ-01, CON-09).
  *
- * Which statuses a request may have follows from the sizes that the disk has at the moments that are supposed. A status
- * in turn says between which moments the request took effect.
+ * The supposed moments give the sizes of the disk, and these give the statuses that a request may have. A status in
+ * turn says between which moments the request took effect.
  */
 #include "judges/history_parts.h"
 

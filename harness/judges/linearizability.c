@@ -1,8 +1,8 @@
 /*
  * Is a history of one register linearizable?
  *
- * The history is replayed moment by moment. Kept are all states that the register may be in: its value, and which of
- * the operations in progress have already taken effect. An operation is made to take effect as late as possible, when
+ * The history is replayed moment by moment. The check keeps all states that the register may be in: its value, and
+ * which of the operations in progress have already taken effect. An operation takes effect as late as possible, when
  * its own response or that of a read demands it:
  *
  *   - A read takes effect at once when the value is its own: that changes nothing.
@@ -12,7 +12,7 @@
  *   - When a read returns that has not taken effect, a write of its value in progress takes effect now.
  *   - Directly before either, other writes may take effect that a read in progress has seen.
  *
- * Nothing is lost by this laziness: in a given witness order, a write that no read saw can be moved to just before the
+ * Late effects exclude no witness order: in a given order, a write that no read saw can be moved to just before the
  * next write or to its own response, and one that reads saw to just before the response that demands it first.
  */
 #include "judges/linearizability.h"

@@ -1,8 +1,8 @@
 /*
  * The oracle: what the disk of a trace must be, kept by the reference engine in memory.
  *
- * Beside the disk itself it remembers which clusters' image bytes are still those of the start: an implementation that
- * writes into the image outside the clusters that it was asked to write (WR-05) is found out by them.
+ * It also remembers which clusters' image bytes are still those of the start. They show whether an implementation
+ * writes into the image outside the clusters that it was asked to write (WR-05).
  */
 #include "judges/oracle.h"
 

@@ -1,5 +1,5 @@
 /*
- * After a fault the storage works again, and so must the disk (ERR-03): it is written here and there.
+ * Writes after a fault: the storage works again, and so must the disk (ERR-03).
  */
 #ifndef HARNESS_RECOVERY_H
 #define HARNESS_RECOVERY_H

@@ -1,5 +1,5 @@
 /*
- * What an implementation shows of its disk at a moment of rest.
+ * Takes a snapshot by reads and maps, and compares it with the oracle.
  */
 #include "judges/snapshot.h"
 
@@ -36,7 +36,7 @@ static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *o
     return true;
 }
 
-/* MAP-01: at rest the runs must be the longest ones, so they end at clusters' ends and alternate. */
+/* MAP-01: at rest each map gives the longest length, so it ends at the end of a cluster, and statuses alternate. */
 static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
 {
     bool last = false;

@@ -1,5 +1,5 @@
 /*
- * What an implementation shows of its disk at a moment of rest: every byte, and the status of every cluster.
+ * A snapshot of a disk at rest, as an implementation shows it: every byte, and the status of every cluster.
  */
 #ifndef HARNESS_SNAPSHOT_H
 #define HARNESS_SNAPSHOT_H
@@ -15,8 +15,8 @@ struct snapshot {
 };
 
 /*
- * Asks the adapter's open disk, whose size must be `size`, for everything. False, with a message, if a request fails or
- * an answer contradicts itself; nothing is to be freed then.
+ * Reads and maps all of the adapter's open disk, whose size must be `size`. False, with a message and nothing to free,
+ * if a request fails or an answer contradicts itself.
  */
 bool snapshot_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot, FILE *out);
 void snapshot_free(struct snapshot *snapshot);

@@ -1,8 +1,8 @@
 /*
- * Stands in for fast/addcow_sync.h when the engine is compiled for the scheduler: the same guard and the same names,
+ * Replaces fast/addcow_sync.h when the engine is compiled for the scheduler. It has the same guard and the same names,
  * but every operation is a point at which the scheduler may let another thread go on.
  *
- * A point that brings no choice costs one decrement. Outside of a run nothing is ever chosen, and locks must be free.
+ * A point without a choice costs one decrement. Outside a run nothing is chosen, and locks must be free.
  */
 #ifndef ADDCOW_SYNC_H
 #define ADDCOW_SYNC_H

@@ -1,8 +1,8 @@
 /*
- * Coroutines: switching stacks by hand on x86-64 and aarch64, by ucontext elsewhere.
+ * Coroutines: stacks are switched by hand on x86-64 and aarch64, and by ucontext elsewhere.
  *
- * A coroutine that is not running is its stack pointer: the registers that a call preserves are on its stack. A fresh
- * one has a stack on which these registers are zero and the place to return to is `enter`.
+ * The state of a coroutine that is not running is its stack pointer. Its stack holds the registers that a call
+ * preserves. A new coroutine has a stack on which these registers are zero and the return address is `enter`.
  */
 #include "sched/coroutine.h"
 
@@ -265,7 +265,7 @@ void coroutine_destroy(struct coroutine *coroutine)
 void coroutine_start(struct coroutine *coroutine, void (*body)(void *context), void *context)
 {
 #ifdef __SANITIZE_ADDRESS__
-    /* What was abandoned may have left marks. */
+    /* An abandoned coroutine may have left the sanitizer's marks on the stack. */
     if (coroutine->begun) {
         __asan_unpoison_memory_region(coroutine->bottom, coroutine->size);
     }

@@ -1,10 +1,10 @@
 /*
- * The deterministic scheduler: running threads, and what they do at a point.
+ * The deterministic scheduler: how threads run, and what they do at a point.
  *
- * At a point a thread says what it is about to do and decides, on its own stack, who goes on; that one's stack is then
- * switched to directly. The strategy grants a number of steps at once, so most points only count down (addcow_sync.h).
- * A thread whose next step is a lock that is held, or that waits for a broadcast, is not enabled; it is switched to
- * when it is, so a lock that is taken is always free.
+ * At a point a thread says what it is about to do. It decides, on its own stack, which thread goes on, and switches to
+ * that thread's stack directly. The strategy grants a number of steps at once, so most points only count down
+ * (addcow_sync.h). A thread is not enabled while its next step takes a lock that is held, or while it waits for a
+ * broadcast. Only enabled threads are switched to, so a lock that is taken is always free.
  */
 #include "sched/sched.h"
 
@@ -72,7 +72,7 @@ static uint32_t enabled_threads(void)
     return enabled;
 }
 
-/* Books the steps that were done since the budget was set. */
+/* Adds the steps since the budget was set to the schedule. */
 static void account(void)
 {
     if (scheduler.current == SCHED_NOBODY) {
@@ -151,7 +151,7 @@ static uint64_t point_hash(const struct sched_access *access)
     return random_hash((uint64_t)(uintptr_t)access->place << 4 ^ access->kind);
 }
 
-/* Notes a switch between the points before which two threads are. */
+/* Notes a switch: the points at which the two threads are. */
 static void cover(const struct thread *left, const struct thread *next)
 {
     uint64_t from = point_hash(&left->pending);

@@ -2,15 +2,15 @@
  * The deterministic scheduler.
  *
  * Threads are coroutines in one thread of the operating system. The engine is compiled a second time with
- * sched/addcow_sync.h in place of its own header, otherwise unchanged, so that before every lock, wait, broadcast and
- * atomic access, and before every step of a simulated file (storage/sim.h), the scheduler decides who runs next. All
- * else is atomic, and memory is sequentially consistent.
+ * sched/addcow_sync.h in place of its own header, otherwise unchanged. So the scheduler decides which thread runs next
+ * before every lock, wait, broadcast and atomic access, and before every step of a simulated file (storage/sim.h).
+ * Everything else is atomic, and memory is sequentially consistent.
  *
- * Who runs next is a strategy's choice. A run is written down as its schedule, which replays it exactly. A state in
- * which nobody can run is a deadlock, and a run that exceeds the step limit a livelock; what the threads then held is
- * lost.
+ * A strategy chooses who runs next. A run is one execution of the threads. It is written down as its schedule, which
+ * replays it exactly. A run ends in a deadlock if no thread can go on, and in a livelock if it exceeds the step limit.
+ * What the threads then held is lost.
  *
- * Nothing here is safe from several threads of the operating system.
+ * Nothing here may be used by several threads of the operating system.
  */
 #ifndef HARNESS_SCHED_H
 #define HARNESS_SCHED_H
@@ -45,7 +45,7 @@ struct sched_access {
     const void *place; /* in the code, of the engine or of the simulated storage; null for start and end */
 };
 
-/* Whether the order of the two matters: one cannot simply be done before the other instead of after it. */
+/* Whether the order of the two matters, so that exchanging them may change the result. */
 bool sched_dependent(const struct sched_access *a, const struct sched_access *b);
 
 /* ---- Strategies ---- */
@@ -64,8 +64,8 @@ struct sched_strategy_ops {
     /* Prepares for the next schedule; false if there is none left. */
     bool (*begin)(struct sched_strategy *strategy, uint32_t threads);
     /*
-     * Who runs next, one of the enabled. *steps, at least 1, is how many steps that thread may do before the next
-     * choice; that comes sooner if it can go no further, or if it lets another thread go on.
+     * Chooses who runs next, one of the enabled. *steps, at least 1, is how many steps that thread may do before the
+     * next choice. The next choice comes sooner if the thread cannot go on, or if it enables another one.
      */
     uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps);
     /* The schedule is over after `steps` steps. */
@@ -84,13 +84,13 @@ void sched_strategy_free(struct sched_strategy *strategy);
 struct sched_strategy *sched_make_random(uint64_t seed);
 struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth); /* depth 1..5 and more */
 
-/* The bytes choose; where they end, nobody is preempted any more. They must outlive the strategy. One schedule. */
+/* The bytes choose. After the last byte no thread is preempted. The bytes must outlive the strategy. One schedule. */
 struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length);
 
 /*
- * Every schedule with at most `preemptions` preemptions (a switch away from a thread that could go on), up to the order
- * of independent steps if `reduce`; without, really every one. It runs through the bounds 0, 1, ... `preemptions` one
- * after the other. The program must do the same in each run as long as the choices are the same.
+ * Every schedule with at most `preemptions` preemptions (switches away from a thread that could go on). With `reduce`,
+ * one of those that differ only in the order of independent steps; without, every one. The bounds 0, 1, ...
+ * `preemptions` come one after the other. The program must do the same in each run as long as the choices are the same.
  */
 struct sched_strategy *sched_make_exhaustive(uint32_t preemptions, bool reduce);
 #define SCHED_UNBOUNDED 1000000u /* `preemptions`: no bound, in one pass */
@@ -103,7 +103,7 @@ struct sched_exhaustive_counts {
 };
 struct sched_exhaustive_counts sched_exhaustive_counts(const struct sched_strategy *strategy);
 
-/* What a strategy may be made from. Each uses what it needs; what lives outside must outlive the strategy. */
+/* What a strategy may be made from. Each uses what it needs. Bytes and schedule must outlive the strategy. */
 struct sched_strategy_options {
     uint64_t seed;
     uint32_t depth;       /* of pct */
@@ -150,8 +150,8 @@ void sched_schedule_print(FILE *out, const struct sched_schedule *schedule);
 bool sched_schedule_parse(const char *text, struct sched_schedule *schedule);
 
 /*
- * Does what the schedule says; where that is not possible, or it is at its end, goes on without preemption. It must
- * outlive the strategy. Any number of runs, each from the schedule's beginning.
+ * Follows the schedule. Where that is not possible, and at its end, it goes on without preemption. The schedule must
+ * outlive the strategy. Any number of runs, each from the beginning of the schedule.
  */
 struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule);
 
@@ -173,8 +173,8 @@ struct sched_run {
 };
 
 /*
- * What runs have covered: the points in the code at which one thread was left for another, and the pairs of the point
- * where one was left and the point where the other went on.
+ * What runs have covered: the points in the code at which a thread was preempted or blocked, and the pairs of such a
+ * point and the point at which the other thread went on.
  */
 #define SCHED_COVERAGE ((uint64_t)1 << 20) /* told apart by a hash of so many values */
 struct sched_coverage {
@@ -190,13 +190,13 @@ struct sched_options {
 };
 
 /*
- * Runs the threads to their end as the strategy says. Returns false, having run nothing, if the strategy has no
- * schedule left. *run starts all zero, and is reused from call to call; the caller frees run->schedule in the end.
+ * Runs the threads to their end, as the strategy chooses. Returns false, having run nothing, if the strategy has no
+ * schedule left. *run starts all zero and is reused by later calls. The caller frees run->schedule at the end.
  */
 bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threads, uint32_t count,
                const struct sched_options *options, struct sched_run *run);
 
-/* Prints the schedule of the run in progress, from a signal handler perhaps. */
+/* Prints the schedule of the run in progress; nothing outside a run. A signal handler may call it. */
 void sched_print_current(FILE *out);
 
 /* The point before a step on a file: sectors first..last of `object`. Nothing outside a run. */

@@ -1,5 +1,5 @@
 /*
- * Schedules: who did how many steps, one after the other; and what it means that the order of two steps matters.
+ * Schedules: how many steps each thread did, one after the other. And when the order of two steps matters.
  */
 #include "sched/sched.h"
 

@@ -1,6 +1,6 @@
 /*
- * Bytes choose, so that a fuzzer can: of each, the low four bits are the thread, counted among those that can run, and
- * the high four are how long it runs: 2^0 to 2^15 steps.
+ * The strategy whose choices are bytes, for a fuzzer. The low four bits of a byte choose the thread, among those that
+ * can run. The high four bits say for how long it runs: 2^0 to 2^15 steps.
  */
 #include "sched/strategy.h"
 

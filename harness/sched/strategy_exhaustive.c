@@ -1,16 +1,16 @@
 /*
  * Every schedule, depth first, by dynamic partial order reduction (Flanagan and Godefroid, 2005).
  *
- * The steps of a run are nodes of a path. When two dependent steps of different threads are found on it that nothing
- * orders, a *race*, the node of the earlier one gets the later one's thread to try as well, or all that can run there.
- * Which steps are ordered is told by vector clocks. After a run the deepest node with something left to try is changed
- * and everything after it is run anew. So of all schedules that differ only in the order of independent steps, at least
- * one is run; sleep sets keep most of the others from being run.
+ * The steps of a run are the nodes of a path. A *race* is a pair of dependent steps of different threads that nothing
+ * orders; vector clocks tell which steps are ordered. For each race, the node of the earlier step must also try the
+ * thread of the later one, or all threads that can run there. After a run, the deepest node with something left to try
+ * is changed, and everything after it is run again. So at least one is run of all schedules that differ only in the
+ * order of independent steps. Sleep sets avoid most of the others.
  *
- * With a bound on preemptions, what a node would try in excess of the bound is left out, and a race is also tried at
- * the beginning of the block of steps that it lies in, where switching costs no preemption (Coons, Musuvathi and
- * McKinley, 2013). Sleep sets are not used then, as they assume that the schedule that makes another one superfluous is
- * within the bound. If a pass leaves nothing out, it was complete.
+ * With a bound on preemptions, a choice that would exceed the bound is left out. A race is then also tried at the
+ * beginning of the block of steps that it lies in, where a switch costs no preemption (Coons, Musuvathi and McKinley,
+ * 2013). Sleep sets are not used then: they assume that the schedule that makes another one redundant is within the
+ * bound. A pass that leaves nothing out was complete.
  */
 #include "sched/strategy.h"
 
@@ -137,8 +137,8 @@ static bool may_meet(enum sched_kind a, enum sched_kind b)
 }
 
 /*
- * With sleep sets all that can run is tried, and sleep sorts out: the one thread may sleep because of a run that was
- * cut short.
+ * With sleep sets every thread that can run is tried, and sleep leaves out the redundant ones. One thread alone may be
+ * asleep because of a run that was cut short.
  */
 static void try_at(struct exhaustive *self, uint32_t index, uint32_t thread)
 {
@@ -187,7 +187,7 @@ static void find_races(struct exhaustive *self, uint32_t thread, const struct sc
     }
 }
 
-/* Books the step of the last node. */
+/* Records the step of the last node. */
 static void note_step(struct exhaustive *self)
 {
     struct node *node = &self->nodes[self->depth];
@@ -243,7 +243,7 @@ static uint32_t asleep(const struct exhaustive *self, const struct sched_choice 
     return sleep;
 }
 
-/* Fills a new node but for the choice. */
+/* Fills a new node, except for the choice. */
 static void open_node(struct exhaustive *self, const struct sched_choice *choice)
 {
     uint32_t sleep = asleep(self, choice);

@@ -1,7 +1,8 @@
 /*
- * Probabilistic concurrency testing (Burckhardt and others, 2010): the threads have random priorities, the highest that
- * can run does, and at depth - 1 random steps the running thread falls below all others. A bug that needs `depth`
- * ordered steps is found with a probability of at least 1 / (threads * steps^(depth - 1)) in each schedule.
+ * Probabilistic concurrency testing (Burckhardt and others, 2010). The threads have random priorities, and the highest
+ * one that can run does. At depth - 1 random steps the running thread gets a priority below all others. A bug that
+ * needs `depth` ordered steps is found with a probability of at least 1 / (threads * steps^(depth - 1)) in each
+ * schedule.
  */
 #include "sched/strategy.h"
 

@@ -1,13 +1,13 @@
 /*
- * Random walk: at every choice any thread that can run, for a random number of steps. How long that is on average is
- * chosen anew for each schedule: short runs mix single steps, long ones whole requests.
+ * Random walk. Every choice takes a random thread that can run, for a random number of steps. The average of that
+ * number is chosen for each schedule: small numbers mix single steps, large ones whole requests.
  */
 #include "sched/strategy.h"
 
 struct random_strategy {
     struct sched_strategy strategy;
     struct random random;
-    uint64_t length; /* of a run: 1..2 * length - 1 */
+    uint64_t length; /* a choice grants 1..2 * length - 1 steps */
 };
 
 static bool begin(struct sched_strategy *strategy, uint32_t threads)

@@ -1,5 +1,5 @@
 /*
- * Replay: a schedule decides, by the number of steps that are done.
+ * Replay: the choices follow a given schedule.
  */
 #include "sched/strategy.h"
 
@@ -30,7 +30,7 @@ static uint32_t choose(struct sched_strategy *strategy, const struct sched_choic
             *steps = self->segment_end - choice->step;
             return segment->thread;
         }
-        /* Where the run has left the schedule, what follows counts from here. */
+        /* Where the run has left the schedule, the next segment counts from here. */
         self->segment++;
         if (self->segment < schedule->count) {
             self->segment_end = choice->step + schedule->segments[self->segment].steps;

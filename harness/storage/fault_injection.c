@@ -1,5 +1,5 @@
 /*
- * Faults: which call of a simulated storage fails, and how.
+ * Fault injection: the hook that counts calls and lets one of them fail, and the text of a plan.
  */
 #include "storage/fault_injection.h"
 
@@ -28,11 +28,11 @@ static bool is_hit(struct fault_injection *fault, enum sim_call call, const char
         fault->call = call;
         snprintf(fault->name, sizeof fault->name, "%s", name);
     }
-    /* A persistent fault is one of one kind of call on one file; who is dead makes no call at all. */
+    /* A persistent fault concerns one kind of call on one file. A dead process makes no call at all. */
     return hit && (fault->kills || is_about(fault, call, name));
 }
 
-/* About half of a transfer. With `sim` it ends between two sectors, or else its last sector would be torn. */
+/* About half of a transfer. With `sim` it ends between two sectors; otherwise it would tear a sector. */
 static size_t shorten(const struct fault_injection *fault, size_t size)
 {
     if (fault->sim == NULL) {
@@ -68,7 +68,7 @@ int fault_injection_hook(void *context, enum sim_call call, const char *name, si
         fault->image_lost = true;
         fault->lost = fault->sim != NULL ? sim_moment(fault->sim) + 1 : 0;
     }
-    /* A close that is interrupted has closed; POSIX storage does not report it (storage_posix.c). */
+    /* An interrupted close has closed the file; POSIX storage does not report it (storage_posix.c). */
     return call == SIM_CLOSE && !lasting ? 0 : -errors[fault->kind];
 }
 

@@ -1,8 +1,8 @@
 /*
- * Faults: which call of a simulated storage fails, and how.
+ * Fault injection: which call of a simulated storage fails, and how.
  *
- * A plan counts the calls that it is about, all or those of one kind on one file, and lets one of them fail, or that
- * one and all of its kind on its file from then on.
+ * A plan counts calls: all, or those of one kind on one file. It lets one of them fail, or that one and, from then on,
+ * all of its kind on its file.
  */
 #ifndef HARNESS_FAULT_INJECTION_H
 #define HARNESS_FAULT_INJECTION_H
@@ -16,11 +16,13 @@ enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT, FAULT_KINDS
 
 struct fault_injection {
     enum fault_kind kind;
-    bool persistent;    /* from the call on, until the hook is taken away */
-    bool kills;         /* the process dies at the call: from it on all fail, as with FAULT_EIO, and do nothing */
-    bool one_kind;      /* only calls `call` of the file `name` count */
-    uint64_t at;        /* the number of the call, from 1 on; 0: none fails */
-    enum sim_call call; /* given, or that of the call that was hit */
+    bool persistent;           /* from the call on, until the hook is taken away */
+    bool kills;                /*
+                                * the process dies at the call: it and all later calls do nothing and fail, as with FAULT_EIO
+                                */
+    bool one_kind;             /* only calls `call` of the file `name` count */
+    uint64_t at;               /* the number of the call, from 1 on; 0: none fails */
+    enum sim_call call;        /* given, or that of the call that failed */
     char name[SIM_NAME_BYTES]; /* likewise */
     const struct sim *sim;     /* the storage: then `lost` is one of its moments, and no sector is cut; or null */
     /* What has happened so far. */
@@ -33,24 +35,23 @@ struct fault_injection {
 /* The hook (sim_set_hook); its context is a struct fault_injection. */
 int fault_injection_hook(void *context, enum sim_call call, const char *name, size_t *size);
 
-/* Forgets what has happened. */
+/* Resets what has happened. */
 void fault_injection_begin(struct fault_injection *fault);
 
-/* Whether the call was made that was to fail. */
+/* Whether the call that was to fail was made. */
 bool fault_injection_was_hit(const struct fault_injection *fault);
 
-/* Whether no request may fail because of it: what is short or interrupted is continued (ERR-04). */
+/* Whether no request may fail because of it: short and interrupted transfers are continued (ERR-04). */
 bool fault_injection_is_harmless(const struct fault_injection *fault);
 
-/* Whether a request may fail with this class because of it (ERR-05). */
+/* Whether a request may fail with this status because of it (ERR-05). */
 bool fault_injection_explains(const struct fault_injection *fault, enum addcow_status code);
 
-/* The fault in words, without what has happened. */
+/* Prints the fault in words, without what has happened. */
 void fault_injection_print(const struct fault_injection *fault, FILE *out);
 
 /*
- * A plan of the form that fault_injection_print_text gives, such as "EIO 2 sync disk.raw once". False if it is no such
- * text.
+ * Prints and parses a plan as text, such as "EIO 2 sync disk.raw once". Parsing returns false if it is no such text.
  */
 void fault_injection_print_text(const struct fault_injection *fault, FILE *out);
 bool fault_injection_parse(const char *text, struct fault_injection *fault);

@@ -1,14 +1,14 @@
 /*
  * Simulated storage: files in memory with a volatile cache, which can lose power.
  *
- * What is read is what was last written. What survives a crash is another matter: since the last sync of a file each of
- * its sectors may or may not have reached the disk, in any order, and its length too. A sector is written as a whole or
- * not at all, but for those that are declared to tear. A sync that failed covers nothing, and what was written before
- * it may be dropped even if a later sync succeeds. Creating or removing a name may be lost until the next rename, which
- * is durable and atomic.
+ * A read gives what was last written. A crash keeps less. Since the last sync of a file, each of its sectors may or may
+ * not have reached the disk, in any order, and so may its length. A sector is written as a whole or not at all, except
+ * for those that are declared to tear. A sync that failed covers nothing: what was written before it may be lost even
+ * if a later sync succeeds. The creation or removal of a name may be lost until the next rename, which is durable and
+ * atomic.
  *
- * Every transfer is a point of the scheduler (sched/sched.h), each sector of it if the storage is split. A hook may
- * make any call fail.
+ * Every transfer is a point of the scheduler (sched/sched.h), or one for each sector if the storage is split. A hook
+ * may make any call fail.
  *
  * Not for several threads of the operating system at once.
  */
@@ -42,23 +42,20 @@ void sim_set_split(struct sim *sim, bool split);
 /* Whether punching is refused with -EOPNOTSUPP. */
 void sim_set_punch_refused(struct sim *sim, bool refused);
 
-/* Puts a file, durably, in place of one of that name. */
+/* Creates or replaces a file, durably. */
 void sim_put(struct sim *sim, const char *name, const uint8_t *bytes, uint64_t length);
 
-/* The content of a file as it reads now, and its length; null if there is none. Valid until the next change. */
+/* The content of a file now, and its length; null if there is no such file. Valid until the next change. */
 const uint8_t *sim_bytes(const struct sim *sim, const char *name, uint64_t *length);
 
-/* The name of the file number `index`, from 0 on, in no particular order; null if there are fewer. */
+/* The name of file number `index`, counted from 0, in no particular order; null if there are fewer. */
 const char *sim_name(const struct sim *sim, uint32_t index);
 
-/*
- * Notes the state of now, in which nothing is open and all is durable, as what sim_restore returns to. The log begins
- * anew.
- */
+/* Keeps the state of now, for sim_restore. No file is open, and all is durable. The log begins anew. */
 void sim_keep(struct sim *sim);
 void sim_restore(struct sim *sim);
 
-/* The name of the file that a step of the scheduler is on, by its object; null if it is on none. */
+/* The name of the file whose object a step of the scheduler names; null if it is none. */
 const char *sim_name_of(const struct sim *sim, const void *object);
 
 /* How many files are open: an engine that is closed has none. */
@@ -84,12 +81,12 @@ enum sim_call {
 
 const char *sim_call_name(enum sim_call call);
 
-/* A hook's answer, beside an errno: the process is dead; the call does not happen, and no sync has failed. */
+/* An answer of a hook, beside an errno: the process is dead. The call does nothing, and no sync has failed. */
 #define SIM_DEAD (-ESHUTDOWN)
 
 /*
- * Asked before every call: 0 lets it happen, a negative errno is its answer instead. *size, of a transfer, may be made
- * shorter, but not 0. A close that fails has closed the file.
+ * Called before every call. 0 lets the call happen; a negative errno is its answer instead. It may shorten *size, the
+ * size of a transfer, but not to 0. A close that fails has closed the file.
  */
 typedef int sim_hook(void *context, enum sim_call call, const char *name, size_t *size);
 void sim_set_hook(struct sim *sim, sim_hook *hook, void *context);
@@ -99,13 +96,13 @@ uint64_t sim_transfer_offset(const struct sim *sim);
 
 /* ---- The log: at which moments it may crash (sim_crash.h) ---- */
 
-/* How much has been logged since sim_keep: grows with every change and sync. A crash happens at such a moment. */
+/* The number of events since sim_keep. It grows with every change and sync. A crash happens at such a moment. */
 uint64_t sim_moment(const struct sim *sim);
 
-/* Whether the event number `moment`, from 0 on, makes something durable: then a crash just before it shows most. */
+/* Whether event number `moment`, counted from 0, makes something durable. A crash just before it loses most. */
 bool sim_is_barrier(const struct sim *sim, uint64_t moment);
 
-/* Whether anything was changed since a moment, and not only synced. */
+/* Whether anything was changed, not only synced, since a moment. */
 bool sim_is_changed(const struct sim *sim, uint64_t moment);
 
 #endif

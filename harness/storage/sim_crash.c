@@ -33,7 +33,7 @@ static void apply(const struct sim *from, const struct sim_event *event, struct 
     }
 }
 
-/* A sync: what was written is on the disk now, but for what an earlier sync has failed on. */
+/* Applies a sync: what was written is on the disk now, except for what an earlier sync has failed on. */
 static void cover(const struct sim *from, struct unsynced *unsynced, struct sim_content *content)
 {
     uint32_t kept = 0;
@@ -91,7 +91,7 @@ static bool is_cut_off(const struct unsynced *unsynced, uint32_t i, uint32_t cut
     return false;
 }
 
-/* Mixes old and new bytes of a sector: new ones up to a byte that differs, or from there on, or any. */
+/* Mixes old and new bytes of a sector: new ones up to a byte that differs, or from it on, or any. */
 static void tear(struct choices *choices, uint8_t *bytes, const uint8_t *newer, uint64_t count)
 {
     uint32_t differing = 0;
@@ -137,7 +137,7 @@ static uint32_t next_version(const struct crash *crash, uint32_t i, uint64_t sec
     return UINT32_MAX;
 }
 
-/* How many versions a sector has that differ, one after the other, that on the disk included. */
+/* How many different versions a sector has, one after the other, that on the disk included. */
 static uint32_t count_versions(const struct crash *crash, uint32_t first, const struct sim_content *content)
 {
     uint64_t sector = crash->unsynced->list[first]->number;
@@ -221,7 +221,7 @@ static uint64_t torn_from(const struct sim_crash_options *options, const char *n
     return UINT64_MAX;
 }
 
-/* Makes *content, which is the file `inode` as it was kept, what is on the disk after the crash. */
+/* *content is the file `inode` as it was kept; makes it what is on the disk after the crash. */
 static void crash_file(struct crash *crash, uint64_t moment, uint32_t inode, const char *name,
                        struct sim_content *content)
 {

@@ -9,8 +9,8 @@
 
 struct sim_crash_options {
     /*
-     * Choices are for whole files of these names, null-terminated: one version of every sector, the first, the second,
-     * ... of its own. This suffices where what is judged depends on one sector of each such file at a time.
+     * For these files, null-terminated, one choice is made for the whole file: every sector gets its first version, or
+     * its second, and so on. That suffices where a judgement depends on one sector of each such file at a time.
      */
     const char *const *uniform;
     struct {
@@ -20,8 +20,7 @@ struct sim_crash_options {
 };
 
 /*
- * Makes `to` what is left on the disk of `from` after a crash at `moment`, at least 0 and at most sim_moment. Nothing
- * is open in `to`.
+ * Makes `to` the storage after a crash of `from` at `moment`, from 0 to sim_moment. Nothing is open in `to`.
  */
 void sim_crash(const struct sim *from, uint64_t moment, const struct sim_crash_options *options,
                struct choices *choices, struct sim *to);

@@ -1,6 +1,6 @@
 /*
- * The disk that the files of a simulated storage hold: the header by the reference engine's codec, the rest by pointing
- * at the bytes.
+ * The disk that the files of a simulated storage hold. The header is decoded by the reference engine's codec;
+ * everything else points at the bytes of the files.
  */
 #include "storage/sim_disk.h"
 

@@ -9,13 +9,13 @@
 #include "workload/trace.h"
 
 struct sim_disk {
-    struct addcow_ref ref; /* stands on the bytes of the storage, and is only for reading */
-    uint8_t *below;        /* owned: the contents of a backing file that is a disk itself; else null */
+    struct addcow_ref ref; /* points at the bytes of the storage; only for reading */
+    uint8_t *below;        /* owned: the contents of the backing file, if that is an add-cow disk itself; else null */
 };
 
 /*
- * Opens DISK_METADATA (files.h) with the image and the backing chain that it names by the rules of the spec. False,
- * with the reason in `problem`, if they refuse it. The caller calls sim_disk_close after a success.
+ * Opens DISK_METADATA (disk_files.h) with the image and the backing chain that it names, by the rules of the spec.
+ * False, with the reason in `problem`, if these refuse it. The caller calls sim_disk_close after a success.
  */
 bool sim_disk_open(const struct sim *sim, struct sim_disk *disk, char *problem, size_t problem_size);
 void sim_disk_close(struct sim_disk *disk);
@@ -30,13 +30,13 @@ bool sim_disk_read(const struct sim *sim, uint64_t room, uint8_t **bytes, uint64
 /* Whether a bit past the last cluster is set in the last byte of the bitmap that is in use (BMP-05). */
 bool sim_disk_has_stray_bits(const struct sim_disk *disk);
 
-/* Lays the files of a trace's disk into a storage, and keeps that state. */
+/* Makes the files of a trace's disk in a storage, and keeps that state. */
 void sim_disk_make(struct sim *sim, const struct trace_disk *disk);
 
 /*
- * The choices of a crash that suffice for judging such a disk: sectors of the bitmaps tear, and of the files with
- * contents one version of every sector is chosen at a time. A sector of the disk is a sector of one of these files, and
- * the bitmaps say of which.
+ * The crash choices that suffice to judge such a disk. Sectors of the bitmaps tear. For the files with contents, one
+ * version is chosen for every sector at once: each sector of the disk is a sector of one of these files, and the
+ * bitmaps say of which.
  */
 struct sim_crash_options sim_disk_crash_options(const struct trace_disk *disk);
 

@@ -89,7 +89,7 @@ static ssize_t sim_pread(struct addcow_file *self, void *buffer, size_t size, ui
     return (ssize_t)(position - offset);
 }
 
-/* Changes [begin, end), which is one step, to `data`, or to zeros; the file reaches that far. */
+/* Sets [begin, end), which is one step, to `data`, or to zeros if that is null. The file is long enough. */
 static void change(struct sim_file *file, uint64_t begin, uint64_t end, const uint8_t *data)
 {
     struct sim_content *now = &inode_of(file)->now;
@@ -148,7 +148,7 @@ static int sim_punch(struct addcow_file *self, uint64_t offset, uint64_t size)
     return 0;
 }
 
-/* Every aligned block of zeros is a hole, as if they were never stored. */
+/* Every aligned block of zeros counts as a hole. */
 static int sim_next_data(struct addcow_file *self, uint64_t offset, uint64_t *data)
 {
     struct sim_file *file = sim_of(self);

@@ -1,10 +1,10 @@
 /*
- * Storage that is as atomic as the spec takes for granted, and no more.
+ * Storage with exactly the atomicity that the spec assumes.
  *
- * Linux does not promise that a read of a page-cached file sees a write of the same sector whole, and on the other hand
- * a pwrite of many sectors is often seen whole. So every transfer is done in steps, each under a lock for its block of
- * eight sectors: a step is one sector, or as much as lies in its block. The locks are shared by all files of a storage:
- * two handles on one file must exclude each other too, and that blocks of other files wait now and then does no harm.
+ * Linux does not promise that a read of a page-cached file sees a write of the same sector whole. On the other hand, a
+ * pwrite of many sectors is often seen whole. So every transfer is done in steps, each under a lock for its block of
+ * eight sectors. A step is one sector, or as much as lies in its block. All files of a storage share the locks: two
+ * handles on one file must exclude each other, and it does no harm that blocks of other files sometimes wait.
  */
 #include "storage/storage_sector.h"
 
@@ -80,8 +80,8 @@ static size_t step_size(struct choices *choices, uint64_t offset, size_t size)
 }
 
 /*
- * Shortens a transfer, or interrupts it: returns -EINTR, or the size that it shall have. It ends between two sectors,
- * or else the rest of a sector would come later, and the sector would not be atomic.
+ * Shortens or interrupts a transfer: returns the size that it shall have, or -EINTR. It ends between two sectors;
+ * otherwise the rest of a sector would come later, and the sector would not be atomic.
  */
 static ssize_t shorten(struct choices *choices, size_t size, uint64_t offset)
 {

@@ -1,9 +1,9 @@
 /*
- * Storage that is as atomic as the spec takes for granted (CON-02), and no more.
+ * Storage with exactly the atomicity that the spec assumes (CON-02), over POSIX files.
  *
- * A read or write of one sector of a file is atomic; one of several sectors is a series of steps between which others
- * come in. Transfers are split at random, now and then with a pause between two steps, and if asked for, end short, are
- * interrupted, and whatever has to do with holes is refused at random. What lies below is POSIX files.
+ * A read or write of one sector of a file is atomic. A larger one is a series of steps, between which other requests
+ * may come. Transfers are split at random, now and then with a pause between two steps. On request, transfers also end
+ * short or are interrupted, and operations on holes are refused, at random.
  */
 #ifndef HARNESS_STORAGE_SECTOR_H
 #define HARNESS_STORAGE_SECTOR_H
