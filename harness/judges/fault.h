@@ -7,8 +7,8 @@
  *   - Every error has the right status (ERR-01, ERR-05).
  *   - Interruptions and short transfers do not show (ERR-04).
  *   - A failed request leaves each sector of its range old or new, and everything else untouched (ERR-02).
- *   - After the fault the disk is usable, and a flush succeeds (ERR-03, DUR-06); but after a failed sync of the image
- * no flush succeeds (DUR-07).
+ *   - After the fault the disk is usable, and a flush succeeds (ERR-03, DUR-06).
+ *   - But after a failed sync of the image no flush succeeds (DUR-07).
  *   - After every flush that succeeds all of the disk is durable.
  *   - A failed resize changes nothing (RSZ-07).
  *   - A failed open leaves nothing open and changes nothing (ERR-06).

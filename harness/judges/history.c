@@ -4,13 +4,13 @@
  * The judge supposes an order of the successful resizes and commits, and a moment for each. Then it checks, in this
  * order:
  *
- *   1. Statuses (history_statuses.c). They follow from the sizes that the disk has at these moments. A request that the
- *      storage has failed did to each sector of its range what it should or nothing (ERR-02), and beyond that it has at
- * most allocated (RSZ-07, STR-03, CMT-03). The statuses say between which moments a request took effect.
+ *   1. Statuses (history_statuses.c). They follow from the sizes of the disk at these moments. A request that the
+ *      storage has failed did to each sector of its range what it should or nothing (ERR-02). Beyond that it has at
+ *      most allocated (RSZ-07, STR-03, CMT-03). The statuses say between which moments a request took effect.
  *   2. Clusters (history_clusters.c). Each map, and the statuses at rest afterwards, were true at some moment.
  *   3. Sectors (history_sectors.c). Each sector has a witness order of its operations.
- *   4. Replay (history_replay.c). The oracle does the writes in witness order, the resizes and commits in between, and
- * the streams. Then everything must be equal.
+ *   4. Replay (history_replay.c). The oracle does the writes in witness order, the resizes and commits in between,
+ *      and the streams. Then everything must be equal.
  *
  * If a check fails, the judge supposes other orders and moments, until none is left. It prints why the first ones
  * failed. It tries late moments first, since an exclusive operation mostly ends soon after it took effect for all
