@@ -14,7 +14,7 @@ $(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
 	@rm -f $@
 	$(AR) rcs $@ $(@D)/addcow.o
 
-install-files: lib addcow $(B)/install/libaddcow.a
+install-files: libraries addcow $(B)/install/libaddcow.a
 	install -d $(addprefix $(TO)/,bin lib/pkgconfig include/addcow share/man/man1)
 	install -m 755 $(B)/addcow $(TO)/bin/
 	install -m 644 $(B)/install/libaddcow.a $(TO)/lib/

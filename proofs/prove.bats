@@ -8,7 +8,7 @@ setup_file() {
     cd "$BATS_FILE_TMPDIR" || return
     mkdir -p proofs ref scripts
     cp "$BATS_TEST_DIRNAME/prove" proofs/
-    cp "$BATS_TEST_DIRNAME/../scripts/need" scripts/
+    cp "$BATS_TEST_DIRNAME"/../scripts/{need,packages.txt} scripts/
     echo ref/small.c >proofs/sources.txt
     cat >ref/small.c <<'END'
 /*@ requires bytes: \valid(p + (0 .. n - 1));

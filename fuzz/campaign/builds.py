@@ -14,11 +14,11 @@ SOURCE = ROOT  # what is built
 WORK = ROOT / "build" / "fuzz"  # what campaigns leave
 PARTS = ("mk", "fast", "ref", "harness", "fuzz")  # of the sources, from which the targets are built
 MAX_LENGTH = 8192  # bytes of an input
-PACKAGES = {
-    "replay": (),
-    "libfuzzer": ("clang-19", "libclang-rt-19-dev"),
-    "cover": ("clang-19", "libclang-rt-19-dev", "llvm-19"),
-    "afl": ("afl++",),
+PACKAGES = {  # purposes in scripts/packages.txt
+    "replay": ("library", "command"),
+    "libfuzzer": ("library", "command", "fuzz"),
+    "cover": ("library", "command", "fuzz", "cover"),
+    "afl": ("library", "command", "fuzz", "afl"),
 }
 COVERAGE = "-fprofile-instr-generate -fcoverage-mapping"
 # The variables of make for each engine.
@@ -56,10 +56,10 @@ def fail(message):
     sys.exit(2)
 
 
-def need(*packages):
-    """Names the packages that are missing, and fails; installing them is left to who calls."""
-    command = [ROOT / "scripts/need", *packages]
-    if packages and subprocess.run(command, env=dict(os.environ, NO_INSTALL="1"), check=False).returncode != 0:
+def need(*purposes):
+    """Names the packages of scripts/packages.txt that are missing, and fails; installing them is left to who calls."""
+    command = [ROOT / "scripts/need", *purposes]
+    if subprocess.run(command, env=dict(os.environ, NO_INSTALL="1"), check=False).returncode != 0:
         sys.exit(2)
 
 

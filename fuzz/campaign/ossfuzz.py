@@ -19,7 +19,7 @@ from pathlib import Path
 from campaign import builds
 
 HOME = builds.ROOT / ".clusterfuzzlite"
-PACKAGES = ("clang-19", "libclang-rt-19-dev", "llvm-19", "binutils", "cmake", "make", "zip", "patch")
+PACKAGES = ("library", "fuzz", "oss-fuzz")  # purposes in scripts/packages.txt
 BASE = "-O1 -fno-omit-frame-pointer -gline-tables-only -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION"
 UNDEFINED = (
     "array-bounds,bool,builtin,enum,function,integer-divide-by-zero,null,object-size,return,returns-nonnull-attribute,"
