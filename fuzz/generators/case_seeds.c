@@ -76,15 +76,10 @@ static void add_requests(struct trace *trace)
 /* What the case itself asks for, as far as a trace can say it. */
 static void add_steps(const struct corpus_case *c, struct trace *trace)
 {
-    static const enum operation kinds[CORPUS_OP_COUNT] = {
-        [CORPUS_READ] = OPERATION_READ,       [CORPUS_WRITE] = OPERATION_WRITE,   [CORPUS_ZERO_RANGE] = OPERATION_ZERO,
-        [CORPUS_DISCARD] = OPERATION_DISCARD, [CORPUS_MAP] = OPERATION_MAP,       [CORPUS_FLUSH] = OPERATION_FLUSH,
-        [CORPUS_RESIZE] = OPERATION_RESIZE,   [CORPUS_STREAM] = OPERATION_STREAM, [CORPUS_COMMIT] = OPERATION_COMMIT,
-    };
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        if (step->op >= CORPUS_READ && step->op <= CORPUS_COMMIT) {
-            trace_add(trace, 0, kinds[step->op], step->op == CORPUS_RESIZE ? step->size : step->offset, step->length);
+        if (step->op < OPERATIONS) {
+            trace_add(trace, 0, step->op, step->op == OPERATION_RESIZE ? step->size : step->offset, step->length);
         }
     }
 }

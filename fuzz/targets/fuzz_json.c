@@ -68,7 +68,7 @@ static void judge_case(const struct corpus_case *c)
     }
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        fuzz_require(step->op < CORPUS_OP_COUNT && step->disk < CORPUS_DISKS_MAX, "a step is one that exists");
+        fuzz_require(step->op < CORPUS_OPS && step->disk < CORPUS_DISKS_MAX, "a step is one that exists");
         if (step->path) {
             judge_path(step->path);
         }

@@ -41,26 +41,36 @@ static void judge_hello(const struct protocol_answer *answer)
     fuzz_require(abilities.granularity == 1 || abilities.granularity == 512, "the granularity is 1 or 512");
     fuzz_require(abilities.concurrency >= 1 && abilities.concurrency <= PROTOCOL_CONCURRENCY_MAX,
                  "the concurrency is bounded");
-    fuzz_require(abilities.operations >> PROTOCOL_OPERATIONS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
+    fuzz_require(abilities.requests >> PROTOCOL_REQUESTS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
                      abilities.level < PROTOCOL_LEVELS,
                  "what is declared exists");
 }
 
-static void judge_answer(const struct protocol_answer *answer, enum protocol_operation operation)
+static void judge_answer(const struct protocol_answer *answer, uint32_t request)
 {
     uint64_t numbers[2];
     char why[256] = "";
-    bool good = protocol_check_answer(answer, operation, READ_LENGTH, numbers, why, sizeof why);
+    bool good = protocol_check_answer(answer, request, READ_LENGTH, numbers, why, sizeof why);
     fuzz_require(good == (why[0] == '\0'), "a refusal has a reason");
-    fuzz_require(!good || operation != PROTOCOL_READ || answer->code != ADDCOW_OK || answer->data_length == READ_LENGTH,
+    fuzz_require(!good || request != OPERATION_READ || answer->code != ADDCOW_OK || answer->data_length == READ_LENGTH,
                  "a read is answered by its data");
+}
+
+/* The request that a byte stands for: open, close, size, an operation, create. */
+static uint32_t choose_request(uint8_t byte)
+{
+    uint32_t choice = byte % PROTOCOL_HELLO;
+    uint32_t first = PROTOCOL_CREATE - PROTOCOL_OPEN;
+    return choice < first                ? PROTOCOL_OPEN + choice
+           : choice - first < OPERATIONS ? choice - first
+                                         : (uint32_t)PROTOCOL_CREATE;
 }
 
 static void judge_line(const uint8_t *bytes, size_t length, bool first)
 {
-    enum protocol_operation operation = PROTOCOL_HELLO;
+    uint32_t request = PROTOCOL_HELLO;
     if (!first && length > 0) {
-        operation = (enum protocol_operation)(PROTOCOL_OPEN + *bytes % (PROTOCOL_OPERATIONS - PROTOCOL_OPEN));
+        request = choose_request(*bytes);
         bytes++;
         length--;
     }
@@ -74,10 +84,10 @@ static void judge_line(const uint8_t *bytes, size_t length, bool first)
     fuzz_require(good == (why[0] == '\0'), "a refusal has a reason");
     if (good) {
         judge_words(&answer, line, length);
-        if (operation == PROTOCOL_HELLO) {
+        if (request == PROTOCOL_HELLO) {
             judge_hello(&answer);
         } else {
-            judge_answer(&answer, operation);
+            judge_answer(&answer, request);
         }
     }
     free(line);

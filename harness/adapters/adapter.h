@@ -10,13 +10,14 @@
  *
  * Errors: functions return an enum addcow_status and, if `error` is not null, fill *error on failure.
  *
- * Thread-safety: requests (read to commit, and size) may come from any number of threads at once; open, close, create
- * and destroy alone.
+ * Thread-safety: requests (perform, size and all_allocated) may come from any number of threads at once; open, close,
+ * create and destroy alone.
  */
 #ifndef HARNESS_ADAPTER_H
 #define HARNESS_ADAPTER_H
 
 #include "addcow_fast.h"
+#include "workload/operation.h"
 
 struct adapter;
 
@@ -27,25 +28,15 @@ struct adapter_ops {
     /* Closes the open disk, even if it reports an error. Everything is in the files afterwards. */
     enum addcow_status (*close)(struct adapter *adapter, struct addcow_error *error);
 
-    /* As the functions of addcow_fast.h, on the open disk. */
+    /* The virtual size of the open disk, in bytes. */
     uint64_t (*size)(struct adapter *adapter);
 
     /* Whether "all allocated" is set in the header, as the implementation believes. Null if it cannot be asked. */
     bool (*all_allocated)(struct adapter *adapter);
 
-    enum addcow_status (*read)(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                               struct addcow_error *error);
-    enum addcow_status (*write)(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                struct addcow_error *error);
-    enum addcow_status (*zero)(struct adapter *adapter, uint64_t offset, uint64_t length, struct addcow_error *error);
-    enum addcow_status (*discard)(struct adapter *adapter, uint64_t offset, uint64_t length,
+    /* Does a request on the open disk, as the function of addcow_fast.h that has the operation's name. */
+    enum addcow_status (*perform)(struct adapter *adapter, struct operation_request *request,
                                   struct addcow_error *error);
-    enum addcow_status (*map)(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
-                              struct addcow_error *error);
-    enum addcow_status (*flush)(struct adapter *adapter, struct addcow_error *error);
-    enum addcow_status (*resize)(struct adapter *adapter, uint64_t new_size, struct addcow_error *error);
-    enum addcow_status (*stream)(struct adapter *adapter, struct addcow_error *error);
-    enum addcow_status (*commit)(struct adapter *adapter, struct addcow_error *error);
 
     /* Creates files [CRE]. Null if the implementation cannot: what needs it is then not applicable. */
     enum addcow_status (*create)(struct adapter *adapter, const char *path, const struct addcow_create_options *options,

@@ -37,7 +37,7 @@
 #define PIECES_MAX 5    /* the line, and the data of create */
 
 struct request {
-    enum protocol_operation operation;
+    uint32_t kind; /* enum operation or enum protocol_request */
     uint64_t tag;
     char line[256];
     struct iovec pieces[PIECES_MAX]; /* what is still to be sent */
@@ -90,11 +90,11 @@ struct exec_adapter {
     uint64_t announced;
 };
 
-static const char *const kind = "exec"; /* adapter.name of this kind, by address */
+static const char *const exec_name = "exec"; /* adapter.name of this kind, by address */
 
 static struct exec_adapter *exec_of(struct adapter *adapter)
 {
-    assert(adapter->name == kind);
+    assert(adapter->name == exec_name);
     return (struct exec_adapter *)adapter;
 }
 
@@ -165,7 +165,7 @@ static struct request *find_in_flight(struct exec_adapter *exec, uint64_t tag)
 static bool accept_answer(struct exec_adapter *exec, struct request *request, const struct protocol_answer *answer)
 {
     char why[512];
-    if (request->operation == PROTOCOL_HELLO) {
+    if (request->kind == PROTOCOL_HELLO) {
         enum protocol_hello hello = protocol_check_hello(answer, &exec->abilities, why, sizeof why);
         if (hello != PROTOCOL_WELCOME) {
             complain(exec, hello == PROTOCOL_OTHER_VERSION ? EXEC_OTHER_VERSION : EXEC_GARBLED, "%s", why);
@@ -174,7 +174,7 @@ static bool accept_answer(struct exec_adapter *exec, struct request *request, co
         exec->welcomed = true;
         return true;
     }
-    if (!protocol_check_answer(answer, request->operation, request->length, request->numbers, why, sizeof why)) {
+    if (!protocol_check_answer(answer, request->kind, request->length, request->numbers, why, sizeof why)) {
         complain(exec, EXEC_GARBLED, "%s", why);
         return false;
     }
@@ -345,7 +345,7 @@ static void check_clock(struct exec_adapter *exec)
     struct request *oldest = exec->in_flight.first;
     if (oldest != NULL && clock_milliseconds() >= oldest->deadline) {
         complain(exec, EXEC_HUNG, "it did not answer %s (tag %" PRIu64 ") within %d.%03d s",
-                 protocol_operation_name(oldest->operation), oldest->tag, exec->timeout / 1000, exec->timeout % 1000);
+                 protocol_request_name(oldest->kind), oldest->tag, exec->timeout / 1000, exec->timeout % 1000);
     }
 }
 
@@ -449,10 +449,10 @@ static void *pump(void *context)
 
 /* ---- Asking ---- */
 
-__attribute__((format(printf, 3, 4))) static struct request make_request(enum protocol_operation operation,
-                                                                         uint64_t length, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static struct request make_request(uint32_t kind, uint64_t length,
+                                                                         const char *format, ...)
 {
-    struct request request = {.operation = operation, .length = length};
+    struct request request = {.kind = kind, .length = length};
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(request.line, sizeof request.line, format, arguments);
@@ -475,9 +475,8 @@ static enum addcow_status ask(struct exec_adapter *exec, struct request *request
     char line[sizeof request->line + 32];
     pthread_mutex_lock(&exec->mutex);
     request->tag = exec->next_tag++;
-    int length =
-        snprintf(line, sizeof line, "%" PRIu64 " %s%s%s\n", request->tag, protocol_operation_name(request->operation),
-                 request->line[0] != '\0' ? " " : "", request->line);
+    int length = snprintf(line, sizeof line, "%" PRIu64 " %s%s%s\n", request->tag, protocol_request_name(request->kind),
+                          request->line[0] != '\0' ? " " : "", request->line);
     request->pieces[0] = (struct iovec){.iov_base = line, .iov_len = (size_t)length};
     request->piece_count++;
     if (exec->running) {
@@ -500,11 +499,11 @@ static enum addcow_status ask(struct exec_adapter *exec, struct request *request
 static enum addcow_status ask_declared(struct adapter *adapter, struct request *request, struct addcow_error *error)
 {
     struct exec_adapter *exec = exec_of(adapter);
-    if (exec->welcomed && (exec->abilities.operations & 1u << request->operation) == 0) {
+    if (exec->welcomed && (exec->abilities.requests & 1u << request->kind) == 0) {
         if (error != NULL) {
             *error = (struct addcow_error){.code = ADDCOW_UNSUPPORTED};
             snprintf(error->message, sizeof error->message, "the adapter did not declare %s",
-                     protocol_operation_name(request->operation));
+                     protocol_request_name(request->kind));
         }
         return ADDCOW_UNSUPPORTED;
     }
@@ -595,76 +594,50 @@ static bool data_matters(struct exec_adapter *exec, uint64_t length)
     return length <= atomic_load(&exec->size_bound) && length <= PROTOCOL_DATA_MAX;
 }
 
-static enum addcow_status exec_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                    struct addcow_error *error)
+/* The size may become `new_size`: from now on a buffer may be as long. */
+static void raise_size_bound(struct exec_adapter *exec, uint64_t new_size)
 {
-    struct request request = make_request(PROTOCOL_READ, length, "%" PRIu64 " %" PRIu64, offset, length);
-    request.buffer = data_matters(exec_of(adapter), length) ? buffer : NULL;
-    return ask(exec_of(adapter), &request, error);
-}
-
-static enum addcow_status exec_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                     struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_WRITE, 0, "%" PRIu64 " %" PRIu64, offset, length);
-    add_data(&request, buffer, data_matters(exec_of(adapter), length) ? (size_t)length : 0);
-    return ask_declared(adapter, &request, error);
-}
-
-static enum addcow_status exec_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                    struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_ZERO, 0, "%" PRIu64 " %" PRIu64, offset, length);
-    return ask_declared(adapter, &request, error);
-}
-
-static enum addcow_status exec_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                       struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_DISCARD, 0, "%" PRIu64 " %" PRIu64, offset, length);
-    return ask_declared(adapter, &request, error);
-}
-
-static enum addcow_status exec_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                   uint64_t *run, struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_MAP, 0, "%" PRIu64 " %" PRIu64, offset, length);
-    enum addcow_status code = ask_declared(adapter, &request, error);
-    if (code == ADDCOW_OK) {
-        *allocated = request.numbers[0] != 0;
-        *run = request.numbers[1];
-    }
-    return code;
-}
-
-static enum addcow_status exec_flush(struct adapter *adapter, struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_FLUSH, 0, "%s", "");
-    return ask_declared(adapter, &request, error);
-}
-
-static enum addcow_status exec_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
-{
-    struct exec_adapter *exec = exec_of(adapter);
-    struct request request = make_request(PROTOCOL_RESIZE, 0, "%" PRIu64, new_size);
     uint64_t bound = atomic_load(&exec->size_bound);
     while (bound < new_size && !atomic_compare_exchange_weak(&exec->size_bound, &bound, new_size)) {
     }
+}
+
+/* The line of an operation's request: the operands as numbers. */
+static struct request make_operation(const struct operation_request *asked)
+{
+    switch (operation_properties(asked->operation)->operands) {
+    case OPERANDS_RANGE:
+        return make_request(asked->operation, asked->length, "%" PRIu64 " %" PRIu64, asked->offset, asked->length);
+    case OPERANDS_SIZE:
+        return make_request(asked->operation, 0, "%" PRIu64, asked->offset);
+    default:
+        return make_request(asked->operation, 0, "%s", "");
+    }
+}
+
+static enum addcow_status exec_perform(struct adapter *adapter, struct operation_request *asked,
+                                       struct addcow_error *error)
+{
+    struct exec_adapter *exec = exec_of(adapter);
+    const struct operation_properties *properties = operation_properties(asked->operation);
+    struct request request = make_operation(asked);
+    if (properties->operands == OPERANDS_SIZE) {
+        raise_size_bound(exec, asked->offset);
+    }
+    if (properties->data == DATA_TO_DISK) {
+        add_data(&request, asked->data, data_matters(exec, asked->length) ? (size_t)asked->length : 0);
+    } else if (properties->data == DATA_FROM_DISK) {
+        request.buffer = data_matters(exec, asked->length) ? asked->buffer : NULL;
+    }
     enum addcow_status code = ask_declared(adapter, &request, error);
-    atomic_store(&exec->size_bound, exec_size(adapter));
+    if (code == ADDCOW_OK && properties->answers_map) {
+        asked->allocated = request.numbers[0] != 0;
+        asked->map_length = request.numbers[1];
+    }
+    if (properties->operands == OPERANDS_SIZE) {
+        atomic_store(&exec->size_bound, exec_size(adapter));
+    }
     return code;
-}
-
-static enum addcow_status exec_stream(struct adapter *adapter, struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_STREAM, 0, "%s", "");
-    return ask_declared(adapter, &request, error);
-}
-
-static enum addcow_status exec_commit(struct adapter *adapter, struct addcow_error *error)
-{
-    struct request request = make_request(PROTOCOL_COMMIT, 0, "%s", "");
-    return ask_declared(adapter, &request, error);
 }
 
 static enum addcow_status exec_create(struct adapter *adapter, const char *path,
@@ -707,21 +680,13 @@ struct adapter *adapter_make_exec(const char *command, const char *directory, in
         .open = exec_open,
         .close = exec_close,
         .size = exec_size,
-        .read = exec_read,
-        .write = exec_write,
-        .zero = exec_zero,
-        .discard = exec_discard,
-        .map = exec_map,
-        .flush = exec_flush,
-        .resize = exec_resize,
-        .stream = exec_stream,
-        .commit = exec_commit,
+        .perform = exec_perform,
         .create = exec_create,
         .destroy = exec_destroy,
     };
     struct exec_adapter *exec = report_allocate(1, sizeof *exec);
     exec->ops = ops;
-    exec->adapter = (struct adapter){.ops = &exec->ops, .name = kind};
+    exec->adapter = (struct adapter){.ops = &exec->ops, .name = exec_name};
     exec->command = strdup(command);
     exec->directory = directory != NULL ? strdup(directory) : getcwd(NULL, 0);
     exec->timeout = timeout;
@@ -734,7 +699,7 @@ struct adapter *adapter_make_exec(const char *command, const char *directory, in
     queue_clear(&exec->waiting);
     queue_clear(&exec->in_flight);
     start(exec);
-    if (exec->welcomed && (exec->abilities.operations & 1u << PROTOCOL_CREATE) == 0) {
+    if (exec->welcomed && (exec->abilities.requests & 1u << PROTOCOL_CREATE) == 0) {
         exec->ops.create = NULL;
     }
     return &exec->adapter;
@@ -742,12 +707,12 @@ struct adapter *adapter_make_exec(const char *command, const char *directory, in
 
 const struct protocol_abilities *adapter_exec_abilities(struct adapter *adapter)
 {
-    return adapter->name == kind && exec_of(adapter)->welcomed ? &exec_of(adapter)->abilities : NULL;
+    return adapter->name == exec_name && exec_of(adapter)->welcomed ? &exec_of(adapter)->abilities : NULL;
 }
 
 enum exec_state adapter_exec_state(struct adapter *adapter, char *why, size_t why_size)
 {
-    if (adapter->name != kind) {
+    if (adapter->name != exec_name) {
         return EXEC_SOUND;
     }
     struct exec_adapter *exec = exec_of(adapter);

@@ -43,54 +43,33 @@ static bool fast_all_allocated(struct adapter *adapter)
     return info.all_allocated;
 }
 
-static enum addcow_status fast_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                    struct addcow_error *error)
-{
-    return addcow_read(fast_of(adapter)->disk, offset, length, buffer, error);
-}
-
-static enum addcow_status fast_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                     struct addcow_error *error)
-{
-    return addcow_write(fast_of(adapter)->disk, offset, length, buffer, error);
-}
-
-static enum addcow_status fast_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                    struct addcow_error *error)
-{
-    return addcow_zero(fast_of(adapter)->disk, offset, length, error);
-}
-
-static enum addcow_status fast_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
+static enum addcow_status fast_perform(struct adapter *adapter, struct operation_request *request,
                                        struct addcow_error *error)
 {
-    return addcow_discard(fast_of(adapter)->disk, offset, length, error);
-}
-
-static enum addcow_status fast_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                   uint64_t *run, struct addcow_error *error)
-{
-    return addcow_map(fast_of(adapter)->disk, offset, length, allocated, run, error);
-}
-
-static enum addcow_status fast_flush(struct adapter *adapter, struct addcow_error *error)
-{
-    return addcow_flush(fast_of(adapter)->disk, error);
-}
-
-static enum addcow_status fast_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
-{
-    return addcow_resize(fast_of(adapter)->disk, new_size, error);
-}
-
-static enum addcow_status fast_stream(struct adapter *adapter, struct addcow_error *error)
-{
-    return addcow_stream(fast_of(adapter)->disk, NULL, NULL, error);
-}
-
-static enum addcow_status fast_commit(struct adapter *adapter, struct addcow_error *error)
-{
-    return addcow_commit(fast_of(adapter)->disk, NULL, NULL, error);
+    struct addcow *disk = fast_of(adapter)->disk;
+    switch (request->operation) {
+    case OPERATION_READ:
+        return addcow_read(disk, request->offset, request->length, request->buffer, error);
+    case OPERATION_WRITE:
+        return addcow_write(disk, request->offset, request->length, request->data, error);
+    case OPERATION_ZERO:
+        return addcow_zero(disk, request->offset, request->length, error);
+    case OPERATION_DISCARD:
+        return addcow_discard(disk, request->offset, request->length, error);
+    case OPERATION_MAP:
+        return addcow_map(disk, request->offset, request->length, &request->allocated, &request->map_length, error);
+    case OPERATION_FLUSH:
+        return addcow_flush(disk, error);
+    case OPERATION_RESIZE:
+        return addcow_resize(disk, request->offset, error);
+    case OPERATION_STREAM:
+        return addcow_stream(disk, NULL, NULL, error);
+    case OPERATION_COMMIT:
+        return addcow_commit(disk, NULL, NULL, error);
+    case OPERATIONS:
+        break;
+    }
+    report_fatal("no operation has the number %d", (int)request->operation);
 }
 
 static enum addcow_status fast_create(struct adapter *adapter, const char *path,
@@ -114,15 +93,7 @@ struct adapter *adapter_make_fast(struct addcow_storage *storage)
         .close = fast_close,
         .size = fast_size,
         .all_allocated = fast_all_allocated,
-        .read = fast_read,
-        .write = fast_write,
-        .zero = fast_zero,
-        .discard = fast_discard,
-        .map = fast_map,
-        .flush = fast_flush,
-        .resize = fast_resize,
-        .stream = fast_stream,
-        .commit = fast_commit,
+        .perform = fast_perform,
         .create = fast_create,
         .destroy = fast_destroy,
     };

@@ -64,66 +64,11 @@ static bool ref_all_allocated(struct adapter *adapter)
     return set;
 }
 
-static enum addcow_status ref_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                   struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, addcow_ref_read(ref_disk_state(ref->disk), offset, length, buffer), error);
-}
-
-static enum addcow_status ref_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                    struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_write(ref->disk, offset, length, buffer), error);
-}
-
-static enum addcow_status ref_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                   struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_zero(ref->disk, offset, length), error);
-}
-
-static enum addcow_status ref_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
+static enum addcow_status ref_perform(struct adapter *adapter, struct operation_request *request,
                                       struct addcow_error *error)
 {
     struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_discard(ref->disk, offset, length), error);
-}
-
-static enum addcow_status ref_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                  uint64_t *run, struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    uint32_t status = 0;
-    enum addcow_status code = addcow_ref_map(ref_disk_state(ref->disk), offset, length, &status, run);
-    *allocated = status != 0;
-    return leave(ref, code, error);
-}
-
-static enum addcow_status ref_flush(struct adapter *adapter, struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_flush(ref->disk), error);
-}
-
-static enum addcow_status ref_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_resize(ref->disk, new_size), error);
-}
-
-static enum addcow_status ref_stream(struct adapter *adapter, struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_stream(ref->disk), error);
-}
-
-static enum addcow_status ref_commit(struct adapter *adapter, struct addcow_error *error)
-{
-    struct ref_adapter *ref = enter(adapter);
-    return leave(ref, ref_disk_commit(ref->disk), error);
+    return leave(ref, ref_disk_perform(ref->disk, request), error);
 }
 
 static void ref_destroy(struct adapter *adapter)
@@ -141,15 +86,7 @@ struct adapter *adapter_make_ref(void)
         .close = ref_close,
         .size = ref_size,
         .all_allocated = ref_all_allocated,
-        .read = ref_read,
-        .write = ref_write,
-        .zero = ref_zero,
-        .discard = ref_discard,
-        .map = ref_map,
-        .flush = ref_flush,
-        .resize = ref_resize,
-        .stream = ref_stream,
-        .commit = ref_commit,
+        .perform = ref_perform,
         .destroy = ref_destroy,
     };
     struct ref_adapter *ref = report_allocate(1, sizeof *ref);

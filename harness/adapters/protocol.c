@@ -24,17 +24,19 @@ __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_s
     return false;
 }
 
-static const char *const operation_names[PROTOCOL_OPERATIONS] = {"hello",  "open",   "close",   "size",  "read",
-                                                                 "write",  "zero",   "discard", "map",   "flush",
-                                                                 "resize", "stream", "commit",  "create"};
-
 static const char *const level_names[PROTOCOL_LEVELS] = {"reader", "writer", "concurrent", "durable"};
 
 static const char *const lack_names[PROTOCOL_LACKS] = {"links", "chain", "locks", "large", "cut"};
 
-const char *protocol_operation_name(enum protocol_operation operation)
+const char *protocol_request_name(uint32_t request)
 {
-    return operation_names[operation];
+    static const char *const names[] = {"open", "close", "size", "create", "hello"};
+    return request < OPERATIONS ? operation_properties(request)->name : names[request - OPERATIONS];
+}
+
+bool protocol_is_declared(uint32_t request)
+{
+    return request == PROTOCOL_CREATE || operation_properties(request)->is_declared;
 }
 
 const char *protocol_level_name(enum protocol_level level)
@@ -194,14 +196,20 @@ bool protocol_parse_answer(char *line, size_t length, struct protocol_answer *an
     return true;
 }
 
-bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_operation operation,
-                           uint64_t data_length, uint64_t numbers[2], char *why, size_t why_size)
+/* How many numbers the answer to a request has after `ok`. */
+static unsigned count_numbers(uint32_t request)
+{
+    return request == PROTOCOL_SIZE ? 1 : operation_properties(request)->answers_map ? 2 : 0;
+}
+
+bool protocol_check_answer(const struct protocol_answer *answer, uint32_t request, uint64_t data_length,
+                           uint64_t numbers[2], char *why, size_t why_size)
 {
     if (answer->code != ADDCOW_OK) {
         return true;
     }
-    const char *name = protocol_operation_name(operation);
-    bool wants_data = operation == PROTOCOL_READ;
+    const char *name = protocol_request_name(request);
+    bool wants_data = operation_properties(request)->data == DATA_FROM_DISK;
     if (wants_data != answer->has_data || (wants_data && answer->data_length != data_length)) {
         char range[40] = "";
         if (wants_data) {
@@ -210,7 +218,7 @@ bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_o
         return refuse(why, why_size, "%s%s was answered with %" PRIu64 " bytes of data", name, range,
                       answer->data_length);
     }
-    unsigned wanted = operation == PROTOCOL_SIZE ? 1 : operation == PROTOCOL_MAP ? 2 : 0;
+    unsigned wanted = count_numbers(request);
     if (answer->count != wanted) {
         return refuse(why, why_size, "%s was answered with %u words after \"ok\" instead of %u", name, answer->count,
                       wanted);
@@ -220,8 +228,8 @@ bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_o
             return refuse(why, why_size, "%s was answered with \"%.40s\", which is no number", name, answer->words[i]);
         }
     }
-    if (operation == PROTOCOL_MAP && numbers[0] > 1) {
-        return refuse(why, why_size, "map was answered with \"%.40s\" for allocated, which is neither 0 nor 1",
+    if (operation_properties(request)->answers_map && numbers[0] > 1) {
+        return refuse(why, why_size, "%s was answered with \"%.40s\" for allocated, which is neither 0 nor 1", name,
                       answer->words[0]);
     }
     return true;
@@ -229,11 +237,11 @@ bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_o
 
 /* ---- Hello ---- */
 
-/* The index of text[0, length) in `names`, or `count`. */
+/* The index of text[0, length) in `names`, some of which may be null, or `count`. */
 static unsigned find(const char *text, size_t length, const char *const *names, unsigned count)
 {
     unsigned i = 0;
-    while (i < count && (strlen(names[i]) != length || memcmp(names[i], text, length) != 0)) {
+    while (i < count && (names[i] == NULL || strlen(names[i]) != length || memcmp(names[i], text, length) != 0)) {
         i++;
     }
     return i;
@@ -256,7 +264,24 @@ static bool parse_list(const char *text, const char *const *names, unsigned coun
     return true;
 }
 
-enum ability { LAYOUTS, OPERATIONS, GRANULARITY, CONCURRENCY, LEVEL, LACKS, ABILITIES };
+/* The requests that are declared, and those that every adapter has. */
+static bool parse_requests(const char *text, unsigned *requests)
+{
+    const char *names[PROTOCOL_REQUESTS] = {NULL};
+    unsigned always = 0;
+    for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
+        if (protocol_is_declared(request)) {
+            names[request] = protocol_request_name(request);
+        } else {
+            always |= 1u << request;
+        }
+    }
+    bool good = parse_list(text, names, PROTOCOL_REQUESTS, requests);
+    *requests |= always;
+    return good;
+}
+
+enum ability { LAYOUTS, REQUESTS, GRANULARITY, CONCURRENCY, LEVEL, LACKS, ABILITIES };
 
 static const char *const ability_names[ABILITIES] = {"layouts",     "operations", "granularity",
                                                      "concurrency", "level",      "lacks"};
@@ -274,12 +299,8 @@ static bool parse_ability(enum ability ability, const char *value, struct protoc
         abilities->r20 = (bits & 1) != 0;
         abilities->r9 = (bits & 2) != 0;
         return true;
-    case OPERATIONS:
-        if (!parse_list(value, operation_names + PROTOCOL_WRITE, PROTOCOL_OPERATIONS - PROTOCOL_WRITE, &bits)) {
-            return false;
-        }
-        abilities->operations = bits << PROTOCOL_WRITE | ((1u << PROTOCOL_WRITE) - 1);
-        return true;
+    case REQUESTS:
+        return parse_requests(value, &abilities->requests);
     case GRANULARITY:
         abilities->granularity = protocol_number(value, &number) && number == 512 ? 512 : 1;
         return number == 1 || number == 512;

@@ -7,6 +7,7 @@
 #define HARNESS_PROTOCOL_H
 
 #include "addcow_format.h"
+#include "workload/operation.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,22 +20,14 @@
 #define PROTOCOL_MESSAGE_MAX 1023u    /* bytes of an error's message */
 #define PROTOCOL_CONCURRENCY_MAX 64u  /* requests in flight */
 
-enum protocol_operation {
-    PROTOCOL_HELLO,
-    PROTOCOL_OPEN,
+/* What a gate asks for besides operations (operation.h). */
+enum protocol_request {
+    PROTOCOL_OPEN = OPERATIONS,
     PROTOCOL_CLOSE,
     PROTOCOL_SIZE,
-    PROTOCOL_READ,
-    PROTOCOL_WRITE, /* from here on an adapter has an operation only if it declares it */
-    PROTOCOL_ZERO,
-    PROTOCOL_DISCARD,
-    PROTOCOL_MAP,
-    PROTOCOL_FLUSH,
-    PROTOCOL_RESIZE,
-    PROTOCOL_STREAM,
-    PROTOCOL_COMMIT,
     PROTOCOL_CREATE,
-    PROTOCOL_OPERATIONS
+    PROTOCOL_HELLO,
+    PROTOCOL_REQUESTS
 };
 
 enum protocol_level { PROTOCOL_READER, PROTOCOL_WRITER, PROTOCOL_CONCURRENT, PROTOCOL_DURABLE, PROTOCOL_LEVELS };
@@ -46,7 +39,7 @@ enum protocol_lack { PROTOCOL_LINKS, PROTOCOL_CHAIN, PROTOCOL_LOCKS, PROTOCOL_LA
 struct protocol_abilities {
     bool r20;
     bool r9;
-    unsigned operations;  /* bit 1 << enum protocol_operation */
+    unsigned requests;    /* bit 1 << enum operation or enum protocol_request; those that every adapter has too */
     unsigned granularity; /* 1 or 512 */
     unsigned concurrency; /* 1..PROTOCOL_CONCURRENCY_MAX */
     enum protocol_level level;
@@ -65,9 +58,12 @@ struct protocol_answer {
 };
 
 /* The names of PROTOCOL.md. Static storage. */
-const char *protocol_operation_name(enum protocol_operation operation);
+const char *protocol_request_name(uint32_t request); /* enum operation or enum protocol_request */
 const char *protocol_level_name(enum protocol_level level);
 const char *protocol_lack_name(enum protocol_lack lack);
+
+/* Whether an adapter has the request only if it declares it. */
+bool protocol_is_declared(uint32_t request);
 
 /* Whether the word is a number as the protocol writes them, and which. */
 bool protocol_number(const char *word, uint64_t *number);
@@ -79,12 +75,12 @@ bool protocol_number(const char *word, uint64_t *number);
 bool protocol_parse_answer(char *line, size_t length, struct protocol_answer *answer, char *why, size_t why_size);
 
 /*
- * Judges the words of a well-formed answer to an operation other than hello: their number, their values, and whether
+ * Judges the words of a well-formed answer to a request other than hello: their number, their values, and whether
  * data is announced, of `data_length` bytes for a read. Fills numbers[0..1] with the values. False, with what is wrong
- * in `why`, if it does not answer this operation.
+ * in `why`, if it does not answer this request.
  */
-bool protocol_check_answer(const struct protocol_answer *answer, enum protocol_operation operation,
-                           uint64_t data_length, uint64_t numbers[2], char *why, size_t why_size);
+bool protocol_check_answer(const struct protocol_answer *answer, uint32_t request, uint64_t data_length,
+                           uint64_t numbers[2], char *why, size_t why_size);
 
 enum protocol_hello { PROTOCOL_WELCOME, PROTOCOL_OTHER_VERSION, PROTOCOL_BAD_HELLO };
 

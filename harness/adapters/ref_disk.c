@@ -10,6 +10,7 @@
  */
 #include "adapters/ref_disk.h"
 
+#include "adapters/reference.h"
 #include "base/report.h"
 
 #include <errno.h>
@@ -352,22 +353,7 @@ const struct addcow_ref *ref_disk_state(const struct ref_disk *disk)
 
 /* ---- Requests (section 6) ---- */
 
-enum addcow_status ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
-{
-    return disk->writable ? addcow_ref_write(&disk->state, offset, length, buffer) : ADDCOW_READONLY;
-}
-
-enum addcow_status ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length)
-{
-    return disk->writable ? addcow_ref_zero(&disk->state, offset, length) : ADDCOW_READONLY;
-}
-
-enum addcow_status ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length)
-{
-    return disk->writable ? addcow_ref_discard(&disk->state, offset, length) : ADDCOW_READONLY;
-}
-
-enum addcow_status ref_disk_flush(struct ref_disk *disk)
+static enum addcow_status flush(struct ref_disk *disk)
 {
     bool done = fsync(disk->image.descriptor) == 0 && fsync(disk->metadata.descriptor) == 0;
     return done ? ADDCOW_OK : ADDCOW_IO;
@@ -384,11 +370,8 @@ static enum addcow_status set_length(struct mapped *file, uint64_t length)
     return map_whole(file, "", NULL);
 }
 
-enum addcow_status ref_disk_resize(struct ref_disk *disk, uint64_t new_size)
+static enum addcow_status resize(struct ref_disk *disk, uint64_t new_size)
 {
-    if (!disk->writable) {
-        return ADDCOW_READONLY;
-    }
     if (new_size > ADDCOW_SIZE_MAX) {
         return ADDCOW_RANGE;
     }
@@ -421,11 +404,8 @@ static void store_flag(struct ref_disk *disk)
     *byte = (uint8_t)((*byte & ~ADDCOW_ALL_ALLOCATED) | (disk->state.all_allocated ? ADDCOW_ALL_ALLOCATED : 0));
 }
 
-enum addcow_status ref_disk_stream(struct ref_disk *disk)
+static enum addcow_status stream(struct ref_disk *disk)
 {
-    if (!disk->writable) {
-        return ADDCOW_READONLY;
-    }
     addcow_ref_stream(&disk->state, disk->header.layout == ADDCOW_R20);
     store_flag(disk);
     return ADDCOW_OK;
@@ -459,7 +439,7 @@ static void write_lower(const struct addcow_ref *before, struct ref_disk *lower)
         uint64_t run = 0;
         addcow_ref_map(before, at, before->size - at, &allocated, &run);
         if (allocated != 0) {
-            ref_disk_write(lower, at, run, before->image + at);
+            addcow_ref_write(&lower->state, at, run, before->image + at);
         }
         at += run;
     }
@@ -490,13 +470,10 @@ static enum addcow_status commit_to_lower(struct ref_disk *disk)
     return code;
 }
 
-enum addcow_status ref_disk_commit(struct ref_disk *disk)
+static enum addcow_status commit(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
     enum addcow_status code = ADDCOW_OK;
-    if (!disk->writable) {
-        return ADDCOW_READONLY;
-    }
     if (disk->backing_path == NULL) {
         return ADDCOW_UNSUPPORTED;
     }
@@ -513,4 +490,23 @@ enum addcow_status ref_disk_commit(struct ref_disk *disk)
     }
     store_flag(disk);
     return code;
+}
+
+enum addcow_status ref_disk_perform(struct ref_disk *disk, struct operation_request *request)
+{
+    if (!disk->writable && operation_properties(request->operation)->changes != CHANGES_NOTHING) {
+        return ADDCOW_READONLY;
+    }
+    switch (request->operation) {
+    case OPERATION_FLUSH:
+        return flush(disk);
+    case OPERATION_RESIZE:
+        return resize(disk, request->offset);
+    case OPERATION_STREAM:
+        return stream(disk);
+    case OPERATION_COMMIT:
+        return commit(disk);
+    default:
+        return reference_perform(&disk->state, disk->header.layout == ADDCOW_R20, request);
+    }
 }

@@ -9,6 +9,7 @@
 #define HARNESS_REF_DISK_H
 
 #include "addcow_fast.h"
+#include "workload/operation.h"
 #include "addcow_ref.h"
 
 struct ref_disk;
@@ -24,17 +25,9 @@ void ref_disk_close(struct ref_disk *disk);
 const struct addcow_ref *ref_disk_state(const struct ref_disk *disk);
 
 /*
- * As addcow_ref_write, _zero, _discard, _resize, _stream and _commit; ADDCOW_READONLY if the disk is not opened
+ * Does a request: a flush makes the files durable. ADDCOW_READONLY if it changes something and the disk is not opened
  * writable.
  */
-enum addcow_status ref_disk_write(struct ref_disk *disk, uint64_t offset, uint64_t length, const uint8_t *buffer);
-enum addcow_status ref_disk_zero(struct ref_disk *disk, uint64_t offset, uint64_t length);
-enum addcow_status ref_disk_discard(struct ref_disk *disk, uint64_t offset, uint64_t length);
-enum addcow_status ref_disk_resize(struct ref_disk *disk, uint64_t new_size);
-enum addcow_status ref_disk_stream(struct ref_disk *disk);
-enum addcow_status ref_disk_commit(struct ref_disk *disk);
-
-/* Makes the files durable. */
-enum addcow_status ref_disk_flush(struct ref_disk *disk);
+enum addcow_status ref_disk_perform(struct ref_disk *disk, struct operation_request *request);
 
 #endif

@@ -75,88 +75,72 @@ static enum addcow_status create(struct adapter *adapter, const struct argument 
     return adapter->ops->create(adapter, arguments[2].data, &options, error);
 }
 
-/* A read answers with its data; everything else says nothing but its outcome here. */
-static enum addcow_status read_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
-                                    struct addcow_error *error)
+/* Does an operation and prints the answer, if it succeeded. */
+static enum addcow_status perform(struct adapter *adapter, uint32_t operation, uint64_t tag,
+                                  const struct argument *arguments, struct addcow_error *error)
 {
-    uint64_t length = arguments[1].number;
-    uint8_t *buffer = report_allocate(length <= PROTOCOL_DATA_MAX ? length : 0, 1);
-    enum addcow_status code = adapter->ops->read(adapter, arguments[0].number, length, buffer, error);
+    const struct operation_properties *properties = operation_properties(operation);
+    struct operation_request request = {.operation = (enum operation)operation};
+    uint8_t *buffer = NULL;
+    request.offset = properties->operands != OPERANDS_NONE ? arguments[0].number : 0;
+    request.length = properties->operands == OPERANDS_RANGE ? arguments[1].number : 0;
+    if (properties->data == DATA_TO_DISK) {
+        request.data = arguments[2].data;
+    } else if (properties->data == DATA_FROM_DISK) {
+        request.buffer = buffer = report_allocate(request.length <= PROTOCOL_DATA_MAX ? request.length : 0, 1);
+    }
+    enum addcow_status code = adapter->ops->perform(adapter, &request, error);
     if (code == ADDCOW_OK) {
-        printf("%" PRIu64 " ok +%" PRIu64 "\n", tag, length);
-        fwrite(buffer, 1, length, stdout);
+        printf("%" PRIu64 " ok", tag);
+        if (properties->answers_map) {
+            printf(" %d %" PRIu64, request.allocated, request.map_length);
+        }
+        if (buffer != NULL) {
+            printf(" +%" PRIu64 "\n", request.length);
+            fwrite(buffer, 1, request.length, stdout);
+        } else {
+            putchar('\n');
+        }
     }
     free(buffer);
     return code;
 }
 
-static enum addcow_status map_disk(struct adapter *adapter, uint64_t tag, const struct argument *arguments,
-                                   struct addcow_error *error)
+static enum addcow_status open_disk(struct adapter *adapter, const struct argument *arguments,
+                                    struct addcow_error *error)
 {
-    bool allocated;
-    uint64_t run;
-    enum addcow_status code =
-        adapter->ops->map(adapter, arguments[0].number, arguments[1].number, &allocated, &run, error);
-    if (code == ADDCOW_OK) {
-        printf("%" PRIu64 " ok %d %" PRIu64 "\n", tag, allocated, run);
-    }
-    return code;
-}
-
-/* The requests whose answer is no more than their outcome. */
-static enum addcow_status perform(struct adapter *adapter, enum protocol_operation operation,
-                                  const struct argument *arguments, struct addcow_error *error)
-{
-    const struct adapter_ops *ops = adapter->ops;
-    switch (operation) {
-    case PROTOCOL_OPEN: {
-        bool writable = strcmp(arguments[0].word, "rw") == 0;
-        return ops->open(adapter, arguments[1].data, writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY, error);
-    }
-    case PROTOCOL_CLOSE:
-        return ops->close(adapter, error);
-    case PROTOCOL_WRITE:
-        return ops->write(adapter, arguments[0].number, arguments[1].number, arguments[2].data, error);
-    case PROTOCOL_ZERO:
-        return ops->zero(adapter, arguments[0].number, arguments[1].number, error);
-    case PROTOCOL_DISCARD:
-        return ops->discard(adapter, arguments[0].number, arguments[1].number, error);
-    case PROTOCOL_FLUSH:
-        return ops->flush(adapter, error);
-    case PROTOCOL_RESIZE:
-        return ops->resize(adapter, arguments[0].number, error);
-    case PROTOCOL_STREAM:
-        return ops->stream(adapter, error);
-    case PROTOCOL_COMMIT:
-        return ops->commit(adapter, error);
-    default:
-        return create(adapter, arguments, error);
-    }
+    bool writable = strcmp(arguments[0].word, "rw") == 0;
+    return adapter->ops->open(adapter, arguments[1].data, writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY,
+                              error);
 }
 
 static void hello(const struct adapter *adapter, uint64_t tag)
 {
-    printf("%" PRIu64
-           " ok %d layouts=r20,r9 operations=write,zero,discard,map,flush,resize,stream,commit%s "
-           "granularity=1 concurrency=1 level=durable lacks=\n",
-           tag, PROTOCOL_VERSION, adapter->ops->create != NULL ? ",create" : "");
+    const char *between = "";
+    printf("%" PRIu64 " ok %d layouts=r20,r9 operations=", tag, PROTOCOL_VERSION);
+    for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
+        if (protocol_is_declared(request) && (request != PROTOCOL_CREATE || adapter->ops->create != NULL)) {
+            printf("%s%s", between, protocol_request_name(request));
+            between = ",";
+        }
+    }
+    puts(" granularity=1 concurrency=1 level=durable lacks=");
 }
 
-static void answer(struct adapter *adapter, enum protocol_operation operation, uint64_t tag,
-                   const struct argument *arguments)
+static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, const struct argument *arguments)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     enum addcow_status code = ADDCOW_OK;
-    if (operation == PROTOCOL_HELLO) {
+    if (request == PROTOCOL_HELLO) {
         hello(adapter, tag);
-    } else if (operation == PROTOCOL_SIZE) {
+    } else if (request == PROTOCOL_SIZE) {
         printf("%" PRIu64 " ok %" PRIu64 "\n", tag, adapter->ops->size(adapter));
-    } else if (operation == PROTOCOL_READ) {
-        code = read_disk(adapter, tag, arguments, &error);
-    } else if (operation == PROTOCOL_MAP) {
-        code = map_disk(adapter, tag, arguments, &error);
+    } else if (request < OPERATIONS) {
+        code = perform(adapter, request, tag, arguments, &error);
     } else {
-        code = perform(adapter, operation, arguments, &error);
+        code = request == PROTOCOL_OPEN    ? open_disk(adapter, arguments, &error)
+               : request == PROTOCOL_CLOSE ? adapter->ops->close(adapter, &error)
+                                           : create(adapter, arguments, &error);
         if (code == ADDCOW_OK) {
             printf("%" PRIu64 " ok\n", tag);
         }
@@ -169,23 +153,34 @@ static void answer(struct adapter *adapter, enum protocol_operation operation, u
     fflush(stdout);
 }
 
+/* How many words a request has behind its name. */
+static unsigned count_words(uint32_t request)
+{
+    static const unsigned words[] = {[PROTOCOL_OPEN - OPERATIONS] = 2,
+                                     [PROTOCOL_CLOSE - OPERATIONS] = 0,
+                                     [PROTOCOL_SIZE - OPERATIONS] = 0,
+                                     [PROTOCOL_CREATE - OPERATIONS] = 6,
+                                     [PROTOCOL_HELLO - OPERATIONS] = 1};
+    if (request >= OPERATIONS) {
+        return words[request - OPERATIONS];
+    }
+    const struct operation_properties *properties = operation_properties(request);
+    unsigned operands = properties->operands == OPERANDS_RANGE ? 2 : properties->operands == OPERANDS_SIZE ? 1 : 0;
+    return operands + (properties->data == DATA_TO_DISK ? 1 : 0);
+}
+
 int serve(struct adapter *adapter)
 {
-    /* How many words an operation has behind its name. */
-    static const unsigned words[PROTOCOL_OPERATIONS] = {
-        [PROTOCOL_HELLO] = 1, [PROTOCOL_OPEN] = 2,   [PROTOCOL_READ] = 2,   [PROTOCOL_WRITE] = 3,  [PROTOCOL_ZERO] = 2,
-        [PROTOCOL_MAP] = 2,   [PROTOCOL_RESIZE] = 1, [PROTOCOL_CREATE] = 6, [PROTOCOL_DISCARD] = 2};
     struct request request;
     bool good = true;
     while (good && receive(&request)) {
-        unsigned operation = 0;
-        while (operation < PROTOCOL_OPERATIONS &&
-               strcmp(protocol_operation_name((enum protocol_operation)operation), request.arguments[1].word) != 0) {
-            operation++;
+        uint32_t kind = 0;
+        while (kind < PROTOCOL_REQUESTS && strcmp(protocol_request_name(kind), request.arguments[1].word) != 0) {
+            kind++;
         }
-        good = operation < PROTOCOL_OPERATIONS && request.count == words[operation] + 2;
+        good = kind < PROTOCOL_REQUESTS && request.count == count_words(kind) + 2;
         if (good) {
-            answer(adapter, (enum protocol_operation)operation, request.arguments[0].number, request.arguments + 2);
+            answer(adapter, kind, request.arguments[0].number, request.arguments + 2);
         }
         free_request(&request);
     }

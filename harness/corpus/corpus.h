@@ -79,29 +79,17 @@ struct corpus_file {
     struct corpus_spans content; /* later spans overwrite earlier ones; all else is a hole */
 };
 
-enum corpus_op {
-    CORPUS_OPEN,
-    CORPUS_CLOSE,
-    CORPUS_SIZE,
-    CORPUS_READ,
-    CORPUS_WRITE,
-    CORPUS_ZERO_RANGE,
-    CORPUS_DISCARD,
-    CORPUS_MAP,
-    CORPUS_FLUSH,
-    CORPUS_RESIZE,
-    CORPUS_STREAM,
-    CORPUS_COMMIT,
-    CORPUS_CREATE,
-    CORPUS_FILE,   /* what a file must hold now */
-    CORPUS_REMOVE, /* a file goes away between requests */
-    CORPUS_CUT,    /* a file is cut from outside */
-    CORPUS_KILL,   /* the implementation's process is killed */
-    CORPUS_OP_COUNT
+/* What a step may be besides a request of the protocol (protocol.h; hello is none). */
+enum corpus_event {
+    CORPUS_FILE = PROTOCOL_REQUESTS, /* what a file must hold now */
+    CORPUS_REMOVE,                   /* a file goes away between requests */
+    CORPUS_CUT,                      /* a file is cut from outside */
+    CORPUS_KILL,                     /* the implementation's process is killed */
+    CORPUS_OPS
 };
 
 struct corpus_step {
-    enum corpus_op op;
+    uint32_t op;              /* enum operation, enum protocol_request or enum corpus_event */
     size_t disk;              /* index into corpus_case.disks */
     const char *path;         /* open, create, file, remove, cut */
     bool writable;            /* open */
@@ -163,8 +151,8 @@ bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags
                   size_t error_size);
 void corpus_free(struct corpus *corpus);
 
-/* The name of an operation as cases spell it. Static storage. */
-const char *corpus_op_name(enum corpus_op op);
+/* The name of a step's op as cases spell it. Static storage. */
+const char *corpus_op_name(uint32_t op);
 
 /* The name of a need (one bit) as cases spell it; null for any other value. Static storage. */
 const char *corpus_need_name(unsigned need);

@@ -9,26 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The operation of an adapter that a step asks for; PROTOCOL_HELLO: none. */
-static enum protocol_operation operation_of(enum corpus_op op)
-{
-    for (unsigned operation = PROTOCOL_OPEN; operation < PROTOCOL_OPERATIONS; operation++) {
-        if (!strcmp(protocol_operation_name((enum protocol_operation)operation), corpus_op_name(op))) {
-            return (enum protocol_operation)operation;
-        }
-    }
-    return PROTOCOL_HELLO;
-}
-
 /* Whether all offsets, lengths and sizes of the requests are multiples of `granularity`. */
 static bool is_granular(const struct corpus_case *c, unsigned granularity)
 {
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        bool sized = step->op == CORPUS_SIZE || step->op == CORPUS_RESIZE;
-        bool request = step->op >= CORPUS_READ && step->op <= CORPUS_MAP;
+        bool sized = step->op == PROTOCOL_SIZE || operation_properties(step->op)->operands == OPERANDS_SIZE;
         if ((sized && step->size % granularity) ||
-            (request && (step->offset % granularity || step->length % granularity))) {
+            (operation_has_range(step->op) && (step->offset % granularity || step->length % granularity))) {
             return false;
         }
     }
@@ -55,16 +43,15 @@ enum protocol_level corpus_level(const struct corpus_case *c)
     return (enum protocol_level)level;
 }
 
-static void name_undeclared_operations(const struct corpus_case *c, const struct protocol_abilities *abilities,
-                                       FILE *out)
+static void name_undeclared_requests(const struct corpus_case *c, const struct protocol_abilities *abilities, FILE *out)
 {
-    unsigned named = abilities->operations | 1u << PROTOCOL_HELLO;
+    unsigned named = abilities->requests;
     for (size_t i = 0; i < c->step_count; i++) {
-        enum protocol_operation operation = operation_of(c->steps[i].op);
-        if (!(named & 1u << operation)) {
-            fprintf(out, " %s", protocol_operation_name(operation));
+        uint32_t op = c->steps[i].op;
+        if (op < PROTOCOL_REQUESTS && !(named & 1u << op)) {
+            fprintf(out, " %s", protocol_request_name(op));
+            named |= 1u << op;
         }
-        named |= 1u << operation;
     }
 }
 
@@ -84,7 +71,7 @@ char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *s
         }
     }
     if (abilities) {
-        name_undeclared_operations(c, abilities, out);
+        name_undeclared_requests(c, abilities, out);
         if (!is_granular(c, abilities->granularity)) {
             fputs(" granularity 1", out);
         }

@@ -159,10 +159,10 @@ static bool check_head(struct where *where, const char *id, const struct corpus_
 static bool check_needs(struct where *where, const struct corpus_case *c)
 {
     for (size_t i = 0; i < c->step_count; i++) {
-        unsigned need = c->steps[i].op == CORPUS_CREATE ? CORPUS_NEEDS_CREATE
-                        : c->steps[i].op == CORPUS_CUT  ? CORPUS_NEEDS_CUT
-                        : c->steps[i].op == CORPUS_KILL ? CORPUS_NEEDS_KILL
-                                                        : 0;
+        unsigned need = c->steps[i].op == PROTOCOL_CREATE ? CORPUS_NEEDS_CREATE
+                        : c->steps[i].op == CORPUS_CUT    ? CORPUS_NEEDS_CUT
+                        : c->steps[i].op == CORPUS_KILL   ? CORPUS_NEEDS_KILL
+                                                          : 0;
         if (need & ~c->needs) {
             return refuse(where, "step %zu needs \"%s\", which \"needs\" must say", i, corpus_need_name(need));
         }
@@ -176,7 +176,7 @@ static bool check_killed(struct where *where, const struct corpus_case *c)
     bool by_reference[CORPUS_DISKS_MAX] = {false};
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        if (step->op == CORPUS_OPEN) {
+        if (step->op == PROTOCOL_OPEN) {
             by_reference[step->disk] = step->by_reference;
         }
         if (step->op == CORPUS_KILL && by_reference[step->disk]) {
@@ -191,7 +191,7 @@ static bool check_beside(struct where *where, const struct corpus_case *c)
     size_t together = 0;
     for (size_t i = 0; i < c->step_count; i++) {
         together = c->steps[i].beside ? together + 1 : 1;
-        if (c->steps[i].beside && (i == 0 || !is_request(&c->steps[i - 1]))) {
+        if (c->steps[i].beside && (i == 0 || c->steps[i - 1].op >= OPERATIONS)) {
             return refuse(where, "step %zu has no request before it that it could be beside", i);
         }
         if (together > CORPUS_BESIDE_MAX) {

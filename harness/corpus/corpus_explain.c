@@ -131,23 +131,25 @@ static void tell_expected_file(FILE *out, const struct corpus_step *step)
 
 static void tell_request(FILE *out, const struct corpus_step *step)
 {
-    fprintf(out, "%s %" PRIu64 " bytes from %" PRIu64 " on", corpus_op_name(step->op), step->length, step->offset);
+    fputs(corpus_op_name(step->op), out);
+    if (operation_has_range(step->op)) {
+        fprintf(out, " %" PRIu64 " bytes from %" PRIu64 " on", step->length, step->offset);
+    } else if (operation_properties(step->op)->operands == OPERANDS_SIZE) {
+        fprintf(out, " to %" PRIu64 " bytes", step->size);
+    }
 }
 
 static void tell_action(FILE *out, const struct corpus_step *step)
 {
     switch (step->op) {
-    case CORPUS_OPEN:
+    case PROTOCOL_OPEN:
         fprintf(out, "%sopen %s for %s", step->by_reference ? "let the reference engine " : "", step->path,
                 step->writable ? "reading and writing" : "reading");
         break;
-    case CORPUS_SIZE:
+    case PROTOCOL_SIZE:
         fprintf(out, "the virtual size must be %" PRIu64, step->size);
         break;
-    case CORPUS_RESIZE:
-        fprintf(out, "resize to %" PRIu64 " bytes", step->size);
-        break;
-    case CORPUS_CREATE:
+    case PROTOCOL_CREATE:
         tell_create(out, step);
         break;
     case CORPUS_FILE:
@@ -162,12 +164,6 @@ static void tell_action(FILE *out, const struct corpus_step *step)
     case CORPUS_KILL:
         fputs("the implementation's process is killed", out);
         break;
-    case CORPUS_CLOSE:
-    case CORPUS_FLUSH:
-    case CORPUS_STREAM:
-    case CORPUS_COMMIT:
-        fputs(corpus_op_name(step->op), out);
-        break;
     default:
         tell_request(out, step);
         break;
@@ -178,7 +174,7 @@ static void tell_action(FILE *out, const struct corpus_step *step)
 static void tell_outcome(FILE *out, const struct corpus_step *step)
 {
     const char *between = ": must end with ";
-    if (step->op == CORPUS_SIZE || step->op >= CORPUS_FILE) {
+    if (step->op == PROTOCOL_SIZE || step->op >= CORPUS_FILE) {
         return;
     }
     if (step->outcomes == 1u << ADDCOW_OK) {
@@ -195,9 +191,9 @@ static void tell_outcome(FILE *out, const struct corpus_step *step)
         }
         return;
     }
-    if (step->op == CORPUS_MAP) {
+    if (operation_properties(step->op)->answers_map) {
         fprintf(out, " and report %s for %" PRIu64 " bytes", step->allocated ? "allocated" : "unallocated", step->run);
-    } else if (step->op == CORPUS_READ) {
+    } else if (operation_properties(step->op)->data == DATA_FROM_DISK) {
         fputs(" and give", out);
     }
 }
@@ -209,12 +205,12 @@ static void tell_step(FILE *out, const struct corpus_case *c, size_t index)
     if (step->beside) {
         fputs("at the same time: ", out);
     }
-    if (c->disk_count > 1 && step->op < CORPUS_CREATE) {
+    if (c->disk_count > 1 && step->op < PROTOCOL_CREATE) {
         fprintf(out, "disk \"%s\": ", c->disks[step->disk]);
     }
     tell_action(out, step);
     tell_outcome(out, step);
-    if (step->op == CORPUS_WRITE && step->data.count) {
+    if (operation_properties(step->op)->data == DATA_TO_DISK && step->data.count) {
         fputs("; the data", out);
     }
     fputc('\n', out);

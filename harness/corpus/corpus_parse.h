@@ -24,9 +24,6 @@ bool parse_file(struct where *where, json_t *value, struct corpus_file *file);
 /* One step; adds its disk to those of the case. */
 bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struct corpus_step *step);
 
-/* Whether requests may be in flight beside the step. */
-bool is_request(const struct corpus_step *step);
-
 /* The case c->document; `id` is its file's name. */
 bool parse_case(struct where *where, const char *id, struct corpus_case *c);
 

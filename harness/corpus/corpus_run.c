@@ -92,49 +92,49 @@ static uint8_t *buffer_of(uint64_t length)
     return buffer;
 }
 
-/* The buffer starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not read
- * show. */
-static bool run_read(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
+/* Judges what an operation that succeeded has answered. */
+static bool judge_answer(struct execution *run, const struct corpus_step *step, const struct operation_request *request)
 {
-    uint8_t *buffer = buffer_of(step->length);
-    memset(buffer, 0xee, step->length);
-    enum addcow_status outcome = adapter->ops->read(adapter, step->offset, step->length, buffer, &run->error);
-    bool good = judge_outcome(run, step, outcome);
-    for (size_t i = 0; good && !outcome && i < step->data.count; i++) {
+    const struct operation_properties *properties = operation_properties(step->op);
+    bool good = true;
+    for (size_t i = 0; good && properties->data == DATA_FROM_DISK && i < step->data.count; i++) {
         const struct corpus_span *span = &step->data.items[i];
-        good = corpus_span_check(span, span->at, span->length, buffer + (span->at - step->offset), run->out);
+        const uint8_t *found = request->buffer;
+        good = corpus_span_check(span, span->at, span->length, found + (span->at - step->offset), run->out);
     }
-    free(buffer);
+    if (properties->answers_map && (request->allocated != step->allocated || request->map_length != step->run)) {
+        fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
+                step->allocated ? "allocated" : "unallocated", step->run,
+                request->allocated ? "allocated" : "unallocated", request->map_length);
+        good = false;
+    }
     return good;
 }
 
-static bool run_write(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
+/*
+ * The buffer of a read starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not
+ * read show.
+ */
+static bool run_operation(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
-    uint8_t *buffer = buffer_of(step->length);
-    for (size_t i = 0; i < step->data.count; i++) {
+    const struct operation_properties *properties = operation_properties(step->op);
+    uint8_t *buffer = properties->data == DATA_NONE ? NULL : buffer_of(step->length);
+    struct operation_request request = {.operation = (enum operation)step->op,
+                                        .offset = properties->operands == OPERANDS_SIZE ? step->size : step->offset,
+                                        .length = step->length,
+                                        .data = buffer,
+                                        .buffer = buffer};
+    if (properties->data == DATA_FROM_DISK) {
+        memset(buffer, 0xee, step->length);
+    }
+    for (size_t i = 0; properties->data == DATA_TO_DISK && i < step->data.count; i++) {
         const struct corpus_span *span = &step->data.items[i];
         corpus_span_fill(span, span->at, span->length, buffer + (span->at - step->offset));
     }
-    enum addcow_status outcome = adapter->ops->write(adapter, step->offset, step->length, buffer, &run->error);
+    enum addcow_status outcome = adapter->ops->perform(adapter, &request, &run->error);
+    bool good = judge_outcome(run, step, outcome) && (outcome || judge_answer(run, step, &request));
     free(buffer);
-    return judge_outcome(run, step, outcome);
-}
-
-static bool run_map(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
-{
-    bool allocated = false;
-    uint64_t length = 0;
-    enum addcow_status outcome =
-        adapter->ops->map(adapter, step->offset, step->length, &allocated, &length, &run->error);
-    if (!judge_outcome(run, step, outcome)) {
-        return false;
-    }
-    if (outcome || (allocated == step->allocated && length == step->run)) {
-        return true;
-    }
-    fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
-            step->allocated ? "allocated" : "unallocated", step->run, allocated ? "allocated" : "unallocated", length);
-    return false;
+    return good;
 }
 
 static bool run_size(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
@@ -155,30 +155,15 @@ static bool run_open(struct execution *run, const struct corpus_step *step, stru
     return judge_outcome(run, step, outcome);
 }
 
-/* Requests that give back no more than their outcome. */
-static enum addcow_status request(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
+static bool run_close(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
-    struct addcow_error *error = &run->error;
-    switch (step->op) {
-    case CORPUS_CLOSE:
-        run->open[step->disk] = false;
-        return adapter->ops->close(adapter, error);
-    case CORPUS_ZERO_RANGE:
-        return adapter->ops->zero(adapter, step->offset, step->length, error);
-    case CORPUS_DISCARD:
-        return adapter->ops->discard(adapter, step->offset, step->length, error);
-    case CORPUS_FLUSH:
-        return adapter->ops->flush(adapter, error);
-    case CORPUS_RESIZE:
-        return adapter->ops->resize(adapter, step->size, error);
-    case CORPUS_STREAM:
-        return adapter->ops->stream(adapter, error);
-    case CORPUS_COMMIT:
-        return adapter->ops->commit(adapter, error);
-    default:
-        assert(step->op == CORPUS_CREATE);
-        return adapter->ops->create(adapter, step->path, &step->create, error);
-    }
+    run->open[step->disk] = false;
+    return judge_outcome(run, step, adapter->ops->close(adapter, &run->error));
+}
+
+static bool run_create(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
+{
+    return judge_outcome(run, step, adapter->ops->create(adapter, step->path, &step->create, &run->error));
 }
 
 /* The files are then as the process left them, and the disk is closed. */
@@ -197,26 +182,24 @@ static bool run_disk_step(struct execution *run, const struct corpus_step *step)
         fputs("the implementation cannot be started\n", run->out);
         return false;
     }
-    bool wants_closed = step->op == CORPUS_OPEN || step->op == CORPUS_CREATE;
+    bool wants_closed = step->op == PROTOCOL_OPEN || step->op == PROTOCOL_CREATE;
     if (run->open[step->disk] == wants_closed) {
         fprintf(run->out, "the disk is %s here\n", wants_closed ? "open already" : "not open");
         return false;
     }
     switch (step->op) {
-    case CORPUS_OPEN:
+    case PROTOCOL_OPEN:
         return run_open(run, step, adapter);
-    case CORPUS_READ:
-        return run_read(run, step, adapter);
-    case CORPUS_WRITE:
-        return run_write(run, step, adapter);
-    case CORPUS_MAP:
-        return run_map(run, step, adapter);
-    case CORPUS_SIZE:
+    case PROTOCOL_CLOSE:
+        return run_close(run, step, adapter);
+    case PROTOCOL_SIZE:
         return run_size(run, step, adapter);
+    case PROTOCOL_CREATE:
+        return run_create(run, step, adapter);
     case CORPUS_KILL:
         return run_kill(run, step, adapter);
     default:
-        return judge_outcome(run, step, request(run, step, adapter));
+        return run_operation(run, step, adapter);
     }
 }
 
@@ -345,9 +328,9 @@ static void print_place(FILE *out, const struct corpus_case *c, size_t index)
     fprintf(out, "step %zu of %zu, %s", index + 1, c->step_count, corpus_op_name(step->op));
     if (step->path) {
         fprintf(out, " %s%s", step->path, step->by_reference ? " by the reference engine" : "");
-    } else if (step->op == CORPUS_RESIZE) {
+    } else if (operation_properties(step->op)->operands == OPERANDS_SIZE) {
         fprintf(out, " %" PRIu64, step->size);
-    } else if (step->op >= CORPUS_READ && step->op <= CORPUS_MAP) {
+    } else if (operation_has_range(step->op)) {
         fprintf(out, " %" PRIu64 "+%" PRIu64, step->offset, step->length);
     }
     fputs(": ", out);

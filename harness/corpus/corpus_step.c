@@ -1,5 +1,6 @@
 /*
- * Loads the steps of a case. What each operation must and may say stands in one table.
+ * Loads the steps of a case. What an operation must say follows from its operands and its answer (operation.h), and
+ * what other steps must say stands in one table.
  */
 #include "corpus/corpus_parse.h"
 
@@ -37,40 +38,57 @@ static const char *const step_fields[STEP_FIELDS] = {
     "backing", "backing_format", "result", "clause",  "beside", "by"};
 
 #define BIT(field) (1u << (field))
-#define RANGE_FIELDS (BIT(STEP_OFFSET) | BIT(STEP_LENGTH))
 #define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE))
-#define REQUEST_FIELDS (BIT(STEP_DISK) | BIT(STEP_BESIDE) | OUTCOME_FIELDS)
 
-/* Which fields an operation must have, which it must have unless it has to fail, and which it may have. */
-static const struct op_rule {
-    const char *name;
+/* Which fields a step must have, which it must have unless it has to fail, and which it may have. */
+struct step_rule {
     uint32_t required;
     uint32_t required_on_success;
     uint32_t optional;
-} op_rules[CORPUS_OP_COUNT] = {
-    [CORPUS_OPEN] = {"open", BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
-    [CORPUS_CLOSE] = {"close", 0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-    [CORPUS_SIZE] = {"size", BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
-    [CORPUS_READ] = {"read", RANGE_FIELDS, BIT(STEP_EXPECT), REQUEST_FIELDS},
-    [CORPUS_WRITE] = {"write", RANGE_FIELDS | BIT(STEP_DATA), 0, REQUEST_FIELDS},
-    [CORPUS_ZERO_RANGE] = {"zero", RANGE_FIELDS, 0, REQUEST_FIELDS},
-    [CORPUS_DISCARD] = {"discard", RANGE_FIELDS, 0, REQUEST_FIELDS},
-    [CORPUS_MAP] = {"map", RANGE_FIELDS, BIT(STEP_ALLOCATED) | BIT(STEP_RUN), REQUEST_FIELDS},
-    [CORPUS_FLUSH] = {"flush", 0, 0, REQUEST_FIELDS},
-    [CORPUS_RESIZE] = {"resize", BIT(STEP_SIZE), 0, REQUEST_FIELDS},
-    [CORPUS_STREAM] = {"stream", 0, 0, REQUEST_FIELDS},
-    [CORPUS_COMMIT] = {"commit", 0, 0, REQUEST_FIELDS},
-    [CORPUS_CREATE] = {"create", BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE), 0,
-                       BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
-    [CORPUS_FILE] = {"file", BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
-    [CORPUS_REMOVE] = {"remove", BIT(STEP_PATH), 0, 0},
-    [CORPUS_CUT] = {"cut", BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
-    [CORPUS_KILL] = {"kill", 0, 0, BIT(STEP_DISK)},
 };
 
-const char *corpus_op_name(enum corpus_op op)
+/* What an operation must say follows from its operands and its answer. */
+static struct step_rule operation_rule(uint32_t operation)
 {
-    return op_rules[op].name;
+    const struct operation_properties *properties = operation_properties(operation);
+    struct step_rule rule = {.optional = BIT(STEP_DISK) | BIT(STEP_BESIDE) | OUTCOME_FIELDS};
+    if (properties->operands == OPERANDS_RANGE) {
+        rule.required = BIT(STEP_OFFSET) | BIT(STEP_LENGTH);
+    } else if (properties->operands == OPERANDS_SIZE) {
+        rule.required = BIT(STEP_SIZE);
+    }
+    if (properties->data == DATA_TO_DISK) {
+        rule.required |= BIT(STEP_DATA);
+    } else if (properties->data == DATA_FROM_DISK) {
+        rule.required_on_success = BIT(STEP_EXPECT);
+    }
+    if (properties->answers_map) {
+        rule.required_on_success |= BIT(STEP_ALLOCATED) | BIT(STEP_RUN);
+    }
+    return rule;
+}
+
+static struct step_rule rule_of(uint32_t op)
+{
+    static const struct step_rule rules[CORPUS_OPS - OPERATIONS] = {
+        [PROTOCOL_OPEN - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_MODE), 0,
+                                        BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
+        [PROTOCOL_CLOSE - OPERATIONS] = {0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
+        [PROTOCOL_SIZE - OPERATIONS] = {BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
+        [PROTOCOL_CREATE - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE),
+                                          0, BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
+        [CORPUS_FILE - OPERATIONS] = {BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
+        [CORPUS_REMOVE - OPERATIONS] = {BIT(STEP_PATH), 0, 0},
+        [CORPUS_CUT - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
+        [CORPUS_KILL - OPERATIONS] = {0, 0, BIT(STEP_DISK)},
+    };
+    return op < OPERATIONS ? operation_rule(op) : rules[op - OPERATIONS];
+}
+
+const char *corpus_op_name(uint32_t op)
+{
+    static const char *const events[] = {"file", "remove", "cut", "kill"};
+    return op < PROTOCOL_REQUESTS ? protocol_request_name(op) : events[op - PROTOCOL_REQUESTS];
 }
 
 /* The members of a step; null, or -1, where there is none. */
@@ -177,13 +195,22 @@ static bool parse_open(struct where *where, const struct step_members *members, 
     return true;
 }
 
-static bool parse_read(struct where *where, const struct step_members *members, struct corpus_step *step)
+/* The data that an operation writes, or that is expected of it. */
+static bool parse_data(struct where *where, const struct step_members *members, struct corpus_step *step)
 {
-    if (step->length > CORPUS_SPAN_MAX) {
-        return refuse(where, "a read has at most %u bytes", CORPUS_SPAN_MAX);
+    switch (operation_properties(step->op)->data) {
+    case DATA_TO_DISK:
+        return parse_spans(where, "data", members->data, &step->data) && check_definite(where, &step->data) &&
+               check_tiling(where, "data", &step->data, step->offset, step->length);
+    case DATA_FROM_DISK:
+        if (step->length > CORPUS_SPAN_MAX) {
+            return refuse(where, "a %s has at most %u bytes", corpus_op_name(step->op), CORPUS_SPAN_MAX);
+        }
+        return parse_spans(where, "expect", members->expect, &step->data) &&
+               (!members->expect || check_tiling(where, "expect", &step->data, step->offset, step->length));
+    default:
+        return true;
     }
-    return parse_spans(where, "expect", members->expect, &step->data) &&
-           (!members->expect || check_tiling(where, "expect", &step->data, step->offset, step->length));
 }
 
 static bool parse_expected_file(struct where *where, const struct step_members *members, struct corpus_step *step)
@@ -200,24 +227,19 @@ static bool parse_expected_file(struct where *where, const struct step_members *
 static bool parse_step_details(struct where *where, const struct step_members *members, struct corpus_step *step)
 {
     switch (step->op) {
-    case CORPUS_OPEN:
+    case PROTOCOL_OPEN:
         return parse_open(where, members, step);
-    case CORPUS_CREATE:
+    case PROTOCOL_CREATE:
         return parse_create(where, members, step);
-    case CORPUS_WRITE:
-        return parse_spans(where, "data", members->data, &step->data) && check_definite(where, &step->data) &&
-               check_tiling(where, "data", &step->data, step->offset, step->length);
-    case CORPUS_READ:
-        return parse_read(where, members, step);
     case CORPUS_FILE:
         return parse_expected_file(where, members, step);
     default:
-        return true;
+        return parse_data(where, members, step);
     }
 }
 
 /* Whether the step has the fields that its operation needs, and no others. */
-static bool check_fields(struct where *where, json_t *value, const struct op_rule *rule, bool may_succeed)
+static bool check_fields(struct where *where, json_t *value, const struct step_rule *rule, bool may_succeed)
 {
     uint32_t required = BIT(STEP_OP) | rule->required | (may_succeed ? rule->required_on_success : 0);
     for (unsigned field = 0; field < STEP_FIELDS; field++) {
@@ -243,15 +265,15 @@ static bool unpack_step(struct where *where, json_t *value, struct step_members 
         "beside", &m->beside, "by", &m->by);
 }
 
-static bool find_op(struct where *where, json_t *value, enum corpus_op *op)
+static bool find_op(struct where *where, json_t *value, uint32_t *op)
 {
     const char *name = json_string_value(json_object_get(value, "op"));
     if (!name) {
         return refuse(where, "must be an object with a string \"op\"");
     }
-    for (unsigned i = 0; i < CORPUS_OP_COUNT; i++) {
-        if (!strcmp(op_rules[i].name, name)) {
-            *op = (enum corpus_op)i;
+    for (uint32_t i = 0; i < CORPUS_OPS; i++) {
+        if (i != PROTOCOL_HELLO && !strcmp(corpus_op_name(i), name)) {
+            *op = i;
             return true;
         }
     }
@@ -265,8 +287,8 @@ bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struc
         return false;
     }
     bool may_succeed = !m.result || !json_is_string(m.result) || !strcmp(json_string_value(m.result), "ok");
-    if (!check_fields(where, value, &op_rules[step->op], may_succeed) ||
-        !shape_number(where, "offset", m.offset, &step->offset) ||
+    struct step_rule rule = rule_of(step->op);
+    if (!check_fields(where, value, &rule, may_succeed) || !shape_number(where, "offset", m.offset, &step->offset) ||
         !shape_number(where, "length", m.length, &step->length) || !shape_number(where, "size", m.size, &step->size) ||
         !shape_number(where, "run", m.run, &step->run) || (m.path && !shape_is_path(where, "path", m.path))) {
         return false;
@@ -275,9 +297,4 @@ bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struc
     step->allocated = m.allocated == 1;
     step->beside = m.beside == 1;
     return parse_result(where, &m, step) && parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
-}
-
-bool is_request(const struct corpus_step *step)
-{
-    return (op_rules[step->op].optional & BIT(STEP_BESIDE)) != 0;
 }

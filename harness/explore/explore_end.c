@@ -11,6 +11,7 @@
 #include "base/report.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
+#include "adapters/perform.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle
     if (!write_after(explore, oracle, out)) {
         return false;
     }
-    enum addcow_status code = explore->adapter->ops->flush(explore->adapter, &error);
+    enum addcow_status code = adapter_flush(explore->adapter, &error);
     if (!judge_undisturbed("a flush after the fault", code, fault->image_lost, &error, out)) {
         return false;
     }

@@ -17,6 +17,7 @@
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
+#include "adapters/perform.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -103,7 +104,7 @@ static bool is_read_by_engine(struct crash_judge *judge, const struct crash_stat
     }
     uint8_t *bytes = report_allocate(got->size, 1);
     bool same = ops->size(judge->adapter) == got->size;
-    enum addcow_status code = same ? ops->read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
+    enum addcow_status code = same ? adapter_read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
     bool fine = !crash_refused(out, "read", code, &error);
     fine = !crash_refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
     same = same && memcmp(bytes, got->bytes, got->size) == 0;

@@ -10,6 +10,7 @@
 #include "base/report.h"
 #include "storage/sim_disk.h"
 #include "adapters/adapter_scheduled.h"
+#include "adapters/perform.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static bool is_read_by_engine(const struct damaged *damaged, struct sim *sim, FI
     uint64_t size = code == ADDCOW_OK ? adapter->ops->size(adapter) : 0;
     bool same = size == damaged->size || size == damaged->cut;
     if (same) {
-        code = adapter->ops->read(adapter, 0, size, got, &error);
+        code = adapter_read(adapter, 0, size, got, &error);
         same = code == ADDCOW_OK && memcmp(got, damaged->bytes, size) == 0;
     }
     if (!same) {

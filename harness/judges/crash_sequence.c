@@ -43,33 +43,24 @@ static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_err
 enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                  struct addcow_error *error)
 {
-    const struct adapter_ops *ops = adapter->ops;
-    uint8_t *buffer;
-    enum addcow_status code;
-    switch (operation->kind) {
-    case OPERATION_WRITE:
-        buffer = report_allocate(operation->length, 1);
-        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, buffer, operation->length);
-        code = ops->write(adapter, operation->offset, operation->length, buffer, error);
-        free(buffer);
-        return code;
-    case OPERATION_ZERO:
-        return ops->zero(adapter, operation->offset, operation->length, error);
-    case OPERATION_DISCARD:
-        return ops->discard(adapter, operation->offset, operation->length, error);
-    case OPERATION_FLUSH:
-        return ops->flush(adapter, error);
-    case OPERATION_RESIZE:
-        return ops->resize(adapter, operation->offset, error);
-    case OPERATION_STREAM:
-        return ops->stream(adapter, error);
-    case OPERATION_COMMIT:
-        return ops->commit(adapter, error);
-    case TRACE_REOPEN:
+    const struct operation_properties *properties = operation_properties(operation->kind);
+    struct operation_request request = {
+        .operation = (enum operation)operation->kind, .offset = operation->offset, .length = operation->length};
+    uint8_t *data = NULL;
+    if (operation->kind == TRACE_REOPEN) {
         return reopen_disk(adapter, error);
-    default:
+    }
+    if (properties->changes == CHANGES_NOTHING && !properties->makes_durable) {
         return ADDCOW_OK;
     }
+    if (properties->data == DATA_TO_DISK) {
+        data = report_allocate(operation->length, 1);
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, operation->length);
+        request.data = data;
+    }
+    enum addcow_status code = adapter->ops->perform(adapter, &request, error);
+    free(data);
+    return code;
 }
 
 /*

@@ -23,9 +23,8 @@
 /* The answer of the oracle to one operation. */
 struct answer {
     enum addcow_status status;
-    uint8_t *data; /* of a read that succeeds; owned */
-    uint32_t allocated;
-    uint64_t map_length;
+    struct operation_request request; /* with what is answered */
+    uint8_t *data;                    /* that it writes, or has read; owned; null unless it has any */
 };
 
 static bool in_disk(const struct oracle *oracle, const struct trace_operation *operation)
@@ -33,59 +32,27 @@ static bool in_disk(const struct oracle *oracle, const struct trace_operation *o
     return operation->offset <= oracle->disk.size && operation->length <= oracle->disk.size - operation->offset;
 }
 
-static enum addcow_status ask_read(const struct oracle *oracle, const struct trace_operation *operation, uint8_t **data)
-{
-    if (!in_disk(oracle, operation)) {
-        return ADDCOW_RANGE;
-    }
-    *data = report_allocate(operation->length, 1);
-    return addcow_ref_read(&oracle->disk, operation->offset, operation->length, *data);
-}
-
-static enum addcow_status ask_write(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
-{
-    if (!in_disk(oracle, operation)) {
-        return ADDCOW_RANGE;
-    }
-    uint8_t *data = report_allocate(operation->length, 1);
-    stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, operation->length);
-    enum addcow_status status = oracle_write(oracle, operation->offset, operation->length, data);
-    free(data);
-    return status;
-}
-
 static struct answer ask(struct oracle *oracle, const struct trace_operation *operation, uint32_t index)
 {
-    struct answer answer = {.status = ADDCOW_OK};
-    switch (operation->kind) {
-    case OPERATION_READ:
-        answer.status = ask_read(oracle, operation, &answer.data);
-        break;
-    case OPERATION_WRITE:
-        answer.status = ask_write(oracle, operation, index);
-        break;
-    case OPERATION_ZERO:
-        answer.status = oracle_zero(oracle, operation->offset, operation->length);
-        break;
-    case OPERATION_DISCARD:
-        answer.status = oracle_discard(oracle, operation->offset, operation->length);
-        break;
-    case OPERATION_MAP:
-        answer.status =
-            addcow_ref_map(&oracle->disk, operation->offset, operation->length, &answer.allocated, &answer.map_length);
-        break;
-    case OPERATION_RESIZE:
-        answer.status = oracle_resize(oracle, operation->offset);
-        break;
-    case OPERATION_STREAM:
-        oracle_stream(oracle);
-        break;
-    case OPERATION_COMMIT:
-        answer.status = oracle_commit(oracle);
-        break;
-    default:
-        break;
+    enum operation_data data = operation_properties(operation->kind)->data;
+    struct answer answer = {.request = {.operation = (enum operation)operation->kind,
+                                        .offset = operation->offset,
+                                        .length = operation->length}};
+    if (operation->kind >= OPERATIONS) {
+        return answer;
     }
+    if (data != DATA_NONE && !in_disk(oracle, operation)) {
+        answer.status = ADDCOW_RANGE;
+        return answer;
+    }
+    if (data != DATA_NONE) {
+        answer.data = report_allocate(operation->length, 1);
+        answer.request.data = answer.request.buffer = answer.data;
+    }
+    if (data == DATA_TO_DISK) {
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, answer.data, operation->length);
+    }
+    answer.status = oracle_perform(oracle, &answer.request);
     return answer;
 }
 
@@ -111,11 +78,12 @@ static bool same_answer(const struct answer *answer, const struct execution_reco
     if (answer->status != ADDCOW_OK) {
         return true;
     }
-    if (operation->kind == OPERATION_READ) {
+    const struct operation_properties *properties = operation_properties(operation->kind);
+    if (properties->data == DATA_FROM_DISK) {
         return memcmp(answer->data, record->data, operation->length) == 0;
     }
-    return operation->kind != OPERATION_MAP ||
-           ((answer->allocated != 0) == record->allocated && answer->map_length == record->map_length);
+    return !properties->answers_map ||
+           (answer->request.allocated == record->allocated && answer->request.map_length == record->map_length);
 }
 
 /* Judges one operation of a phase with one thread. */
@@ -130,7 +98,7 @@ static bool judge_operation(const struct execution *execution, uint32_t index, s
         trace_print_operation(out, operation);
         fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
         if (operation->kind == OPERATION_MAP) {
-            fprintf(out, ", %sallocated for %" PRIu64, answer.allocated != 0 ? "" : "un", answer.map_length);
+            fprintf(out, ", %sallocated for %" PRIu64, answer.request.allocated ? "" : "un", answer.request.map_length);
         }
         fprintf(out, "\n  got %s", addcow_status_name(record->status));
         if (operation->kind == OPERATION_MAP) {

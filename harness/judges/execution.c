@@ -10,7 +10,6 @@
 #include "base/report.h"
 #include "workload/stamp.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,46 +57,35 @@ static enum addcow_status perform(struct execution *execution, uint32_t index, s
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
     struct execution_record *record = &execution->records[index];
-    struct adapter *adapter = execution->adapter;
-    const struct adapter_ops *ops = adapter->ops;
-    switch (operation->kind) {
-    case OPERATION_READ:
-        return ops->read(adapter, operation->offset, operation->length, record->data, error);
-    case OPERATION_WRITE:
-        return ops->write(adapter, operation->offset, operation->length, record->data, error);
-    case OPERATION_ZERO:
-        return ops->zero(adapter, operation->offset, operation->length, error);
-    case OPERATION_DISCARD:
-        return ops->discard(adapter, operation->offset, operation->length, error);
-    case OPERATION_MAP:
-        return ops->map(adapter, operation->offset, operation->length, &record->allocated, &record->map_length, error);
-    case OPERATION_FLUSH:
-        return ops->flush(adapter, error);
-    case OPERATION_RESIZE:
-        return ops->resize(adapter, operation->offset, error);
-    case OPERATION_STREAM:
-        return ops->stream(adapter, error);
-    case OPERATION_COMMIT:
-        return ops->commit(adapter, error);
-    case TRACE_REOPEN:
+    if (operation->kind == TRACE_REOPEN) {
         return reopen(execution, error);
-    default:
-        assert(operation->kind == TRACE_BARRIER);
+    }
+    if (operation->kind == TRACE_BARRIER) {
         return ADDCOW_OK;
     }
+    struct operation_request request = {.operation = (enum operation)operation->kind,
+                                        .offset = operation->offset,
+                                        .length = operation->length,
+                                        .data = record->data,
+                                        .buffer = record->data};
+    enum addcow_status code = execution->adapter->ops->perform(execution->adapter, &request, error);
+    record->allocated = request.allocated;
+    record->map_length = request.map_length;
+    return code;
 }
 
-/* Gives read and write their buffer, in record->data. */
+/* Gives an operation with data its buffer, in record->data. */
 static void prepare_buffer(struct execution *execution, uint32_t index)
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
     struct execution_record *record = &execution->records[index];
-    if (operation->kind != OPERATION_READ && operation->kind != OPERATION_WRITE) {
+    enum operation_data data = operation_properties(operation->kind)->data;
+    if (data == DATA_NONE) {
         return;
     }
     size_t size = buffer_size(execution, operation->length);
     record->data = report_allocate(size, 1);
-    if (operation->kind == OPERATION_READ) {
+    if (data == DATA_FROM_DISK) {
         memset(record->data, POISON, size);
     } else if (operation->offset <= execution->capacity) {
         stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, record->data, size);
@@ -120,7 +108,7 @@ void execution_operation(struct execution *execution, uint32_t index)
         atomic_store(&execution->watch->doing[operation->thread], 0);
     }
     memcpy(record->message, error.message, sizeof record->message - 1);
-    if (operation->kind == OPERATION_WRITE || record->status != ADDCOW_OK) {
+    if (operation_properties(operation->kind)->data == DATA_TO_DISK || record->status != ADDCOW_OK) {
         free(record->data);
         record->data = NULL;
     }

@@ -16,6 +16,7 @@
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
+#include "adapters/perform.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -286,7 +287,7 @@ static uint8_t *read_all(struct judge *judge)
 {
     struct addcow_error error = {.code = ADDCOW_OK};
     uint8_t *bytes = report_allocate(judge->contents.size, 1);
-    enum addcow_status code = judge->adapter->ops->read(judge->adapter, 0, judge->contents.size, bytes, &error);
+    enum addcow_status code = adapter_read(judge->adapter, 0, judge->contents.size, bytes, &error);
     if (code != ADDCOW_OK) {
         fprintf(judge->out, "a read after the fault gives %s: %s (ERR-03)\n", addcow_status_name(code), error.message);
     } else if (fault_contents_judge(&judge->contents, bytes, "after the fault", "ERR-02", judge->out)) {
@@ -304,7 +305,7 @@ static bool judge_read_and_flush(struct judge *judge)
     if (bytes == NULL) {
         return false;
     }
-    enum addcow_status code = judge->adapter->ops->flush(judge->adapter, &error);
+    enum addcow_status code = adapter_flush(judge->adapter, &error);
     bool fine = judge_flush(judge, "a flush after the fault", code);
     if (fine && code != ADDCOW_OK && !judge->fault.image_lost) {
         fprintf(judge->out, "a flush after the fault gives %s: %s (DUR-06, ERR-03)\n", addcow_status_name(code),

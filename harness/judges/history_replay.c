@@ -15,13 +15,13 @@ static void replay_write(struct history *history, struct oracle *oracle, const s
 {
     uint8_t bytes[HISTORY_SECTOR];
     uint64_t length = write->end - write->begin;
-    enum addcow_status code;
-    if (history->trace->operations[write->operation].kind == OPERATION_WRITE) {
+    struct operation_request request = {
+        .operation = OPERATION_ZERO, .offset = write->begin, .length = length, .data = bytes};
+    if (operation_properties(history->trace->operations[write->operation].kind)->data == DATA_TO_DISK) {
         stamp_fill((struct stamp){STAMP_WRITE, write->operation}, write->begin, bytes, length);
-        code = oracle_write(oracle, write->begin, length, bytes);
-    } else {
-        code = oracle_zero(oracle, write->begin, length);
+        request.operation = OPERATION_WRITE;
     }
+    enum addcow_status code = oracle_perform(oracle, &request);
     /* Between a shrink and a growth there is nothing to write to, and the growth brings zeros. */
     assert(code == ADDCOW_OK || code == ADDCOW_RANGE);
     (void)code;
@@ -111,7 +111,7 @@ static bool replay(struct history *history, struct oracle *oracle)
         return false;
     }
     if (flag && !oracle->disk.all_allocated) {
-        oracle_stream(oracle);
+        oracle_perform(oracle, &(struct operation_request){.operation = OPERATION_STREAM});
     } else if (history->streamed) {
         oracle_touch_all(oracle); /* what the stream allocated, a commit may have made unallocated again */
     }

@@ -8,6 +8,7 @@
 
 #include "workload/disk_files.h"
 #include "adapters/ref_disk.h"
+#include "adapters/reference.h"
 #include "base/report.h"
 #include "workload/stamp.h"
 
@@ -94,21 +95,6 @@ static enum addcow_status touch(struct oracle *oracle, enum addcow_status code, 
     return code;
 }
 
-enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer)
-{
-    return touch(oracle, addcow_ref_write(&oracle->disk, offset, length, buffer), offset, length);
-}
-
-enum addcow_status oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length)
-{
-    return touch(oracle, addcow_ref_zero(&oracle->disk, offset, length), offset, length);
-}
-
-enum addcow_status oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length)
-{
-    return touch(oracle, addcow_ref_discard(&oracle->disk, offset, length), offset, length);
-}
-
 enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size)
 {
     uint64_t old_size = oracle->disk.size;
@@ -126,20 +112,29 @@ enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size)
     return touch(oracle, ADDCOW_OK, smaller, larger - smaller);
 }
 
-void oracle_stream(struct oracle *oracle)
-{
-    addcow_ref_stream(&oracle->disk, oracle->start.layout == ADDCOW_R20);
-    oracle_touch_all(oracle);
-}
-
 void oracle_touch_all(struct oracle *oracle)
 {
     touch(oracle, ADDCOW_OK, 0, oracle->disk.size);
 }
 
-enum addcow_status oracle_commit(struct oracle *oracle)
+enum addcow_status oracle_perform(struct oracle *oracle, struct operation_request *request)
 {
-    return addcow_ref_commit(&oracle->disk);
+    if (request->operation == OPERATION_RESIZE) {
+        return oracle_resize(oracle, request->offset);
+    }
+    enum addcow_status code = reference_perform(&oracle->disk, oracle->start.layout == ADDCOW_R20, request);
+    if (operation_changes_range(request->operation)) {
+        touch(oracle, code, request->offset, request->length);
+    } else if (request->operation == OPERATION_STREAM) {
+        oracle_touch_all(oracle);
+    }
+    return code;
+}
+
+enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *data)
+{
+    struct operation_request request = {.operation = OPERATION_WRITE, .offset = offset, .length = length, .data = data};
+    return oracle_perform(oracle, &request);
 }
 
 static uint64_t end_of_cluster(const struct addcow_ref *disk, uint64_t cluster)
@@ -151,7 +146,7 @@ static uint64_t end_of_cluster(const struct addcow_ref *disk, uint64_t cluster)
 void oracle_commit_surely(struct oracle *oracle)
 {
     struct addcow_ref *disk = &oracle->disk;
-    if (oracle_commit(oracle) == ADDCOW_OK) {
+    if (addcow_ref_commit(disk) == ADDCOW_OK) {
         return;
     }
     disk->all_allocated = false; /* every bit is set then */

@@ -27,13 +27,12 @@ void oracle_free(struct oracle *oracle);
 /* Makes *to the same as *from. The caller calls oracle_free for it too. */
 void oracle_copy(const struct oracle *from, struct oracle *to);
 
-/* As the functions of addcow_ref.h. The disk must be changed only by these. */
-enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *buffer);
-enum addcow_status oracle_zero(struct oracle *oracle, uint64_t offset, uint64_t length);
-enum addcow_status oracle_discard(struct oracle *oracle, uint64_t offset, uint64_t length);
+/* Does a request (adapters/reference.h). The disk must be changed only by this and the functions below. */
+enum addcow_status oracle_perform(struct oracle *oracle, struct operation_request *request);
+
+/* The same for a write and for a resize. */
+enum addcow_status oracle_write(struct oracle *oracle, uint64_t offset, uint64_t length, const uint8_t *data);
 enum addcow_status oracle_resize(struct oracle *oracle, uint64_t new_size);
-void oracle_stream(struct oracle *oracle);
-enum addcow_status oracle_commit(struct oracle *oracle);
 
 /*
  * Does a commit that is known to have succeeded. Clusters for which it would be refused (CMT-02) must have been written

@@ -5,6 +5,7 @@
 
 #include "base/report.h"
 #include "workload/stamp.h"
+#include "adapters/perform.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *o
     for (uint64_t at = 0; at < snapshot->size; at += READ_BYTES) {
         uint64_t length = snapshot->size - at < READ_BYTES ? snapshot->size - at : READ_BYTES;
         memset(snapshot->bytes + at, 0xA5, length);
-        if (failed(out, "read", at, adapter->ops->read(adapter, at, length, snapshot->bytes + at, &error), &error)) {
+        if (failed(out, "read", at, adapter_read(adapter, at, length, snapshot->bytes + at, &error), &error)) {
             return false;
         }
     }
@@ -46,7 +47,7 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
         bool allocated = false;
         uint64_t length = 0;
         uint64_t left = snapshot->size - at;
-        if (failed(out, "map", at, adapter->ops->map(adapter, at, left, &allocated, &length, &error), &error)) {
+        if (failed(out, "map", at, adapter_map(adapter, at, left, &allocated, &length, &error), &error)) {
             return false;
         }
         bool ends_well = length == left || (length > 0 && length < left && length % cluster_size == 0);

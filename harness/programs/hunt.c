@@ -135,10 +135,9 @@ static void respect_abilities(const struct hunt_options *options, struct adapter
     if (abilities == NULL) {
         return;
     }
-    for (int operation = PROTOCOL_WRITE; operation < PROTOCOL_CREATE; operation++) {
-        if ((abilities->operations >> operation & 1) == 0) {
-            report_fatal("%s: a hunt needs %s", options->implementation,
-                         protocol_operation_name((enum protocol_operation)operation));
+    for (uint32_t operation = 0; operation < OPERATIONS; operation++) {
+        if ((abilities->requests >> operation & 1) == 0) {
+            report_fatal("%s: a hunt needs %s", options->implementation, operation_properties(operation)->name);
         }
     }
     if (abilities->granularity != 1 || !abilities->r20) {

@@ -19,6 +19,7 @@
 #include "base/options.h"
 #include "base/random.h"
 #include "base/report.h"
+#include "adapters/perform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +118,7 @@ static void *write_blocks(void *context)
         uint32_t block = carry->order[i];
         uint64_t offset = (uint64_t)block * BLOCK;
         atomic_store(&carry->states[block], BLOCK_BEING_WRITTEN);
-        enum addcow_status outcome =
-            carry->adapter->ops->write(carry->adapter, offset, BLOCK, carry->new_bytes + offset, &error);
+        enum addcow_status outcome = adapter_write(carry->adapter, offset, BLOCK, carry->new_bytes + offset, &error);
         if (outcome) {
             fail_request(carry, "a write", outcome, &error);
             break;
@@ -175,8 +175,7 @@ static void *read_blocks(void *context)
             before[i] = atomic_load(&carry->states[first + i]);
         }
         struct addcow_error error = {0};
-        enum addcow_status outcome =
-            carry->adapter->ops->read(carry->adapter, first * BLOCK, count * BLOCK, buffer, &error);
+        enum addcow_status outcome = adapter_read(carry->adapter, first * BLOCK, count * BLOCK, buffer, &error);
         if (outcome) {
             fail_request(carry, "a read", outcome, &error);
             break;
@@ -201,7 +200,7 @@ static void *run_stream(void *context)
     }
     atomic_store(&carry->stream, STREAM_RUNNING);
     struct addcow_error error = {0};
-    enum addcow_status outcome = carry->adapter->ops->stream(carry->adapter, &error);
+    enum addcow_status outcome = adapter_perform(carry->adapter, OPERATION_STREAM, 0, 0, &error);
     if (outcome) {
         fail_request(carry, "the stream", outcome, &error);
     }
@@ -359,7 +358,7 @@ static bool create_disk(struct carry *carry)
 static bool close_disk(struct carry *carry)
 {
     struct addcow_error error = {0};
-    enum addcow_status outcome = carry->adapter->ops->flush(carry->adapter, &error);
+    enum addcow_status outcome = adapter_flush(carry->adapter, &error);
     if (outcome) {
         fail_request(carry, "the flush", outcome, &error);
     }

@@ -17,7 +17,7 @@ static const struct operation_properties table[OPERATIONS + 1] = {
                            .operands = OPERANDS_RANGE,
                            .changes = CHANGES_RANGE,
                            .is_declared = true},
-    [OPERATION_MAP] = {.name = "map", .operands = OPERANDS_RANGE, .answers_run = true, .is_declared = true},
+    [OPERATION_MAP] = {.name = "map", .operands = OPERANDS_RANGE, .answers_map = true, .is_declared = true},
     [OPERATION_FLUSH] = {.name = "flush", .makes_durable = true, .is_declared = true},
     [OPERATION_RESIZE] = {.name = "resize",
                           .operands = OPERANDS_SIZE,

@@ -49,10 +49,21 @@ struct operation_properties {
     enum operation_operands operands;
     enum operation_data data;
     enum operation_changes changes;
-    bool answers_run;   /* it answers whether its range is allocated, and for how many bytes that holds */
+    bool answers_map;   /* it answers whether its range is allocated, and for how many bytes that holds */
     bool is_exclusive;  /* it takes effect at one moment for the whole disk, beside no other operation (CON-09) */
     bool makes_durable; /* what was done before it survives a power failure */
     bool is_declared;   /* an adapter has it only if it declares it */
+};
+
+/* One operation that a disk is asked to do, and its answer. */
+struct operation_request {
+    enum operation operation;
+    uint64_t offset;     /* bytes; the new size of a resize */
+    uint64_t length;     /* bytes */
+    const void *data;    /* DATA_TO_DISK: `length` bytes; the caller's */
+    void *buffer;        /* DATA_FROM_DISK: room for `length` bytes; the caller's */
+    bool allocated;      /* the answer, after success, of one that answers_map */
+    uint64_t map_length; /* bytes */
 };
 
 /* The properties of an operation. Any other number is that of a step without operands which changes nothing. */

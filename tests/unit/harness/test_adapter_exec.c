@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "harness/protocol_support.h"
+#include "adapters/perform.h"
 
 #define HELLO "read line; echo '0 ok 1 " ABILITIES("4") "'; "
 
@@ -50,7 +51,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
     char why[2048] = "";
     enum addcow_status code = adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error);
     if (code == ADDCOW_OK) {
-        code = adapter->ops->read(adapter, 0, sizeof buffer, buffer, &error);
+        code = adapter_read(adapter, 0, sizeof buffer, buffer, &error);
     }
     enum exec_state found = adapter_exec_state(adapter, why, sizeof why);
     if (found != wanted || strstr(why, text) == NULL) {
@@ -61,7 +62,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
         assert_int_equal(error.errnum, EPROTO);
         assert_non_null(strstr(error.message, exec_state_name(wanted)));
         /* All that follows fails at once, and the first reason stands. */
-        assert_int_equal(adapter->ops->flush(adapter, &error), ADDCOW_IO);
+        assert_int_equal(adapter_flush(adapter, &error), ADDCOW_IO);
         assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
     }
     destroy(adapter, descriptors);
@@ -127,8 +128,8 @@ static void flood_behind_an_answer(void **state)
     struct adapter *adapter = adapter_make_exec(OPEN "read line; echo 3 ok; exec yes 3 ok", NULL, LONG);
     char why[2048];
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
-    adapter->ops->zero(adapter, 0, 1, NULL);
-    assert_int_equal(adapter->ops->zero(adapter, 0, 1, NULL), ADDCOW_IO);
+    adapter_perform(adapter, OPERATION_ZERO, 0, 1, NULL);
+    assert_int_equal(adapter_perform(adapter, OPERATION_ZERO, 0, 1, NULL), ADDCOW_IO);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_GARBLED);
     assert_non_null(strstr(why, "the tag 3, which is not in flight"));
     destroy(adapter, descriptors);
@@ -142,7 +143,7 @@ static void expect_write(const char *script, enum exec_state wanted, const char 
     char why[2048] = "";
     void *data = report_allocate(1, 1u << 20);
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
-    enum addcow_status code = adapter->ops->write(adapter, 0, 1u << 20, data, NULL);
+    enum addcow_status code = adapter_write(adapter, 0, 1u << 20, data, NULL);
     assert_int_equal(code, wanted == EXEC_SOUND ? ADDCOW_OK : ADDCOW_IO);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
     assert_non_null(strstr(why, text));
@@ -171,10 +172,10 @@ static void failures_that_are_answers(void **state)
     struct addcow_error error;
     char why[2048];
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
-    assert_int_equal(adapter->ops->zero(adapter, 0, 1, &error), ADDCOW_NOSPACE);
+    assert_int_equal(adapter_perform(adapter, OPERATION_ZERO, 0, 1, &error), ADDCOW_NOSPACE);
     assert_string_equal(error.clause, "ERR-05");
     assert_string_equal(error.message, "no?space!");
-    assert_int_equal(adapter->ops->flush(adapter, &error), ADDCOW_IO);
+    assert_int_equal(adapter_flush(adapter, &error), ADDCOW_IO);
     assert_string_equal(error.clause, "");
     assert_int_equal(error.errnum, 0);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
@@ -191,8 +192,8 @@ static void undeclared_operations(void **state)
         LONG);
     char why[2048];
     assert_null(adapter->ops->create);
-    assert_int_equal(adapter->ops->write(adapter, 0, 1, "", NULL), ADDCOW_UNSUPPORTED);
-    assert_int_equal(adapter->ops->commit(adapter, NULL), ADDCOW_UNSUPPORTED);
+    assert_int_equal(adapter_write(adapter, 0, 1, "", NULL), ADDCOW_UNSUPPORTED);
+    assert_int_equal(adapter_perform(adapter, OPERATION_COMMIT, 0, 0, NULL), ADDCOW_UNSUPPORTED);
     assert_int_equal(adapter_exec_abilities(adapter)->level, PROTOCOL_READER);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
     destroy(adapter, descriptors);
@@ -208,7 +209,7 @@ static void kill_and_open_again(void **state)
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
     adapter_exec_kill(adapter);
     adapter_exec_kill(adapter);
-    assert_int_equal(adapter->ops->flush(adapter, NULL), ADDCOW_IO);
+    assert_int_equal(adapter_flush(adapter, NULL), ADDCOW_IO);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
     destroy(adapter, descriptors);
 }
@@ -224,7 +225,7 @@ struct zero_request {
 static void *zero(void *context)
 {
     struct zero_request *request = context;
-    request->code = request->adapter->ops->zero(request->adapter, request->offset, 512, NULL);
+    request->code = adapter_perform(request->adapter, OPERATION_ZERO, request->offset, 512, NULL);
     return NULL;
 }
 

@@ -297,37 +297,30 @@ static uint64_t wrong_size(struct adapter *adapter)
     return has_defect(adapter, "rounds the size") ? size / 512 * 512 : size;
 }
 
-static enum addcow_status wrong_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                     struct addcow_error *error)
-{
-    enum addcow_status outcome = inner_of(adapter)->ops->read(inner_of(adapter), offset, length, buffer, error);
-    if (!outcome && length && has_defect(adapter, "spoils the last byte")) {
-        ((uint8_t *)buffer)[length - 1] ^= 1;
-    }
-    if (!outcome && has_defect(adapter, "reads nothing")) {
-        memset(buffer, 0xee, length);
-    }
-    return outcome;
-}
-
-static enum addcow_status wrong_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                      struct addcow_error *error)
+static enum addcow_status wrong_perform(struct adapter *adapter, struct operation_request *request,
+                                        struct addcow_error *error)
 {
     struct adapter *inner = inner_of(adapter);
-    uint64_t kept = has_defect(adapter, "drops the last byte") && length ? length - 1 : length;
-    enum addcow_status outcome = inner->ops->write(inner, offset, kept, buffer, error);
-    return has_defect(adapter, "forgives writes") ? ADDCOW_OK : outcome;
-}
-
-static enum addcow_status wrong_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                    uint64_t *run, struct addcow_error *error)
-{
-    struct adapter *inner = inner_of(adapter);
-    enum addcow_status outcome = inner->ops->map(inner, offset, length, allocated, run, error);
-    if (has_defect(adapter, "maps a sector short") && *run > 512) {
-        *run -= 512;
+    struct operation_request kept = *request;
+    bool is_read = request->operation == OPERATION_READ;
+    bool is_write = request->operation == OPERATION_WRITE;
+    if (is_write && kept.length > 0 && has_defect(adapter, "drops the last byte")) {
+        kept.length--;
     }
-    return outcome;
+    enum addcow_status outcome = inner->ops->perform(inner, &kept, error);
+    request->allocated = kept.allocated;
+    request->map_length = kept.map_length;
+    if (is_read && !outcome && request->length && has_defect(adapter, "spoils the last byte")) {
+        ((uint8_t *)request->buffer)[request->length - 1] ^= 1;
+    }
+    if (is_read && !outcome && has_defect(adapter, "reads nothing")) {
+        memset(request->buffer, 0xee, request->length);
+    }
+    if (request->operation == OPERATION_MAP && request->map_length > 512 &&
+        has_defect(adapter, "maps a sector short")) {
+        request->map_length -= 512;
+    }
+    return is_write && has_defect(adapter, "forgives writes") ? ADDCOW_OK : outcome;
 }
 
 static void wrong_destroy(struct adapter *adapter)
@@ -336,13 +329,8 @@ static void wrong_destroy(struct adapter *adapter)
     free(adapter);
 }
 
-static const struct adapter_ops wrong_ops = {.open = wrong_open,
-                                             .close = wrong_close,
-                                             .size = wrong_size,
-                                             .read = wrong_read,
-                                             .write = wrong_write,
-                                             .map = wrong_map,
-                                             .destroy = wrong_destroy};
+static const struct adapter_ops wrong_ops = {
+    .open = wrong_open, .close = wrong_close, .size = wrong_size, .perform = wrong_perform, .destroy = wrong_destroy};
 
 static struct adapter *make_wrong(const struct corpus_subject *subject)
 {

@@ -157,12 +157,9 @@ static enum addcow_status refusal(const struct plain *disk)
     return disk->mistake == ACCEPT_OUT_OF_RANGE ? ADDCOW_OK : ADDCOW_RANGE;
 }
 
-static enum addcow_status plain_read(struct adapter *adapter, uint64_t offset, uint64_t length, void *buffer,
-                                     struct addcow_error *error)
+static enum addcow_status plain_read(struct plain *disk, uint64_t offset, uint64_t length, void *buffer)
 {
-    struct plain *disk = plain_of(adapter);
     uint8_t *out = buffer;
-    (void)error;
     if (!in_range(disk, offset, length)) {
         return refusal(disk);
     }
@@ -241,18 +238,8 @@ static enum addcow_status put(struct plain *disk, uint64_t offset, uint64_t leng
     return ADDCOW_OK;
 }
 
-static enum addcow_status plain_write(struct adapter *adapter, uint64_t offset, uint64_t length, const void *buffer,
-                                      struct addcow_error *error)
+static enum addcow_status plain_zero(struct plain *disk, uint64_t offset, uint64_t length)
 {
-    (void)error;
-    return put(plain_of(adapter), offset, length, buffer);
-}
-
-static enum addcow_status plain_zero(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                     struct addcow_error *error)
-{
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     if (disk->mistake == ZERO_CLEARS_CLUSTER && in_range(disk, offset, length) && length > 0) {
         uint64_t k = offset / disk->cluster;
         return put(disk, k * disk->cluster, cluster_end(disk, k) - k * disk->cluster, NULL);
@@ -260,11 +247,8 @@ static enum addcow_status plain_zero(struct adapter *adapter, uint64_t offset, u
     return put(disk, offset, length, NULL);
 }
 
-static enum addcow_status plain_discard(struct adapter *adapter, uint64_t offset, uint64_t length,
-                                        struct addcow_error *error)
+static enum addcow_status plain_discard(struct plain *disk, uint64_t offset, uint64_t length)
 {
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     if (disk->mistake == DISCARD_DOES_NOT_ALLOCATE && in_range(disk, offset, length) && length > 0 &&
         !bit(disk, offset / disk->cluster)) {
         return ADDCOW_OK;
@@ -272,11 +256,9 @@ static enum addcow_status plain_discard(struct adapter *adapter, uint64_t offset
     return put(disk, offset, length, NULL);
 }
 
-static enum addcow_status plain_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
-                                    uint64_t *run, struct addcow_error *error)
+static enum addcow_status plain_map(struct plain *disk, uint64_t offset, uint64_t length, bool *allocated,
+                                    uint64_t *run)
 {
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     if (!in_range(disk, offset, length)) {
         return refusal(disk);
     }
@@ -295,13 +277,6 @@ static enum addcow_status plain_map(struct adapter *adapter, uint64_t offset, ui
     }
     uint64_t end = k * disk->cluster < offset + length ? k * disk->cluster : offset + length;
     *run = end - offset - (disk->mistake == MAP_SECTOR_SHORT && end - offset > 512 ? 512 : 0);
-    return ADDCOW_OK;
-}
-
-static enum addcow_status plain_flush(struct adapter *adapter, struct addcow_error *error)
-{
-    (void)adapter;
-    (void)error;
     return ADDCOW_OK;
 }
 
@@ -354,10 +329,8 @@ static void shrink(struct plain *disk, uint64_t new_size)
     }
 }
 
-static enum addcow_status plain_resize(struct adapter *adapter, uint64_t new_size, struct addcow_error *error)
+static enum addcow_status plain_resize(struct plain *disk, uint64_t new_size)
 {
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     if (new_size > ADDCOW_SIZE_MAX) {
         return ADDCOW_RANGE;
     }
@@ -381,10 +354,8 @@ static void store_flag(struct plain *disk, bool flag)
     }
 }
 
-static enum addcow_status plain_stream(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_stream(struct plain *disk)
 {
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     for (uint64_t k = 0; k < clusters(disk) && disk->mistake != FLAG_WITHOUT_STREAM; k++) {
         if (!bit(disk, k)) {
             allocate(disk, k);
@@ -396,10 +367,8 @@ static enum addcow_status plain_stream(struct adapter *adapter, struct addcow_er
     return ADDCOW_OK;
 }
 
-static enum addcow_status plain_commit(struct adapter *adapter, struct addcow_error *error)
+static enum addcow_status plain_commit(struct plain *disk)
 {
-    struct plain *disk = plain_of(adapter);
-    (void)error;
     if (!disk->has_backing) {
         return disk->mistake == LOSE_ERROR_OF_COMMIT ? ADDCOW_OK : ADDCOW_UNSUPPORTED;
     }
@@ -422,6 +391,35 @@ static enum addcow_status plain_commit(struct adapter *adapter, struct addcow_er
         set_bit(disk, k, false);
     }
     return ADDCOW_OK;
+}
+
+static enum addcow_status plain_perform(struct adapter *adapter, struct operation_request *request,
+                                        struct addcow_error *error)
+{
+    struct plain *disk = plain_of(adapter);
+    uint64_t offset = request->offset;
+    uint64_t length = request->length;
+    (void)error;
+    switch (request->operation) {
+    case OPERATION_READ:
+        return plain_read(disk, offset, length, request->buffer);
+    case OPERATION_WRITE:
+        return put(disk, offset, length, request->data);
+    case OPERATION_ZERO:
+        return plain_zero(disk, offset, length);
+    case OPERATION_DISCARD:
+        return plain_discard(disk, offset, length);
+    case OPERATION_MAP:
+        return plain_map(disk, offset, length, &request->allocated, &request->map_length);
+    case OPERATION_RESIZE:
+        return plain_resize(disk, offset);
+    case OPERATION_STREAM:
+        return plain_stream(disk);
+    case OPERATION_COMMIT:
+        return plain_commit(disk);
+    default:
+        return ADDCOW_OK; /* a flush: there is no power failure here */
+    }
 }
 
 /* ---- Files ---- */
@@ -482,15 +480,7 @@ static const struct adapter_ops plain_ops = {
     .open = plain_open,
     .close = plain_close,
     .size = plain_size,
-    .read = plain_read,
-    .write = plain_write,
-    .zero = plain_zero,
-    .discard = plain_discard,
-    .map = plain_map,
-    .flush = plain_flush,
-    .resize = plain_resize,
-    .stream = plain_stream,
-    .commit = plain_commit,
+    .perform = plain_perform,
 };
 
 /* ---- Tests ---- */

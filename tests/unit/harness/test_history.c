@@ -1,5 +1,6 @@
 /* The history judge: sectors, statuses and maps of phases without resize and commit. */
 #include "harness/history_support.h"
+#include "adapters/perform.h"
 
 /* ---- Registers ---- */
 
@@ -72,7 +73,7 @@ static bool accepts_failure(bool first, bool second, bool stays, uint32_t failur
         uint8_t bytes[2 * SECTOR];
         uint64_t begins = first ? 0 : SECTOR;
         stamp_fill((struct stamp){STAMP_WRITE, a}, begins, bytes, sizeof bytes);
-        adapter->ops->write(adapter, begins, first && second ? 2 * SECTOR : SECTOR, bytes, NULL);
+        adapter_write(adapter, begins, first && second ? 2 * SECTOR : SECTOR, bytes, NULL);
     }
     claimed(a, 1, 10);
     run.records[a].status = ADDCOW_IO;
@@ -112,7 +113,7 @@ static void test_failed_write_that_touches_more(void **state)
         run.records[a].status = ADDCOW_IO;
         done(b, 3, 4);
         stamp_fill((struct stamp){STAMP_WRITE, a}, (uint64_t)elsewhere * SECTOR, bytes, sizeof bytes);
-        adapter->ops->write(adapter, (uint64_t)elsewhere * SECTOR, SECTOR, bytes, NULL);
+        adapter_write(adapter, (uint64_t)elsewhere * SECTOR, SECTOR, bytes, NULL);
         run.failures = 1u << ADDCOW_IO;
         assert_false(judged());
     }
@@ -220,7 +221,7 @@ static void test_untouched_bytes_stay(void **state)
     start();
     done(a, 1, 10);
     done(b, 2, 9);
-    adapter->ops->write(adapter, 5 * CLUSTER, 1, "x", NULL); /* nobody asked for it (WR-01) */
+    adapter_write(adapter, 5 * CLUSTER, 1, "x", NULL); /* nobody asked for it (WR-01) */
     assert_false(judged());
 }
 
@@ -303,7 +304,7 @@ static void test_statuses_at_rest(void **state)
     uint8_t zero = 0;
     done(a, 1, 10);
     done(b, 2, 9);
-    adapter->ops->write(adapter, 4 * CLUSTER, 1, &zero, NULL); /* virt is the same, but the cluster is allocated */
+    adapter_write(adapter, 4 * CLUSTER, 1, &zero, NULL); /* virt is the same, but the cluster is allocated */
     assert_false(judged());
 }
 

@@ -1,5 +1,6 @@
 /* The history judge: phases with streams, resizes and commits. */
 #include "harness/history_support.h"
+#include "adapters/perform.h"
 
 /* ---- Stream, commit, resize ---- */
 
@@ -445,8 +446,8 @@ static void touch_all_clusters(void)
 {
     for (uint64_t at = 0; at < trace.disk.size; at += CLUSTER) {
         uint8_t byte;
-        assert_int_equal(adapter->ops->read(adapter, at, 1, &byte, NULL), ADDCOW_OK);
-        assert_int_equal(adapter->ops->write(adapter, at, 1, &byte, NULL), ADDCOW_OK);
+        assert_int_equal(adapter_read(adapter, at, 1, &byte, NULL), ADDCOW_OK);
+        assert_int_equal(adapter_write(adapter, at, 1, &byte, NULL), ADDCOW_OK);
     }
 }
 

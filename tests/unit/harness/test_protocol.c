@@ -110,17 +110,17 @@ static void answers(void **state)
 static void answers_to_something_else(void **state)
 {
     static const struct {
-        enum protocol_operation operation;
+        uint32_t request; /* enum operation or enum protocol_request */
         const char *text;
         bool good;
     } cases[] = {
-        {PROTOCOL_SIZE, "7 ok 5", true},     {PROTOCOL_SIZE, "7 ok", false},     {PROTOCOL_SIZE, "7 ok x", false},
-        {PROTOCOL_SIZE, "7 ok 5 5", false},  {PROTOCOL_SIZE, "7 ok +5", false},  {PROTOCOL_READ, "7 ok +9", true},
-        {PROTOCOL_READ, "7 ok +8", false},   {PROTOCOL_READ, "7 ok +10", false}, {PROTOCOL_READ, "7 ok", false},
-        {PROTOCOL_READ, "7 ok 1 +9", false}, {PROTOCOL_MAP, "7 ok 1 9", true},   {PROTOCOL_MAP, "7 ok 0 0", true},
-        {PROTOCOL_MAP, "7 ok 2 9", false},   {PROTOCOL_MAP, "7 ok 1", false},    {PROTOCOL_MAP, "7 ok 1 -1", false},
-        {PROTOCOL_WRITE, "7 ok", true},      {PROTOCOL_WRITE, "7 ok 1", false},  {PROTOCOL_WRITE, "7 ok +0", false},
-        {PROTOCOL_READ, "7 error io", true}, {PROTOCOL_FLUSH, "7 ok ok", false},
+        {PROTOCOL_SIZE, "7 ok 5", true},      {PROTOCOL_SIZE, "7 ok", false},      {PROTOCOL_SIZE, "7 ok x", false},
+        {PROTOCOL_SIZE, "7 ok 5 5", false},   {PROTOCOL_SIZE, "7 ok +5", false},   {OPERATION_READ, "7 ok +9", true},
+        {OPERATION_READ, "7 ok +8", false},   {OPERATION_READ, "7 ok +10", false}, {OPERATION_READ, "7 ok", false},
+        {OPERATION_READ, "7 ok 1 +9", false}, {OPERATION_MAP, "7 ok 1 9", true},   {OPERATION_MAP, "7 ok 0 0", true},
+        {OPERATION_MAP, "7 ok 2 9", false},   {OPERATION_MAP, "7 ok 1", false},    {OPERATION_MAP, "7 ok 1 -1", false},
+        {OPERATION_WRITE, "7 ok", true},      {OPERATION_WRITE, "7 ok 1", false},  {OPERATION_WRITE, "7 ok +0", false},
+        {OPERATION_READ, "7 error io", true}, {OPERATION_FLUSH, "7 ok ok", false},
     };
     char line[PROTOCOL_LINE_MAX];
     char why[512];
@@ -129,8 +129,8 @@ static void answers_to_something_else(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_true(parse(cases[i].text, &answer, line));
-        if (protocol_check_answer(&answer, cases[i].operation, 9, values, why, sizeof why) != cases[i].good) {
-            fail_msg("\"%s\" to %s was judged wrongly", cases[i].text, protocol_operation_name(cases[i].operation));
+        if (protocol_check_answer(&answer, cases[i].request, 9, values, why, sizeof why) != cases[i].good) {
+            fail_msg("\"%s\" to %s was judged wrongly", cases[i].text, protocol_request_name(cases[i].request));
         }
     }
 }
@@ -184,7 +184,8 @@ static void hellos(void **state)
     assert_true(abilities.r9 && !abilities.r20 && abilities.granularity == 512 && abilities.concurrency == 64);
     assert_int_equal(abilities.level, PROTOCOL_WRITER);
     assert_int_equal(abilities.lacks, 1 << PROTOCOL_LOCKS | 1 << PROTOCOL_CUT);
-    assert_int_equal(abilities.operations, 0x1f | 1 << PROTOCOL_WRITE | 1 << PROTOCOL_MAP);
+    unsigned always = 1 << OPERATION_READ | 1 << PROTOCOL_OPEN | 1 << PROTOCOL_CLOSE | 1 << PROTOCOL_SIZE;
+    assert_int_equal(abilities.requests, always | 1 << PROTOCOL_HELLO | 1 << OPERATION_WRITE | 1 << OPERATION_MAP);
 }
 
 int main(void)
