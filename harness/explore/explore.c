@@ -13,7 +13,6 @@
 #include "base/scratch.h"
 #include "judges/execution.h"
 #include "storage/sim_disk.h"
-#include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
 
 #include <assert.h>

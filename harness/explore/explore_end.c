@@ -6,7 +6,6 @@
  */
 #include "explore/explore_parts.h"
 
-#include "workload/disk_files.h"
 #include "judges/recovery.h"
 #include "base/report.h"
 #include "storage/sim_disk.h"

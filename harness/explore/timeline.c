@@ -10,7 +10,6 @@
 #include "workload/stamp.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A strategy that follows another one, and prints each step. */

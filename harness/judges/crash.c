@@ -19,7 +19,6 @@
 #include "adapters/adapter_scheduled.h"
 #include "adapters/perform.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

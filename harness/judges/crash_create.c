@@ -7,13 +7,10 @@
 #include "judges/crash_create.h"
 
 #include "workload/disk_files.h"
-#include "base/report.h"
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SIZE 10000u

@@ -12,7 +12,6 @@
 #include "adapters/adapter_scheduled.h"
 #include "adapters/perform.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

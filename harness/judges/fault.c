@@ -30,11 +30,9 @@ struct judge {
     struct adapter *adapter;
     struct fault_injection fault;
     bool differs;            /* a request has failed that succeeds without the fault */
-    bool size_differs;       /*
-                              * a resize has failed: later requests may be in range or not, other than without the fault
-                              */
+    bool size_differs;       /* a resize has failed: later requests may be in range or not */
     bool unclean;            /* a close has failed, or the process has died */
-    bool durability_unknown; /* a sync has failed and the disk was closed: no later sync covers what that one left */
+    bool durability_unknown; /* a sync has failed and the disk was closed: no later sync covers it */
     struct fault_contents contents;
     struct fault_counts *counts;
     FILE *out;

@@ -21,7 +21,6 @@
 #include "workload/disk_files.h"
 #include "workload/phase.h"
 #include "base/report.h"
-#include "workload/stamp.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -14,7 +14,6 @@
  */
 #include "sched/strategy.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

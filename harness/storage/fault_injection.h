@@ -17,9 +17,7 @@ enum fault_kind { FAULT_EIO, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT, FAULT_KINDS
 struct fault_injection {
     enum fault_kind kind;
     bool persistent;           /* from the call on, until the hook is taken away */
-    bool kills;                /*
-                                * the process dies at the call: it and all later calls do nothing and fail, as with FAULT_EIO
-                                */
+    bool kills;                /* the process dies at the call: it and all later calls fail and do nothing */
     bool one_kind;             /* only calls `call` of the file `name` count */
     uint64_t at;               /* the number of the call, from 1 on; 0: none fails */
     enum sim_call call;        /* given, or that of the call that failed */
