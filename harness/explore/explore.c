@@ -282,7 +282,7 @@ static bool repeats(struct explore *explore, struct explore_counts *counts, FILE
     sched_strategy_free(replay);
     sched_schedule_free(&schedule);
     if (answer == EXPLORE_OK && explore->fingerprint != fingerprint) {
-        fputs("the same schedule gives another run the second time\n", out);
+        fputs("the same schedule gives a different run the second time\n", out);
     }
     return answer == EXPLORE_OK && explore->fingerprint == fingerprint;
 }

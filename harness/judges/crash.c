@@ -261,7 +261,9 @@ static bool judge_fragments(struct crash_judge *judge, const struct crash_span *
                             const struct crash_state *got, FILE *out)
 {
     if (!is_possible_size(judge, spans, moment, got->size)) {
-        fprintf(out, "after a crash the disk has %" PRIu64 " bytes, which it had not since the last flush (DUR-11)\n",
+        fprintf(out,
+                "after a crash the disk has %" PRIu64
+                " bytes, a size that it has not had since the last flush (DUR-11)\n",
                 got->size);
         return false;
     }

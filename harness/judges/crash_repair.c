@@ -69,7 +69,7 @@ static bool is_read_by_reference(const struct damaged *damaged, const struct sim
     uint64_t size;
     char problem[128];
     if (!sim_disk_read(sim, 0, &got, &size, problem, sizeof problem)) {
-        fprintf(out, "a repair leaves a disk that the reference engine refuses: %s (CHK-02)\n", problem);
+        fprintf(out, "after a repair the reference engine refuses the disk: %s (CHK-02)\n", problem);
         return false;
     }
     bool same = (size == damaged->size || size == damaged->cut) && memcmp(got, damaged->bytes, size) == 0;
@@ -93,8 +93,8 @@ static bool is_read_by_engine(const struct damaged *damaged, struct sim *sim, FI
         same = code == ADDCOW_OK && memcmp(got, damaged->bytes, size) == 0;
     }
     if (!same) {
-        fprintf(out, "a repair leaves a disk that the engine reads otherwise: %s %s (CHK-02)\n",
-                addcow_status_name(code), error.message);
+        fprintf(out, "after a repair the engine reads another disk: %s %s (CHK-02)\n", addcow_status_name(code),
+                error.message);
     }
     adapter->ops->destroy(adapter);
     free(got);

@@ -141,10 +141,7 @@ static bool judge_second(const struct crash_judge *judge, const struct crash_sta
     bool fine = do_sequence(sim, &trace, &(struct fault_injection){0}, spans, out) &&
                 judge_every_crash(&again, sim, spans, &options, &inner, out);
     if (!fine) {
-        fputs(
-            "  (that was a second crash, after the first one; before it the disk was written, flushed, resized and "
-            "written)\n",
-            out);
+        fputs("  (this is a second crash; between the two the disk was written, flushed, resized and written)\n", out);
     }
     counts->second_states += inner.states;
     again.adapter->ops->destroy(again.adapter);

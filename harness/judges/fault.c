@@ -85,7 +85,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
     }
     fine = fine && fault_contents_judge(&judge->contents, bytes, when, clause, judge->out);
     if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
-        fprintf(judge->out, "%s: the disk is not what it was read as (%s)\n", when, clause);
+        fprintf(judge->out, "%s: the disk differs from what was read (%s)\n", when, clause);
         fine = false;
     }
     free(bytes);
@@ -255,8 +255,9 @@ static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status
     bool depends = operation->kind == OPERATION_COMMIT && judge->differs;
     judge->differs = judge->differs || code != *usual;
     if (judge->adapter->ops->size(judge->adapter) != judge->contents.size) {
-        fprintf(judge->out, "operation %" PRIu32 " gives %s, and the disk has another size than that says (RSZ-07)\n",
-                index, addcow_status_name(code));
+        fprintf(judge->out,
+                "operation %" PRIu32 " gives %s, but the disk does not have the size that follows (RSZ-07)\n", index,
+                addcow_status_name(code));
         return false;
     }
     if (operation->kind == OPERATION_COMMIT && code == ADDCOW_OK && !judge_committed(judge)) {

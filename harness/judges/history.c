@@ -280,8 +280,8 @@ static bool judge_contents(struct history *history, struct history_counts *count
     }
     if (!conforms && search.suppositions > 1) {
         fprintf(out,
-                "  (so it is for one order and moment of the resizes and commits; %" PRIu64
-                " others explain the phase no better)\n",
+                "  (this is for one order and moment of the resizes and commits; %" PRIu64
+                " others do not explain the phase either)\n",
                 search.suppositions - 1);
     }
     free(search.explanation);

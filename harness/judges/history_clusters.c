@@ -228,7 +228,7 @@ bool history_impossible_status(const struct history *history, uint32_t operation
         trace_print_operation(history->out, &history->trace->operations[operation]);
         fputs("): ", history->out);
     }
-    fprintf(history->out, "cluster %" PRIu64 " is reported %s, which it was at no moment then (WR-02, CON-10)\n",
+    fprintf(history->out, "cluster %" PRIu64 " is reported %s, but was not at any moment then (WR-02, CON-10)\n",
             cluster, allocated ? "allocated" : "unallocated");
     return false;
 }

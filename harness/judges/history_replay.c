@@ -95,7 +95,7 @@ static bool judge_flag(const struct history *history, bool *set)
                                                             : history_flag_is_set(history, HISTORY_AT_REST));
     if (impossible) {
         fprintf(history->out,
-                "at rest \"all allocated\" is %s, which is no outcome of the stream and the commits "
+                "at rest \"all allocated\" is %s, which the stream and the commits cannot explain "
                 "(STR-02, CMT-01)\n",
                 history->flag ? "set" : "not set");
     }

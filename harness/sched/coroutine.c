@@ -57,7 +57,7 @@ struct coroutine {
     void *fake_stack;    /* the address sanitizer's */
     void *fiber;         /* the thread sanitizer's */
     unsigned registered; /* with valgrind */
-    int begun;           /* and not left for good */
+    int begun;           /* and not ended */
     void (*body)(void *context);
     void *context;
 };
@@ -219,7 +219,7 @@ void coroutine_leave(struct coroutine *from, struct coroutine *to)
     from->begun = 0;
     announce_switch(from, to, 1);
     exchange(from, to);
-    report_fatal("a coroutine that was left for good goes on");
+    report_fatal("a coroutine that has ended was resumed");
 }
 
 /* ---- Making ---- */

@@ -72,7 +72,7 @@ static bool open_level(const struct sim *sim, const char *name, uint32_t level, 
     struct names names;
     const uint8_t *file = sim_bytes(sim, name, &length);
     if (file == NULL || level == CHAIN_MAX) {
-        return refuse(problem, problem_size, "LNK-06, LNK-09", "there is no metadata file, or one too many");
+        return refuse(problem, problem_size, "LNK-06, LNK-09", "a metadata file is missing, or the chain is too long");
     }
     enum addcow_rule rule = addcow_decode(file, length, &header);
     if (rule != ADDCOW_RULE_NONE) {
