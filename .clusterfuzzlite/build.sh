@@ -9,14 +9,17 @@ cmake -S "$SRC/jansson" -B "$WORK/jansson/build" -DCMAKE_INSTALL_PREFIX="$WORK/j
 make -s -C "$WORK/jansson/build" install >"$WORK/jansson.log" || { cat "$WORK/jansson.log"; exit 1; }
 
 cd "$SRC/add-cow"
-LLVM_PROFILE_FILE=/dev/null make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
-    LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" fuzzers "$WORK/build/fuzz/seeds"
+export LLVM_PROFILE_FILE=/dev/null # of make_seeds, which is run while building for coverage
+make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
+    LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" \
+    fuzzers "$WORK/build/fuzz/seeds"
 
 for source in fuzz/targets/fuzz_*.c; do
     target=$(basename "$source" .c)
     cp "$WORK/build/fuzz/$target" "$OUT/"
     rm -f "$OUT/${target}_seed_corpus.zip"
-    find "$WORK/build/fuzz/seeds" fuzz -path "*/$target/*" -type f | sort | zip -q -j -@ "$OUT/${target}_seed_corpus.zip"
+    find "$WORK/build/fuzz/seeds" fuzz -path "*/$target/*" -type f | sort |
+        zip -q -j -@ "$OUT/${target}_seed_corpus.zip"
     [ ! -e "fuzz/targets/$target.dict" ] || cp -L "fuzz/targets/$target.dict" "$OUT/"
     printf '[libfuzzer]\nmax_len = 8192\ntimeout = 25\n' >"$OUT/$target.options"
 done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What fuzz/run does beside fuzzing itself. It has builds of its own, so this is tried once, with the ordinary build.
+# Each build is made once below build/fuzz and shared; an engine with a defect is built from a copy of one.
 
 load common
 
@@ -29,7 +30,7 @@ count() {
 @test "every defect names the target that should find it, or why none can" {
     run "$root/fuzz/run" timetokill --list
     [ "$status" -eq 0 ]
-    [ "${#lines[@]}" -eq "$(find "$root/mutants" -maxdepth 1 -name '*.patch' | wc -l)" ]
+    [ "${#lines[@]}" -eq "$(find "$root/mutants/engine" -name '*.patch' | wc -l)" ]
 }
 
 @test "a planted defect is found, and triage tells it as a small workload" {
