@@ -558,5 +558,5 @@ int main(void)
         cmocka_unit_test(test_accepts_the_engines),
         cmocka_unit_test(test_rejects_every_mistake),
     };
-    return cmocka_run_group_tests_name("judge", tests, make_directory, remove_directory);
+    return cmocka_run_group_tests_name("differential", tests, make_directory, remove_directory);
 }

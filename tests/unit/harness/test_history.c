@@ -2,7 +2,7 @@
 #include "harness/history_support.h"
 #include "adapters/perform.h"
 
-/* ---- Registers ---- */
+/* ---- Sectors ---- */
 
 static void test_overlapping_writes_in_either_order(void **state)
 {

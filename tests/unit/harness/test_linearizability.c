@@ -241,5 +241,5 @@ int main(void)
         cmocka_unit_test(test_a_failed_write_may_be_lost_or_not),
         cmocka_unit_test(test_many_at_once),
     };
-    return cmocka_run_group_tests_name("register", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("linearizability", tests, NULL, NULL);
 }

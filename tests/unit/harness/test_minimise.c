@@ -22,13 +22,13 @@
 /* ---- Faults ---- */
 
 /* How many of ten syncs of the image fail. */
-static uint32_t failing_syncs(struct fault_injection *inject)
+static uint32_t failing_syncs(struct fault_injection *fault)
 {
     uint32_t failed = 0;
     for (int i = 0; i < 10; i++) {
         size_t size = 0;
-        assert_int_equal(fault_injection_hook(inject, SIM_SYNC, DISK_METADATA, &size), 0);
-        int answer = fault_injection_hook(inject, SIM_SYNC, DISK_IMAGE, &size);
+        assert_int_equal(fault_injection_hook(fault, SIM_SYNC, DISK_METADATA, &size), 0);
+        int answer = fault_injection_hook(fault, SIM_SYNC, DISK_IMAGE, &size);
         assert_true(answer == 0 || answer == -EIO);
         failed += answer != 0;
     }
@@ -66,10 +66,10 @@ static void short_transfers_cut_no_sector(void **state)
     sim_keep(sim);
     struct addcow_file *file;
     assert_int_equal(sim_storage(sim)->ops->open(sim_storage(sim), "f", ADDCOW_FILE_READWRITE, &file), 0);
-    struct fault_injection inject;
-    assert_true(fault_injection_parse("short 1 pwrite f on", &inject));
-    inject.sim = sim;
-    sim_set_hook(sim, fault_injection_hook, &inject);
+    struct fault_injection fault;
+    assert_true(fault_injection_parse("short 1 pwrite f on", &fault));
+    fault.sim = sim;
+    sim_set_hook(sim, fault_injection_hook, &fault);
     for (uint64_t offset = 0; offset < 2 * SIM_SECTOR; offset += 100) {
         for (size_t size = 1; size < 5 * SIM_SECTOR; size += 97) {
             ssize_t count = file->ops->pwrite(file, bytes, size, offset);
@@ -205,7 +205,7 @@ static void a_timeline_has_a_row_a_step(void **state)
     struct sched_schedule schedule;
     char *text = NULL;
     size_t length;
-    uint32_t rows = 0, columns[2] = {0, 0}, guilty = 0, written = 0;
+    uint32_t rows = 0, columns[2] = {0, 0}, wrong_sector = 0, written = 0;
     make_two_writes();
     assert_true(sched_schedule_parse("0x20,1x5", &schedule));
     FILE *out = open_memstream(&text, &length);
@@ -214,11 +214,11 @@ static void a_timeline_has_a_row_a_step(void **state)
     strtok(text, "\n");
     for (const char *row; (row = strtok(NULL, "\n")) != NULL; rows++) {
         columns[strncmp(row + 7, "                               ", 31) == 0] += strncmp(row, "   end", 6) != 0;
-        guilty += strstr(row, "| disk.raw 2: ") != NULL;
+        wrong_sector += strstr(row, "| disk.raw 2: ") != NULL;
         written += strstr(row, "| disk.raw 2: operation 1") != NULL;
     }
     assert_true(columns[0] > 5 && columns[1] > 5);
-    assert_int_equal(guilty, rows);
+    assert_int_equal(wrong_sector, rows);
     assert_true(written > 0 && written < rows);
     sched_schedule_free(&schedule);
     free(text);
