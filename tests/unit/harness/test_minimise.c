@@ -1,5 +1,5 @@
 /*
- * What tells of failures: faults, trials in child processes, making small, timelines, and what runs have covered.
+ * Finding and showing failures: fault injection, sandboxes, the minimiser, timelines, and what runs have covered.
  */
 #include "judges/crash.h"
 #include "explore/explore.h"
