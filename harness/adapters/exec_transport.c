@@ -1,0 +1,562 @@
+/*
+ * The transport of the adapter `exec:COMMAND` (exec_transport.h).
+ *
+ * A request is a struct on the stack of the thread that asks. It waits in a queue until fewer are in flight than the
+ * child accepts, is sent, and is done when its answer, data included, has arrived or the child is given up. The asking
+ * thread sleeps until then, so the data of a write is sent from the caller's buffer and that of a read received into
+ * it: nothing is copied or kept.
+ *
+ * One thread, the pump, does everything else: it starts the child, polls its pipes, the end of the process and the
+ * clock, and when it ends it leaves no process, no descriptor and no waiting request behind. It holds the mutex except
+ * while it polls, and never blocks on the child. SIGPIPE, as every signal, is blocked in it.
+ */
+#include "adapters/exec_transport.h"
+
+#include "adapters/child.h"
+#include "base/clock.h"
+#include "base/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define GRACE 2000      /* milliseconds that a child has to end after its standard input did */
+#define LAST_MOMENT 500 /* milliseconds in which a process that closed a pipe may turn out to have ended */
+#define LOOK 100        /* milliseconds after which a process is seen to have ended whose pipes another one holds */
+
+struct queue {
+    struct transport_request *first;
+    struct transport_request **end;
+    unsigned count;
+};
+
+struct transport {
+    char *command;
+    char *directory;
+    int timeout;
+
+    pthread_mutex_t mutex;   /* protects all that follows */
+    pthread_cond_t answered; /* a request is done, or the pump has ended */
+    pthread_t pump;
+    bool has_pump;       /* there is a thread to join */
+    bool running;        /* the pump takes requests */
+    bool stop, stop_now; /* asks the pump to end: gently, or by killing the child */
+    int wake;            /* eventfd: there is something for the pump */
+    enum exec_state state;
+    char why[2048];
+    bool welcomed; /* the abilities are known */
+    struct protocol_abilities abilities;
+    uint64_t next_tag;
+    struct queue waiting;
+    struct queue in_flight; /* in the order of sending, and of their deadlines */
+
+    /* The pump's own. */
+    struct child child;
+    char line[PROTOCOL_LINE_MAX + 1]; /* the beginning of a line */
+    size_t line_length;
+    struct transport_request *receiving; /* whose data is arriving; null: a line is */
+    uint64_t received;                   /* bytes of its data */
+    uint64_t announced;
+};
+
+const char *exec_state_name(enum exec_state state)
+{
+    static const char *const names[] = {"sound", "did not start", "speaks another version",
+                                        "ended", "hung",          "broke the protocol"};
+    return names[state];
+}
+
+static void queue_clear(struct queue *queue)
+{
+    *queue = (struct queue){.first = NULL, .end = &queue->first};
+}
+
+static void queue_append(struct queue *queue, struct transport_request *request)
+{
+    request->next = NULL;
+    *queue->end = request;
+    queue->end = &request->next;
+    queue->count++;
+}
+
+static void queue_remove(struct queue *queue, struct transport_request *request)
+{
+    struct transport_request **link = &queue->first;
+    while (*link != request) {
+        link = &(*link)->next;
+    }
+    *link = request->next;
+    if (request->next == NULL) {
+        queue->end = link;
+    }
+    queue->count--;
+}
+
+/* The first complaint stands. */
+__attribute__((format(printf, 3, 4))) static void complain(struct transport *transport, enum exec_state state,
+                                                           const char *format, ...)
+{
+    if (transport->state == EXEC_SOUND) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(transport->why, sizeof transport->why, format, arguments);
+        va_end(arguments);
+        transport->state = state;
+    }
+}
+
+static void finish(struct transport *transport, struct transport_request *request)
+{
+    queue_remove(&transport->in_flight, request);
+    request->done = true;
+    pthread_cond_broadcast(&transport->answered);
+}
+
+/* ---- Receiving ---- */
+
+static struct transport_request *find_in_flight(struct transport *transport, uint64_t tag)
+{
+    struct transport_request *request = transport->in_flight.first;
+    while (request != NULL && request->tag != tag) {
+        request = request->next;
+    }
+    return request;
+}
+
+static bool accept_answer(struct transport *transport, struct transport_request *request,
+                          const struct protocol_answer *answer)
+{
+    char why[512];
+    if (request->kind == PROTOCOL_HELLO) {
+        enum protocol_hello hello = protocol_check_hello(answer, &transport->abilities, why, sizeof why);
+        if (hello != PROTOCOL_WELCOME) {
+            complain(transport, hello == PROTOCOL_OTHER_VERSION ? EXEC_OTHER_VERSION : EXEC_GARBLED, "%s", why);
+            return false;
+        }
+        transport->welcomed = true;
+        return true;
+    }
+    if (!protocol_check_answer(answer, request->kind, request->length, request->numbers, why, sizeof why)) {
+        complain(transport, EXEC_GARBLED, "%s", why);
+        return false;
+    }
+    request->error = (struct addcow_error){.code = answer->code};
+    snprintf(request->error.clause, sizeof request->error.clause, "%s", answer->clause);
+    return true;
+}
+
+/* transport->line is whole. */
+static void take_line(struct transport *transport)
+{
+    char why[512];
+    struct protocol_answer answer;
+    bool good = protocol_parse_answer(transport->line, transport->line_length, &answer, why, sizeof why);
+    transport->line_length = 0;
+    if (!good) {
+        complain(transport, EXEC_GARBLED, "%s", why);
+        return;
+    }
+    struct transport_request *request = find_in_flight(transport, answer.tag);
+    if (request == NULL) {
+        complain(transport, EXEC_GARBLED, "an answer has the tag %" PRIu64 ", which is not in flight", answer.tag);
+    } else if (request->piece < request->piece_count) {
+        complain(transport, EXEC_GARBLED, "an answer has the tag %" PRIu64 ", whose request has not been read yet",
+                 answer.tag);
+    } else if (accept_answer(transport, request, &answer)) {
+        if (answer.data_length > 0) {
+            transport->receiving = request;
+            transport->received = 0;
+            transport->announced = answer.data_length;
+        } else {
+            finish(transport, request);
+        }
+    }
+}
+
+/* Takes data of the answer that is being received; returns how many bytes. */
+static size_t take_data(struct transport *transport, const uint8_t *bytes, size_t length)
+{
+    struct transport_request *request = transport->receiving;
+    uint64_t left = transport->announced - transport->received;
+    size_t count = length < left ? length : (size_t)left;
+    if (request->error.code != ADDCOW_OK) {
+        protocol_quote((const char *)bytes, count, request->error.message + transport->received, count + 1);
+    } else if (request->buffer != NULL) {
+        memcpy(request->buffer + transport->received, bytes, count);
+    }
+    transport->received += count;
+    if (transport->received == transport->announced) {
+        transport->receiving = NULL;
+        finish(transport, request);
+    }
+    return count;
+}
+
+static void take_bytes(struct transport *transport, const uint8_t *bytes, size_t length)
+{
+    while (length > 0 && transport->state == EXEC_SOUND) {
+        size_t count;
+        if (transport->receiving != NULL) {
+            count = take_data(transport, bytes, length);
+        } else {
+            const uint8_t *end = memchr(bytes, '\n', length);
+            size_t part = end != NULL ? (size_t)(end - bytes) : length;
+            if (transport->line_length + part >= PROTOCOL_LINE_MAX) {
+                char seen[64];
+                protocol_quote((const char *)bytes, part, seen, sizeof seen);
+                complain(transport, EXEC_GARBLED, "a line is longer than %u bytes: \"%s...\"", PROTOCOL_LINE_MAX, seen);
+                return;
+            }
+            memcpy(transport->line + transport->line_length, bytes, part);
+            transport->line_length += part;
+            count = part + (end != NULL);
+            if (end != NULL) {
+                take_line(transport);
+            }
+        }
+        bytes += count;
+        length -= count;
+    }
+}
+
+/* A pipe was closed: by a process that ended, or by one that should not have done it. */
+static void complain_closed(struct transport *transport, const char *which)
+{
+    if (child_wait(&transport->child, LAST_MOMENT)) {
+        complain(transport, transport->welcomed ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
+    } else {
+        complain(transport, EXEC_GARBLED, "it closed its standard %s", which);
+    }
+}
+
+/* Receives what is there, up to a bound. Returns false at the end of the output. */
+static bool receive(struct transport *transport)
+{
+    uint8_t bytes[65536];
+    for (int i = 0; i < 16 && transport->state == EXEC_SOUND; i++) {
+        ssize_t count = read(transport->child.output, bytes, sizeof bytes);
+        if (count == 0) {
+            return false;
+        }
+        if (count > 0) {
+            take_bytes(transport, bytes, (size_t)count);
+        } else if (errno != EINTR) {
+            return true;
+        }
+    }
+    return true;
+}
+
+/* ---- Sending ---- */
+
+/* The request that is not sent whole, or null: only the last in flight can be one. */
+static struct transport_request *find_unsent(struct transport *transport)
+{
+    struct transport_request *request = transport->in_flight.first;
+    while (request != NULL && request->piece == request->piece_count) {
+        request = request->next;
+    }
+    return request;
+}
+
+static void mark_sent(struct transport_request *request, size_t sent)
+{
+    while (request->piece < request->piece_count) {
+        struct iovec *piece = &request->pieces[request->piece];
+        if (sent < piece->iov_len) {
+            piece->iov_base = (char *)piece->iov_base + sent;
+            piece->iov_len -= sent;
+            return;
+        }
+        sent -= piece->iov_len;
+        request->piece++;
+    }
+}
+
+/* Takes requests out of the queue and sends them, until the child takes no more or accepts no more. */
+static void send_requests(struct transport *transport)
+{
+    unsigned window = transport->welcomed ? transport->abilities.concurrency : 1;
+    for (;;) {
+        struct transport_request *request = find_unsent(transport);
+        if (request == NULL) {
+            request = transport->waiting.first;
+            if (request == NULL || transport->in_flight.count >= window) {
+                return;
+            }
+            queue_remove(&transport->waiting, request);
+            request->deadline = clock_milliseconds() + transport->timeout;
+            queue_append(&transport->in_flight, request);
+        }
+        ssize_t sent = writev(transport->child.input, request->pieces + request->piece,
+                              (int)(request->piece_count - request->piece));
+        if (sent < 0) {
+            if (errno == EPIPE) {
+                complain_closed(transport, "input");
+            }
+            return;
+        }
+        mark_sent(request, (size_t)sent);
+    }
+}
+
+/* ---- The pump ---- */
+
+static void check_clock(struct transport *transport)
+{
+    struct transport_request *oldest = transport->in_flight.first;
+    if (oldest != NULL && clock_milliseconds() >= oldest->deadline) {
+        complain(transport, EXEC_HUNG, "it did not answer %s (tag %" PRIu64 ") within %d.%03d s",
+                 protocol_request_name(oldest->kind), oldest->tag, transport->timeout / 1000,
+                 transport->timeout % 1000);
+    }
+}
+
+/* One turn: sleeps until there is something to do, without the mutex, then does it. */
+static void pump_once(struct transport *transport)
+{
+    struct child *child = &transport->child;
+    struct pollfd list[] = {
+        {.fd = transport->wake, .events = POLLIN},
+        {.fd = child->output, .events = POLLIN},
+        {.fd = child->errors, .events = POLLIN},
+        {.fd = find_unsent(transport) != NULL ? child->input : -1, .events = POLLOUT},
+    };
+    struct transport_request *oldest = transport->in_flight.first;
+    long long left = oldest != NULL ? oldest->deadline - clock_milliseconds() : -1;
+    pthread_mutex_unlock(&transport->mutex);
+    int patience = oldest == NULL ? -1 : left > LOOK ? LOOK : left > 0 ? (int)left : 0;
+    int ready = poll(list, sizeof list / sizeof *list, patience);
+    pthread_mutex_lock(&transport->mutex);
+    if (ready > 0 && list[0].revents != 0) {
+        eventfd_t count;
+        eventfd_read(transport->wake, &count);
+    }
+    child_drain_errors(child);
+    bool ended = child_has_ended(child); /* before the last of its output is received */
+    bool open = receive(transport);
+    if (ended) {
+        complain(transport, transport->welcomed ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
+    } else if (!open) {
+        complain_closed(transport, "output");
+    }
+    check_clock(transport);
+    if (transport->state == EXEC_SOUND && !transport->stop && !transport->stop_now) {
+        send_requests(transport);
+    }
+}
+
+/* Completes the complaint with how the process ended and what it said last. */
+static void end_child(struct transport *transport)
+{
+    char how[128];
+    char words[CHILD_WORDS_MAX + 1];
+    bool gently = transport->stop && !transport->stop_now && transport->state == EXEC_SOUND;
+    if (gently) {
+        child_close_input(&transport->child);
+        child_wait(&transport->child, GRACE);
+    }
+    child_end(&transport->child, how, sizeof how);
+    if (transport->state == EXEC_SOUND) {
+        return;
+    }
+    protocol_quote(transport->child.words, transport->child.words_length, words, sizeof words);
+    size_t used = strlen(transport->why);
+    bool by_itself = transport->state == EXEC_ENDED || transport->state == EXEC_DID_NOT_START;
+    snprintf(transport->why + used, sizeof transport->why - used, "%s%s%s%s%s", by_itself ? " " : "",
+             by_itself ? how : "", words[0] != '\0' ? "; its last words: \"" : "", words, words[0] != '\0' ? "\"" : "");
+}
+
+/* What a request gets that can have no answer. */
+static void fail(struct transport *transport, struct transport_request *request)
+{
+    request->error = (struct addcow_error){.code = ADDCOW_IO, .errnum = EPROTO};
+    snprintf(request->error.message, sizeof request->error.message, "the adapter %s: %.900s",
+             transport->state == EXEC_SOUND ? "was killed" : exec_state_name(transport->state), transport->why);
+    request->done = true;
+}
+
+static void fail_all(struct transport *transport)
+{
+    struct queue *queues[] = {&transport->in_flight, &transport->waiting};
+    for (int i = 0; i < 2; i++) {
+        for (struct transport_request *request = queues[i]->first; request != NULL;) {
+            struct transport_request *next = request->next;
+            fail(transport, request);
+            request = next;
+        }
+        queue_clear(queues[i]);
+    }
+}
+
+static void *pump(void *context)
+{
+    struct transport *transport = context;
+    pthread_mutex_lock(&transport->mutex);
+    if (child_start(&transport->child, transport->command, transport->directory, transport->why,
+                    sizeof transport->why)) {
+        while (transport->state == EXEC_SOUND && !transport->stop && !transport->stop_now) {
+            pump_once(transport);
+        }
+        end_child(transport);
+    } else {
+        transport->state = EXEC_DID_NOT_START;
+    }
+    transport->receiving = NULL;
+    transport->line_length = 0;
+    transport->running = false;
+    fail_all(transport);
+    pthread_cond_broadcast(&transport->answered);
+    pthread_mutex_unlock(&transport->mutex);
+    return NULL;
+}
+
+/* ---- Asking ---- */
+
+struct transport_request transport_request(uint32_t kind, uint64_t length, const char *format, ...)
+{
+    struct transport_request request = {.kind = kind, .length = length};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(request.line, sizeof request.line, format, arguments);
+    va_end(arguments);
+    return request;
+}
+
+void transport_add_data(struct transport_request *request, const void *data, size_t length)
+{
+    char word[24];
+    snprintf(word, sizeof word, " +%zu", length);
+    strncat(request->line, word, sizeof request->line - strlen(request->line) - 1);
+    /* Piece 0 is the line. writev only reads. */
+    request->pieces[++request->piece_count] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = length};
+}
+
+enum addcow_status transport_ask(struct transport *transport, struct transport_request *request,
+                                 struct addcow_error *error)
+{
+    char line[sizeof request->line + 32];
+    pthread_mutex_lock(&transport->mutex);
+    request->tag = transport->next_tag++;
+    int length = snprintf(line, sizeof line, "%" PRIu64 " %s%s%s\n", request->tag, protocol_request_name(request->kind),
+                          request->line[0] != '\0' ? " " : "", request->line);
+    request->pieces[0] = (struct iovec){.iov_base = line, .iov_len = (size_t)length};
+    request->piece_count++;
+    if (transport->running) {
+        queue_append(&transport->waiting, request);
+        eventfd_write(transport->wake, 1);
+        while (!request->done) {
+            pthread_cond_wait(&transport->answered, &transport->mutex);
+        }
+    } else {
+        fail(transport, request);
+    }
+    pthread_mutex_unlock(&transport->mutex);
+    if (request->error.code != ADDCOW_OK && error != NULL) {
+        *error = request->error;
+    }
+    return request->error.code;
+}
+
+void transport_start(struct transport *transport)
+{
+    sigset_t all, before;
+    if (transport->has_pump) {
+        pthread_join(transport->pump, NULL);
+    }
+    transport->stop = transport->stop_now = false;
+    transport->running = true;
+    transport->welcomed = false;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&transport->pump, NULL, pump, transport);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0) {
+        report_fatal("a thread cannot be started: %s", strerror(failure));
+    }
+    transport->has_pump = true;
+    struct transport_request hello = transport_request(PROTOCOL_HELLO, 0, "%d", PROTOCOL_VERSION);
+    transport_ask(transport, &hello, NULL);
+}
+
+/* Sets one of the two wishes, and waits until the pump has ended. */
+static void stop(struct transport *transport, bool *wish)
+{
+    if (!transport->has_pump) {
+        return;
+    }
+    pthread_mutex_lock(&transport->mutex);
+    *wish = true;
+    pthread_mutex_unlock(&transport->mutex);
+    eventfd_write(transport->wake, 1);
+    pthread_join(transport->pump, NULL);
+    transport->has_pump = false;
+}
+
+void transport_kill(struct transport *transport)
+{
+    stop(transport, &transport->stop_now);
+}
+
+/* ---- Making and asking about ---- */
+
+struct transport *transport_make(const char *command, const char *directory, int timeout)
+{
+    struct transport *transport = report_allocate(1, sizeof *transport);
+    transport->command = strdup(command);
+    transport->directory = directory != NULL ? strdup(directory) : getcwd(NULL, 0);
+    transport->timeout = timeout;
+    transport->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (transport->command == NULL || transport->directory == NULL || transport->wake < 0) {
+        report_fatal("an adapter cannot be made: %s", strerror(errno));
+    }
+    pthread_mutex_init(&transport->mutex, NULL);
+    pthread_cond_init(&transport->answered, NULL);
+    queue_clear(&transport->waiting);
+    queue_clear(&transport->in_flight);
+    return transport;
+}
+
+void transport_free(struct transport *transport)
+{
+    stop(transport, &transport->stop);
+    close(transport->wake);
+    pthread_cond_destroy(&transport->answered);
+    pthread_mutex_destroy(&transport->mutex);
+    free(transport->command);
+    free(transport->directory);
+    free(transport);
+}
+
+bool transport_was_killed(const struct transport *transport)
+{
+    return !transport->has_pump && transport->state == EXEC_SOUND;
+}
+
+const struct protocol_abilities *transport_abilities(const struct transport *transport)
+{
+    return transport->welcomed ? &transport->abilities : NULL;
+}
+
+enum exec_state transport_state(struct transport *transport, char *why, size_t why_size)
+{
+    pthread_mutex_lock(&transport->mutex);
+    /* A child that was found guilty is ended first: then the reason is complete. */
+    while (transport->state != EXEC_SOUND && transport->running) {
+        pthread_cond_wait(&transport->answered, &transport->mutex);
+    }
+    enum exec_state state = transport->state;
+    if (state != EXEC_SOUND) {
+        snprintf(why, why_size, "%s", transport->why);
+    }
+    pthread_mutex_unlock(&transport->mutex);
+    return state;
+}
