@@ -12,4 +12,7 @@ int explore_hunt(const struct hunt_options *options);
 /* Measures how many schedules a second there are (--bench). Returns the exit status of the process. */
 int explore_bench(const struct hunt_options *options);
 
+/* The program: hunt_stress.c. */
+int hunt_main(int count, char **words);
+
 #endif
