@@ -3,9 +3,12 @@
 PROGRAMS := gate hunt realdisk
 PROGRAM_FILES := $(PROGRAMS:%=$(B)/%)
 HARNESS_LIB := $(B)/libharness.a
-HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/programs/%.c),$(wildcard harness/*/*.c))) \
+# adapter_scheduled.c belongs to the engine for the scheduler only.
+HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/programs/%.c) \
+    harness/adapters/adapter_scheduled.c,$(wildcard harness/*/*.c))) \
     $(B)/sched/engine.o
-SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o
+SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o \
+    $(B)/sched/adapter_scheduled.o
 BENCH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard bench/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))

@@ -2,12 +2,11 @@
  * Seeds that are workloads: generated ones, and those of the corpus that once failed.
  */
 #include "generators/seeds.h"
-#include "explore/explore.h"
+#include "explore/trace_file.h"
 #include "workload/generate.h"
 #include "base/random.h"
 #include "base/report.h"
 
-#include <errno.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
@@ -20,25 +19,24 @@
 /* Workloads that once failed. */
 void generate_regression_seeds(const char *directory)
 {
-    static struct trace trace;
+    static struct trace_file file;
     char pattern[PATH_MAX];
-    char error[256];
+    char error[512];
     glob_t found;
     snprintf(pattern, sizeof pattern, "%s/regressions/*.trace", directory);
     if (glob(pattern, 0, NULL, &found) != 0) {
         report_fatal("no %s", pattern);
     }
     for (size_t i = 0; i < found.gl_pathc; i++) {
-        FILE *file = fopen(found.gl_pathv[i], "r");
-        if (!file || !trace_parse(file, &trace, error, sizeof error)) {
-            report_fatal("%s: %s", found.gl_pathv[i], file ? error : strerror(errno));
+        if (!trace_file_load(found.gl_pathv[i], &file, error, sizeof error)) {
+            report_fatal("%s", error);
         }
-        fclose(file);
         const char *name = strrchr(found.gl_pathv[i], '/') + 1;
-        struct fuzz_input input = {.parts[FUZZ_TRACE] = seed_trace(&trace)};
+        struct fuzz_input input = {.parts[FUZZ_TRACE] = seed_trace(&file.trace)};
         seed_store("fuzz_schedule", name, &input);
         seed_store("fuzz_crash", name, &input);
         seed_store("fuzz_fault", name, &input);
+        trace_file_free(&file);
     }
     globfree(&found);
 }

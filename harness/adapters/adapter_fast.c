@@ -1,17 +1,11 @@
 /*
  * The adapter of the production engine: addcow_fast.h as it is.
  */
-#include "adapters/adapter.h"
+#include "adapters/adapter_fast.h"
 
 #include "base/report.h"
 
 #include <stdlib.h>
-
-struct fast_adapter {
-    struct adapter adapter;
-    struct addcow_storage *storage; /* null: POSIX files */
-    struct addcow *disk;            /* null: not open */
-};
 
 static struct fast_adapter *fast_of(struct adapter *adapter)
 {

@@ -10,4 +10,10 @@
 
 struct adapter *sched_adapter_make_fast(struct addcow_storage *storage);
 
+/*
+ * The name of a lock or condition of the open disk or of one below it, such as "allocation"; null if `object` is none
+ * of them. Static storage.
+ */
+const char *sched_adapter_lock_name(const struct adapter *adapter, const void *object);
+
 #endif

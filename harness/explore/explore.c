@@ -109,6 +109,16 @@ const struct sched_schedule *explore_schedule(const struct explore *explore)
     return &explore->scheduled.schedule;
 }
 
+const char *explore_lock_name(const struct explore *explore, const void *object)
+{
+    return sched_adapter_lock_name(explore->adapter, object);
+}
+
+bool explore_ended(const struct explore *explore)
+{
+    return explore->scheduled.outcome == SCHED_DONE;
+}
+
 const struct sim *explore_storage(const struct explore *explore)
 {
     return explore->sim;

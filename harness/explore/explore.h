@@ -67,6 +67,12 @@ enum explore_answer explore_run(struct explore *explore, struct sched_strategy *
 /* The schedule of the last run. */
 const struct sched_schedule *explore_schedule(const struct explore *explore);
 
+/* Whether all threads came to their end in the last run: there was no deadlock or livelock. */
+bool explore_ended(const struct explore *explore);
+
+/* The name of a lock or condition of the engine (adapter_scheduled.h), or null. While a run is in progress. */
+const char *explore_lock_name(const struct explore *explore, const void *object);
+
 /* A byte of the disk that was wrong in the last run; UINT64_MAX if no particular one was. */
 uint64_t explore_wrong_byte(const struct explore *explore);
 

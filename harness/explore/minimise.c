@@ -24,6 +24,7 @@ static void take_result(const struct explore *explore, struct minimise_result *r
     for (uint32_t i = 0; i < failing->count; i++) {
         sched_schedule_append(&result->schedule, failing->segments[i].thread, failing->segments[i].steps);
     }
+    result->ended = explore_ended(explore);
     result->wrong_byte = explore_wrong_byte(explore);
 }
 

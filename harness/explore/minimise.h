@@ -10,6 +10,7 @@
 
 struct minimise_result {
     struct sched_schedule schedule; /* the failing schedule; owned by the caller */
+    bool ended;                     /* all threads come to their end with it */
     uint64_t wrong_byte;            /* a byte of the disk that is wrong then, or UINT64_MAX */
 };
 

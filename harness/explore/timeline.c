@@ -16,6 +16,7 @@
 struct printer {
     struct sched_strategy strategy;
     struct sched_strategy *inner;
+    const struct explore *explore;
     const struct sim *sim;
     FILE *out;
     uint64_t wrong_byte; /* a byte of the disk, or UINT64_MAX */
@@ -46,8 +47,11 @@ static bool describe(const struct printer *printer, const struct sched_access *a
     if (name == NULL && (access->kind == SCHED_READ || access->kind == SCHED_WRITE)) {
         return false;
     }
-    if (name == NULL) {
-        snprintf(text, 64, "%s %04x", verbs[access->kind], (unsigned)((uintptr_t)access->object >> 3 & 0xffff));
+    const char *lock = explore_lock_name(printer->explore, access->object);
+    if (access->object == NULL) {
+        snprintf(text, 64, "%s", verbs[access->kind]);
+    } else if (name == NULL) { /* a disk that is being opened has no names yet */
+        snprintf(text, 64, "%s %s", verbs[access->kind], lock != NULL ? lock : "a lock");
     } else if (access->last == UINT64_MAX) {
         snprintf(text, 64, "%s %s", access->kind == SCHED_READ ? "asks" : "syncs or cuts", name);
     } else {
@@ -127,19 +131,25 @@ static void printer_destroy(struct sched_strategy *strategy)
     sched_strategy_free(((struct printer *)strategy)->inner);
 }
 
-enum explore_answer timeline_print(const struct trace *trace, const struct explore_options *options,
-                                   const struct sched_schedule *schedule, uint64_t wrong_byte, FILE *out)
+struct timeline_result timeline_print(const struct trace *trace, const struct explore_options *options,
+                                      const struct sched_schedule *schedule, uint64_t wrong_byte, FILE *out)
 {
     static const struct sched_strategy_ops ops = {printer_begin, printer_choose, printer_end, printer_destroy};
     struct explore_counts counts = {0};
     struct explore *explore = explore_make(trace, options);
     struct printer printer = {.strategy = {&ops},
                               .inner = sched_make_replay(schedule),
+                              .explore = explore,
                               .sim = explore_storage(explore),
                               .out = out,
                               .wrong_byte = wrong_byte};
-    enum explore_answer answer = explore_run(explore, &printer.strategy, &counts, out);
+    struct timeline_result result = {.answer = explore_run(explore, &printer.strategy, &counts, out)};
+    result.fault_hit = counts.faults > 0;
+    const struct sched_schedule *done = explore_schedule(explore);
+    for (uint32_t i = 0; i < done->count; i++) {
+        sched_schedule_append(&result.done, done->segments[i].thread, done->segments[i].steps);
+    }
     sched_strategy_free(&printer.strategy);
     explore_free(explore);
-    return answer;
+    return result;
 }

@@ -1,37 +1,34 @@
 /*
- * The hunt under the deterministic scheduler, on simulated storage.
+ * hunt explore: the production engine under the deterministic scheduler, on simulated storage.
  *
- * Trace number i has the seed --seed + i; the strategy's choices follow from the same seed, so a hunt can be repeated
- * exactly. What fails is made small, written into a file together with its schedule, and told as a timeline.
+ * Workload number i has the seed --seed + i, from which its plan follows, so a hunt can be repeated exactly. What fails
+ * is minimised, written into a trace file together with its schedule, and printed as a timeline.
  *
- * All this happens in a child process. An engine that dies takes the child with it; then the parent makes the workload
- * small, with a child for every sandbox.
+ * All this happens in a child process. An engine that dies takes the child with it; then the parent minimises the
+ * workload, with a child for every attempt.
  */
-#include "programs/hunt_explore.h"
+#include "programs/hunt.h"
 
-#include "judges/crash_create.h"
-#include "judges/crash_repair.h"
-#include "explore/explore.h"
-#include "workload/generate.h"
-#include "judges/fault.h"
-#include "workload/disk_files.h"
-#include "explore/minimise.h"
-#include "explore/timeline.h"
+#include "base/clock.h"
 #include "base/report.h"
 #include "base/sandbox.h"
+#include "explore/minimise.h"
+#include "explore/timeline.h"
+#include "judges/crash_create.h"
+#include "judges/crash_repair.h"
+#include "judges/fault.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define SCHEDULE_COMMENT "# schedule "
-#define SEED_COMMENT "# seed "
-#define FAULT_COMMENT "# fault "
-#define SCHEDULES 50u /* of a workload */
-#define SCHEDULES_EXHAUSTIVE 400u
-#define STATES 2000u       /* of a crash */
-#define STATES_SECOND 100u /* with second crashes from each */
+struct options {
+    struct plan_limits limits;
+    uint64_t seed;
+    uint64_t traces;  /* 0: no limit */
+    uint64_t seconds; /* 0: no limit */
+    bool brief;
+};
 
 struct totals {
     uint64_t traces;
@@ -40,159 +37,21 @@ struct totals {
     struct fault_counts fault;
     uint64_t exhausted; /* traces of which every schedule was run */
     struct sched_coverage *coverage;
-    struct timespec start;
+    uint64_t start;
 };
 
 /* What is handed to the child. */
 struct hunting {
-    const struct hunt_options *options;
+    const struct options *options;
     struct sandbox *sandbox;
-    uint64_t seed;             /* of one workload, */
+    const struct plan *plan;   /* of one workload, */
     const struct trace *trace; /* which may have been made smaller */
     const struct sched_schedule *schedule;
 };
 
-/* ---- Workloads ---- */
-
-static enum hunt_judge judge_of(const struct hunt_options *hunt, uint64_t seed)
+static bool is_late(const struct options *options, const struct totals *totals)
 {
-    uint32_t n = (uint32_t)(seed % (uint32_t)__builtin_popcount(hunt->judges));
-    uint32_t rest = hunt->judges;
-    while (n-- > 0) {
-        rest &= rest - 1;
-    }
-    return (enum hunt_judge)__builtin_ctz(rest);
-}
-
-/* Whether all crashes of a workload of one thread are judged, instead of some of many schedules. */
-static bool is_crash_sequence(const struct hunt_options *hunt, uint64_t seed)
-{
-    return judge_of(hunt, seed) == HUNT_CRASH && random_hash(seed) % 2 == 0;
-}
-
-/* Whether every call that a workload of one thread makes fails, instead of one, during many schedules. */
-static bool is_fault_sequence(const struct hunt_options *hunt, uint64_t seed)
-{
-    return judge_of(hunt, seed) == HUNT_FAULT && random_hash(seed) % 2 == 0;
-}
-
-static void make_trace(const struct hunt_options *hunt, uint64_t seed, struct trace *trace)
-{
-    struct random random = {random_hash(seed)};
-    bool alone = is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
-    uint32_t threads = hunt->threads != 0 ? hunt->threads : (uint32_t)random_between(&random, 2, 4);
-    uint32_t operations = hunt->operations != 0 ? hunt->operations : (uint32_t)random_between(&random, 1, 3);
-    struct generate_small_options options = {
-        .threads = alone ? 1 : threads,
-        .operations = is_crash_sequence(hunt, seed) ? 4
-                      : alone                       ? threads * operations
-                                                    : operations,
-        .whole_disk = alone || random_once_in(&random, 3),
-        .flushes = !alone && judge_of(hunt, seed) != HUNT_SCHEDULE && random_once_in(&random, 3),
-    };
-    options.reopens = (alone || judge_of(hunt, seed) != HUNT_FAULT) && random_once_in(&random, 4);
-    generate_small_trace(seed, &options, trace);
-}
-
-/* A call that may well be made during a small workload, mostly one that matters for durability. */
-static struct fault_injection fault_of(uint64_t seed)
-{
-    static const struct {
-        enum sim_call call;
-        const char *name;
-        uint64_t most;
-    } calls[] = {
-        {SIM_SYNC, DISK_IMAGE, 3},      {SIM_SYNC, DISK_METADATA, 3},   {SIM_SYNC, DISK_METADATA, 2},
-        {SIM_PWRITE, DISK_METADATA, 2}, {SIM_PWRITE, DISK_METADATA, 4}, {SIM_PWRITE, DISK_IMAGE, 10},
-        {SIM_PREAD, DISK_BASE, 3},      {SIM_PREAD, DISK_IMAGE, 4},     {SIM_PUNCH, DISK_IMAGE, 2},
-        {SIM_TRUNCATE, DISK_IMAGE, 1},  {SIM_PWRITE, DISK_BASE, 3},     {SIM_SYNC, DISK_BASE, 1},
-    };
-    struct random random = {random_hash(seed ^ 5)};
-    size_t n = random_below(&random, sizeof calls / sizeof calls[0]);
-    struct fault_injection fault = {
-        .one_kind = true,
-        .kind = (enum fault_kind)random_below(&random, FAULT_KINDS),
-        .persistent = random_once_in(&random, 3),
-        .call = calls[n].call,
-        .at = random_between(&random, 1, calls[n].most),
-    };
-    fault.persistent = fault.persistent && fault.kind != FAULT_EINTR; /* to be interrupted for ever is to hang */
-    snprintf(fault.name, sizeof fault.name, "%s", calls[n].name);
-    return fault;
-}
-
-static bool refuses_punch(uint64_t seed)
-{
-    return random_hash(seed) % 3 == 0;
-}
-
-/* What a seed decides, beside the judge, for a workload that is explored. */
-static struct explore_options options_of(const struct hunt_options *hunt, uint64_t seed)
-{
-    return (struct explore_options){
-        .self_check = hunt->self_check,
-        .crash = judge_of(hunt, seed) == HUNT_CRASH,
-        .refuse_punch = refuses_punch(seed),
-        .seed = seed,
-        .fault = judge_of(hunt, seed) == HUNT_FAULT ? fault_of(seed) : (struct fault_injection){0},
-    };
-}
-
-/* The strategy for a seed: the one that was asked for, or one of all. */
-static const char *strategy_of(const struct hunt_options *hunt, uint64_t seed)
-{
-    static const char *const turns[] = {"random", "pct", "exhaustive", "random"};
-    return strcmp(hunt->strategy, "all") == 0 ? turns[random_hash(~seed) % 4] : hunt->strategy;
-}
-
-static bool is_exhaustive(const struct hunt_options *hunt, uint64_t seed)
-{
-    return strcmp(strategy_of(hunt, seed), "exhaustive") == 0;
-}
-
-static uint64_t schedules_of(const struct hunt_options *hunt, uint64_t seed)
-{
-    if (hunt->schedules != 0) {
-        return hunt->schedules;
-    }
-    bool all = strcmp(hunt->strategy, "all") == 0;
-    return !is_exhaustive(hunt, seed) ? SCHEDULES : all ? SCHEDULES_EXHAUSTIVE : UINT64_MAX;
-}
-
-static struct sched_strategy *make_strategy(const struct hunt_options *hunt, uint64_t seed)
-{
-    if (is_exhaustive(hunt, seed)) {
-        return sched_make_exhaustive(hunt->preemptions, true);
-    }
-    if (strcmp(strategy_of(hunt, seed), "pct") == 0) {
-        return sched_make_pct(seed, 1 + (uint32_t)(random_hash(seed ^ 2) % 5));
-    }
-    return sched_make_random(seed);
-}
-
-static bool is_alone(const struct hunt_options *hunt, uint64_t seed)
-{
-    return is_fault_sequence(hunt, seed) || is_crash_sequence(hunt, seed);
-}
-
-/* How the crashes of a sequence are judged. */
-static struct crash_options crash_options_of(uint64_t seed)
-{
-    bool second = random_hash(seed ^ 3) % 16 == 0;
-    bool deaths = random_hash(seed ^ 4) % 16 == 0;
-    return (struct crash_options){.deaths = deaths, .second = second, .states = second ? STATES_SECOND : STATES};
-}
-
-static double seconds_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
-static bool is_late(const struct hunt_options *hunt, const struct totals *totals)
-{
-    return hunt->seconds > 0 && seconds_since(&totals->start) >= (double)hunt->seconds;
+    return options->seconds > 0 && clock_seconds_since(totals->start) >= (double)options->seconds;
 }
 
 /* ---- Telling ---- */
@@ -209,7 +68,7 @@ static uint64_t faults_in(const struct totals *totals)
 
 static void print_totals(const struct totals *totals, unsigned failures)
 {
-    double seconds = seconds_since(&totals->start);
+    double seconds = clock_seconds_since(totals->start);
     printf("hunt: %" PRIu64 " workloads, %" PRIu64 " schedules (%.0f a second), %" PRIu64 " steps, %" PRIu64
            " crashes, %" PRIu64 " faults, %u failures\n",
            totals->traces, totals->explore.schedules, (double)totals->explore.schedules / seconds,
@@ -227,101 +86,92 @@ static void show_progress(const struct totals *totals, uint64_t *last_new)
     uint64_t behaviours = totals->explore.behaviours;
     report_progress("hunt: %.0f s, %" PRIu64 " workloads, %" PRIu64 " schedules, %" PRIu64 " crashes, %" PRIu64
                     " faults; %" PRIu64 " points, %" PRIu64 " pairs, %" PRIu64 " behaviours (+%" PRIu64 ")",
-                    seconds_since(&totals->start), totals->traces, totals->explore.schedules, crashes_in(totals),
+                    clock_seconds_since(totals->start), totals->traces, totals->explore.schedules, crashes_in(totals),
                     faults_in(totals), totals->coverage->points, totals->coverage->pairs, behaviours,
                     behaviours - *last_new);
     *last_new = behaviours;
 }
 
-/* Writes a failing workload, with its schedule if it has one, into a file. */
-static void write_failure(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
-                          const struct sched_schedule *schedule)
+/* Writes a failing workload, with its schedule if it has one, into a file. `goes_on`: the run did not come to its end.
+ */
+static void write_failure(const struct plan *plan, const struct trace *trace, const struct sched_schedule *schedule,
+                          bool goes_on)
 {
+    static struct trace_file file;
     char name[64];
-    snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", seed);
+    snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", plan->seed);
     FILE *out = fopen(name, "w");
     if (out == NULL) {
         return;
     }
-    fprintf(out, SEED_COMMENT "%" PRIu64 "\n", seed);
-    if (schedule != NULL) {
-        struct fault_injection fault = options_of(hunt, seed).fault;
-        if (fault.at != 0) {
-            fputs(FAULT_COMMENT, out);
-            fault_injection_print_text(&fault, out);
-            fputs("\n", out);
-        }
-        fputs(SCHEDULE_COMMENT, out);
-        sched_schedule_print(out, schedule);
-        fputs("\n", out);
-    }
-    trace_print(out, trace);
+    trace_file_make(plan, trace, schedule, goes_on, &file);
+    fprintf(out, "# hunt explore --seed %" PRIu64 "\n", plan->seed);
+    trace_file_print(out, &file);
+    trace_file_free(&file);
     fclose(out);
-    printf("Run it again with: %s --judge %s --replay %s\n", hunt->program, hunt_judge_name(judge_of(hunt, seed)),
-           name);
+    printf("Run it again with: hunt replay %s\n", name);
     printf("Keep it with: cp %s corpus/regressions/\n", name);
 }
 
-/* A workload that was made small, with a schedule. The timeline may end with the engine. */
-static void tell_small(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
-                       const struct minimise_result *result)
+/* A workload that was minimised, with a schedule. The timeline may end with the engine. */
+static void tell_small(const struct plan *plan, const struct trace *trace, const struct minimise_result *result)
 {
-    struct explore_options options = options_of(hunt, seed);
     puts("made small:\n");
     trace_print(stdout, trace);
     fputs("\nschedule ", stdout);
     sched_schedule_print(stdout, &result->schedule);
     puts("\n");
-    write_failure(hunt, seed, trace, &result->schedule);
+    write_failure(plan, trace, &result->schedule, !result->ended);
     puts("");
-    timeline_print(trace, &options, &result->schedule, result->wrong_byte, stdout);
+    struct timeline_result told = timeline_print(trace, &plan->run, &result->schedule, result->wrong_byte, stdout);
+    sched_schedule_free(&told.done);
 }
 
-static void tell_failure(const struct hunt_options *hunt, uint64_t seed, struct trace *trace,
+static void tell_failure(const struct options *hunt, const struct plan *plan, struct trace *trace,
                          const struct explore *explore, const char *story)
 {
-    struct explore_options options = options_of(hunt, seed);
     struct minimise_result result;
     printf("%s\n", story);
     if (hunt->brief) {
         return;
     }
-    if (!minimise(trace, &options, &result)) {
+    if (!minimise(trace, &plan->run, &result)) {
         const struct sched_schedule *failing = explore_schedule(explore);
         for (uint32_t i = 0; i < failing->count; i++) {
             sched_schedule_append(&result.schedule, failing->segments[i].thread, failing->segments[i].steps);
         }
+        result.ended = explore_ended(explore);
         result.wrong_byte = explore_wrong_byte(explore);
     }
-    tell_small(hunt, seed, trace, &result);
+    tell_small(plan, trace, &result);
     sched_schedule_free(&result.schedule);
 }
 
 /* ---- Hunting: in the child ---- */
 
 /* Explores one workload. */
-static bool explore_trace(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+static bool explore_trace(const struct options *hunt, const struct plan *plan, struct trace *trace,
+                          struct totals *totals)
 {
     char *story = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&story, &length);
-    struct explore_options options = options_of(hunt, seed);
+    struct explore_options options = plan->run;
     options.coverage = totals->coverage;
     struct explore *explore = explore_make(trace, &options);
-    struct sched_strategy *strategy = make_strategy(hunt, seed);
+    struct sched_strategy *strategy = plan->strategy->make(&plan->strategy_options);
     enum explore_answer answer = EXPLORE_OK;
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
-    uint64_t schedules = schedules_of(hunt, seed);
-    for (uint64_t i = 0; i < schedules && answer == EXPLORE_OK && !is_late(hunt, totals); i++) {
+    for (uint64_t i = 0; i < plan->schedules && answer == EXPLORE_OK && !is_late(hunt, totals); i++) {
         answer = explore_run(explore, strategy, &totals->explore, out);
     }
     totals->exhausted += answer == EXPLORE_OVER;
     fclose(out);
     if (answer == EXPLORE_FAILED) {
         report_progress(NULL);
-        tell_failure(hunt, seed, trace, explore, story);
+        tell_failure(hunt, plan, trace, explore, story);
     }
     free(story);
     sched_strategy_free(strategy);
@@ -341,66 +191,64 @@ static bool judge_files_written(struct totals *totals)
 }
 
 /* Judges a workload of one thread, by every fault or every crash. */
-static bool judge_sequence(const struct hunt_options *hunt, uint64_t seed, const struct trace *trace,
-                           struct totals *totals, FILE *out)
+static bool judge_every(const struct plan *plan, const struct trace *trace, struct totals *totals, FILE *out)
 {
-    struct crash_options options = crash_options_of(seed);
-    return is_fault_sequence(hunt, seed) ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
-                                         : crash_sequence(trace, &options, &totals->crash, out);
+    return plan->judge == PLAN_FAULT ? fault_problem(trace) != NULL || fault_trace(trace, &totals->fault, out)
+                                     : crash_sequence(trace, &plan->crashes, &totals->crash, out);
 }
 
 static bool fails_alone(const struct trace *trace, void *context)
 {
-    const struct hunting *hunting = context;
+    const struct plan *plan = context;
     struct totals totals = {0};
     FILE *nowhere = fopen("/dev/null", "w");
     if (nowhere == NULL) {
         report_fatal("cannot open /dev/null");
     }
-    bool conforms = judge_sequence(hunting->options, hunting->seed, trace, &totals, nowhere);
+    bool conforms = judge_every(plan, trace, &totals, nowhere);
     fclose(nowhere);
     return !conforms;
 }
 
-/* One that fails is made small and told again. */
-static bool judge_alone(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+/* One that fails is minimised and told again. */
+static bool judge_alone(const struct options *hunt, const struct plan *plan, struct trace *trace, struct totals *totals)
 {
-    struct hunting hunting = {.options = hunt, .seed = seed};
-    bool conforms = judge_sequence(hunt, seed, trace, totals, stdout);
-    if (!conforms && !hunt->brief && minimise_while(trace, fails_alone, &hunting)) {
+    struct plan copy = *plan;
+    bool conforms = judge_every(plan, trace, totals, stdout);
+    if (!conforms && !hunt->brief && minimise_while(trace, fails_alone, &copy)) {
         puts("\nmade small:\n");
-        judge_sequence(hunt, seed, trace, totals, stdout);
-        if (!is_fault_sequence(hunt, seed)) {
+        judge_every(plan, trace, totals, stdout);
+        if (plan->judge != PLAN_FAULT) {
             trace_print(stdout, trace); /* the judge of faults has done so */
         }
-        write_failure(hunt, seed, trace, NULL);
+        write_failure(plan, trace, NULL, false);
     }
     return conforms;
 }
 
-static bool judge_workload(const struct hunt_options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+static bool judge_workload(const struct options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
 {
-    make_trace(hunt, seed, trace);
+    struct plan plan;
+    plan_make(seed, &hunt->limits, &plan);
+    plan_make_trace(&plan, trace);
     totals->traces++;
-    bool conforms =
-        is_alone(hunt, seed) ? judge_alone(hunt, seed, trace, totals) : explore_trace(hunt, seed, trace, totals);
+    bool conforms = plan.every ? judge_alone(hunt, &plan, trace, totals) : explore_trace(hunt, &plan, trace, totals);
     if (!conforms) {
-        printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, hunt_judge_name(judge_of(hunt, seed)));
+        printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, plan_judge_names[plan.judge]);
     }
     return conforms;
 }
 
-static int hunt(void *context)
+static int run_workloads(void *context)
 {
     static struct trace trace;
     static struct sched_coverage coverage;
     const struct hunting *hunting = context;
-    const struct hunt_options *options = hunting->options;
-    struct totals totals = {.coverage = &coverage};
+    const struct options *options = hunting->options;
+    struct totals totals = {.coverage = &coverage, .start = clock_nanoseconds()};
     uint64_t last_new = 0;
-    clock_gettime(CLOCK_MONOTONIC, &totals.start);
     totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
-    bool conforms = (options->judges >> HUNT_CRASH & 1) == 0 || judge_files_written(&totals);
+    bool conforms = (options->limits.judges >> PLAN_CRASH & 1) == 0 || judge_files_written(&totals);
     for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
         hunting->sandbox->seed = options->seed + i;
         conforms = judge_workload(options, options->seed + i, &trace, &totals);
@@ -414,17 +262,16 @@ static int hunt(void *context)
 
 /* ---- An engine that dies: in the parent ---- */
 
-/* In a child: looks for a schedule with which the engine dies, or goes through a sequence. */
+/* In a child: looks for a schedule with which the engine dies, or goes through every crash or fault. */
 static int try_to_die(void *context)
 {
     const struct hunting *hunting = context;
-    struct explore_options options = options_of(hunting->options, hunting->seed);
     struct minimise_result result = {.wrong_byte = UINT64_MAX};
     struct totals totals = {0};
-    if (is_alone(hunting->options, hunting->seed)) {
-        judge_sequence(hunting->options, hunting->seed, hunting->trace, &totals, stdout);
+    if (hunting->plan->every) {
+        judge_every(hunting->plan, hunting->trace, &totals, stdout);
     } else {
-        minimise_fails(hunting->trace, &options, &result);
+        minimise_fails(hunting->trace, &hunting->plan->run, &result);
     }
     return REPORT_CONFORMS;
 }
@@ -441,24 +288,25 @@ static int show_death(void *context)
 {
     const struct hunting *hunting = context;
     struct minimise_result result = {.schedule = *hunting->schedule, .wrong_byte = UINT64_MAX};
-    if (is_alone(hunting->options, hunting->seed)) {
+    if (hunting->plan->every) {
         trace_print(stdout, hunting->trace);
-        write_failure(hunting->options, hunting->seed, hunting->trace, NULL);
+        write_failure(hunting->plan, hunting->trace, NULL, false);
         return try_to_die(context);
     }
-    tell_small(hunting->options, hunting->seed, hunting->trace, &result);
+    tell_small(hunting->plan, hunting->trace, &result);
     return REPORT_CONFORMS;
 }
 
-static void tell_death(const struct hunt_options *options, uint64_t seed)
+static void tell_death(const struct options *options, uint64_t seed)
 {
     static struct trace trace;
+    struct plan plan;
     struct sched_schedule schedule = {0};
     struct hunting hunting = {
-        .options = options, .sandbox = sandbox_make(true, sched_print_current), .seed = seed, .schedule = &schedule};
-    make_trace(options, seed, &trace);
-    printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed,
-           hunt_judge_name(judge_of(options, seed)));
+        .options = options, .sandbox = sandbox_make(true, sched_print_current), .plan = &plan, .schedule = &schedule};
+    plan_make(seed, &options->limits, &plan);
+    plan_make_trace(&plan, &trace);
+    printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed, plan_judge_names[plan.judge]);
     if (!options->brief && minimise_while(&trace, dies, &hunting) && dies(&trace, &hunting)) {
         sched_schedule_parse(hunting.sandbox->state, &schedule);
         hunting.trace = &trace;
@@ -469,81 +317,91 @@ static void tell_death(const struct hunt_options *options, uint64_t seed)
     sched_schedule_free(&schedule);
 }
 
-/* ---- Replay ---- */
-
-/* What the comments of a workload's file say. */
-static void parse_comment(const char *line, struct explore_options *options, struct sched_schedule *schedule)
+static int explore(const struct options *options)
 {
-    if (strncmp(line, SCHEDULE_COMMENT, strlen(SCHEDULE_COMMENT)) == 0) {
-        sched_schedule_free(schedule);
-        sched_schedule_parse(line + strlen(SCHEDULE_COMMENT), schedule);
-    } else if (strncmp(line, SEED_COMMENT, strlen(SEED_COMMENT)) == 0) {
-        options->seed = strtoull(line + strlen(SEED_COMMENT), NULL, 10);
-    } else if (strncmp(line, FAULT_COMMENT, strlen(FAULT_COMMENT)) == 0 &&
-               !fault_injection_parse(line + strlen(FAULT_COMMENT), &options->fault)) {
-        hunt_options_refuse("--replay: '%s' is no fault", line);
-    }
-}
-
-/* Loads a workload with its schedule, and what else was the case when it failed. */
-static void load_replay(const char *path, struct trace *trace, struct explore_options *options,
-                        struct sched_schedule *schedule)
-{
-    char line[SANDBOX_STATE_BYTES + 64];
-    char error[256];
-    FILE *in = fopen(path, "r");
-    if (in == NULL) {
-        hunt_options_refuse("--replay: %s cannot be read", path);
-    }
-    while (fgets(line, sizeof line, in) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        parse_comment(line, options, schedule);
-    }
-    rewind(in);
-    if (!trace_parse(in, trace, error, sizeof error)) {
-        hunt_options_refuse("--replay: %s: %s", path, error);
-    }
-    fclose(in);
-    if (explore_problem(trace, options) != NULL) {
-        hunt_options_refuse("--replay: %s: %s cannot be explored", path, explore_problem(trace, options));
-    }
-}
-
-/* A workload with a schedule is explored; one of one thread goes through every crash and every fault. */
-static int replay(void *context)
-{
-    static struct trace trace;
-    const struct hunt_options *hunt = ((const struct hunting *)context)->options;
-    struct sched_schedule schedule = {0};
-    struct explore_options options = {.self_check = hunt->self_check, .crash = true, .seed = hunt->seed};
-    struct crash_counts crashes = {0};
-    struct crash_options crash = {.deaths = true, .states = STATES};
-    struct fault_counts faults = {0};
-    load_replay(hunt->replay, &trace, &options, &schedule);
-    options.refuse_punch = refuses_punch(options.seed);
-    bool conforms = timeline_print(&trace, &options, &schedule, UINT64_MAX, stdout) == EXPLORE_OK;
-    if (fault_problem(&trace) == NULL) {
-        conforms = fault_trace(&trace, &faults, stdout) && conforms;
-    }
-    if (trace.threads == 1) {
-        conforms = crash_sequence(&trace, &crash, &crashes, stdout) && conforms;
-    }
-    sched_schedule_free(&schedule);
-    printf("hunt: the replay %s\n", conforms ? "conforms" : "fails");
-    return conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
-}
-
-int explore_hunt(const struct hunt_options *options)
-{
-    if (options->bench) {
-        return explore_bench(options);
-    }
     struct hunting hunting = {.options = options, .sandbox = sandbox_make(false, sched_print_current)};
-    int answer = sandbox_run(hunting.sandbox, options->replay != NULL ? replay : hunt, &hunting);
-    if (answer == REPORT_CRASHED && options->replay == NULL) {
+    int answer = sandbox_run(hunting.sandbox, run_workloads, &hunting);
+    if (answer == REPORT_CRASHED) {
         tell_death(options, hunting.sandbox->seed);
         puts("hunt: 1 failures");
     }
     sandbox_free(hunting.sandbox);
     return answer;
+}
+
+/* ---- The command line ---- */
+
+#define NAMES_MAX 16u
+#define OPERATIONS_MAX 100u /* of a thread */
+
+/* The names of the judges and of the strategies, each ended by "all". Return the number before it. */
+static unsigned name_judges(const char *names[NAMES_MAX])
+{
+    unsigned count = 0;
+    for (; plan_judge_names[count] != NULL; count++) {
+        names[count] = plan_judge_names[count];
+    }
+    names[count] = "all";
+    return count;
+}
+
+static unsigned name_strategies(const char *names[NAMES_MAX])
+{
+    unsigned count = 0;
+    for (; sched_strategy_at(count) != NULL; count++) {
+        names[count] = sched_strategy_at(count)->name;
+    }
+    names[count] = "all";
+    return count;
+}
+
+int hunt_explore(int count, char **words)
+{
+    struct options options = {.seed = HUNT_NO_SEED};
+    const char *judges[NAMES_MAX] = {NULL};
+    const char *strategies[NAMES_MAX] = {NULL};
+    unsigned all_judges = name_judges(judges);
+    unsigned all_strategies = name_strategies(strategies);
+    unsigned judge = all_judges;
+    unsigned strategy = all_strategies;
+    uint64_t threads = 0;
+    uint64_t operations = 0;
+    uint64_t preemptions = 2;
+    const struct option_row rows[] = {
+        {"judge", "J", "who judges", .choice = &judge, .names = judges},
+        {"strategy", "S", "who chooses which thread runs next", .choice = &strategy, .names = strategies},
+        HUNT_ROW_TIME(&options.seconds),
+        HUNT_ROW_TRACES(&options.traces),
+        HUNT_ROW_SEED(&options.seed),
+        {"threads", "N", "of each workload; 2 to 4 unless given", .number = &threads, .least = 1,
+         .greatest = SCHED_THREADS_MAX},
+        {"ops", "N", "operations of each thread; 1 to 3 unless given", .number = &operations, .least = 1,
+         .greatest = OPERATIONS_MAX},
+        {"schedules", "N", "of each workload; 50 unless given, for finite strategies 400 or all",
+         .number = &options.limits.schedules, .least = 1, .greatest = UINT64_MAX},
+        {"preemptions", "N", "bound of the exhaustive strategy", .number = &preemptions, .greatest = SCHED_UNBOUNDED},
+        {"self-check", NULL, "run every schedule twice and demand the same", .flag = &options.limits.self_check},
+        {"brief", NULL, "do not minimise a failing workload", .flag = &options.brief},
+    };
+    const struct options_command command = {
+        .program = "hunt",
+        .call = "hunt explore",
+        .synopsis = "[OPTION]...",
+        .purpose =
+            "Runs small random workloads on the production engine under a deterministic scheduler, on simulated "
+            "storage. Judge schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of "
+            "the storage too.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+        .notes = HUNT_EXIT_STATUS,
+    };
+    int first = options_parse(&command, count, words, NULL);
+    options_refuse_operands(&command, count, words, first);
+    options.limits.judges = judge == all_judges ? PLAN_ALL_JUDGES : 1u << judge;
+    options.limits.strategy = strategy == all_strategies ? NULL : sched_strategy_at(strategy);
+    options.limits.threads = (uint32_t)threads;
+    options.limits.operations = (uint32_t)operations;
+    options.limits.preemptions = (uint32_t)preemptions;
+    hunt_set_defaults(&options.seed, options.traces, &options.seconds);
+    return explore(&options);
 }

@@ -1,22 +1,24 @@
 /*
- * hunt: random concurrent workloads on real threads and real files, judged against the reference engine.
+ * hunt stress: random concurrent workloads on real threads and real files, judged against the reference engine.
  *
  * The workloads run in a child process; the parent watches. So an implementation that crashes, or that hangs in a
  * deadlock, is reported with the workload that did it, like one that answers wrongly. Trace number i of a hunt has the
  * seed --seed + i and can be made again from it alone; how threads interleave cannot be repeated, so a replay runs its
- * trace many times.
+ * trace many times. hunt replay uses stress_run for that.
  */
+#include "programs/hunt.h"
+
 #include "adapters/adapter_exec.h"
-#include "programs/hunt_explore.h"
-#include "workload/disk_files.h"
-#include "workload/phase.h"
-#include "workload/generate.h"
-#include "programs/hunt_options.h"
-#include "judges/differential.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "judges/differential.h"
 #include "storage/storage_sector.h"
+#include "workload/disk_files.h"
+#include "workload/generate.h"
+
+#include "addcow_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,14 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PATH_BYTES 4096u
-#define DEFAULT_THREADS 4u
-#define DEFAULT_OPERATIONS 120u
 #define WATCH_NANOSECONDS 20000000
 
 /* What the child tells the parent. In shared memory. */
@@ -46,53 +44,25 @@ struct progress {
 
 /* ---- Workloads: the child ---- */
 
-static void load_replay(const struct hunt_options *options, struct trace *trace)
-{
-    char error[256];
-    FILE *in = fopen(options->replay, "r");
-    if (in == NULL) {
-        hunt_options_refuse("%s: %s", options->replay, strerror(errno));
-    }
-    bool parsed = trace_parse(in, trace, error, sizeof error);
-    fclose(in);
-    if (!parsed) {
-        hunt_options_refuse("%s: %s", options->replay, error);
-    }
-    for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
-        uint32_t end = trace_phase_end(trace, begin);
-        const char *problem = phase_problem(trace, begin, end);
-        if (trace_phase_is_concurrent(trace, begin, end) && problem != NULL) {
-            hunt_options_refuse("%s: operations %" PRIu32 "..%" PRIu32 ": %s cannot be judged", options->replay, begin,
-                                end - 1, problem);
-        }
-    }
-}
-
-static struct generate_options generate_options(const struct hunt_options *options)
-{
-    return (struct generate_options){
-        .threads = options->threads != 0 ? options->threads : DEFAULT_THREADS,
-        .operations = options->operations != 0 ? options->operations : DEFAULT_OPERATIONS,
-        .cluster_bits = options->cluster_bits,
-        .layout = options->layout,
-    };
-}
-
-static void make_trace(const struct hunt_options *options, const struct generate_options *generate, uint64_t seed,
+static void make_trace(const struct stress *stress, const struct generate_options *generate, uint64_t seed,
                        struct trace *trace)
 {
-    if (options->replay != NULL) {
-        load_replay(options, trace);
+    if (stress->file != NULL) {
+        *trace = stress->file->trace;
     } else {
         generate_trace(seed, generate, trace);
     }
 }
 
-/* How hostile the storage is differs from trace to trace. */
-static struct storage_sector_options storage_options(uint64_t seed)
+/* How hostile the storage is differs from seed to seed; a file says it. */
+static struct storage_sector_options storage_options(const struct stress *stress, uint64_t seed)
 {
     static const unsigned pauses[] = {0, 3, 10, 40};
     struct random random = {random_hash(~seed)};
+    if (stress->file != NULL) {
+        const struct trace_file_storage *storage = &stress->file->storage;
+        return (struct storage_sector_options){seed, storage->pause, storage->short_transfers, storage->punch_refused};
+    }
     return (struct storage_sector_options){
         .seed = seed,
         .pause = pauses[random_below(&random, 4)],
@@ -128,8 +98,7 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const c
 }
 
 /* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */
-static void respect_abilities(const struct hunt_options *options, struct adapter *adapter,
-                              struct generate_options *generate)
+static void respect_abilities(const struct stress *stress, struct adapter *adapter, struct generate_options *generate)
 {
     const struct protocol_abilities *abilities = adapter_exec_abilities(adapter);
     if (abilities == NULL) {
@@ -137,11 +106,11 @@ static void respect_abilities(const struct hunt_options *options, struct adapter
     }
     for (uint32_t operation = 0; operation < OPERATIONS; operation++) {
         if ((abilities->requests >> operation & 1) == 0) {
-            report_fatal("%s: a hunt needs %s", options->implementation, operation_properties(operation)->name);
+            report_fatal("%s: a hunt needs %s", stress->implementation, operation_properties(operation)->name);
         }
     }
     if (abilities->granularity != 1 || !abilities->r20) {
-        report_fatal("%s: a hunt needs layout r20 and granularity 1", options->implementation);
+        report_fatal("%s: a hunt needs layout r20 and granularity 1", stress->implementation);
     }
     if (!abilities->r9 && generate->layout == 0) {
         generate->layout = ADDCOW_R20;
@@ -149,26 +118,23 @@ static void respect_abilities(const struct hunt_options *options, struct adapter
     generate->raw_backing = (abilities->lacks >> PROTOCOL_CHAIN & 1) != 0;
 }
 
-static int hunt(const struct hunt_options *options, const char *directory, struct progress *progress)
+static int run_traces(const struct stress *stress, const char *directory, struct progress *progress)
 {
     static struct trace trace;
-    struct storage_sector_options hostility = storage_options(options->seed);
+    struct storage_sector_options hostility = storage_options(stress, stress->seed);
     struct addcow_storage *storage = storage_sector_make(&hostility);
-    struct adapter *adapter = adapter_make(options->implementation, storage);
-    if (adapter == NULL) {
-        hunt_options_refuse("--impl: '%s' is none of: %s", options->implementation, adapter_names());
-    }
-    respect_abilities(options, adapter, &progress->generate);
-    time_t deadline = time(NULL) + (time_t)options->seconds;
+    struct adapter *adapter = adapter_make(stress->implementation, storage);
+    respect_abilities(stress, adapter, &progress->generate);
+    uint64_t start = clock_nanoseconds();
     int verdict = REPORT_CONFORMS;
-    for (uint64_t i = 0; verdict == REPORT_CONFORMS && (options->traces == 0 || i < options->traces); i++) {
-        if (options->seconds != 0 && time(NULL) >= deadline) {
+    for (uint64_t i = 0; verdict == REPORT_CONFORMS && (stress->traces == 0 || i < stress->traces); i++) {
+        if (stress->seconds != 0 && clock_seconds_since(start) >= (double)stress->seconds) {
             break;
         }
-        progress->seed = options->seed + i;
-        hostility = storage_options(progress->seed);
+        progress->seed = stress->seed + i;
+        hostility = storage_options(stress, progress->seed);
         storage_sector_set(storage, &hostility);
-        make_trace(options, &progress->generate, progress->seed, &trace);
+        make_trace(stress, &progress->generate, progress->seed, &trace);
         verdict = run_trace(&trace, adapter, directory, progress);
         progress->finished += verdict == REPORT_CONFORMS;
     }
@@ -179,48 +145,54 @@ static int hunt(const struct hunt_options *options, const char *directory, struc
 
 /* ---- The parent ---- */
 
-/* Says how the failed workload can be run again. */
-static void print_replay(const struct hunt_options *options, const struct progress *progress, const char *directory)
+/* Writes the failed workload into a file. */
+static bool write_file(const struct stress *stress, const struct progress *progress, const char *name)
 {
-    static struct trace trace;
-    char name[64];
-    make_trace(options, &progress->generate, progress->seed, &trace);
-    if (options->replay == NULL) {
-        snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
-        FILE *out = fopen(name, "w");
-        if (out != NULL) {
-            fprintf(out, "# hunt --impl '%s' --seed %" PRIu64 "\n", options->implementation, progress->seed);
-            trace_print(out, &trace);
-            fclose(out);
-            printf("The workload: %s\n", name);
-            printf("Run it again with: %s --impl '%s' --replay %s\n", options->program, options->implementation, name);
-        }
+    static struct trace_file file;
+    struct storage_sector_options storage = storage_options(stress, progress->seed);
+    FILE *out = fopen(name, "w");
+    if (out == NULL) {
+        return false;
     }
-    printf("%s with: %s --impl '%s'", options->replay == NULL ? "or" : "Run it again", options->program,
-           options->implementation);
-    if (options->replay != NULL) {
-        printf(" --replay %s", options->replay);
+    file.stress = true;
+    file.storage = (struct trace_file_storage){storage.refuse_holes, storage.short_transfers, storage.pause};
+    make_trace(stress, &progress->generate, progress->seed, &file.trace);
+    fprintf(out, "# hunt stress --impl '%s' --seed %" PRIu64 "\n", stress->implementation, progress->seed);
+    trace_file_print(out, &file);
+    return fclose(out) == 0;
+}
+
+/* Says how the failed workload can be run again. */
+static void print_repeat(const struct stress *stress, const struct progress *progress, const char *directory)
+{
+    char name[64];
+    snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
+    if (stress->file != NULL) {
+        printf("Run it again with: hunt replay --impl '%s' %s\n", stress->implementation, stress->path);
     } else {
-        printf(" --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32, progress->seed,
-               progress->generate.threads, progress->generate.operations);
+        if (write_file(stress, progress, name)) {
+            printf("Run it again with: hunt replay --impl '%s' %s\n", stress->implementation, name);
+        }
+        printf("or with: hunt stress --impl '%s' --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32,
+               stress->implementation, progress->seed, progress->generate.threads, progress->generate.operations);
         if (progress->generate.cluster_bits != 0) {
             printf(" --cluster-bits %" PRIu32, progress->generate.cluster_bits);
         }
         if (progress->generate.layout != 0) {
             printf(" --layout r%" PRIu32, progress->generate.layout);
         }
+        putchar('\n');
     }
-    putchar('\n');
-    if (options->keep) {
+    if (stress->keep) {
         printf("The disk: %s/%s\n", directory, DISK_METADATA);
     }
 }
 
 /* Names the operations that were in progress when the child died or was stopped. */
-static void print_in_progress(const struct hunt_options *options, const struct progress *progress)
+static void print_in_progress(const struct stress *stress, const struct progress *progress)
 {
     static struct trace trace;
-    make_trace(options, &progress->generate, progress->seed, &trace);
+    make_trace(stress, &progress->generate, progress->seed, &trace);
     for (uint32_t thread = 0; thread < trace.threads; thread++) {
         uint32_t operation = progress->watch.doing[thread];
         if (operation != 0 && operation <= trace.count) {
@@ -231,58 +203,49 @@ static void print_in_progress(const struct hunt_options *options, const struct p
     }
 }
 
-static double seconds_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
 /* Waits for the child. Returns its status as waitpid gives it, or -1 after stopping it because it hung. */
-static int watch_child(const struct hunt_options *options, pid_t child, const struct progress *progress)
+static int watch_child(const struct stress *stress, pid_t child, const struct progress *progress)
 {
-    struct timespec start;
-    struct timespec last_change;
+    uint64_t start = clock_nanoseconds();
+    uint64_t last_change = start;
     uint64_t last_finished = 0;
     int status;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    last_change = start;
     while (waitpid(child, &status, WNOHANG) == 0) {
         uint64_t finished = progress->finished;
         if (finished != last_finished) {
             last_finished = finished;
-            clock_gettime(CLOCK_MONOTONIC, &last_change);
+            last_change = clock_nanoseconds();
         }
-        if (seconds_since(&last_change) > (double)options->hang_seconds) {
+        if (clock_seconds_since(last_change) > (double)stress->hang_seconds) {
             kill(child, SIGKILL);
             waitpid(child, &status, 0);
             return -1;
         }
         report_progress("hunt: %.0f s, %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared",
-                        seconds_since(&start), finished, progress->counts.operations, progress->counts.sectors);
+                        clock_seconds_since(start), finished, progress->counts.operations, progress->counts.sectors);
         nanosleep(&(struct timespec){.tv_nsec = WATCH_NANOSECONDS}, NULL);
     }
     report_progress(NULL);
     return status;
 }
 
-static enum report_exit judge_child(const struct hunt_options *options, const struct progress *progress, int status)
+static enum report_exit judge_child(const struct stress *stress, const struct progress *progress, int status)
 {
     if (status == -1) {
-        printf("the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)\n", options->hang_seconds);
-        print_in_progress(options, progress);
+        printf("the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)\n", stress->hang_seconds);
+        print_in_progress(stress, progress);
         return REPORT_CRASHED;
     }
     if (WIFSIGNALED(status)) {
         printf("the implementation crashes: signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
-        print_in_progress(options, progress);
+        print_in_progress(stress, progress);
         return REPORT_CRASHED;
     }
     int code = WEXITSTATUS(status);
     bool failed = code == REPORT_DIFFERS || code == REPORT_CRASHED;
     if (code > REPORT_INCOMPLETE || (failed && !progress->told)) { /* a sanitizer ends a process with 1 */
         printf("the implementation ended the process with status %d\n", code);
-        print_in_progress(options, progress);
+        print_in_progress(stress, progress);
         return REPORT_CRASHED;
     }
     if (code != REPORT_CONFORMS) {
@@ -291,14 +254,14 @@ static enum report_exit judge_child(const struct hunt_options *options, const st
     return progress->finished > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
 
-static void print_summary(const struct hunt_options *options, const struct progress *progress, enum report_exit verdict)
+static void print_summary(const struct stress *stress, const struct progress *progress, enum report_exit verdict)
 {
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     printf("hunt: %s: %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared, %u failures",
-           options->implementation, progress->finished + failed, progress->counts.operations, progress->counts.sectors,
+           stress->implementation, progress->finished + failed, progress->counts.operations, progress->counts.sectors,
            failed);
-    if (options->replay == NULL) {
-        printf("; seeds %" PRIu64 "..%" PRIu64, options->seed, progress->seed);
+    if (stress->file == NULL) {
+        printf("; seeds %" PRIu64 "..%" PRIu64, stress->seed, progress->seed);
     }
     if (progress->counts.history.undecided > 0) {
         printf("; %" PRIu64 " of %" PRIu64 " fragments undecided", progress->counts.history.undecided,
@@ -307,45 +270,121 @@ static void print_summary(const struct hunt_options *options, const struct progr
     putchar('\n');
 }
 
-int hunt_main(int count, char **words)
+int stress_run(const struct stress *stress)
 {
-    struct hunt_options options;
-    hunt_options_parse(count, words, &options);
-    if (options.scheduled) {
-        return explore_hunt(&options);
-    }
-    static struct trace trace;
-    struct generate_options generate = generate_options(&options);
-    make_trace(&options, &generate, options.seed, &trace); /* a replay that cannot be used is said at once */
-    char directory[PATH_BYTES];
-    snprintf(directory, sizeof directory, "%s/addcow-hunt.XXXXXX", options.directory);
-    if (mkdtemp(directory) == NULL) {
-        hunt_options_refuse("--dir: %s: %s", directory, strerror(errno));
+    char directory[SCRATCH_PATH_BYTES];
+    if (!scratch_make(stress->directory, "addcow-hunt", directory)) {
+        fprintf(stderr, "hunt: --dir: %s: %s\n", directory, strerror(errno));
+        return REPORT_USAGE;
     }
     struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED) {
         report_fatal("no memory");
     }
-    progress->generate = generate;
+    progress->generate = stress->generate;
     fflush(NULL);
     pid_t child = fork();
     if (child < 0) {
         report_fatal("cannot start a process: %s", strerror(errno));
     }
     if (child == 0) {
-        exit(hunt(&options, directory, progress));
+        exit(run_traces(stress, directory, progress));
     }
-    int status = watch_child(&options, child, progress);
-    enum report_exit verdict = judge_child(&options, progress, status);
+    int status = watch_child(stress, child, progress);
+    enum report_exit verdict = judge_child(stress, progress, status);
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     if (failed) {
-        print_replay(&options, progress, directory);
+        print_repeat(stress, progress, directory);
     }
-    if (!failed || !options.keep) {
+    if (!failed || !stress->keep) {
         scratch_remove(directory);
     }
     if (verdict != REPORT_USAGE) {
-        print_summary(&options, progress, verdict);
+        print_summary(stress, progress, verdict);
     }
+    munmap(progress, sizeof *progress);
     return (int)verdict;
+}
+
+/* ---- The command line ---- */
+
+void stress_check_implementation(const struct options_command *command, const char *implementation)
+{
+    struct adapter *adapter = strncmp(implementation, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)) == 0
+                                  ? NULL
+                                  : adapter_make(implementation, NULL);
+    if (adapter != NULL) {
+        adapter->ops->destroy(adapter);
+    } else if (strncmp(implementation, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX)) != 0) {
+        options_refuse(command, "--impl: '%s' is none of: %s", implementation, adapter_names());
+    }
+}
+
+/* What the options say about workloads. */
+struct workload_options {
+    uint64_t threads;
+    uint64_t operations;
+    uint64_t cluster_bits; /* 0: any */
+    unsigned layout;       /* an index of the names below */
+};
+
+enum { LAYOUT_R20, LAYOUT_R9, LAYOUT_BOTH };
+
+static const char *const layout_names[] = {"r20", "r9", "both", NULL};
+
+static struct generate_options generate_options(const struct options_command *command,
+                                                const struct workload_options *options)
+{
+    static const uint32_t layouts[] = {ADDCOW_R20, ADDCOW_R9, 0};
+    if (options->layout == LAYOUT_R9 && options->cluster_bits != 0 && options->cluster_bits != 16) {
+        options_refuse(command, "--cluster-bits: '%" PRIu64 "' is not 16, the only one of layout r9",
+                       options->cluster_bits);
+    }
+    return (struct generate_options){
+        .threads = (uint32_t)options->threads,
+        .operations = (uint32_t)options->operations,
+        .cluster_bits = (uint32_t)options->cluster_bits,
+        .layout = layouts[options->layout],
+    };
+}
+
+int hunt_stress(int count, char **words)
+{
+    struct stress stress = STRESS_DEFAULTS;
+    struct workload_options workload = {.threads = 4, .operations = 120, .layout = LAYOUT_BOTH};
+    stress.directory = scratch_fast_parent();
+    stress.seed = HUNT_NO_SEED;
+    const struct option_row rows[] = {
+        {"impl", "NAME", "the implementation: fast, ref or exec:COMMAND", .text = &stress.implementation},
+        HUNT_ROW_TIME(&stress.seconds),
+        HUNT_ROW_TRACES(&stress.traces),
+        HUNT_ROW_SEED(&stress.seed),
+        {"threads", "N", "of each workload", .number = &workload.threads, .least = 1, .greatest = TRACE_THREADS_MAX},
+        {"ops", "N", "operations of each workload", .number = &workload.operations, .least = 1,
+         .greatest = TRACE_OPERATIONS_MAX},
+        {"cluster-bits", "N", "the size of clusters; all unless given", .number = &workload.cluster_bits, .least = 12,
+         .greatest = 21},
+        {"layout", "L", "of the disks", .choice = &workload.layout, .names = layout_names},
+        {"dir", "DIR", "make the disks in a new directory in DIR", .text = &stress.directory},
+        {"keep", NULL, "leave the disk of a failed workload there", .flag = &stress.keep},
+        {"hang", "SECONDS", "how long a workload may take", .number = &stress.hang_seconds, .least = 1,
+         .greatest = HUNT_SECONDS_MAX, .unit = "seconds"},
+    };
+    const struct options_command command = {
+        .program = "hunt",
+        .call = "hunt stress",
+        .synopsis = "[OPTION]...",
+        .purpose =
+            "Runs random concurrent workloads on real threads and real files, and compares the implementation "
+            "with the reference engine, byte for byte.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+        .notes = HUNT_EXIT_STATUS,
+    };
+    int first = options_parse(&command, count, words, NULL);
+    options_refuse_operands(&command, count, words, first);
+    stress_check_implementation(&command, stress.implementation);
+    stress.generate = generate_options(&command, &workload);
+    hunt_set_defaults(&stress.seed, stress.traces, &stress.seconds);
+    return stress_run(&stress);
 }

@@ -124,8 +124,8 @@ struct sched_strategy_kind {
 /* The strategy of a name; null if there is none. */
 const struct sched_strategy_kind *sched_strategy_find(const char *name);
 
-/* The names of those that need no input, for messages: "random, pct or exhaustive". Static storage. */
-const char *sched_strategy_names(void);
+/* Those that need no input, by number from 0 on; null if there are not so many. */
+const struct sched_strategy_kind *sched_strategy_at(size_t index);
 
 /* ---- Schedules ---- */
 
@@ -148,6 +148,13 @@ void sched_schedule_append(struct sched_schedule *schedule, uint32_t thread, uin
 void sched_schedule_print(FILE *out, const struct sched_schedule *schedule);
 /* False if it is no such text; the caller frees the schedule in either case. */
 bool sched_schedule_parse(const char *text, struct sched_schedule *schedule);
+
+/*
+ * Where a run that did `done` left the schedule that it was to follow: the number of a segment, from 0 on; UINT32_MAX
+ * if it followed it to its end. `may_go_on`: after the end anything may follow.
+ */
+uint32_t sched_schedule_divergence(const struct sched_schedule *schedule, bool may_go_on,
+                                   const struct sched_schedule *done);
 
 /*
  * Follows the schedule. Where that is not possible, and at its end, it goes on without preemption. The schedule must

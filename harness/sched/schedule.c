@@ -3,10 +3,14 @@
  */
 #include "sched/sched.h"
 
+#include "base/number.h"
 #include "base/report.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define SEGMENT_BYTES_MAX 48u
 
 /* Whether an access may name an object that the other names too. */
 static bool same_object(const struct sched_access *a, const struct sched_access *b)
@@ -55,24 +59,58 @@ void sched_schedule_print(FILE *out, const struct sched_schedule *schedule)
     }
 }
 
+/* Parses "THREADxSTEPS" in text[0, length). */
+static bool parse_segment(const char *text, size_t length, struct sched_segment *segment)
+{
+    char word[SEGMENT_BYTES_MAX];
+    uint64_t thread;
+    if (length >= sizeof word) {
+        return false;
+    }
+    memcpy(word, text, length);
+    word[length] = '\0';
+    char *steps = strchr(word, 'x');
+    if (steps == NULL) {
+        return false;
+    }
+    *steps++ = '\0';
+    bool good = number_parse_decimal(word, &thread) == NUMBER_OK && thread < SCHED_THREADS_MAX &&
+                number_parse_decimal(steps, &segment->steps) == NUMBER_OK && segment->steps > 0;
+    segment->thread = good ? (uint32_t)thread : 0;
+    return good;
+}
+
 bool sched_schedule_parse(const char *text, struct sched_schedule *schedule)
 {
     *schedule = (struct sched_schedule){0};
-    for (const char *rest = text;; rest++) {
-        char *end;
-        unsigned long thread = strtoul(rest, &end, 10);
-        if (end == rest || *end != 'x' || thread >= SCHED_THREADS_MAX) {
+    for (;;) {
+        struct sched_segment segment;
+        size_t length = strcspn(text, ",");
+        if (!parse_segment(text, length, &segment)) {
             return false;
         }
-        rest = end + 1;
-        unsigned long long steps = strtoull(rest, &end, 10);
-        if (end == rest || steps == 0) {
-            return false;
+        sched_schedule_append(schedule, segment.thread, segment.steps);
+        if (text[length] == '\0') {
+            return true;
         }
-        sched_schedule_append(schedule, (uint32_t)thread, steps);
-        rest = end;
-        if (*rest != ',') {
-            return *rest == '\0';
+        text += length + 1;
+    }
+}
+
+uint32_t sched_schedule_divergence(const struct sched_schedule *schedule, bool may_go_on,
+                                   const struct sched_schedule *done)
+{
+    for (uint32_t i = 0; i < schedule->count; i++) {
+        const struct sched_segment *given = &schedule->segments[i];
+        bool is_last = i + 1 == schedule->count;
+        if (i >= done->count || done->segments[i].thread != given->thread) {
+            return i;
+        }
+        uint64_t steps = done->segments[i].steps;
+        bool longer = is_last && may_go_on && steps > given->steps;
+        if (steps != given->steps && !longer) {
+            return i;
         }
     }
+    return done->count > schedule->count && !may_go_on ? schedule->count : UINT32_MAX;
 }

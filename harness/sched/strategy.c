@@ -3,7 +3,6 @@
  */
 #include "sched/strategy.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define STRATEGY_ADDRESS(name) &sched_strategy_##name,
@@ -25,21 +24,12 @@ const struct sched_strategy_kind *sched_strategy_find(const char *name)
     return NULL;
 }
 
-const char *sched_strategy_names(void)
+const struct sched_strategy_kind *sched_strategy_at(size_t index)
 {
-    static char names[128];
-    size_t listed = 0;
-    size_t used = 0;
-    size_t total = 0;
     for (size_t i = 0; i < STRATEGY_COUNT; i++) {
-        total += !strategies[i]->needs_input;
-    }
-    for (size_t i = 0; i < STRATEGY_COUNT; i++) {
-        if (!strategies[i]->needs_input) {
-            const char *before = listed == 0 ? "" : listed + 1 == total ? " or " : ", ";
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", before, strategies[i]->name);
-            listed++;
+        if (!strategies[i]->needs_input && index-- == 0) {
+            return strategies[i];
         }
     }
-    return names;
+    return NULL;
 }

@@ -3,6 +3,7 @@
  */
 #include "storage/fault_injection.h"
 
+#include "base/number.h"
 #include "workload/disk_files.h"
 
 #include <errno.h>
@@ -113,25 +114,38 @@ void fault_injection_print(const struct fault_injection *fault, FILE *out)
 
 void fault_injection_print_text(const struct fault_injection *fault, FILE *out)
 {
-    fprintf(out, "%s %" PRIu64 " %s %s %s", kind_names[fault->kind], fault->at, sim_call_name(fault->call), fault->name,
-            fault->persistent ? "on" : "once");
+    fprintf(out, "%s at %s %" PRIu64 " of %s%s", kind_names[fault->kind], sim_call_name(fault->call), fault->at,
+            fault->name, fault->persistent ? " persistent" : "");
 }
 
-bool fault_injection_parse(const char *text, struct fault_injection *fault)
+const char *fault_injection_parse(char *const *words, unsigned count, struct fault_injection *fault)
 {
-    char kind[16];
-    char call[16];
-    char how[8];
     *fault = (struct fault_injection){.one_kind = true};
-    if (sscanf(text, "%15s %" SCNu64 " %15s %63s %7s", kind, &fault->at, call, fault->name, how) != 5) {
-        return false;
+    bool is_form = (count == 6 || (count == 7 && strcmp(words[6], "persistent") == 0)) && strcmp(words[1], "at") == 0 &&
+                   strcmp(words[4], "of") == 0;
+    if (!is_form) {
+        return "expected 'fault KIND at CALL NUMBER of FILE [persistent]'";
     }
-    fault->persistent = strcmp(how, "on") == 0;
-    while (fault->kind < FAULT_KINDS && strcmp(kind, kind_names[fault->kind]) != 0) {
+    fault->persistent = count == 7;
+    while (fault->kind < FAULT_KINDS && strcmp(words[0], kind_names[fault->kind]) != 0) {
         fault->kind++;
     }
-    while (fault->call < SIM_CALLS && strcmp(call, sim_call_name(fault->call)) != 0) {
+    if (fault->kind == FAULT_KINDS) {
+        return "the kind of a fault is EIO, ENOSPC, EINTR or short";
+    }
+    while (fault->call < SIM_CALLS && strcmp(words[2], sim_call_name(fault->call)) != 0) {
         fault->call++;
     }
-    return fault->kind < FAULT_KINDS && fault->call < SIM_CALLS && fault->at > 0;
+    if (fault->call == SIM_CALLS) {
+        return "a fault at an unknown call";
+    }
+    if (number_parse_decimal(words[3], &fault->at) != NUMBER_OK || fault->at == 0) {
+        return "the number of the call that fails is not 1 or more";
+    }
+    if (strlen(words[5]) >= sizeof fault->name) {
+        return "a fault in a file with a long name";
+    }
+    snprintf(fault->name, sizeof fault->name, "%s", words[5]);
+    bool hangs = fault->persistent && fault->kind == FAULT_EINTR;
+    return hangs ? "EINTR cannot be persistent: the call would be repeated for ever" : NULL;
 }

@@ -48,10 +48,10 @@ bool fault_injection_explains(const struct fault_injection *fault, enum addcow_s
 /* Prints the fault in words, without what has happened. */
 void fault_injection_print(const struct fault_injection *fault, FILE *out);
 
-/*
- * Prints and parses a plan as text, such as "EIO 2 sync disk.raw once". Parsing returns false if it is no such text.
- */
+/* Prints a fault of one kind of call on one file as words, such as "EIO at sync 2 of disk.raw persistent". */
 void fault_injection_print_text(const struct fault_injection *fault, FILE *out);
-bool fault_injection_parse(const char *text, struct fault_injection *fault);
+
+/* Parses such words. Null, or what is wrong with them; static storage. */
+const char *fault_injection_parse(char *const *words, unsigned count, struct fault_injection *fault);
 
 #endif

@@ -120,15 +120,30 @@ size_t trace_encode(const struct trace *trace, uint8_t bytes[TRACE_BINARY_MAX]);
 
 /* ---- Text form: see the top of trace_text.c ---- */
 
+#define TRACE_FIRST_LINE "add-cow trace 2" /* the format and its version */
+
 void trace_print(FILE *out, const struct trace *trace);
+
+/* The same without the first line. */
+void trace_print_body(FILE *out, const struct trace *trace);
 
 /* Prints one operation as trace_print does, without its line's end. */
 void trace_print_operation(FILE *out, const struct trace_operation *operation);
 
 /*
- * Parses the text form. False, with "line N: what is wrong" in `error`, if it is not the text of a trace without
- * problem; *trace is then unspecified.
+ * Other keywords of a text: what else it says beside the trace. They stand before the first operation, as the trace's
+ * own do. `parse` gets the words of such a line; it returns null, or what is wrong with the line, in words that live
+ * until its next call.
  */
-bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size);
+struct trace_keywords {
+    const char *(*parse)(void *context, unsigned line, char *const *words, unsigned count);
+    void *context;
+};
+
+/*
+ * Parses the text form. `keywords` may be null: then there are no others. False, with "LINE: what is wrong" in `error`,
+ * if it is not the text of a trace without problem; *trace is then unspecified.
+ */
+bool trace_parse(FILE *in, struct trace *trace, const struct trace_keywords *keywords, char *error, size_t error_size);
 
 #endif

@@ -1,9 +1,11 @@
 /*
  * Traces: the text form.
  *
- * A trace is lines of words separated by blanks. What follows a `#` is a comment, and empty lines do not count. The
- * disk and the number of threads come first, each once and in any order, then the operations, one a line:
+ * A trace is lines of words separated by blanks. What follows a `#` is a comment, which means nothing, and empty lines
+ * do not count. The first line names the format and its version. Then come the disk and the number of threads, each
+ * once and in any order, then the operations, one a line:
  *
+ *   add-cow trace 2
  *   layout r20              r20 or r9
  *   cluster-bits 12         12..21
  *   size 100000             bytes
@@ -25,14 +27,15 @@
 #include "addcow_format.h"
 #include "base/number.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 5u
-#define LINE_BYTES_MAX 4096u
+#define WORDS_MAX 10u
+#define LINE_BYTES_MAX (1u << 20) /* a schedule is one word */
 
 static const char *const allocation_names[TRACE_ALLOCATIONS] = {
     [TRACE_NONE_ALLOCATED] = "none",
@@ -74,7 +77,7 @@ void trace_print_operation(FILE *out, const struct trace_operation *operation)
     }
 }
 
-void trace_print(FILE *out, const struct trace *trace)
+void trace_print_body(FILE *out, const struct trace *trace)
 {
     const struct trace_disk *disk = &trace->disk;
     fprintf(out, "layout %s\ncluster-bits %" PRIu32 "\nsize %" PRIu64 "\n", disk->layout == ADDCOW_R9 ? "r9" : "r20",
@@ -97,11 +100,19 @@ void trace_print(FILE *out, const struct trace *trace)
     }
 }
 
+void trace_print(FILE *out, const struct trace *trace)
+{
+    fputs(TRACE_FIRST_LINE "\n", out);
+    trace_print_body(out, trace);
+}
+
 /* ---- Parsing ---- */
 
 struct parser {
     struct trace *trace;
+    const struct trace_keywords *keywords; /* may be null */
     unsigned line;
+    bool has_first_line;
     bool seen[SETTINGS];
     char *error;
     size_t error_size;
@@ -109,7 +120,7 @@ struct parser {
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct parser *parser, const char *format, ...)
 {
-    int used = snprintf(parser->error, parser->error_size, "line %u: ", parser->line);
+    int used = snprintf(parser->error, parser->error_size, "%u: ", parser->line);
     if (used >= 0 && (size_t)used < parser->error_size) {
         va_list arguments;
         va_start(arguments, format);
@@ -259,28 +270,61 @@ static bool finish_settings(struct parser *parser)
     return problem == NULL || fail(parser, "%s", problem);
 }
 
+/* Cuts a line without its comment into words. */
+static bool cut_line(struct parser *parser, char *line, char *words[WORDS_MAX], unsigned *count)
+{
+    char *rest = NULL;
+    *count = 0;
+    line[strcspn(line, "#")] = '\0';
+    for (char *word = strtok_r(line, " \t\r\n", &rest); word != NULL; word = strtok_r(NULL, " \t\r\n", &rest)) {
+        if (*count == WORDS_MAX) {
+            return fail(parser, "too many words");
+        }
+        words[(*count)++] = word;
+    }
+    return true;
+}
+
+static bool parse_first_line(struct parser *parser, char *const *words, unsigned count)
+{
+    bool is_trace = count == 3 && strcmp(words[0], "add-cow") == 0 && strcmp(words[1], "trace") == 0;
+    parser->has_first_line = is_trace && strcmp(words[2], "2") == 0;
+    return parser->has_first_line || fail(parser, "the first line is not '" TRACE_FIRST_LINE "'");
+}
+
+/* A keyword: one of the trace, or another one. */
+static bool parse_keyword(struct parser *parser, char *const *words, unsigned count)
+{
+    if (parser->trace->count > 0) {
+        return fail(parser, "'%s' after the first operation", words[0]);
+    }
+    for (unsigned i = 0; i < SETTINGS; i++) {
+        if (strcmp(words[0], setting_names[i]) == 0) {
+            return parse_setting(parser, (enum setting)i, words, count);
+        }
+    }
+    if (parser->keywords == NULL) {
+        return fail(parser, "unknown keyword '%s'", words[0]);
+    }
+    const char *problem = parser->keywords->parse(parser->keywords->context, parser->line, words, count);
+    return problem == NULL || fail(parser, "%s", problem);
+}
+
 static bool parse_line(struct parser *parser, char *line)
 {
     char *words[WORDS_MAX];
-    unsigned count = 0;
-    char *rest = NULL;
-    line[strcspn(line, "#")] = '\0';
-    for (char *word = strtok_r(line, " \t\r\n", &rest); word != NULL; word = strtok_r(NULL, " \t\r\n", &rest)) {
-        if (count == WORDS_MAX) {
-            return fail(parser, "too many words");
-        }
-        words[count++] = word;
+    unsigned count;
+    if (!cut_line(parser, line, words, &count)) {
+        return false;
     }
     if (count == 0) {
         return true;
     }
-    for (unsigned i = 0; i < SETTINGS; i++) {
-        if (strcmp(words[0], setting_names[i]) == 0) {
-            if (parser->trace->count > 0) {
-                return fail(parser, "'%s' after the first operation", words[0]);
-            }
-            return parse_setting(parser, (enum setting)i, words, count);
-        }
+    if (!parser->has_first_line) {
+        return parse_first_line(parser, words, count);
+    }
+    if (isalpha((unsigned char)words[0][0]) && strcmp(words[0], "barrier") != 0) {
+        return parse_keyword(parser, words, count);
     }
     if (parser->trace->count == 0 && !finish_settings(parser)) {
         return false;
@@ -288,45 +332,35 @@ static bool parse_line(struct parser *parser, char *line)
     return parse_operation(parser, words, count);
 }
 
-/*
- * Reads a line without its end: 1, or 0 at the end of the file, or -1 after an error. fgets would not tell a NUL byte.
- */
-static int read_line(struct parser *parser, FILE *in, char line[LINE_BYTES_MAX])
+/* Parses what getline has read, with its end. */
+static bool parse_bytes(struct parser *parser, char *line, size_t length)
 {
-    size_t length = 0;
-    int byte = getc(in);
-    if (byte == EOF) {
-        return 0;
-    }
     parser->line++;
-    for (; byte != EOF && byte != '\n'; byte = getc(in)) {
-        if (byte == '\0') {
-            fail(parser, "a NUL byte");
-            return -1;
-        }
-        if (length == LINE_BYTES_MAX - 1) {
-            fail(parser, "longer than %u bytes", LINE_BYTES_MAX - 1);
-            return -1;
-        }
-        line[length++] = (char)byte;
+    if (memchr(line, '\0', length) != NULL) {
+        return fail(parser, "a NUL byte");
     }
-    line[length] = '\0';
-    return 1;
+    if (length > LINE_BYTES_MAX) {
+        return fail(parser, "longer than %u bytes", LINE_BYTES_MAX);
+    }
+    return parse_line(parser, line);
 }
 
-bool trace_parse(FILE *in, struct trace *trace, char *error, size_t error_size)
+bool trace_parse(FILE *in, struct trace *trace, const struct trace_keywords *keywords, char *error, size_t error_size)
 {
-    struct parser parser = {.trace = trace, .error = error, .error_size = error_size};
-    char line[LINE_BYTES_MAX];
+    struct parser parser = {.trace = trace, .keywords = keywords, .error = error, .error_size = error_size};
+    char *line = NULL;
+    size_t room = 0;
+    bool good = true;
     *trace = (struct trace){.threads = 0};
-    int got;
-    while ((got = read_line(&parser, in, line)) > 0) {
-        if (!parse_line(&parser, line)) {
-            return false;
-        }
+    for (ssize_t length; good && (length = getline(&line, &room, in)) >= 0;) {
+        good = parse_bytes(&parser, line, (size_t)length);
     }
-    if (ferror(in)) {
+    free(line);
+    if (good && ferror(in)) {
         return fail(&parser, "cannot be read: %s", strerror(errno));
     }
-    return got == 0 && finish_settings(&parser);
+    if (good && !parser.has_first_line) {
+        return parse_first_line(&parser, NULL, 0);
+    }
+    return good && finish_settings(&parser);
 }

@@ -39,8 +39,8 @@ CPU_SECONDS_TEST = 6
 UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests/test_death", "tests/test_fault"}
 
 GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mutation.ROOT / "corpus")]
-EXPLORE = ["hunt", "--seed", "1", "--brief", "--traces"]
-HUNT = ["hunt", "--seed", "1", "--hang", "100", "--traces"]
+EXPLORE = ["hunt", "explore", "--seed", "1", "--brief", "--traces"]
+HUNT = ["hunt", "stress", "--seed", "1", "--hang", "100", "--traces"]
 
 def units(*names):
     return [[f"tests/test_{name}"] for name in names]
@@ -149,7 +149,8 @@ class Engine:
             built = self.base.objects(PLAIN) / "sched"
             parts = [built / f"{path.stem}.o" for path in sorted((self.base.directory / "fast").glob("*.c"))]
             parts = [changed if part.stem == pathlib.Path(self.file).stem else part for part in parts]
-            if not (succeeds(["ld", "-r", "--force-group-allocation", "-o", str(target), *map(str, parts), str(built / "adapter_fast.o")],
+            if not (succeeds(["ld", "-r", "--force-group-allocation", "-o", str(target), *map(str, parts), str(built / "adapter_fast.o"),
+                              str(built / "adapter_scheduled.o")],
                              self.directory)
                     and succeeds(["objcopy", f"--redefine-syms={built / 'engine.o.names'}", str(target)], self.directory)):
                 return None

@@ -22,45 +22,45 @@ counts() {
     sed -n 's/^hunt: \(.* workloads, [0-9]* schedules\) ([0-9]* a second)\(.*\)$/\1\2/p'
 }
 
-@test "hunt --judge: every judge and strategy finds nothing wrong" {
+@test "hunt explore: every judge and strategy finds nothing wrong" {
     for judge in schedule crash fault all; do
-        run "$hunt" --judge $judge --seed 1 --traces 8
+        run "$hunt" explore --judge $judge --seed 1 --traces 8
         echo "$output"
         [ "$status" -eq 0 ]
         [[ "$output" == *", 0 failures"*" different behaviours; switches at "*" points of the code"* ]]
     done
     for strategy in random pct exhaustive all; do
-        run "$hunt" --strategy $strategy --judge schedule --seed 1 --traces 3 --schedules 20 --threads 3 --ops 2
+        run "$hunt" explore --strategy $strategy --judge schedule --seed 1 --traces 3 --schedules 20 --threads 3 --ops 2
         echo "$output"
         [ "$status" -eq 0 ]
         [[ "$output" == "hunt: 3 workloads, "*" 0 failures"* ]]
     done
 }
 
-@test "hunt --judge: a seed decides everything" {
-    first=$("$hunt" --judge all --seed 5 --traces 9 --self-check | counts)
-    second=$("$hunt" --judge all --seed 5 --traces 9 --self-check | counts)
-    other=$("$hunt" --judge all --seed 6 --traces 9 --self-check | counts)
+@test "hunt explore: a seed decides everything" {
+    first=$("$hunt" explore --seed 5 --traces 9 --self-check | counts)
+    second=$("$hunt" explore --seed 5 --traces 9 --self-check | counts)
+    other=$("$hunt" explore --seed 6 --traces 9 --self-check | counts)
     echo "$first"
     [ -n "$first" ]
     [ "$first" = "$second" ]
     [ "$first" != "$other" ]
 }
 
-@test "hunt --replay: what once failed does not any more" {
+@test "hunt replay: what once failed does not any more" {
     for file in "$regressions"/*.trace; do
-        run "$hunt" --judge all --seed 1 --replay "$file"
+        run "$hunt" replay "$file"
         echo "$output"
         [ "$status" -eq 0 ]
         [[ "${lines[-1]}" == "hunt: the replay conforms" ]]
     done
 }
 
-@test "hunt --replay: a schedule, a seed and a fault come from the file" {
-    cat >beside.trace <<'END'
-# seed 5
-# fault EIO 1 sync disk.raw once
-# schedule 0x20,1x30,0x9
+# A file in which two threads write and flush, with the lines $1 behind the first one.
+two_threads() {
+    cat <<END
+add-cow trace 2
+$1
 layout r20
 cluster-bits 12
 size 8192
@@ -75,33 +75,117 @@ threads 2
 1 write 1024 512
 1 flush
 END
-    run "$hunt" --judge fault --replay beside.trace
+}
+
+# The schedule that a refused replay says that the run has; empty if the replay was not refused for that.
+schedule_of() {
+    "$hunt" replay "$1" 2>&1 >/dev/null | sed -n 's/.* the run leaves the schedule at segment [0-9]*; it is //p'
+}
+
+@test "hunt replay: a judge, a fault and a schedule come from the file" {
+    faulty='judge fault
+crash-seed 5
+storage punch-refused
+fault EIO at sync 1 of disk.raw'
+    two_threads "$faulty
+schedule 0x20,1x5 continue" >beside.trace
+    run "$hunt" replay beside.trace
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "$output" == *"syncs or cuts disk.raw"* ]]
     [[ "${lines[-1]}" == "hunt: the replay conforms" ]]
-    sed -i 's/EIO 1 sync/EIO 0 sync/' beside.trace
-    run "$hunt" --judge fault --replay beside.trace
-    [ "$status" -eq 2 ]
+    # Whole, that schedule is exact.
+    two_threads "$faulty
+schedule 0x20,1x5" >cut.trace
+    schedule=$(schedule_of cut.trace)
+    [ -n "$schedule" ]
+    two_threads "$faulty
+schedule $schedule" >exact.trace
+    run "$hunt" replay --self-check exact.trace
+    echo "$output"
+    [ "$status" -eq 0 ]
+    # Other threads' steps are not what it says, nor is one step more or less.
+    for other in "0x1,$schedule" "$schedule,0x1" "${schedule}9" "1x1,$schedule"; do
+        two_threads "$faulty
+schedule $other" >other.trace
+        run "$hunt" replay other.trace
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"hunt: other.trace:6: the run leaves the schedule at segment "* ]]
+        [[ "$output" != *"conforms"* ]]
+    done
+    # Comments mean nothing.
+    { cat exact.trace && printf '# schedule 0x1\n# fault nonsense\n'; } >commented.trace
+    run "$hunt" replay commented.trace
+    [ "$status" -eq 0 ]
 }
 
-@test "hunt --bench: says how many schedules a second there are" {
-    run "$hunt" --bench --seed 1
+@test "hunt replay: a file that cannot be replayed exactly is refused with its line" {
+    refused() { # LINES EXPECTED
+        two_threads "$1" >file.trace
+        run "$hunt" replay file.trace
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"hunt: file.trace:$2"* ]]
+        [[ "$output" != *"conforms"* ]]
+    }
+    refused "# judge crash" "1: no 'judge'"
+    refused "judge crash
+speed 1" "3: unknown keyword 'speed'"
+    refused "judge schedule
+schedule 0x3;1x4" "3: expected 'schedule "
+    refused "judge schedule
+schedule 0x3,2x4" "3: the schedule has a thread 2, the trace has 2"
+    refused "judge schedule" "2: no 'schedule'"
+    refused "judge schedule
+schedule 0x1" "3: the run leaves the schedule at segment 1"
+    refused "judge fault
+crash-seed 1
+fault EIO at sync 9 of disk.raw
+schedule 0x1 continue" "4: the fault does not happen"
+    refused "judge fault
+crash-seed 1
+fault EIO at sync 0 of disk.raw
+schedule 0x1 continue" "4: the number of the call"
+    refused "judge crash
+schedule 0x1 continue" "2: no 'crash-seed'"
+    sed 1d file.trace >old.trace
+    run "$hunt" replay old.trace
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [ "$output" = "hunt: old.trace:1: the first line is not 'add-cow trace 2'" ]
+    two_threads "judge schedule
+schedule 0x1 continue" >file.trace
+    run "$hunt" replay --impl ref file.trace
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == "hunt: --impl: file.trace is replayed under the scheduler"* ]]
+}
+
+@test "hunt replay: a timeline names the locks" {
+    two_threads "judge schedule
+schedule 0x1 continue" >file.trace
+    run "$hunt" replay file.trace
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *" locks allocation "* ]] && [[ "$output" == *" unlocks flush "* ]]
+    [[ ! "$output" =~ locks\ [0-9a-f]{4} ]]
+}
+
+@test "hunt bench: says how many schedules a second there are" {
+    run "$hunt" bench --seed 1
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "${lines[-1]}" =~ ^[1-9][0-9]*\ schedules\ a\ second,\ [1-9][0-9]*\ a\ second\ of\ processor\ time ]]
 }
 
-@test "hunt --judge: wrong usage is refused" {
-    for words in "--judge nobody" "--strategy none" "--judge all --threads 0" "--judge all --seed x" "--judge all extra" \
-        "--judge all --replay nothing.trace" "--judge all --unknown" "--judge all --impl ref" "--bench --keep" \
-        "--strategy pct --ops 101"; do
+@test "hunt explore: wrong usage is refused" {
+    for words in "explore --judge nobody" "explore --strategy none" "explore --threads 0" "explore --seed x" "explore extra" \
+        "explore --unknown" "explore --impl ref" "explore --replay file" "bench --keep" "bench extra" \
+        "explore --strategy pct --ops 101"; do
         # shellcheck disable=SC2086 # a list of words
         run "$hunt" $words
         echo "$words: $status $output"
         [ "$status" -eq 2 ]
     done
-    run "$hunt" --judge all --help
-    [ "$status" -eq 0 ]
-    [[ "$output" == "Usage: hunt "* ]]
 }

@@ -35,12 +35,25 @@ static uint32_t failing_syncs(struct fault_injection *fault)
     return failed;
 }
 
+/* Whether `text` is the text of a fault. */
+static bool parse_fault(const char *text, struct fault_injection *inject)
+{
+    char copy[100];
+    char *words[10];
+    unsigned count = 0;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
+        words[count++] = word;
+    }
+    return fault_injection_parse(words, count, inject) == NULL;
+}
+
 static void a_plan_fails_the_call_that_it_says(void **state)
 {
     (void)state;
     struct fault_injection once, on, parsed;
-    assert_true(fault_injection_parse("EIO 3 sync disk.raw once", &once));
-    assert_true(fault_injection_parse("EIO 3 sync disk.raw on", &on));
+    assert_true(parse_fault("EIO at sync 3 of disk.raw", &once));
+    assert_true(parse_fault("EIO at sync 3 of disk.raw persistent", &on));
     assert_int_equal(failing_syncs(&once), 1);
     assert_int_equal(failing_syncs(&on), 8);
     assert_true(once.image_lost && fault_injection_was_hit(&once));
@@ -49,11 +62,18 @@ static void a_plan_fails_the_call_that_it_says(void **state)
     FILE *out = fmemopen(text, sizeof text, "w");
     fault_injection_print_text(&on, out);
     fclose(out);
-    assert_string_equal(text, "EIO 3 sync disk.raw on");
-    static const char *const wrong[] = {"", "EIO", "EIO 0 sync disk.raw on", "EBAD 1 sync disk.raw on",
-                                        "EIO 1 sink disk.raw on"};
+    assert_string_equal(text, "EIO at sync 3 of disk.raw persistent");
+    static const char *const wrong[] = {"",
+                                        "EIO",
+                                        "EIO at sync 1x of disk.raw",
+                                        "EIO at sync 1 of disk.raw often",
+                                        "EINTR at sync 1 of disk.raw persistent",
+                                        "EIO at sync 1 in disk.raw",
+                                        "EIO at sync 0 of disk.raw persistent",
+                                        "EBAD at sync 1 of disk.raw persistent",
+                                        "EIO at sink 1 of disk.raw persistent"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_false(fault_injection_parse(wrong[i], &parsed));
+        assert_false(parse_fault(wrong[i], &parsed));
     }
 }
 
@@ -67,7 +87,7 @@ static void short_transfers_cut_no_sector(void **state)
     struct addcow_file *file;
     assert_int_equal(sim_storage(sim)->ops->open(sim_storage(sim), "f", ADDCOW_FILE_READWRITE, &file), 0);
     struct fault_injection fault;
-    assert_true(fault_injection_parse("short 1 pwrite f on", &fault));
+    assert_true(parse_fault("short at pwrite 1 of f persistent", &fault));
     fault.sim = sim;
     sim_set_hook(sim, fault_injection_hook, &fault);
     for (uint64_t offset = 0; offset < 2 * SIM_SECTOR; offset += 100) {
@@ -209,8 +229,13 @@ static void a_timeline_has_a_row_a_step(void **state)
     make_two_writes();
     assert_true(sched_schedule_parse("0x20,1x5", &schedule));
     FILE *out = open_memstream(&text, &length);
-    assert_int_equal(timeline_print(&two_writes, &options, &schedule, 1030, out), EXPLORE_OK);
+    struct timeline_result told = timeline_print(&two_writes, &options, &schedule, 1030, out);
     fclose(out);
+    assert_int_equal(told.answer, EXPLORE_OK);
+    assert_false(told.fault_hit);
+    assert_true(sched_schedule_divergence(&schedule, false, &told.done) != UINT32_MAX); /* it goes on after it */
+    assert_int_equal(sched_schedule_divergence(&told.done, false, &told.done), UINT32_MAX);
+    sched_schedule_free(&told.done);
     strtok(text, "\n");
     for (const char *row; (row = strtok(NULL, "\n")) != NULL; rows++) {
         columns[strncmp(row + 7, "                               ", 31) == 0] += strncmp(row, "   end", 6) != 0;
@@ -251,11 +276,18 @@ static void coverage_grows_to_an_end(void **state)
 static void faults_beside_other_requests(void **state)
 {
     (void)state;
-    static const char *const plans[] = {
-        "EIO 1 sync disk.raw once",      "EIO 2 sync disk.raw once",        "EIO 1 sync disk.add-cow once",
-        "EIO 2 sync disk.add-cow once",  "EIO 1 sync disk.add-cow on",      "ENOSPC 1 pwrite disk.add-cow once",
-        "ENOSPC 2 pwrite disk.raw once", "EIO 1 pread base.raw once",       "EINTR 1 sync disk.add-cow once",
-        "short 1 pwrite disk.raw on",    "ENOSPC 1 pwrite disk.add-cow on", "EIO 2 pwrite disk.raw on"};
+    static const char *const plans[] = {"EIO at sync 1 of disk.raw",
+                                        "EIO at sync 2 of disk.raw",
+                                        "EIO at sync 1 of disk.add-cow",
+                                        "EIO at sync 2 of disk.add-cow",
+                                        "EIO at sync 1 of disk.add-cow persistent",
+                                        "ENOSPC at pwrite 1 of disk.add-cow",
+                                        "ENOSPC at pwrite 2 of disk.raw",
+                                        "EIO at pread 1 of base.raw",
+                                        "EINTR at sync 1 of disk.add-cow",
+                                        "short at pwrite 1 of disk.raw persistent",
+                                        "ENOSPC at pwrite 1 of disk.add-cow persistent",
+                                        "EIO at pwrite 2 of disk.raw persistent"};
     struct explore_counts counts = {0};
     make_two_writes();
     two_writes.threads = 3;
@@ -265,7 +297,7 @@ static void faults_beside_other_requests(void **state)
     trace_add(&two_writes, 2, OPERATION_READ, 0, 4096);
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         struct explore_options options = {.seed = i};
-        assert_true(fault_injection_parse(plans[i], &options.fault));
+        assert_true(parse_fault(plans[i], &options.fault));
         struct explore *explore = explore_make(&two_writes, &options);
         struct sched_strategy *strategy = i % 2 == 0 ? sched_make_random(i) : sched_make_pct(i, 3);
         for (int k = 0; k < 60; k++) {

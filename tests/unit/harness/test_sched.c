@@ -356,11 +356,12 @@ static void strategies_are_found_by_name(void **state)
     static const char *const names[] = {"random", "pct", "exhaustive"};
     const struct sched_strategy_options options = {.seed = 7, .depth = 3, .preemptions = 3};
     struct sched_run run = {0};
-    assert_string_equal(sched_strategy_names(), "random, pct or exhaustive");
+    assert_null(sched_strategy_at(sizeof names / sizeof names[0])); /* the others need input */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct sched_strategy_kind *kind = sched_strategy_find(names[i]);
         assert_non_null(kind);
         assert_string_equal(kind->name, names[i]);
+        assert_ptr_equal(kind, sched_strategy_at(i));
         struct sched_strategy *strategy = kind->make(&options);
         assert_true(find(strategy, add_without_atomicity, add_without_atomicity, SCHED_DONE, 20000, &run) > 0);
         sched_strategy_free(strategy);
@@ -459,11 +460,40 @@ static void schedules_replay_exactly(void **state)
 static void bad_schedules_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "x", "0", "0x", "0x0", "0x1,", "0x1;1x1", "16x1", "-1x1", "0x1 "};
+    static const char *const texts[] = {"",     "x",    "0",    "0x",   "0x0",  "0x1,",     "0x1;1x1",
+                                        "16x1", "-1x1", "0x1 ", "+0x1", "0x-1", "0x1,,1x1", "0x18446744073709551616"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct sched_schedule schedule;
         assert_false(sched_schedule_parse(texts[i], &schedule));
         sched_schedule_free(&schedule);
+    }
+}
+
+static void divergence_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given;
+        const char *done;
+        bool may_go_on;
+        uint32_t segment;
+    } cases[] = {
+        {"0x3,1x4", "0x3,1x4", false, UINT32_MAX},
+        {"0x3,1x4", "0x3,1x4,0x1", false, 2},
+        {"0x3,1x4", "0x3,1x4,0x1", true, UINT32_MAX},
+        {"0x3,1x4", "0x3,1x5", false, 1},
+        {"0x3,1x4", "0x3,1x5", true, UINT32_MAX},
+        {"0x3,1x4", "0x3,1x3", true, 1},
+        {"0x3,1x4", "0x4,1x4", true, 0},
+        {"0x3,1x4", "0x3", true, 1},
+        {"0x3,1x4", "0x3,2x4", true, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sched_schedule given, done;
+        assert_true(sched_schedule_parse(cases[i].given, &given) && sched_schedule_parse(cases[i].done, &done));
+        assert_int_equal(sched_schedule_divergence(&given, cases[i].may_go_on, &done), cases[i].segment);
+        sched_schedule_free(&given);
+        sched_schedule_free(&done);
     }
 }
 
@@ -492,6 +522,7 @@ int main(void)
         cmocka_unit_test(correct_programs_pass),
         cmocka_unit_test(schedules_replay_exactly),
         cmocka_unit_test(bad_schedules_are_refused),
+        cmocka_unit_test(divergence_is_found),
         cmocka_unit_test(bytes_decide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

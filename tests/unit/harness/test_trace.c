@@ -154,7 +154,7 @@ static void round_trip(const struct trace *trace)
     trace_print(out, trace);
     fclose(out);
     FILE *in = fmemopen(text, length, "r");
-    bool parsed = trace_parse(in, &second, error, sizeof error);
+    bool parsed = trace_parse(in, &second, NULL, error, sizeof error);
     fclose(in);
     free(text);
     assert_string_equal(error, "");
@@ -208,14 +208,15 @@ static void test_generator_keeps_to_its_options(void **state)
 /* ---- The text form's errors ---- */
 
 #define SETTINGS                                                                                                       \
-    "layout r20\ncluster-bits 12\nsize 10000\nbacking 5000 chain 1\nallocated some\nunknown-compatible no\n"           \
+    "add-cow trace 2\nlayout r20\ncluster-bits 12\nsize 10000\nbacking 5000 chain 1\nallocated "                       \
+    "some\nunknown-compatible no\n"                                                                                    \
     "seed 1\nthreads 2\n"
 
 static void expect_error(const char *text, const char *expected)
 {
     char error[200] = "";
     FILE *in = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
-    assert_false(trace_parse(in, &first, error, sizeof error));
+    assert_false(trace_parse(in, &first, NULL, error, sizeof error));
     fclose(in);
     assert_string_equal(error, expected);
 }
@@ -223,10 +224,12 @@ static void expect_error(const char *text, const char *expected)
 static void test_text_may_be_commented(void **state)
 {
     (void)state;
-    static const char text[] = "# a story\n\n" SETTINGS "\n0 write 0x10 512 # here\n  barrier\n1\tflush\n";
+    static const char text[] = "# a story\n\n# schedule 0x1\n" SETTINGS
+                               "# judge crash\n"
+                               "\n0 write 0x10 512 # here\n  barrier\n1\tflush\n";
     char error[200] = "";
     FILE *in = fmemopen((void *)(uintptr_t)text, sizeof text - 1, "r");
-    assert_true(trace_parse(in, &first, error, sizeof error));
+    assert_true(trace_parse(in, &first, NULL, error, sizeof error));
     fclose(in);
     assert_int_equal(first.count, 3);
     assert_int_equal(first.operations[0].offset, 16);
@@ -238,48 +241,53 @@ static void test_text_may_be_commented(void **state)
 static void test_errors_name_their_line(void **state)
 {
     (void)state;
-    expect_error(SETTINGS "0 wirte 0 1\n", "line 9: unknown operation 'wirte'");
-    expect_error(SETTINGS "0 write 0\n", "line 9: 'write' takes 4 words, not 3");
-    expect_error(SETTINGS "0 flush 0\n", "line 9: 'flush' takes 2 words, not 3");
-    expect_error(SETTINGS "\n2 flush\n", "line 10: the thread is not among the threads");
-    expect_error(SETTINGS "0 read 1x 2\n", "line 9: '1x' is not a number");
-    expect_error(SETTINGS "0 read -1 2\n", "line 9: '-1' is not a number");
-    expect_error(SETTINGS "0 read 18446744073709551616 2\n",
-                 "line 9: 18446744073709551616 is above 18446744073709551615");
-    expect_error(SETTINGS "0 read 4294967296 2\n", "line 9: an offset or length above 2^32 - 1 and below 2^64 - 2^32");
-    expect_error(SETTINGS "0 resize 67108865\n", "line 9: a new size above 64 MiB");
-    expect_error(SETTINGS "0 flush\nsize 1\n", "line 10: 'size' after the first operation");
-    expect_error(SETTINGS "size 1\n", "line 9: a second 'size'");
-    expect_error("layout r20\n", "line 1: no 'cluster-bits' before the operations");
-    expect_error("layout r10\n", "line 1: unknown word 'r10'");
-    expect_error("backing 5 chain\n", "line 1: expected 'backing none', 'backing BYTES' or 'backing BYTES chain N'");
-    expect_error("seed\n", "line 1: 'seed' takes one word");
-    expect_error("0 read 1 2 3 4\n", "line 1: too many words");
-    expect_error(SETTINGS "0\n", "line 9: a thread without an operation");
+    expect_error(SETTINGS "0 wirte 0 1\n", "10: unknown operation 'wirte'");
+    expect_error(SETTINGS "0 write 0\n", "10: 'write' takes 4 words, not 3");
+    expect_error(SETTINGS "0 flush 0\n", "10: 'flush' takes 2 words, not 3");
+    expect_error(SETTINGS "\n2 flush\n", "11: the thread is not among the threads");
+    expect_error(SETTINGS "0 read 1x 2\n", "10: '1x' is not a number");
+    expect_error(SETTINGS "0 read -1 2\n", "10: '-1' is not a number");
+    expect_error(SETTINGS "0 read 18446744073709551616 2\n", "10: 18446744073709551616 is above 18446744073709551615");
+    expect_error(SETTINGS "0 read 4294967296 2\n", "10: an offset or length above 2^32 - 1 and below 2^64 - 2^32");
+    expect_error(SETTINGS "0 resize 67108865\n", "10: a new size above 64 MiB");
+    expect_error(SETTINGS "0 flush\nsize 1\n", "11: 'size' after the first operation");
+    expect_error(SETTINGS "size 1\n", "10: a second 'size'");
+    expect_error("add-cow trace 2\nlayout r20\n", "2: no 'cluster-bits' before the operations");
+    expect_error("add-cow trace 2\nlayout r10\n", "2: unknown word 'r10'");
+    expect_error("add-cow trace 2\nbacking 5 chain\n",
+                 "2: expected 'backing none', 'backing BYTES' or 'backing BYTES chain N'");
+    expect_error("add-cow trace 2\nseed\n", "2: 'seed' takes one word");
+    expect_error("add-cow trace 2\n0 1 2 3 4 5 6 7 8 9 10\n", "2: too many words");
+    expect_error("", "0: the first line is not 'add-cow trace 2'");
+    expect_error("add-cow trace 1\n", "1: the first line is not 'add-cow trace 2'");
+    expect_error("# layout r20\nlayout r20\n", "2: the first line is not 'add-cow trace 2'");
+    expect_error("add-cow trace 2\njudge crash\n", "2: unknown keyword 'judge'");
+    expect_error(SETTINGS "0\n", "10: a thread without an operation");
     expect_error(
-        "layout r9\ncluster-bits 12\nsize 1\nbacking 1\nallocated none\nunknown-compatible no\nseed 1\n"
+        "add-cow trace 2\nlayout r9\ncluster-bits 12\nsize 1\nbacking 1\nallocated none\nunknown-compatible no\nseed "
+        "1\n"
         "threads 1\n",
-        "line 8: layout r9 has 64 KiB clusters, a raw backing file and no compatible features");
+        "9: layout r9 has 64 KiB clusters, a raw backing file and no compatible features");
 }
 
 static void test_bytes_that_are_no_text(void **state)
 {
     (void)state;
-    static char text[6000] = "layout r20";
+    static char text[(1 << 20) + 200] = "layout r20";
     char error[200] = "";
     FILE *in = fmemopen(text, 100, "r");
-    assert_false(trace_parse(in, &first, error, sizeof error));
+    assert_false(trace_parse(in, &first, NULL, error, sizeof error));
     fclose(in);
-    assert_string_equal(error, "line 1: a NUL byte");
+    assert_string_equal(error, "1: a NUL byte");
     memset(text, ' ', sizeof text);
     in = fmemopen(text, sizeof text, "r");
-    assert_false(trace_parse(in, &first, error, sizeof error));
+    assert_false(trace_parse(in, &first, NULL, error, sizeof error));
     fclose(in);
-    assert_string_equal(error, "line 1: longer than 4095 bytes");
+    assert_string_equal(error, "1: longer than 1048576 bytes");
     in = fmemopen(text, 4095, "r");
-    assert_false(trace_parse(in, &first, error, sizeof error));
+    assert_false(trace_parse(in, &first, NULL, error, sizeof error));
     fclose(in);
-    assert_string_equal(error, "line 1: no 'layout' before the operations");
+    assert_string_equal(error, "1: the first line is not 'add-cow trace 2'");
 }
 
 int main(void)

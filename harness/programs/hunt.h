@@ -1,0 +1,74 @@
+/*
+ * The subcommands of hunt, and what their command lines share.
+ */
+#ifndef HARNESS_HUNT_H
+#define HARNESS_HUNT_H
+
+#include "base/options.h"
+#include "explore/trace_file.h"
+
+/* Each gets the words from its own name on, and returns the exit status of the process (report.h). */
+int hunt_stress(int count, char **words);
+int hunt_explore(int count, char **words);
+int hunt_replay(int count, char **words);
+int hunt_bench(int count, char **words);
+
+/* ---- Shared options ---- */
+
+#define HUNT_SECONDS_MAX 1000000000u
+#define HUNT_SEED_MAX (UINT64_MAX / 2)
+#define HUNT_NO_SEED UINT64_MAX /* until one is given */
+
+#define HUNT_ROW_TIME(place)                                                                                           \
+    {.name = "time",                                                                                                   \
+     .operand = "SECONDS",                                                                                             \
+     .meaning = "how long; 60, or no limit with --traces, unless given",                                               \
+     .number = (place),                                                                                                \
+     .least = 1,                                                                                                       \
+     .greatest = HUNT_SECONDS_MAX,                                                                                     \
+     .unit = "seconds"}
+#define HUNT_ROW_TRACES(place)                                                                                         \
+    {.name = "traces",                                                                                                 \
+     .operand = "N",                                                                                                   \
+     .meaning = "how many workloads; no limit unless given",                                                           \
+     .number = (place),                                                                                                \
+     .least = 1,                                                                                                       \
+     .greatest = UINT64_MAX}
+#define HUNT_ROW_SEED(place)                                                                                           \
+    {.name = "seed",                                                                                                   \
+     .operand = "N",                                                                                                   \
+     .meaning = "of the first workload; the next one has N + 1; by chance unless given",                               \
+     .number = (place),                                                                                                \
+     .greatest = HUNT_SEED_MAX}
+
+#define HUNT_EXIT_STATUS                                                                                               \
+    "Exit status: 0 all workloads conform; 1 one does not; 2 wrong usage, or a file that cannot be replayed;\n"        \
+    "3 the implementation crashed or hung; 4 nothing was run.\n"
+
+/* Fills in what was not given: a seed by chance, and a time if there is no other limit. */
+void hunt_set_defaults(uint64_t *seed, uint64_t traces, uint64_t *seconds);
+
+/* ---- Real threads (hunt_stress.c) ---- */
+
+struct stress {
+    const char *implementation;
+    const struct trace_file *file; /* the workload to be run again and again; null: random ones */
+    const char *path;              /* of that file */
+    uint64_t seed;
+    uint64_t traces;  /* 0: no limit */
+    uint64_t seconds; /* 0: no limit */
+    uint64_t hang_seconds;
+    const char *directory; /* where the disks' directory is made */
+    bool keep;
+    struct generate_options generate; /* of random workloads */
+};
+
+#define STRESS_DEFAULTS {.implementation = "fast", .hang_seconds = 30}
+
+/* Runs the workloads in a child process and watches it. Returns the exit status. */
+int stress_run(const struct stress *stress);
+
+/* Refuses an implementation that there is not. */
+void stress_check_implementation(const struct options_command *command, const char *implementation);
+
+#endif
