@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """An adapter for the Python example that is wrong in one situation and right in all others.
 
-Mistakes hide in combinations: a copy that is wrong only where the backing file ends inside the last cluster and that cluster is not full, a rule
-that lets one number through. Written as patches these would be hundreds; here they are one for each situation that the corpus brings about. A
-situation says in a few words what is asked of which disk (see `Situation`), in classes, not in numbers: `one more than allowed` and not 4097.
+Mistakes hide in combinations: a copy that is wrong only where the backing file ends inside the last cluster and that
+cluster is not full, a rule that lets one number through. Written as patches these would be hundreds; here they are one
+for each situation that the corpus brings about. A situation says in a few words what is asked of which disk (see
+`Situation`), in classes, not in numbers: `one more than allowed` and not 4097.
 
-    wrong.py --record FILE    behaves well, and appends a line to FILE for each request: the case, a tab, and the situation
-    wrong.py --table FILE     FILE maps cases to situations (JSON): misbehaves while that case runs, in that situation
+    wrong.py --record FILE    behaves well, and appends a line to FILE for each request: the case, a tab, and the
+    situation wrong.py --table FILE     FILE maps cases to situations (JSON): misbehaves while that case runs, in that
+    situation
 
-scripts/corpus-strength records first. A case that brings about a situation which no other case does is then run with the implementation that is wrong
-there, and must fail: without this case, that implementation would pass.
+scripts/corpus-strength records first. A case that brings about a situation which no other case does is then run with
+the implementation that is wrong there, and must fail: without this case, that implementation would pass.
 """
 
 import json
@@ -77,9 +79,16 @@ def broken_rules(head, length):
 def name_place(at, size, limit):
     """A name's place in the header: how its numbers are wrong, and what a sum in 32 bits makes of them."""
     words = [f"offset {edge(at, 76, limit)}", f"end {edge(at + size, limit, 2**32)}"]
-    words += [word for word, holds in (("sum wraps", at + size >= 2**32), ("negative offset", at >= 2**31),
-                                       ("negative size", size >= 2**31),
-                                       ("wraps into the header", at + size >= 2**32 and 76 <= (at + size) % 2**32 <= limit)) if holds]
+    words += [
+        word
+        for word, holds in (
+            ("sum wraps", at + size >= 2**32),
+            ("negative offset", at >= 2**31),
+            ("negative size", size >= 2**31),
+            ("wraps into the header", at + size >= 2**32 and 76 <= (at + size) % 2**32 <= limit),
+        )
+        if holds
+    ]
     return ", ".join(words)
 
 
@@ -102,11 +111,14 @@ def describe_r20(head, length, clause):
     backing_at, backing_size, image_at, image_size, bits, features, _, limit = struct.unpack_from("<5I2QI", head, 4)
     right = max(4096, 1 << bits) if bits < 32 else 0
     kinds = {
-        "HDR-03": lambda: "bit " + place(features.bit_length() - 1, 0, 64) + {32: ", last of a word", 33: ", first of a word"}.get(
-            features.bit_length(), ""),
+        "HDR-03": lambda: "bit "
+        + place(features.bit_length() - 1, 0, 64)
+        + {32: ", last of a word", 33: ", first of a word"}.get(features.bit_length(), ""),
         "HDR-04": lambda: f"{edge(bits, 0, 12, 21, 32, 2**32 - 1)}; as a shift: {12 <= bits % 32 <= 21}, {12 <= bits % 64 <= 21}; "
-                          f"negative: {bits >= 2**31}; as a byte: {12 <= bits % 256 <= 21}",
-        "HDR-05": lambda: f"bits {edge(bits, 12, 21)}: {edge(limit, 0, right // 2, right, right * 2)}".replace(str(right), "right"),
+        f"negative: {bits >= 2**31}; as a byte: {12 <= bits % 256 <= 21}",
+        "HDR-05": lambda: f"bits {edge(bits, 12, 21)}: {edge(limit, 0, right // 2, right, right * 2)}".replace(
+            str(right), "right"
+        ),
         "HDR-06": lambda: f"bits {bits}: {edge(length, 4096, limit)}",
         "HDR-07": lambda: f"offset {edge(backing_at, 0)}, size {edge(backing_size, 0)}",
         "HDR-08": lambda: name_place(backing_at, backing_size, limit),
@@ -126,7 +138,7 @@ def describe_r20(head, length, clause):
 def describe_rest(head, *names):
     rest = bytearray(head)
     for at, size in names:
-        rest[at:at + size] = bytes(size)
+        rest[at : at + size] = bytes(size)
     at = first_other(rest, 76)
     behind = max(begin + size for begin, size in names)
     return f"{place(at, behind, len(head))}{' between the names' if at < behind else ''}, of {len(head)}"
@@ -167,13 +179,27 @@ def describe_file(directory, name):
     """How a name leads to a file."""
     path = os.path.join(directory, name)
     words = ["absolute" if name.startswith(b"/") else "relative"]
-    words += [word for word, holds in (
-        ("in a directory", b"/" in name.lstrip(b"/")), ("with a dot", b"./" in name), ("with a colon", b":" in name), ("long", len(name) > 100),
-        ("a symbolic link", os.path.islink(path)), ("missing", not os.path.exists(path)), ("a directory", os.path.isdir(path)),
-        ("with two names", os.path.isfile(path) and os.stat(path).st_nlink > 1)) if holds]
+    words += [
+        word
+        for word, holds in (
+            ("in a directory", b"/" in name.lstrip(b"/")),
+            ("with a dot", b"./" in name),
+            ("with a colon", b":" in name),
+            ("long", len(name) > 100),
+            ("a symbolic link", os.path.islink(path)),
+            ("missing", not os.path.exists(path)),
+            ("a directory", os.path.isdir(path)),
+            ("with two names", os.path.isfile(path) and os.stat(path).st_nlink > 1),
+        )
+        if holds
+    ]
     if os.path.isfile(path):
         with open(path, "rb") as file:
-            words.append({b"ACOW": "looks like a disk", b"ADD_": "looks like a disk", b"QFI\xfb": "looks like qcow2"}.get(file.read(4), "plain"))
+            words.append(
+                {b"ACOW": "looks like a disk", b"ADD_": "looks like a disk", b"QFI\xfb": "looks like qcow2"}.get(
+                    file.read(4), "plain"
+                )
+            )
     return " ".join(words)
 
 
@@ -184,24 +210,33 @@ def describe_names(path):
     except (addcow.Error, OSError, struct.error):
         return "no header"
     directory = os.path.dirname(path)
-    formats = f"{header.layout} {os.fsdecode(header.image_format)} over {os.fsdecode(header.backing_format) or 'nothing'}"
+    formats = (
+        f"{header.layout} {os.fsdecode(header.image_format)} over {os.fsdecode(header.backing_format) or 'nothing'}"
+    )
     names = [describe_file(directory, name) if name else "none" for name in (header.image, header.backing)]
     same = [other for other in ("metadata", "image") if alike(path, directory, header, other)]
-    return f"{formats}; image {names[0]}; backing {names[1]}; flags {header.compatible:x}; meets itself: {' '.join(same)}"
+    return (
+        f"{formats}; image {names[0]}; backing {names[1]}; flags {header.compatible:x}; meets itself: {' '.join(same)}"
+    )
 
 
 def alike(path, directory, header, other):
     try:
         image = os.path.join(directory, header.image)
         if other == "metadata":
-            return os.path.samefile(path, image) or bool(header.backing) and os.path.samefile(path, os.path.join(directory, header.backing))
+            return (
+                os.path.samefile(path, image)
+                or bool(header.backing)
+                and os.path.samefile(path, os.path.join(directory, header.backing))
+            )
         return bool(header.backing) and os.path.samefile(image, os.path.join(directory, header.backing))
     except OSError:
         return False
 
 
 def describe_lengths(disk):
-    """How long the metadata file is, in the ways that BMP-03 and BMP-04 tell apart, and what stands past the last cluster's bit."""
+    """How long the metadata file is, in the ways that BMP-03 and BMP-04 tell apart, and what stands past the last
+    cluster's bit."""
     header = disk.header
     length, needed = os.fstat(disk.metadata).st_size, header.size + header.bitmap_bytes(disk.size)
     full = header.file_length(disk.size)
@@ -247,9 +282,20 @@ def describe_backing(disk, begin, end):
         return "no backing"
     cluster = disk.header.cluster
     first, last = begin // cluster * cluster, min(disk.size, -(-end // cluster) * cluster)
-    where = ("before" if size <= first else "behind" if size > last else "at the end" if size == last else
-             "in the range" if begin < size < end else "in the clusters")
-    return f"{'chain' if isinstance(disk.backing, addcow.Disk) else 'backing'} ends {where}{' empty' if size == 0 else ''}"
+    where = (
+        "before"
+        if size <= first
+        else "behind"
+        if size > last
+        else "at the end"
+        if size == last
+        else "in the range"
+        if begin < size < end
+        else "in the clusters"
+    )
+    return (
+        f"{'chain' if isinstance(disk.backing, addcow.Disk) else 'backing'} ends {where}{' empty' if size == 0 else ''}"
+    )
 
 
 def states(disk, first, end):
@@ -262,18 +308,26 @@ def describe_range(disk, offset, length):
     cluster, end = disk.header.cluster, offset + length
     first, last = offset // cluster, (end - 1) // cluster
     stop = min(disk.size, (last + 1) * cluster)
-    words = [f"{disk.header.layout} {disk.header.cluster_bits}", "flag" if disk.all_allocated() else "",
-             f"{'[' if offset % cluster == 0 else '('}{min(last - first, 2)}{']' if end == stop else ')'}",
-             "one byte" if length == 1 else "", f"bits {states(disk, first, last + 1)}", describe_backing(disk, offset, end),
-             "partial" if stop == disk.size and stop % cluster else "", "last" if stop == disk.size else "", powers(offset, end),
-             unit_places(first)]
+    words = [
+        f"{disk.header.layout} {disk.header.cluster_bits}",
+        "flag" if disk.all_allocated() else "",
+        f"{'[' if offset % cluster == 0 else '('}{min(last - first, 2)}{']' if end == stop else ')'}",
+        "one byte" if length == 1 else "",
+        f"bits {states(disk, first, last + 1)}",
+        describe_backing(disk, offset, end),
+        "partial" if stop == disk.size and stop % cluster else "",
+        "last" if stop == disk.size else "",
+        powers(offset, end),
+        unit_places(first),
+    ]
     return " ".join(word for word in words if word)
 
 
 def describe_outside(disk, offset, length):
-    return (f"offset {edge(offset, disk.size, 2**63, 2**64 - 1)}, length {edge(length, 0, 1)}, "
-            f"end {edge((offset + length) % 2**64, 0, disk.size)}{' wraps' if offset + length >= 2**64 else ''}").replace(
-                str(disk.size), "size")
+    return (
+        f"offset {edge(offset, disk.size, 2**63, 2**64 - 1)}, length {edge(length, 0, 1)}, "
+        f"end {edge((offset + length) % 2**64, 0, disk.size)}{' wraps' if offset + length >= 2**64 else ''}"
+    ).replace(str(disk.size), "size")
 
 
 def describe_map(disk, offset, length):
@@ -293,22 +347,32 @@ def describe_resize(disk, size):
     low, high = sorted((old, size))
     if size > addcow.SIZE_MAX:
         return f"too large: {edge(size, addcow.SIZE_MAX, 2**63, 2**64 - 1)}"
-    ends = ("none" if below is None else "before" if below <= low else "between" if below < high else "behind")
+    ends = "none" if below is None else "before" if below <= low else "between" if below < high else "behind"
     boundary = states(disk, (low - 1) // cluster, (low - 1) // cluster + 1) if low else "nothing"
     more = -(-high // cluster) - -(-low // cluster)
     inside = " in the boundary" if below is not None and low < below < -(-low // cluster) * cluster else ""
-    stale = bool(disk.clusters() % 8 and disk.bitmap[-1] >> disk.clusters() % 8) or os.fstat(disk.metadata).st_size > disk.header.size + len(
-        disk.bitmap) and any(os.pread(disk.metadata, 1 << 16, disk.header.size + len(disk.bitmap)))
-    return (f"{way} {disk.header.layout}{' flag' if disk.all_allocated() else ''}: from {'full' if old % cluster == 0 else 'partial'} to "
-            f"{'nothing' if size == 0 else 'full' if size % cluster == 0 else 'partial'}, {min(more, 2)} clusters, backing ends {ends}{inside}, "
-            f"boundary {boundary}, all {states(disk, 0, disk.clusters())}{', stale bits' if stale else ''}"
-            f"{', within the padding' if way == 'grow' and disk.header.file_length(size) == disk.header.file_length(old) else ''}")
+    stale = (
+        bool(disk.clusters() % 8 and disk.bitmap[-1] >> disk.clusters() % 8)
+        or os.fstat(disk.metadata).st_size > disk.header.size + len(disk.bitmap)
+        and any(os.pread(disk.metadata, 1 << 16, disk.header.size + len(disk.bitmap)))
+    )
+    return (
+        f"{way} {disk.header.layout}{' flag' if disk.all_allocated() else ''}: from {'full' if old % cluster == 0 else 'partial'} to "
+        f"{'nothing' if size == 0 else 'full' if size % cluster == 0 else 'partial'}, {min(more, 2)} clusters, backing ends {ends}{inside}, "
+        f"boundary {boundary}, all {states(disk, 0, disk.clusters())}{', stale bits' if stale else ''}"
+        f"{', within the padding' if way == 'grow' and disk.header.file_length(size) == disk.header.file_length(old) else ''}"
+    )
 
 
 def describe_disk(disk):
     """For requests about all of a disk."""
-    words = [disk.header.layout, "flag" if disk.all_allocated() else "", f"bits {states(disk, 0, disk.clusters())}",
-             describe_backing(disk, 0, disk.size) if disk.size else "empty", "partial" if disk.size % disk.header.cluster else ""]
+    words = [
+        disk.header.layout,
+        "flag" if disk.all_allocated() else "",
+        f"bits {states(disk, 0, disk.clusters())}",
+        describe_backing(disk, 0, disk.size) if disk.size else "empty",
+        "partial" if disk.size % disk.header.cluster else "",
+    ]
     size = backing_size(disk)
     if size is not None and disk.size:
         allocated = [k for k in range(disk.clusters()) if disk.bit(k)]
@@ -318,7 +382,8 @@ def describe_disk(disk):
 
 
 class Situation:
-    """What is asked of which disk: the answer decides about `open` and `create`, what is there before it about all others."""
+    """What is asked of which disk: the answer decides about `open` and `create`, what is there before it about all
+    others."""
 
     def __init__(self, owner):
         self.owner = owner
@@ -362,11 +427,16 @@ class Situation:
     def created(self, arguments, problem):
         layout, bits, path, image, backing, backing_format = arguments
         directory = os.path.dirname(path)
-        words = f"{problem.kind} {problem.clause} {re.sub(r'^.*/', '', str(problem))}" if isinstance(problem, addcow.Error) else (
-            f"bitmap of {edge(os.stat(path).st_size // (1 << int(bits)), 2)} clusters")
-        return (f"create {layout} {edge(int(bits), 12, 16, 21)}: image {describe_file(directory, image)} {edge(len(image), 1023)}, backing "
-                f"{'none' if backing == '-' else describe_file(directory, backing)} {edge(len(backing), 1023)} "
-                f"{'' if backing == '-' else os.fsdecode(backing_format)}: {words}")
+        words = (
+            f"{problem.kind} {problem.clause} {re.sub(r'^.*/', '', str(problem))}"
+            if isinstance(problem, addcow.Error)
+            else (f"bitmap of {edge(os.stat(path).st_size // (1 << int(bits)), 2)} clusters")
+        )
+        return (
+            f"create {layout} {edge(int(bits), 12, 16, 21)}: image {describe_file(directory, image)} {edge(len(image), 1023)}, backing "
+            f"{'none' if backing == '-' else describe_file(directory, backing)} {edge(len(backing), 1023)} "
+            f"{'' if backing == '-' else os.fsdecode(backing_format)}: {words}"
+        )
 
 
 def levels(disk):

@@ -1,8 +1,9 @@
 """The automatic set: every small mistake that operators.py makes in the engine, before the judges, in bulk.
 
-What costs is kept small. All that a judge is made of is built once; a mutant is one file, compiled again, and linked with the rest when a
-judge needs it. A mutant that the compiler refuses is none. One whose optimised code is that of the engine, or of a mutant before it, says
-nothing new and is left out. The others meet the judges from the cheapest to the dearest, until one notices.
+What costs is kept small. All that a judge is made of is built once; a mutant is one file, compiled again, and linked
+with the rest when a judge needs it. A mutant that the compiler refuses is none. One whose optimised code is that of the
+engine, or of a mutant before it, says nothing new and is left out. The others meet the judges from the cheapest to the
+dearest, until one notices.
 
 What survives is a check that is missing, or it is listed in equivalent.txt with the reason why no check could notice.
 """
@@ -24,15 +25,37 @@ import mutation
 import operators
 
 LIST = mutation.ROOT / "mutants" / "engine" / "equivalent.txt"
-CFLAGS = ["-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64",
-          "-Werror=incompatible-pointer-types", "-Werror=int-conversion"]
+CFLAGS = [
+    "-std=c11",
+    "-O2",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-pthread",
+    "-D_GNU_SOURCE",
+    "-D_FILE_OFFSET_BITS=64",
+    "-Werror=incompatible-pointer-types",
+    "-Werror=int-conversion",
+]
 SCHEDULED = ["-include", "harness/sched/addcow_sync.h"]
 PLAIN, ADDRESS, THREAD = (), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-fsanitize=thread",)
-VARIANTS = {PLAIN: ("plain", "OPT=-O2"), ADDRESS: ("address", "OPT=-O1", "SAN=address,undefined"), THREAD: ("thread", "OPT=-O1", "SAN=thread")}
-LIBRARIES = {"hunt": ["-ljansson"], "gate": ["-ljansson"],
-             "tests/test_memory": ["-lcmocka", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup"]}
+VARIANTS = {
+    PLAIN: ("plain", "OPT=-O2"),
+    ADDRESS: ("address", "OPT=-O1", "SAN=address,undefined"),
+    THREAD: ("thread", "OPT=-O1", "SAN=thread"),
+}
+LIBRARIES = {
+    "hunt": ["-ljansson"],
+    "gate": ["-ljansson"],
+    "tests/test_memory": ["-lcmocka", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup"],
+}
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
-CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60}  # of what is done; it takes a tenth of that
+CPU_SECONDS = {
+    "hunt": 30,
+    "gate": 60,
+    "tests/test_crash": 60,
+    "tests/test_death": 30,
+    "tests/test_fault": 60,
+}  # of what is done; it takes a tenth of that
 CPU_SECONDS_TEST = 6
 
 # Programs that run the engine under the scheduler; the others have it on real threads.
@@ -42,36 +65,90 @@ GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mu
 EXPLORE = ["hunt", "explore", "--seed", "1", "--brief", "--traces"]
 HUNT = ["hunt", "stress", "--seed", "1", "--hang", "100", "--traces"]
 
+
 def units(*names):
     return [[f"tests/test_{name}"] for name in names]
 
 
-# Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same on every machine.
+# Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same
+# on every machine.
 JUDGES = {
-    "units": (PLAIN, units("fast_durability", "fast_failing", "memory", "storage_posix", "resize", "stream", "commit", "maintain_edges",
-                           "maintain_calls", "fast", "open", "fast_threads", "waiting_threads")),
-    "create": (PLAIN, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_check"], ["tests/test_create"]]),
+    "units": (
+        PLAIN,
+        units(
+            "fast_durability",
+            "fast_failing",
+            "memory",
+            "storage_posix",
+            "resize",
+            "stream",
+            "commit",
+            "maintain_edges",
+            "maintain_calls",
+            "fast",
+            "open",
+            "fast_threads",
+            "waiting_threads",
+        ),
+    ),
+    "create": (
+        PLAIN,
+        [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_check"], ["tests/test_create"]],
+    ),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
     "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_death"], ["tests/test_crash"]]),
-    "memory": (ADDRESS, [*units("storage_posix", "fast_durability", "fast_failing", "memory", "resize", "stream", "commit",
-                                "maintain_edges", "maintain_calls", "fast", "open"), HUNT + ["3"]]),
+    "memory": (
+        ADDRESS,
+        [
+            *units(
+                "storage_posix",
+                "fast_durability",
+                "fast_failing",
+                "memory",
+                "resize",
+                "stream",
+                "commit",
+                "maintain_edges",
+                "maintain_calls",
+                "fast",
+                "open",
+            ),
+            HUNT + ["3"],
+        ],
+    ),
     "races": (THREAD, [*units("fast_threads", "waiting_threads"), HUNT + ["8"]]),
 }
 
 # Files that only creating and checking reach, and what judges those.
 OUTSIDE = {"create.c", "check.c", "links.c"}
 JUDGES_OUTSIDE = {
-    "create": (PLAIN, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_memory"], ["tests/test_check"],
-                       ["tests/test_create"]]),
+    "create": (
+        PLAIN,
+        [
+            ["tests/test_links"],
+            ["tests/test_check_findings"],
+            ["tests/test_memory"],
+            ["tests/test_check"],
+            ["tests/test_create"],
+        ],
+    ),
     "crash": (PLAIN, [EXPLORE + ["1", "--judge", "crash"]]),
     "corpus": JUDGES["corpus"],
     "scopes": (PLAIN, [["tests/test_crash"]]),
-    "memory": (ADDRESS, [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_memory"], ["tests/test_check"],
-                         ["tests/test_create"]]),
+    "memory": (
+        ADDRESS,
+        [
+            ["tests/test_links"],
+            ["tests/test_check_findings"],
+            ["tests/test_memory"],
+            ["tests/test_check"],
+            ["tests/test_create"],
+        ],
+    ),
 }
 
 
@@ -103,8 +180,18 @@ class Base:
         name, *settings = VARIANTS[variant]
         with self.lock:
             if variant not in self.ready:
-                command = ["make", "-s", "-C", str(self.directory), f"-j{os.cpu_count()}", "--no-print-directory", "WARNINGS=-w",
-                           f"B={name}", *settings, *(f"{name}/{program}" for program in programs_of(variant))]
+                command = [
+                    "make",
+                    "-s",
+                    "-C",
+                    str(self.directory),
+                    f"-j{os.cpu_count()}",
+                    "--no-print-directory",
+                    "WARNINGS=-w",
+                    f"B={name}",
+                    *settings,
+                    *(f"{name}/{program}" for program in programs_of(variant)),
+                ]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode != 0:
                     raise mutation.Broken(f"the engine does not build\n{done.stdout}{done.stderr}")
@@ -149,10 +236,22 @@ class Engine:
             built = self.base.objects(PLAIN) / "sched"
             parts = [built / f"{path.stem}.o" for path in sorted((self.base.directory / "fast").glob("*.c"))]
             parts = [changed if part.stem == pathlib.Path(self.file).stem else part for part in parts]
-            if not (succeeds(["ld", "-r", "--force-group-allocation", "-o", str(target), *map(str, parts), str(built / "adapter_fast.o"),
-                              str(built / "adapter_scheduled.o")],
-                             self.directory)
-                    and succeeds(["objcopy", f"--redefine-syms={built / 'engine.o.names'}", str(target)], self.directory)):
+            if not (
+                succeeds(
+                    [
+                        "ld",
+                        "-r",
+                        "--force-group-allocation",
+                        "-o",
+                        str(target),
+                        *map(str, parts),
+                        str(built / "adapter_fast.o"),
+                        str(built / "adapter_scheduled.o"),
+                    ],
+                    self.directory,
+                )
+                and succeeds(["objcopy", f"--redefine-syms={built / 'engine.o.names'}", str(target)], self.directory)
+            ):
                 return None
         return target
 
@@ -163,14 +262,30 @@ class Engine:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         built = self.base.objects(variant)
-        main = next(built.glob(f"tests/unit/*/{target.name}.o")) if program.startswith("tests/") else built / "harness" / "programs" / f"{program}.o"
+        main = (
+            next(built.glob(f"tests/unit/*/{target.name}.o"))
+            if program.startswith("tests/")
+            else built / "harness" / "programs" / f"{program}.o"
+        )
         changed = self.plain() if variant == PLAIN else self.compile([*variant, "-g"], VARIANTS[variant][0])
         objects = [main, changed] + ([self.scheduled()] if program in UNDER_SCHEDULER and variant == PLAIN else [])
         if None in objects:
             return None
         libraries = LIBRARIES.get(program, ["-lcmocka", "-ljansson"])
-        made = succeeds(["gcc", *variant, "-pthread", "-o", str(target), *map(str, objects), str(built / "libharness.a"),
-                         str(built / "libaddcow.a"), *libraries], self.directory)
+        made = succeeds(
+            [
+                "gcc",
+                *variant,
+                "-pthread",
+                "-o",
+                str(target),
+                *map(str, objects),
+                str(built / "libharness.a"),
+                str(built / "libaddcow.a"),
+                *libraries,
+            ],
+            self.directory,
+        )
         return target if made else None
 
 
@@ -179,7 +294,8 @@ def judges_of(file):
 
 
 def judges_for(mutant, chosen):
-    """The names of the judges; only what has to do with locks and atomics can be a race, and the wrong memory order is nothing else."""
+    """The names of the judges; only what has to do with locks and atomics can be a race, and the wrong memory order is
+    nothing else."""
     names = list(judges_of(mutant.file))
     if mutant.kind == "order":
         names = ["races"]
@@ -215,7 +331,9 @@ class Excuses:
 
     def add(self, lines):
         place, _, number = lines[0].partition(" #")
-        parts = {sign: " ".join(line[2:].strip() for line in lines[1:] if line.startswith(f"{sign} ")) for sign in "-+="}
+        parts = {
+            sign: " ".join(line[2:].strip() for line in lines[1:] if line.startswith(f"{sign} ")) for sign in "-+="
+        }
         if not all(parts.values()):
             raise mutation.Broken(f"equivalent.txt: {lines[0]}: wants lines with -, + and =")
         key = (place, parts["-"], parts["+"]) + ((int(number),) if number else ())
@@ -249,8 +367,12 @@ class Campaign:
         files = sorted(path.name for path in (self.base.directory / "fast").glob("*.c"))
         if set(self.options.file) - set(files):
             raise mutation.Broken(f"no such file: {', '.join(sorted(set(self.options.file) - set(files)))}")
-        found = [mutant for file in files if not self.options.file or file in self.options.file
-                 for mutant in operators.mutations_of(file, self.base.text(file))]
+        found = [
+            mutant
+            for file in files
+            if not self.options.file or file in self.options.file
+            for mutant in operators.mutations_of(file, self.base.text(file))
+        ]
         self.check_excuses(found, files)
         if self.options.only:
             found = [mutant for mutant in found if any(text in mutant.name for text in self.options.only)]
@@ -265,8 +387,11 @@ class Campaign:
         """An excuse for a mutation that cannot be made any more has to go."""
         keys = {mutant.key for mutant in found}
         looked_at = self.options.file or files
-        lost = [key[0] for key in self.excuses.reasons
-                if key not in keys and (key[0].partition(":")[0] in looked_at or key[0].partition(":")[0] not in files)]
+        lost = [
+            key[0]
+            for key in self.excuses.reasons
+            if key not in keys and (key[0].partition(":")[0] in looked_at or key[0].partition(":")[0] not in files)
+        ]
         if lost:
             raise mutation.Broken("equivalent.txt: no such mutation: " + ", ".join(sorted(lost)))
 
@@ -280,7 +405,8 @@ class Campaign:
                 print(f"{verdict:<9} {mutant.name}: {rest}", flush=True)
 
     def owner_of(self, mutant, engine):
-        """Whose optimised code this mutant's is: its own, the engine's, another one's. None if the compiler refuses it."""
+        """Whose optimised code this mutant's is: its own, the engine's, another one's. None if the compiler refuses
+        it."""
         flags, name = ([*THREAD, "-g"], "thread") if mutant.kind == "order" else ([], "plain")
         made = engine.compile(flags, name)
         if made is None:
@@ -335,7 +461,10 @@ class Campaign:
             started = time.monotonic()
             noticed, _ = judge(engine, name)
             good = good and not noticed
-            print(f"control   {name}: {'OBJECTS: ' + noticed if noticed else 'passes'}, {time.monotonic() - started:.1f} s", flush=True)
+            print(
+                f"control   {name}: {'OBJECTS: ' + noticed if noticed else 'passes'}, {time.monotonic() - started:.1f} s",
+                flush=True,
+            )
         shutil.rmtree(engine.directory)
         return good
 
@@ -352,9 +481,16 @@ class Campaign:
     def summary(self, made):
         counts = self.counts
         survived = counts["SURVIVED"] + counts["STALE"]
-        print(f"{made} mutations: {counts['refused']} refused by the compiler, {counts['same']} with the code of another or of the engine")
-        print("killed by " + ", ".join(f"{name} {number}" for name, number in sorted(self.killers.items(), key=lambda one: -one[1])))
-        print(f"{counts['equivalent']} equivalent (mutants/engine/equivalent.txt), {counts['STALE']} listed as that and killed")
+        print(
+            f"{made} mutations: {counts['refused']} refused by the compiler, {counts['same']} with the code of another or of the engine"
+        )
+        print(
+            "killed by "
+            + ", ".join(f"{name} {number}" for name, number in sorted(self.killers.items(), key=lambda one: -one[1]))
+        )
+        print(
+            f"{counts['equivalent']} equivalent (mutants/engine/equivalent.txt), {counts['STALE']} listed as that and killed"
+        )
         print(f"mutants: {counts['killed']} killed, {counts['SURVIVED']} survived")
         if counts["killed"] + counts["equivalent"] == 0 and made:
             print("mutants: nothing was judged", file=sys.stderr)

@@ -22,8 +22,15 @@ IDLE_LOOKS = 12  # after so many looks without any work done, a test is in a dea
 
 def why(lines, status):
     """One line about what was noticed."""
-    for pattern in (r"^not ok \d+ - (.*)", r"^\[  FAILED  \] (.*)", r"(\S*Sanitizer: .*)", r"(.*\((?:[A-Z0-9]{2,3}-\d\d[, ]*)+\).*)",
-                    r"(.*Assertion.*)", r"(.*(?:crashed|killed by|did not come back).*)", r"^(?:hunt|gate): (.*)"):
+    for pattern in (
+        r"^not ok \d+ - (.*)",
+        r"^\[  FAILED  \] (.*)",
+        r"(\S*Sanitizer: .*)",
+        r"(.*\((?:[A-Z0-9]{2,3}-\d\d[, ]*)+\).*)",
+        r"(.*Assertion.*)",
+        r"(.*(?:crashed|killed by|did not come back).*)",
+        r"^(?:hunt|gate): (.*)",
+    ):
         for line in lines:
             match = re.search(pattern, line)
             if match:
@@ -58,7 +65,10 @@ def stored_bytes(directory):
 def is_idle(process):
     """Whether no thread of it runs or could run; one that starves on a busy machine is not idle."""
     try:
-        states = [path.read_text().rpartition(")")[2].split()[0] for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/stat")]
+        states = [
+            path.read_text().rpartition(")")[2].split()[0]
+            for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/stat")
+        ]
     except OSError:
         return False
     return all(state == "S" for state in states)
@@ -91,15 +101,28 @@ class Watch(threading.Thread):
 
 
 def run(command, directory, limit, is_test=False):
-    """What the judge noticed, None if nothing; and the lines that it printed. A test works all the time: if it does not, it hangs."""
+    """What the judge noticed, None if nothing; and the lines that it printed. A test works all the time: if it does
+    not, it hangs."""
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
-    environment = os.environ | {"TMPDIR": str(temporary), "TSAN_OPTIONS": "halt_on_error=1", "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    environment = os.environ | {
+        "TMPDIR": str(temporary),
+        "TSAN_OPTIONS": "halt_on_error=1",
+        "CMOCKA_MESSAGE_OUTPUT": "TAP",
+    }
     # The gate goes on after a complaint, so it must come out at once. (A sanitizer does not suffer stdbuf.)
     unbuffered = ["stdbuf", "-oL"] if any(word.endswith("/gate") for word in command) else []
-    process = subprocess.Popen([*unbuffered, *command], cwd=temporary, env=environment, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [*unbuffered, *command],
+        cwd=temporary,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     lines = []
     watch = Watch(process, temporary, limit, is_test)
     watch.start()
@@ -120,7 +143,9 @@ def run(command, directory, limit, is_test=False):
         return watch.verdict, lines
     if process.returncode == -signal.SIGXCPU:
         return "does not come to an end", lines
-    if process.returncode == 0 or (process.returncode == 4 and "--clause" in command):  # no case is a witness of this clause
+    if process.returncode == 0 or (
+        process.returncode == 4 and "--clause" in command
+    ):  # no case is a witness of this clause
         return None, lines
     if process.returncode in CANNOT_JUDGE:
         raise mutation.Broken(f"{' '.join(command)}: cannot judge\n" + "\n".join(lines[-3:]))

@@ -1,4 +1,5 @@
-"""What scripts/mutants and scripts/corpus-strength share: patches, and copies of the sources that are built with one."""
+"""What scripts/mutants and scripts/corpus-strength share: patches, and copies of the sources that are built with
+one."""
 
 import concurrent.futures
 import os
@@ -21,10 +22,8 @@ class Broken(Exception):
 
 
 class Patch:
-    """
-    One defect: a unified diff behind a header that says what is wrong, which clauses that breaks, and who should find it; `fuzz` is the target that
-    should find it, or "none: " and why no target can.
-    """
+    """ One defect: a unified diff behind a header that says what is wrong, which clauses that breaks, and who should
+    find it; `fuzz` is the target that should find it, or "none: " and why no target can. """
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -62,8 +61,16 @@ class Sources:
         self.base = None
 
     def build(self, directory, targets):
-        command = ["make", "-s", "-C", str(directory), f"-j{len(os.sched_getaffinity(0))}", "--no-print-directory", *self.settings,
-                   *(f"{BUILD}/{target}" for target in targets)]
+        command = [
+            "make",
+            "-s",
+            "-C",
+            str(directory),
+            f"-j{len(os.sched_getaffinity(0))}",
+            "--no-print-directory",
+            *self.settings,
+            *(f"{BUILD}/{target}" for target in targets),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Broken(f"{directory.name}: does not build\n{done.stdout}{done.stderr}")

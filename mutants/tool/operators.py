@@ -1,11 +1,13 @@
-"""Small mistakes in C, made by rules: every mutation of a source of the engine, or of the reference engine for the proof.
+"""Small mistakes in C, made by rules: every mutation of a source of the engine, or of the reference engine for the
+proof.
 
-The sources are laid out by clang-format, and the rules lean on that: a function's braces stand in the first column, a binary operator has
-a space on both sides and a unary one has none. So tokens are enough, and nothing here parses C; what does not make sense is thrown away by
-the compiler. A mutation never adds or removes a line, so that line numbers in assertions stay what they are.
+The sources are laid out by clang-format, and the rules lean on that: a function's braces stand in the first column, a
+binary operator has a space on both sides and a unary one has none. So tokens are enough, and nothing here parses C;
+what does not make sense is thrown away by the compiler. A mutation never adds or removes a line, so that line numbers
+in assertions stay what they are.
 
-Not touched: assertions, which only say what is true anyway; the wording of errors (but their class is); and the setting up and taking
-down of locks, which in zeroed memory does nothing on Linux.
+Not touched: assertions, which only say what is true anyway; the wording of errors (but their class is); and the setting
+up and taking down of locks, which in zeroed memory does nothing on Linux.
 """
 
 import re
@@ -14,27 +16,76 @@ from collections import Counter
 TOKEN = re.compile(
     r"""(?P<space>\s+|\\\n)|(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
     |(?P<number>\d\w*)|(?P<name>[A-Za-z_]\w*)|(?P<operator><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.)""",
-    re.S | re.X)
-FUNCTION = re.compile(r"^(?P<type>(?:[a-z_]\w*[ *]+)+)(?P<name>\w+)\((?P<parameters>[^;{}]*)\)\n\{\n(?P<body>.*?)^\}", re.M | re.S)
+    re.S | re.X,
+)
+FUNCTION = re.compile(
+    r"^(?P<type>(?:[a-z_]\w*[ *]+)+)(?P<name>\w+)\((?P<parameters>[^;{}]*)\)\n\{\n(?P<body>.*?)^\}", re.M | re.S
+)
 
 BY_ONE = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 TURNED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 LOGIC = {"&&": "||", "||": "&&"}
-ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "+=": "-=", "-=": "+=",
-              "|=": "&="}
+ARITHMETIC = {
+    "+": "-",
+    "-": "+",
+    "*": "+",
+    "/": "*",
+    "%": "/",
+    "<<": ">>",
+    ">>": "<<",
+    "&": "|",
+    "|": "&",
+    "+=": "-=",
+    "-=": "+=",
+    "|=": "&=",
+}
 STEPS = {"++": "--", "--": "++"}
 WEAKER = {  # the name, and what relaxed operation stands for it
-    "sync_load_acquire": "atomic_load_explicit", "sync_pointer_load": "atomic_load_explicit",
-    "sync_store_release": "atomic_store_explicit", "sync_pointer_set": "atomic_store_explicit",
+    "sync_load_acquire": "atomic_load_explicit",
+    "sync_pointer_load": "atomic_load_explicit",
+    "sync_store_release": "atomic_store_explicit",
+    "sync_pointer_set": "atomic_store_explicit",
     "sync_or_release": "atomic_fetch_or_explicit",
 }
 WORDING = {"assert", "addcow_fail", "snprintf", "vsnprintf", "va_start", "va_end", "sizeof", "strerror_r"}
-CLASSES = {"ADDCOW_IO": "ADDCOW_NOSPACE", "ADDCOW_NOSPACE": "ADDCOW_IO", "ADDCOW_RANGE": "ADDCOW_IO", "ADDCOW_READONLY": "ADDCOW_IO",
-           "ADDCOW_BUSY": "ADDCOW_IO", "ADDCOW_UNLINKABLE": "ADDCOW_IO", "ADDCOW_UNSUPPORTED": "ADDCOW_MALFORMED",
-           "ADDCOW_MALFORMED": "ADDCOW_UNSUPPORTED"}
+CLASSES = {
+    "ADDCOW_IO": "ADDCOW_NOSPACE",
+    "ADDCOW_NOSPACE": "ADDCOW_IO",
+    "ADDCOW_RANGE": "ADDCOW_IO",
+    "ADDCOW_READONLY": "ADDCOW_IO",
+    "ADDCOW_BUSY": "ADDCOW_IO",
+    "ADDCOW_UNLINKABLE": "ADDCOW_IO",
+    "ADDCOW_UNSUPPORTED": "ADDCOW_MALFORMED",
+    "ADDCOW_MALFORMED": "ADDCOW_UNSUPPORTED",
+}
 INERT = {"sync_mutex_init", "sync_mutex_destroy", "sync_cond_init", "sync_cond_destroy"}
-KEYWORDS = {"if", "else", "for", "while", "do", "switch", "case", "default", "return", "break", "continue", "goto", "sizeof", "struct",
-            "enum", "union", "static", "const", "unsigned", "int", "char", "void", "bool", "typedef", "extern"}
+KEYWORDS = {
+    "if",
+    "else",
+    "for",
+    "while",
+    "do",
+    "switch",
+    "case",
+    "default",
+    "return",
+    "break",
+    "continue",
+    "goto",
+    "sizeof",
+    "struct",
+    "enum",
+    "union",
+    "static",
+    "const",
+    "unsigned",
+    "int",
+    "char",
+    "void",
+    "bool",
+    "typedef",
+    "extern",
+}
 
 
 class Token:
@@ -51,7 +102,8 @@ class Mutation:
         self.file = self.name = self.key = self.text = None
 
     def finish(self, file, text):
-        """Makes the file's new text, and what identifies the mutation even when code elsewhere changes: the lines before and after."""
+        """Makes the file's new text, and what identifies the mutation even when code elsewhere changes: the lines
+        before and after."""
         self.file = file
         first, last = self.pieces[0][0], self.pieces[-1][1]
         begin, end = text.rfind("\n", 0, first) + 1, text.find("\n", last)
@@ -60,7 +112,7 @@ class Mutation:
             changed += text[position:start] + new
             position = stop
         self.text = changed + text[position:]
-        old, new = text[begin:end], self.text[begin:end + len(self.text) - len(text)]
+        old, new = text[begin:end], self.text[begin : end + len(self.text) - len(text)]
         if self.kind == "unlocked":
             old, new = "all locks", "none"
         self.key = f"{file}:{self.function}", " ".join(old.split()), " ".join(new.split())
@@ -98,7 +150,7 @@ class Function:
 
     def span(self, first, last):
         """The text of the tokens [first, last]."""
-        return self.text[self.tokens[first].start:self.tokens[last].end]
+        return self.text[self.tokens[first].start : self.tokens[last].end]
 
     def replace(self, kind, first, last, new):
         """With as many newlines as the text had."""
@@ -154,7 +206,9 @@ class Function:
                 continue
             if token.text in ("true", "false"):
                 yield self.replace("constant", i, i, "false" if token.text == "true" else "true")
-            found = re.fullmatch(r"(0[xX][0-9a-fA-F]+|0|[1-9]\d*)([uUlL]*)", token.text) if token.kind == "number" else None
+            found = (
+                re.fullmatch(r"(0[xX][0-9a-fA-F]+|0|[1-9]\d*)([uUlL]*)", token.text) if token.kind == "number" else None
+            )
             if found:
                 value = int(found.group(1), 0)
                 yield self.replace("more", i, i, f"{value + 1}{found.group(2)}")
@@ -173,8 +227,13 @@ class Function:
                 continue
             simple = token.kind == "name" and (token.text not in KEYWORDS or token.text in ("break", "continue"))
             simple = simple or (token.kind == "operator" and token.text in ("*", "(", "++", "--"))
-            declaration = simple and i + 1 < len(self.tokens) and (
-                self.tokens[i + 1].kind == "name" or (self.tokens[i + 1].text == "*" and not self.is_binary(i + 1)))
+            declaration = (
+                simple
+                and i + 1 < len(self.tokens)
+                and (
+                    self.tokens[i + 1].kind == "name" or (self.tokens[i + 1].text == "*" and not self.is_binary(i + 1))
+                )
+            )
             if simple and not declaration and self.span(i, i + 2) != "(void)":
                 yield self.replace("drop", i, end, ";")
             if token.text == "return" and end > i + 1:
@@ -221,7 +280,8 @@ class Function:
                 yield from self.choice(i)
 
     def choice(self, i):
-        """The two sides of a conditional expression that stands alone between =, return or ( and : are too hard to find; negate it."""
+        """The two sides of a conditional expression that stands alone between =, return or ( and : are too hard to
+        find; negate it."""
         start, depth = i - 1, 0
         while start >= 0:
             text = self.tokens[start].text
@@ -258,13 +318,17 @@ class Function:
 
     @staticmethod
     def is_pointer(text):
-        return bool(re.match(r"&|NULL$|error$|disk$|\"|\(const|.*(?:buffer|data|path|bytes|io|opening|check|creation)$", text))
+        return bool(
+            re.match(r"&|NULL$|error$|disk$|\"|\(const|.*(?:buffer|data|path|bytes|io|opening|check|creation)$", text)
+        )
 
     def orders(self):
         for i, token in enumerate(self.tokens):
             if token.text in WEAKER and i + 1 in self.partner:
                 inside = self.span(i + 2, self.partner[i + 1] - 1)
-                yield self.replace("order", i, self.partner[i + 1], f"{WEAKER[token.text]}({inside}, memory_order_relaxed)")
+                yield self.replace(
+                    "order", i, self.partner[i + 1], f"{WEAKER[token.text]}({inside}, memory_order_relaxed)"
+                )
             elif token.text == "sync_store":
                 yield self.replace("order", i, i, "sync_store_release")
 
@@ -279,8 +343,16 @@ class Function:
             yield Mutation(self.name, "unlocked", pieces)
 
     def all(self):
-        for rule in (self.operators, self.constants, self.statements, self.errors, self.conditions, self.arguments, self.orders,
-                     self.locks):
+        for rule in (
+            self.operators,
+            self.constants,
+            self.statements,
+            self.errors,
+            self.conditions,
+            self.arguments,
+            self.orders,
+            self.locks,
+        ):
             yield from rule()
 
 

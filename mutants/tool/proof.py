@@ -15,8 +15,22 @@ from wp import LISTS, ROOT, prove
 Mutant = collections.namedtuple("Mutant", "name file function text")
 
 KINDS = {"by-one", "turned", "logic", "arithmetic", "more", "swapped", "drop"}
-COMPILER = ["gcc", "-std=c11", "-O1", "-w", "-Werror=int-conversion", "-Werror=incompatible-pointer-types",
-            "-Werror=discarded-qualifiers", f"-I{ROOT / 'ref'}", "-x", "c", "-S", "-o", "-", "-"]
+COMPILER = [
+    "gcc",
+    "-std=c11",
+    "-O1",
+    "-w",
+    "-Werror=int-conversion",
+    "-Werror=incompatible-pointer-types",
+    "-Werror=discarded-qualifiers",
+    f"-I{ROOT / 'ref'}",
+    "-x",
+    "c",
+    "-S",
+    "-o",
+    "-",
+    "-",
+]
 
 
 def mutated_files():

@@ -1,8 +1,9 @@
 """Wrong implementations that are wrong in one situation: mutants/python/wrong.py is told which.
 
-Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that the case witnesses, the
-implementation that misbehaves there and nowhere else is one that only this case can catch. So the case is needed if it does catch it. Whether two
-cases meet in a situation comes from a recording of all cases with the right implementation: in every other situation the wrong one is the right one.
+Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that
+the case witnesses, the implementation that misbehaves there and nowhere else is one that only this case can catch. So
+the case is needed if it does catch it. Whether two cases meet in a situation comes from a recording of all cases with
+the right implementation: in every other situation the wrong one is the right one.
 """
 
 import collections
@@ -16,12 +17,26 @@ REQUESTS = {"read", "write", "zero", "discard", "map", "resize", "stream", "comm
 
 # Which operations the clauses are about: a read that goes wrong after a commit breaks no clause of commit.
 ABOUT = {
-    "HDR": {"open", "create", "stream", "commit"}, "HR9": {"open", "create", "write", "stream"},
-    "BMP": {"open", "create", "read", "write", "map", "resize"}, "LNK": {"open", "create", "read", "write"},
-    "VRT": {"open", "create", "read", "map", "stream", "commit"}, "REQ": REQUESTS, "RD": {"read"}, "WR": {"write"}, "ZR": {"zero"},
-    "DC": {"discard"}, "MAP": {"map", "zero", "discard"}, "CRE": {"create"}, "RSZ": {"resize", "write"}, "STR": {"stream"},
-    "CMT": {"commit"}, "CON": REQUESTS, "DUR": {"flush", "close", "resize", "stream", "commit"}, "ERR": REQUESTS | {"open", "create"},
-    "LCK": {"open", "commit"}, "SEC": {"open", "read"},
+    "HDR": {"open", "create", "stream", "commit"},
+    "HR9": {"open", "create", "write", "stream"},
+    "BMP": {"open", "create", "read", "write", "map", "resize"},
+    "LNK": {"open", "create", "read", "write"},
+    "VRT": {"open", "create", "read", "map", "stream", "commit"},
+    "REQ": REQUESTS,
+    "RD": {"read"},
+    "WR": {"write"},
+    "ZR": {"zero"},
+    "DC": {"discard"},
+    "MAP": {"map", "zero", "discard"},
+    "CRE": {"create"},
+    "RSZ": {"resize", "write"},
+    "STR": {"stream"},
+    "CMT": {"commit"},
+    "CON": REQUESTS,
+    "DUR": {"flush", "close", "resize", "stream", "commit"},
+    "ERR": REQUESTS | {"open", "create"},
+    "LCK": {"open", "commit"},
+    "SEC": {"open", "read"},
 }
 
 

@@ -30,12 +30,36 @@ class Proof:
     """One run of WP on some functions of a file; goals come one by one, and the run can be stopped between two."""
 
     def __init__(self, directory, file, functions, limit):
-        command = ["frama-c", f"-cpp-extra-args=-I{directory / 'ref'}", "-warn-unsigned-overflow", "-wp", "-wp-rte",
-                   "-wp-prover", "z3,cvc4", "-wp-timeout", str(limit), "-wp-par", "2", "-wp-cache", "update",
-                   "-wp-session", str(directory / "session"), "-wp-fct", ",".join(functions), str(directory / file)]
+        command = [
+            "frama-c",
+            f"-cpp-extra-args=-I{directory / 'ref'}",
+            "-warn-unsigned-overflow",
+            "-wp",
+            "-wp-rte",
+            "-wp-prover",
+            "z3,cvc4",
+            "-wp-timeout",
+            str(limit),
+            "-wp-par",
+            "2",
+            "-wp-cache",
+            "update",
+            "-wp-session",
+            str(directory / "session"),
+            "-wp-fct",
+            ",".join(functions),
+            str(directory / file),
+        ]
         environment = {**os.environ, "PWD": str(directory), "TMPDIR": str(directory / "tmp")}
-        self.child = subprocess.Popen(command, cwd=directory, env=environment, text=True, start_new_session=True,
-                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.child = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self.complete, self.output = False, []
 
     def goals(self):

@@ -85,8 +85,9 @@ teardown() {
     fi
 }
 
-# hold DISK FILE: a command in the background that has the disk's lock until descriptor 5 is closed. It writes the start of FILE to the disk's, which is
-# more than a pipe holds: when that has gone, the command reads, and so has the lock. Asking for the lock meanwhile could take it away from it.
+# hold DISK FILE: a command in the background that has the disk's lock until descriptor 5 is closed. It writes the start
+# of FILE to the disk's, which is more than a pipe holds: when that has gone, the command reads, and so has the lock.
+# Asking for the lock meanwhile could take it away from it.
 hold() {
     mkfifo input
     addcow write "$1" 0 <input &

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# What the corpus says of itself holds: the clauses that it cannot show, the mistakes that it finds, the defects that it is tried with.
+# What the corpus says of itself holds: the clauses that it cannot show, the mistakes that it finds, the defects that it
+# is tried with.
 
 bats_require_minimum_version 1.5.0
 
@@ -51,7 +52,8 @@ names() {
     done
 }
 
-# The implementation that scripts/corpus-strength makes misbehave is right where it is not told to, and wrong where it is.
+# The implementation that scripts/corpus-strength makes misbehave is right where it is not told to, and wrong where it
+# is.
 @test "corpus: an implementation that is wrong in one situation is found by the case that brings it about" {
     local gate=${GATE:-$root/build/gcc/gate} wrong="$root/mutants/python/wrong.py" situation
     run "$gate" --corpus "$root/corpus" --impl "exec:python3 '$wrong' --record '$PWD/recorded'" --case wr-03-tail

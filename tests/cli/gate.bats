@@ -22,7 +22,8 @@ gate() {
     "$gate" --corpus "$root/corpus" "$@"
 }
 
-# corpus_error TEXT: the corpus in ./broken, made anew from five cases each time, must be refused with TEXT, and at once.
+# corpus_error TEXT: the corpus in ./broken, made anew from five cases each time, must be refused with TEXT, and at
+# once.
 corpus_error() {
     run timeout 20 "$gate" --impl fast --corpus broken
     echo "$output"

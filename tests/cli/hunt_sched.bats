@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The hunt under the deterministic scheduler: that it repeats itself, replays what once failed, and says what it was asked wrongly.
+# The hunt under the deterministic scheduler: that it repeats itself, replays what once failed, and says what it was
+# asked wrongly.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# `make install`: a program of a stranger must compile and run against what was installed, statically and shared, and find
-# nothing but the documented names in it.
+# `make install`: a program of a stranger must compile and run against what was installed, statically and shared, and
+# find nothing but the documented names in it.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return

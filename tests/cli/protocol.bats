@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The gate and implementations in a child process (corpus/PROTOCOL.md): the examples conform, and whatever a child does has its verdict.
+# The gate and implementations in a child process (corpus/PROTOCOL.md): the examples conform, and whatever a child does
+# has its verdict.
 
 bats_require_minimum_version 1.5.0
 
@@ -146,7 +147,8 @@ verdict() {
     verdict 3 "hung" "cat /dev/zero >&2" --timeout 2
 }
 
-# begin: a gate in the background, whose adapter does not answer and has started others, one of which has left its process group. $! is the gate.
+# begin: a gate in the background, whose adapter does not answer and has started others, one of which has left its
+# process group. $! is the gate.
 begin() {
     "$gate" --corpus "$root/corpus" --jobs 2 --filter rd-0 --impl "exec:$hello
         bash -c 'exec -a stray sleep 1000' & setsid bash -c 'trap \"\" TERM INT HUP; exec -a stray2 sleep 1000' & sleep 1000" >out 2>&1 &

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# scripts/trace must fail for each reason that it exists for. Each test breaks a copy of the tree in one way. IDs are put
-# together from $p, so that they do not look like witnesses when this file itself is traced.
+# scripts/trace must fail for each reason that it exists for. Each test breaks a copy of the tree in one way. IDs are
+# put together from $p, so that they do not look like witnesses when this file itself is traced.
 
 p=AAA
 
