@@ -12,7 +12,8 @@ setup() {
 
 # The rows of the table of README.md that begins with `| WORD |`.
 table() {
-    awk -v head="| $1 |" 'index($0, head) == 1 { inside = 1; next } !/^\|/ { inside = 0 } inside && !/^\| ---/' "$root/corpus/README.md"
+    awk -v head="| $1 |" 'index($0, head) == 1 { inside = 1; next } !/^\|/ { inside = 0 } inside && !/^\| ---/' \
+        "$root/corpus/README.md"
 }
 
 # The names in a column of the table of mistakes.
@@ -22,7 +23,8 @@ names() {
 
 @test "corpus: every clause has a case, or a reason why it cannot have one" {
     sed -n 's/^\*\*\([A-Z0-9]*-[0-9][0-9]\)\*\* .*/\1/p' "$root/spec/add-cow.md" | sort >clauses
-    find "$root/corpus/cases" -name "*.json" -exec grep -h '"clauses":' {} + | grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort -u >witnessed
+    find "$root/corpus/cases" -name "*.json" -exec grep -h '"clauses":' {} + |
+        grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort -u >witnessed
     table clause | cut -d '|' -f 2 | grep -o '[A-Z][A-Z0-9]*-[0-9][0-9]' | sort >excused
     [ "$(wc -l <clauses)" -gt 100 ]
     sort witnessed excused >named

@@ -154,7 +154,8 @@ nothing_made() {
     random 5000 image.raw
     mkdir directory
     mkfifo fifo
-    refused 1 "nowhere.raw: cannot open for reading: No such file" create --hide-image-data -b nowhere.raw -i image.raw disk.addcow
+    refused 1 "nowhere.raw: cannot open for reading: No such file" \
+        create --hide-image-data -b nowhere.raw -i image.raw disk.addcow
     refused 1 "directory: " create --hide-image-data -b directory -i image.raw disk.addcow
     refused 1 "directory: " create -i directory disk.addcow
     refused 1 "fifo: " create -i fifo disk.addcow

@@ -129,8 +129,10 @@ small_corpus() {
 
 @test "gate: wrong usage ends with 2" {
     local arguments
-    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" "--impl fast --timeout x" \
-        "--impl fast --jobs 0" "--impl fast --jobs 257" "--impl fast --level guru" "--impl fast --case" "nonsense" "list extra" "list --applicable" \
+    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" \
+        "--impl fast --timeout x" \
+        "--impl fast --jobs 0" "--impl fast --jobs 257" "--impl fast --level guru" "--impl fast --case" "nonsense" "list extra" \
+        "list --applicable" \
         "explain" "explain one two" "serve" "serve nonsense"; do
         # shellcheck disable=SC2086 # a list of words
         run gate $arguments
@@ -435,7 +437,8 @@ images() {
 }
 
 @test "make gate: an adapter is judged by the corpus alone, and options reach it" {
-    IMPL="exec:python3 '$root/corpus/example/adapter.py'" B=$(dirname "$gate") run "$root/scripts/gate" --filter rd-01 --junit out.xml
+    IMPL="exec:python3 '$root/corpus/example/adapter.py'" B=$(dirname "$gate") \
+        run "$root/scripts/gate" --filter rd-01 --junit out.xml
     echo "$output"
     [ "$status" -eq 0 ]
     [ -s out.xml ]

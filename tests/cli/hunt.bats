@@ -96,9 +96,11 @@ END
 }
 
 @test "hunt: wrong usage" {
-    for words in nothing --nothing "stress --impl nothing" "stress --threads 0" "stress --threads 17" "stress --time x" \
+    for words in nothing --nothing "stress --impl nothing" "stress --threads 0" "stress --threads 17" \
+        "stress --time x" \
         "stress --traces -1" "stress --cluster-bits 11" "stress --layout r10" "stress --layout r9 --cluster-bits 12" \
-        "stress --dir missing" "stress --nothing" "stress surplus" "stress --judge all" "stress --impl" "stress --keep=1" \
+        "stress --dir missing" "stress --nothing" "stress surplus" "stress --judge all" "stress --impl" \
+        "stress --keep=1" \
         "replay" "replay missing" "replay one two"; do
         # shellcheck disable=SC2086 # a list of words
         run "$hunt" $words

@@ -181,7 +181,8 @@ schedule 0x1 continue" >file.trace
 }
 
 @test "hunt explore: wrong usage is refused" {
-    for words in "explore --judge nobody" "explore --strategy none" "explore --threads 0" "explore --seed x" "explore extra" \
+    for words in "explore --judge nobody" "explore --strategy none" "explore --threads 0" "explore --seed x" \
+        "explore extra" \
         "explore --unknown" "explore --impl ref" "explore --replay file" "bench --keep" "bench extra" \
         "explore --strategy pct --ops 101"; do
         # shellcheck disable=SC2086 # a list of words

@@ -6,7 +6,8 @@ setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return
     export STAGE="$BATS_FILE_TMPDIR/stage"
     # The library of a stranger, not a variant for tests: what was said to the make above does not count.
-    env -u MAKEFLAGS -u MAKEOVERRIDES -u SAN make CC=gcc install DESTDIR="$STAGE" PREFIX=/opt/addcow >"$BATS_FILE_TMPDIR/log" 2>&1 || {
+    env -u MAKEFLAGS -u MAKEOVERRIDES -u SAN make CC=gcc install DESTDIR="$STAGE" PREFIX=/opt/addcow \
+        >"$BATS_FILE_TMPDIR/log" 2>&1 || {
         cat "$BATS_FILE_TMPDIR/log" >&2
         return 1
     }

@@ -125,7 +125,8 @@ overlay() {
         cmp image.raw model
         reads_as disk.addcow model
         addcow check -q disk.addcow
-        [ "$(addcow check --output=json disk.addcow >check.json; json check.json "j['allocated-clusters'] == j['total-clusters']")" = True ]
+        addcow check --output=json disk.addcow >check.json
+        [ "$(json check.json "j['allocated-clusters'] == j['total-clusters']")" = True ]
         mv base.raw moved
         if [ "$options" != "--layout=r9" ]; then
             # The backing file is not opened any more (LNK-10).

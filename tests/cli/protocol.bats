@@ -32,7 +32,8 @@ wait_for_no_strays() {
 find_strays() {
     local process name
     for process in /proc/[0-9]*; do
-        if [ "$(readlink "$process/cwd")" = "$BATS_TEST_TMPDIR" ] && IFS= read -rd '' name <"$process/cmdline" && [[ "$name" == stray* ]]; then
+        if [ "$(readlink "$process/cwd")" = "$BATS_TEST_TMPDIR" ] &&
+            IFS= read -rd '' name <"$process/cmdline" && [[ "$name" == stray* ]]; then
             echo "$process"
         fi
     done 2>/dev/null
@@ -117,8 +118,10 @@ verdict() {
 # The tag that an open has, of which the path is read, and what is answered to it.
 @test "protocol: an adapter that lies about tags, lengths or anything else breaks the protocol" {
     local open="$hello read -r tag rest; head -c \"\${rest##*+}\" >/dev/null;"
-    verdict 3 "broke the protocol: an answer has the tag 1, which is not in flight" "$open echo \$tag ok; echo \$tag ok; sleep 1000"
-    verdict 3 "broke the protocol: an answer has the tag 0, which is not in flight" "$open echo 0 ok; sleep 1000"
+    verdict 3 "broke the protocol: an answer has the tag 1, which is not in flight" \
+        "$open echo \$tag ok; echo \$tag ok; sleep 1000"
+    verdict 3 "broke the protocol: an answer has the tag 0, which is not in flight" \
+        "$open echo 0 ok; sleep 1000"
     verdict 3 "broke the protocol" "$open echo -1 ok; sleep 1000"
     verdict 3 "broke the protocol" "$open echo 18446744073709551617 ok; sleep 1000"
     verdict 3 "broke the protocol: open was answered with 5 bytes of data" "$open echo \$tag ok +5; sleep 1000"
@@ -128,7 +131,8 @@ verdict() {
     verdict 3 "broke the protocol: " "$open printf '\\377\\376\\000\\n'; sleep 1000"
     # Behind the open come the size that the gate asks for by itself, and the read.
     local read="$open echo \$tag ok; read -r tag rest; echo \$tag ok 20000; read -r tag rest;"
-    verdict 3 "broke the protocol: read of 18000 bytes was answered with 17999 bytes" "$read echo \$tag ok +17999; sleep 1000"
+    verdict 3 "broke the protocol: read of 18000 bytes was answered with 17999 bytes" \
+        "$read echo \$tag ok +17999; sleep 1000"
     verdict 3 "broke the protocol: " "$read echo \$tag ok +1099511627776; cat /dev/zero"
     verdict 3 "broke the protocol: read of 18000 bytes was answered with 0 bytes" "$read echo \$tag ok; sleep 1000"
     verdict 3 "the adapter ended: it exited with status 0" "$read echo \$tag ok +18000; head -c 17999 /dev/zero"
@@ -184,7 +188,8 @@ begin() {
 }
 
 @test "protocol: a gate whose case takes too long leaves no file and no process" {
-    run gate "$hello touch started; bash -c 'trap \"\" TERM; exec -a stray sleep 1000' & while :; do touch more; sleep 0.01; done" --filter rd-0 \
+    run gate "$hello touch started; bash -c 'trap \"\" TERM; exec -a stray sleep 1000' & while :; do touch more; sleep 0.01; done" \
+        --filter rd-0 \
         --timeout 1 --jobs 3
     echo "$output"
     [ "$status" -eq 3 ]
@@ -207,7 +212,8 @@ begin() {
     run gate "$hello bash -c 'exec -a stray sleep 1000' & read line; exit 1" --case rd-01-mixed
     [ "$status" -eq 3 ]
     [ -z "$(find_strays)" ]
-    run gate "bash -c '(exec -a stray sleep 1000) & exec setsid python3 \"$root/corpus/example/adapter.py\"'" --case rd-01-mixed
+    run gate "bash -c '(exec -a stray sleep 1000) & exec setsid python3 \"$root/corpus/example/adapter.py\"'" \
+        --case rd-01-mixed
     echo "$output"
     [ "$status" -eq 0 ]
     [ -z "$(find_strays)" ]
