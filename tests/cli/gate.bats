@@ -371,7 +371,7 @@ corpus = pathlib.Path(sys.argv[1])
 schema = json.load(open(corpus / "schema.json"))
 jsonschema.Draft202012Validator.check_schema(schema)
 validator = jsonschema.Draft202012Validator(schema)
-cases = [json.load(open(path)) for path in sorted((corpus / "cases").glob("*.json"))]
+cases = [json.load(open(path)) for path in sorted((corpus / "cases").rglob("*.json"))]
 assert len(cases) >= 60
 for case in cases:
     errors = [error.message for error in validator.iter_errors(case)]
