@@ -149,5 +149,6 @@ make() {
 }
 
 @test "every package that is named stands in one list" {
-    [ "$(git grep -lE 'apt-get install|apt install' -- ':!*.md' ':!tests/cli/build.bats' ':!scripts/bare-check')" = scripts/need ]
+    run git grep -lE 'apt-get install|apt install' -- ':!*.md' ':!tests/cli/build.bats' ':!scripts/bare-check'
+    [ "$output" = scripts/need ]
 }
