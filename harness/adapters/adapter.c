@@ -1,5 +1,5 @@
 /*
- * The implementation under test: which adapters there are.
+ * Makes an adapter from its name.
  */
 #include "adapters/adapter.h"
 

@@ -1,17 +1,17 @@
 /*
  * The implementation under test, behind one interface.
  *
- * An adapter carries one disk of one implementation: it is opened over files that exist, asked, and closed, any number
- * of times. Whoever judges sees only this interface and, once the disk is closed, the files.
+ * An adapter drives one disk of one implementation. It opens the disk over existing files, performs requests, and
+ * closes it, any number of times. A judge sees only this interface and, after a close, the files.
  *
  *   ref    the reference engine over files mapped into memory, one request at a time
- *   fast   the production engine over the storage that it is given
+ *   fast   the production engine over the given storage
  *   exec:COMMAND   a child process (adapter_exec.h)
  *
  * Errors: functions return an enum addcow_status and, if `error` is not null, fill *error on failure.
  *
- * Thread-safety: requests (perform, size and all_allocated) may come from any number of threads at once; open, close,
- * create and destroy alone.
+ * Thread-safety: any number of threads may call perform, size and all_allocated at once. open, close, create and
+ * destroy must be the only call in progress.
  */
 #ifndef HARNESS_ADAPTER_H
 #define HARNESS_ADAPTER_H
@@ -25,20 +25,21 @@ struct adapter_ops {
     /* Opens the disk whose metadata file is `path`. */
     enum addcow_status (*open)(struct adapter *adapter, const char *path, enum addcow_open_flags flags,
                                struct addcow_error *error);
-    /* Closes the open disk, even if it reports an error. Everything is in the files afterwards. */
+    /* Closes the open disk, even if it reports an error. Afterwards the files hold all data. */
     enum addcow_status (*close)(struct adapter *adapter, struct addcow_error *error);
 
     /* The virtual size of the open disk, in bytes. */
     uint64_t (*size)(struct adapter *adapter);
 
-    /* Whether "all allocated" is set in the header, as the implementation believes. Null if it cannot be asked. */
+    /* Whether "all allocated" is set in the header, according to the implementation. Null if the adapter cannot ask for
+     * it. */
     bool (*all_allocated)(struct adapter *adapter);
 
     /* Does a request on the open disk, as the function of addcow_fast.h that has the operation's name. */
     enum addcow_status (*perform)(struct adapter *adapter, struct operation_request *request,
                                   struct addcow_error *error);
 
-    /* Creates files [CRE]. Null if the implementation cannot: what needs it is then not applicable. */
+    /* Creates files [CRE]. Null if the implementation cannot: cases that create are then not applicable. */
     enum addcow_status (*create)(struct adapter *adapter, const char *path, const struct addcow_create_options *options,
                                  struct addcow_error *error);
 
@@ -52,15 +53,16 @@ struct adapter {
 };
 
 /*
- * Makes the adapter called `name`, with no disk open; null if there is none of that name. The caller destroys it.
- * `storage` is what an engine in this process reaches files through, null for POSIX files; it must outlive the adapter.
+ * Makes the adapter called `name`, with no disk open. Null if the name is unknown. The caller destroys the adapter. An
+ * engine in this process accesses files through `storage`, which may be null for POSIX files and must outlive the
+ * adapter.
  */
 struct adapter *adapter_make(const char *name, struct addcow_storage *storage);
 
 /* The names that adapter_make knows, for messages: "ref, fast". Static storage. */
 const char *adapter_names(void);
 
-/* The adapters themselves. */
+/* Never null. */
 struct adapter *adapter_make_ref(void);
 struct adapter *adapter_make_fast(struct addcow_storage *storage);
 

@@ -1,5 +1,5 @@
 /*
- * The adapter `exec:COMMAND`: what a request says and what its answer means. exec_transport.c carries them.
+ * The adapter `exec:COMMAND`: encodes requests and decodes answers. exec_transport.c sends and receives them.
  */
 #include "adapters/adapter_exec.h"
 
@@ -19,7 +19,7 @@ struct exec_adapter {
     struct adapter adapter;
     struct adapter_ops ops;
     struct transport *transport;
-    _Atomic uint64_t size_bound; /* no buffer that a caller gives is longer, and none that is used shorter */
+    _Atomic uint64_t size_bound; /* bytes: an upper bound of the disk's size. No caller's buffer is longer. */
 };
 
 static const char *const exec_name = "exec"; /* adapter.name of this kind, by address */
@@ -30,7 +30,7 @@ static struct exec_adapter *exec_of(struct adapter *adapter)
     return (struct exec_adapter *)adapter;
 }
 
-/* An operation that the child declared, or else none that can be asked. */
+/* Sends a request if the child declared it; otherwise fails with ADDCOW_UNSUPPORTED. */
 static enum addcow_status ask_declared(struct adapter *adapter, struct transport_request *request,
                                        struct addcow_error *error)
 {
@@ -54,7 +54,7 @@ static uint64_t exec_size(struct adapter *adapter)
     return request.numbers[0];
 }
 
-/* Appends a path, made absolute in `room`. */
+/* Appends a path as an absolute one, which `room` holds until the request is done. */
 static void add_path(struct transport_request *request, const char *path, char room[2 * PATH_MAX])
 {
     char directory[PATH_MAX];
@@ -90,15 +90,15 @@ static enum addcow_status exec_close(struct adapter *adapter, struct addcow_erro
 }
 
 /*
- * Whether the data of a request can matter: no caller's buffer is longer than the disk was asked to be (see
- * size_bound), so a longer range is one that must be refused.
+ * Whether a request transfers data. A range longer than size_bound must be refused, so its data is not sent, and the
+ * caller's buffer may be shorter than the range.
  */
-static bool data_matters(struct exec_adapter *exec, uint64_t length)
+static bool transfers_data(struct exec_adapter *exec, uint64_t length)
 {
     return length <= atomic_load(&exec->size_bound) && length <= PROTOCOL_DATA_MAX;
 }
 
-/* The size may become `new_size`: from now on a buffer may be as long. */
+/* Before a resize: other threads may use the new size before its answer arrives. */
 static void raise_size_bound(struct exec_adapter *exec, uint64_t new_size)
 {
     uint64_t bound = atomic_load(&exec->size_bound);
@@ -106,7 +106,7 @@ static void raise_size_bound(struct exec_adapter *exec, uint64_t new_size)
     }
 }
 
-/* The line of an operation's request: the operands as numbers. */
+/* A request whose line holds the operands as decimal numbers. */
 static struct transport_request make_operation(const struct operation_request *asked)
 {
     switch (operation_properties(asked->operation)->operands) {
@@ -129,9 +129,9 @@ static enum addcow_status exec_perform(struct adapter *adapter, struct operation
         raise_size_bound(exec, asked->offset);
     }
     if (properties->data == DATA_TO_DISK) {
-        transport_add_data(&request, asked->data, data_matters(exec, asked->length) ? (size_t)asked->length : 0);
+        transport_add_data(&request, asked->data, transfers_data(exec, asked->length) ? (size_t)asked->length : 0);
     } else if (properties->data == DATA_FROM_DISK) {
-        request.buffer = data_matters(exec, asked->length) ? asked->buffer : NULL;
+        request.buffer = transfers_data(exec, asked->length) ? asked->buffer : NULL;
     }
     enum addcow_status code = ask_declared(adapter, &request, error);
     if (code == ADDCOW_OK && properties->answers_map) {
@@ -168,7 +168,7 @@ static void exec_destroy(struct adapter *adapter)
     free(adapter);
 }
 
-/* ---- Making and asking about ---- */
+/* ---- Creation and state ---- */
 
 struct adapter *adapter_make_exec(const char *command, const char *directory, int timeout)
 {
@@ -198,7 +198,7 @@ const struct protocol_abilities *adapter_exec_abilities(struct adapter *adapter)
 
 enum exec_state adapter_exec_state(struct adapter *adapter, char *why, size_t why_size)
 {
-    return adapter->name == exec_name ? transport_state(exec_of(adapter)->transport, why, why_size) : EXEC_SOUND;
+    return adapter->name == exec_name ? transport_state(exec_of(adapter)->transport, why, why_size) : EXEC_OK;
 }
 
 void adapter_exec_kill(struct adapter *adapter)

@@ -1,5 +1,5 @@
 /*
- * The adapter of the production engine: addcow_fast.h as it is.
+ * The adapter of the production engine (addcow_fast.h).
  */
 #include "adapters/adapter_fast.h"
 

@@ -1,5 +1,5 @@
 /*
- * What the adapter of the production engine holds. Private to the adapters.
+ * The state of the adapter of the production engine. Private to the adapters.
  */
 #ifndef HARNESS_ADAPTER_FAST_H
 #define HARNESS_ADAPTER_FAST_H

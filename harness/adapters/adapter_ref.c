@@ -22,7 +22,7 @@ static struct ref_adapter *enter(struct adapter *adapter)
     return ref;
 }
 
-/* Ends what enter began, and words the result. */
+/* Unlocks what enter locked, and fills *error on failure. */
 static enum addcow_status leave(struct ref_adapter *ref, enum addcow_status code, struct addcow_error *error)
 {
     pthread_mutex_unlock(&ref->one_at_a_time);

@@ -2,8 +2,8 @@
  * Names of the engine's locks and conditions, for timelines.
  *
  * The scheduler knows only addresses. This file is compiled like the engine for the scheduler, with the locks of
- * sched/addcow_sync.h, so that struct addcow has the same layout; an address inside it is a member of it. So the engine
- * has no names for those who watch it.
+ * sched/addcow_sync.h, so struct addcow has the same layout here, and the offset of an address inside it identifies the
+ * member. The engine itself needs no names for this.
  */
 #include "adapters/adapter_fast.h"
 

@@ -1,14 +1,14 @@
 /*
- * A child process that nobody trusts.
+ * An untrusted child process.
  *
- * All descriptors of this process are closed in it but the three pipes. Its standard error is read, or it would block,
- * and all but the end of it forgotten.
+ * The child inherits no descriptor except its three standard streams. Its standard error is read continuously, so that
+ * it never blocks on it; only the end is kept.
  *
- * It may start others, which must go when it goes, and all must go when this process does, even by SIGKILL. No process
- * can see to that for itself, so a keeper stands between: a fork of this process that waits for the end of the child or
- * for SIGTERM, which it gets from child_end, or from the system when this process dies. Then it kills the child's
- * process group; whoever has left the group becomes a child of the keeper when its own parent dies, and is killed as
- * such. When all are gone the keeper writes down how the child ended, and goes too.
+ * Descendants of the child must end with the child, and all must end with this process, even if SIGKILL ends it. A
+ * supervisor ensures that. It is a fork of this process, which waits for the end of the child or for SIGTERM. child_end
+ * sends SIGTERM, and so does the kernel when this process dies. Then the supervisor kills the child's process group. A
+ * descendant that has left the group is reparented to the supervisor (PR_SET_CHILD_SUBREAPER), which kills it. At last
+ * the supervisor writes the child's exit status to a pipe and exits.
  */
 #include "adapters/child.h"
 
@@ -25,21 +25,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAUSE 2 /* milliseconds between two looks at whether the process has ended */
+#define POLL_MILLISECONDS 2 /* between two checks whether the process has ended */
 
-#define ROUNDS 1000 /* in which the keeper kills those who left the group: who forks faster than that may escape */
+/* Bounds the killing of processes that left the group. A process that forks faster may escape. */
+#define KILL_ROUNDS_MAX 1000
 
 enum { READ_END, WRITE_END };
 enum { INPUT, OUTPUT, ERRORS, STATUS, PIPES };
 
 /* After fork, in a process that may have had many threads: only async-signal-safe calls. */
-_Noreturn static void become(const char *command, const char *directory, pid_t keeper, int pipes[PIPES][2])
+_Noreturn static void exec_command(const char *command, const char *directory, pid_t supervisor, int pipes[PIPES][2])
 {
     sigset_t none;
     sigemptyset(&none);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == keeper && chdir(directory) == 0 && dup2(pipes[INPUT][READ_END], STDIN_FILENO) >= 0 &&
+    if (getppid() == supervisor && chdir(directory) == 0 && dup2(pipes[INPUT][READ_END], STDIN_FILENO) >= 0 &&
         dup2(pipes[OUTPUT][WRITE_END], STDOUT_FILENO) >= 0 && dup2(pipes[ERRORS][WRITE_END], STDERR_FILENO) >= 0) {
         close_range(STDERR_FILENO + 1, ~0u, 0);
         signal(SIGPIPE, SIG_DFL);
@@ -55,7 +56,7 @@ static bool has_ended(pid_t process)
     return waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
-/* Kills the children that this process has got. Whether there was one. */
+/* Kills all children of this process. Returns whether there was one. */
 static bool kill_children(void)
 {
     char list[4096];
@@ -79,8 +80,8 @@ static bool kill_children(void)
     return any;
 }
 
-/* Waits until the child has ended or has to end, and leaves nothing of it. After fork, as above. */
-_Noreturn static void keep(const char *command, const char *directory, pid_t parent, int pipes[PIPES][2])
+/* Runs the child, then kills it and its descendants. After fork, as above. */
+_Noreturn static void supervise(const char *command, const char *directory, pid_t parent, int pipes[PIPES][2])
 {
     sigset_t awaited;
     sigfillset(&awaited);
@@ -91,29 +92,29 @@ _Noreturn static void keep(const char *command, const char *directory, pid_t par
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    pid_t keeper = getpid();
+    pid_t supervisor = getpid();
     int status = 127 << 8;
     pid_t process = fork();
     if (process == 0) {
-        become(command, directory, keeper, pipes);
+        exec_command(command, directory, supervisor, pipes);
     }
     dup2(pipes[STATUS][WRITE_END], STDIN_FILENO);
     close_range(STDIN_FILENO + 1, ~0u, 0);
     if (process > 0) {
-        setpgid(process, process); /* whichever of the two comes first */
+        setpgid(process, process); /* in both processes: either may run first */
         bool end = getppid() != parent;
         while (!end && !has_ended(process)) {
             end = sigwaitinfo(&awaited, NULL) == SIGTERM;
         }
-        /* The group before the process is waited for: until then nobody else can have its number. */
+        /* Kill the group before waitpid: until then its ID cannot be reused. */
         kill(-process, SIGKILL);
         waitpid(process, &status, 0);
-        for (int i = 0; i < ROUNDS && kill_children(); i++) {
+        for (int i = 0; i < KILL_ROUNDS_MAX && kill_children(); i++) {
         }
     }
     bool written =
-        write(STDIN_FILENO, &status, sizeof status) == (ssize_t)sizeof status; /* or nobody is there to read it */
-    /* What looks for leaks at the end of a process must not look at half a process: so it ends as another one. */
+        write(STDIN_FILENO, &status, sizeof status) == (ssize_t)sizeof status; /* fails if the reader is gone */
+    /* exec, because a leak checker at exit must not examine this forked copy of a threaded process. */
     execl("/bin/sh", "sh", "-c", written ? ":" : "false", (char *)NULL);
     _exit(1);
 }
@@ -140,13 +141,13 @@ bool child_start(struct child *child, const char *command, const char *directory
 {
     int pipes[PIPES][2];
     pid_t parent = getpid();
-    child->words_length = 0;
-    child->keeper = make_pipes(pipes) ? fork() : -1;
-    if (child->keeper == 0) {
-        keep(command, directory, parent, pipes);
+    child->error_tail_length = 0;
+    child->supervisor = make_pipes(pipes) ? fork() : -1;
+    if (child->supervisor == 0) {
+        supervise(command, directory, parent, pipes);
     }
-    if (child->keeper < 0) {
-        snprintf(why, why_size, "a process cannot be started: %s", strerror(errno));
+    if (child->supervisor < 0) {
+        snprintf(why, why_size, "cannot start a process: %s", strerror(errno));
         for (int i = 0; i < PIPES; i++) {
             close_both(pipes[i]);
         }
@@ -166,20 +167,20 @@ bool child_start(struct child *child, const char *command, const char *directory
     return true;
 }
 
-/* Appends to the last words, forgetting as many of the first ones as it takes. */
-static void keep_words(struct child *child, const char *bytes, size_t length)
+/* Appends to the kept end of standard error; drops the oldest bytes if there is no room. */
+static void append_error_tail(struct child *child, const char *bytes, size_t length)
 {
-    if (length > CHILD_WORDS_MAX) {
-        bytes += length - CHILD_WORDS_MAX;
-        length = CHILD_WORDS_MAX;
+    if (length > CHILD_ERRORS_MAX) {
+        bytes += length - CHILD_ERRORS_MAX;
+        length = CHILD_ERRORS_MAX;
     }
-    size_t room = CHILD_WORDS_MAX - length;
-    if (child->words_length > room) {
-        memmove(child->words, child->words + child->words_length - room, room);
-        child->words_length = room;
+    size_t room = CHILD_ERRORS_MAX - length;
+    if (child->error_tail_length > room) {
+        memmove(child->error_tail, child->error_tail + child->error_tail_length - room, room);
+        child->error_tail_length = room;
     }
-    memcpy(child->words + child->words_length, bytes, length);
-    child->words_length += length;
+    memcpy(child->error_tail + child->error_tail_length, bytes, length);
+    child->error_tail_length += length;
 }
 
 void child_drain_errors(struct child *child)
@@ -188,11 +189,11 @@ void child_drain_errors(struct child *child)
     if (child->errors < 0) {
         return;
     }
-    /* Bounded: whoever floods shall not keep the caller here. */
+    /* Bounded: a child that writes without end must not block the caller. */
     for (int i = 0; i < 64; i++) {
         ssize_t count = read(child->errors, buffer, sizeof buffer);
         if (count > 0) {
-            keep_words(child, buffer, (size_t)count);
+            append_error_tail(child, buffer, (size_t)count);
         } else if (count == 0 || errno != EINTR) {
             if (count == 0 || errno != EAGAIN) {
                 close(child->errors);
@@ -213,7 +214,7 @@ void child_close_input(struct child *child)
 
 bool child_has_ended(const struct child *child)
 {
-    return has_ended(child->keeper);
+    return has_ended(child->supervisor);
 }
 
 bool child_wait(struct child *child, int milliseconds)
@@ -225,7 +226,7 @@ bool child_wait(struct child *child, int milliseconds)
         if (clock_milliseconds() >= deadline) {
             return false;
         }
-        if (poll(list, 2, PAUSE) > 0) {
+        if (poll(list, 2, POLL_MILLISECONDS) > 0) {
             if (list[0].revents != 0 && read(child->output, buffer, sizeof buffer) == 0) {
                 close(child->output);
                 child->output = -1;
@@ -240,13 +241,13 @@ void child_end(struct child *child, char *how, size_t how_size)
 {
     bool running = !child_has_ended(child);
     int status;
-    kill(child->keeper, SIGTERM);
-    while (waitpid(child->keeper, NULL, 0) < 0 && errno == EINTR) {
+    kill(child->supervisor, SIGTERM);
+    while (waitpid(child->supervisor, NULL, 0) < 0 && errno == EINTR) {
     }
     bool known = read(child->status, &status, sizeof status) == (ssize_t)sizeof status;
     close(child->status);
     if (running || !known) {
-        snprintf(how, how_size, "%s", running ? "had to be killed" : "was killed by somebody else");
+        snprintf(how, how_size, "%s", running ? "had to be killed" : "was killed from outside");
     } else if (WIFSIGNALED(status)) {
         snprintf(how, how_size, "died of signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     } else {

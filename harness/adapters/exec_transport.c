@@ -1,14 +1,13 @@
 /*
  * The transport of the adapter `exec:COMMAND` (exec_transport.h).
  *
- * A request is a struct on the stack of the thread that asks. It waits in a queue until fewer are in flight than the
- * child accepts, is sent, and is done when its answer, data included, has arrived or the child is given up. The asking
- * thread sleeps until then, so the data of a write is sent from the caller's buffer and that of a read received into
- * it: nothing is copied or kept.
+ * A request is a struct on the stack of the calling thread. It waits in a queue until fewer requests are in flight than
+ * the child accepts. Then it is sent. It is done when its answer, data included, has arrived, or when the child has
+ * failed. The calling thread sleeps until then, so data moves directly from and to the caller's buffer.
  *
- * One thread, the pump, does everything else: it starts the child, polls its pipes, the end of the process and the
- * clock, and when it ends it leaves no process, no descriptor and no waiting request behind. It holds the mutex except
- * while it polls, and never blocks on the child. SIGPIPE, as every signal, is blocked in it.
+ * The I/O thread does everything else. It starts the child, polls its pipes, and checks the end of the process and the
+ * deadlines. When it ends, no process, no descriptor and no waiting request is left. It holds the mutex except while it
+ * polls, and never blocks on the child. All signals are blocked in it, so a closed pipe is EPIPE and not SIGPIPE.
  */
 #include "adapters/exec_transport.h"
 
@@ -28,9 +27,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define GRACE 2000      /* milliseconds that a child has to end after its standard input did */
-#define LAST_MOMENT 500 /* milliseconds in which a process that closed a pipe may turn out to have ended */
-#define LOOK 100        /* milliseconds after which a process is seen to have ended whose pipes another one holds */
+#define EXIT_MILLISECONDS 2000 /* a child must end within this time after its standard input was closed */
+#define CLOSE_MILLISECONDS 500 /* a child that ends must do so within this time after it closed a pipe */
+#define POLL_MILLISECONDS 100  /* longest poll: notices the end of a child whose pipes another process holds open */
 
 struct queue {
     struct transport_request *first;
@@ -44,32 +43,32 @@ struct transport {
     int timeout;
 
     pthread_mutex_t mutex;   /* protects all that follows */
-    pthread_cond_t answered; /* a request is done, or the pump has ended */
-    pthread_t pump;
-    bool has_pump;       /* there is a thread to join */
-    bool running;        /* the pump takes requests */
-    bool stop, stop_now; /* asks the pump to end: gently, or by killing the child */
-    int wake;            /* eventfd: there is something for the pump */
+    pthread_cond_t answered; /* a request is done, or the I/O thread has ended */
+    pthread_t io_thread;
+    bool has_thread;     /* the thread must be joined */
+    bool running;        /* the I/O thread accepts requests */
+    bool stop, stop_now; /* ask the I/O thread to end: after the child exits, or by killing the child */
+    int wake;            /* eventfd: wakes the I/O thread */
     enum exec_state state;
     char why[2048];
-    bool welcomed; /* the abilities are known */
+    bool greeted; /* hello was answered; `abilities` is valid */
     struct protocol_abilities abilities;
     uint64_t next_tag;
     struct queue waiting;
-    struct queue in_flight; /* in the order of sending, and of their deadlines */
+    struct queue in_flight; /* ordered by sending and by deadline */
 
-    /* The pump's own. */
+    /* Used by the I/O thread only. */
     struct child child;
-    char line[PROTOCOL_LINE_MAX + 1]; /* the beginning of a line */
+    char line[PROTOCOL_LINE_MAX + 1]; /* received part of a line */
     size_t line_length;
-    struct transport_request *receiving; /* whose data is arriving; null: a line is */
+    struct transport_request *receiving; /* the data of its answer comes next; null: a line comes next */
     uint64_t received;                   /* bytes of its data */
     uint64_t announced;
 };
 
 const char *exec_state_name(enum exec_state state)
 {
-    static const char *const names[] = {"sound", "did not start", "speaks another version",
+    static const char *const names[] = {"ok",    "did not start", "speaks another version",
                                         "ended", "hung",          "broke the protocol"};
     return names[state];
 }
@@ -100,11 +99,11 @@ static void queue_remove(struct queue *queue, struct transport_request *request)
     queue->count--;
 }
 
-/* The first complaint stands. */
-__attribute__((format(printf, 3, 4))) static void complain(struct transport *transport, enum exec_state state,
-                                                           const char *format, ...)
+/* Keeps the first failure only. */
+__attribute__((format(printf, 3, 4))) static void record_failure(struct transport *transport, enum exec_state state,
+                                                                 const char *format, ...)
 {
-    if (transport->state == EXEC_SOUND) {
+    if (transport->state == EXEC_OK) {
         va_list arguments;
         va_start(arguments, format);
         vsnprintf(transport->why, sizeof transport->why, format, arguments);
@@ -138,14 +137,15 @@ static bool accept_answer(struct transport *transport, struct transport_request 
     if (request->kind == PROTOCOL_HELLO) {
         enum protocol_hello hello = protocol_check_hello(answer, &transport->abilities, why, sizeof why);
         if (hello != PROTOCOL_WELCOME) {
-            complain(transport, hello == PROTOCOL_OTHER_VERSION ? EXEC_OTHER_VERSION : EXEC_GARBLED, "%s", why);
+            record_failure(transport, hello == PROTOCOL_OTHER_VERSION ? EXEC_OTHER_VERSION : EXEC_BROKE_PROTOCOL, "%s",
+                           why);
             return false;
         }
-        transport->welcomed = true;
+        transport->greeted = true;
         return true;
     }
     if (!protocol_check_answer(answer, request->kind, request->length, request->numbers, why, sizeof why)) {
-        complain(transport, EXEC_GARBLED, "%s", why);
+        record_failure(transport, EXEC_BROKE_PROTOCOL, "%s", why);
         return false;
     }
     request->error = (struct addcow_error){.code = answer->code};
@@ -153,7 +153,7 @@ static bool accept_answer(struct transport *transport, struct transport_request 
     return true;
 }
 
-/* transport->line is whole. */
+/* Handles the complete line in transport->line. */
 static void take_line(struct transport *transport)
 {
     char why[512];
@@ -161,15 +161,16 @@ static void take_line(struct transport *transport)
     bool good = protocol_parse_answer(transport->line, transport->line_length, &answer, why, sizeof why);
     transport->line_length = 0;
     if (!good) {
-        complain(transport, EXEC_GARBLED, "%s", why);
+        record_failure(transport, EXEC_BROKE_PROTOCOL, "%s", why);
         return;
     }
     struct transport_request *request = find_in_flight(transport, answer.tag);
     if (request == NULL) {
-        complain(transport, EXEC_GARBLED, "an answer has the tag %" PRIu64 ", which is not in flight", answer.tag);
+        record_failure(transport, EXEC_BROKE_PROTOCOL, "an answer has the tag %" PRIu64 ", which is not in flight",
+                       answer.tag);
     } else if (request->piece < request->piece_count) {
-        complain(transport, EXEC_GARBLED, "an answer has the tag %" PRIu64 ", whose request has not been read yet",
-                 answer.tag);
+        record_failure(transport, EXEC_BROKE_PROTOCOL,
+                       "an answer has the tag %" PRIu64 ", but its request has not been read yet", answer.tag);
     } else if (accept_answer(transport, request, &answer)) {
         if (answer.data_length > 0) {
             transport->receiving = request;
@@ -181,7 +182,7 @@ static void take_line(struct transport *transport)
     }
 }
 
-/* Takes data of the answer that is being received; returns how many bytes. */
+/* Consumes data of the current answer. Returns the number of bytes. */
 static size_t take_data(struct transport *transport, const uint8_t *bytes, size_t length)
 {
     struct transport_request *request = transport->receiving;
@@ -202,7 +203,7 @@ static size_t take_data(struct transport *transport, const uint8_t *bytes, size_
 
 static void take_bytes(struct transport *transport, const uint8_t *bytes, size_t length)
 {
-    while (length > 0 && transport->state == EXEC_SOUND) {
+    while (length > 0 && transport->state == EXEC_OK) {
         size_t count;
         if (transport->receiving != NULL) {
             count = take_data(transport, bytes, length);
@@ -212,7 +213,8 @@ static void take_bytes(struct transport *transport, const uint8_t *bytes, size_t
             if (transport->line_length + part >= PROTOCOL_LINE_MAX) {
                 char seen[64];
                 protocol_quote((const char *)bytes, part, seen, sizeof seen);
-                complain(transport, EXEC_GARBLED, "a line is longer than %u bytes: \"%s...\"", PROTOCOL_LINE_MAX, seen);
+                record_failure(transport, EXEC_BROKE_PROTOCOL, "a line is longer than %u bytes: \"%s...\"",
+                               PROTOCOL_LINE_MAX, seen);
                 return;
             }
             memcpy(transport->line + transport->line_length, bytes, part);
@@ -227,21 +229,21 @@ static void take_bytes(struct transport *transport, const uint8_t *bytes, size_t
     }
 }
 
-/* A pipe was closed: by a process that ended, or by one that should not have done it. */
-static void complain_closed(struct transport *transport, const char *which)
+/* The child closed a pipe: either it has ended, or it broke the protocol. */
+static void record_closed(struct transport *transport, const char *which)
 {
-    if (child_wait(&transport->child, LAST_MOMENT)) {
-        complain(transport, transport->welcomed ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
+    if (child_wait(&transport->child, CLOSE_MILLISECONDS)) {
+        record_failure(transport, transport->greeted ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
     } else {
-        complain(transport, EXEC_GARBLED, "it closed its standard %s", which);
+        record_failure(transport, EXEC_BROKE_PROTOCOL, "it closed its standard %s", which);
     }
 }
 
-/* Receives what is there, up to a bound. Returns false at the end of the output. */
+/* Receives available output, up to a bound. Returns false at the end of the output. */
 static bool receive(struct transport *transport)
 {
     uint8_t bytes[65536];
-    for (int i = 0; i < 16 && transport->state == EXEC_SOUND; i++) {
+    for (int i = 0; i < 16 && transport->state == EXEC_OK; i++) {
         ssize_t count = read(transport->child.output, bytes, sizeof bytes);
         if (count == 0) {
             return false;
@@ -257,7 +259,7 @@ static bool receive(struct transport *transport)
 
 /* ---- Sending ---- */
 
-/* The request that is not sent whole, or null: only the last in flight can be one. */
+/* The request that is not sent completely, or null. Only the last one in flight can be. */
 static struct transport_request *find_unsent(struct transport *transport)
 {
     struct transport_request *request = transport->in_flight.first;
@@ -281,10 +283,10 @@ static void mark_sent(struct transport_request *request, size_t sent)
     }
 }
 
-/* Takes requests out of the queue and sends them, until the child takes no more or accepts no more. */
+/* Sends queued requests until the pipe is full or the child's limit of requests in flight is reached. */
 static void send_requests(struct transport *transport)
 {
-    unsigned window = transport->welcomed ? transport->abilities.concurrency : 1;
+    unsigned window = transport->greeted ? transport->abilities.concurrency : 1;
     for (;;) {
         struct transport_request *request = find_unsent(transport);
         if (request == NULL) {
@@ -300,7 +302,7 @@ static void send_requests(struct transport *transport)
                               (int)(request->piece_count - request->piece));
         if (sent < 0) {
             if (errno == EPIPE) {
-                complain_closed(transport, "input");
+                record_closed(transport, "input");
             }
             return;
         }
@@ -308,20 +310,20 @@ static void send_requests(struct transport *transport)
     }
 }
 
-/* ---- The pump ---- */
+/* ---- The I/O thread ---- */
 
 static void check_clock(struct transport *transport)
 {
     struct transport_request *oldest = transport->in_flight.first;
     if (oldest != NULL && clock_milliseconds() >= oldest->deadline) {
-        complain(transport, EXEC_HUNG, "it did not answer %s (tag %" PRIu64 ") within %d.%03d s",
-                 protocol_request_name(oldest->kind), oldest->tag, transport->timeout / 1000,
-                 transport->timeout % 1000);
+        record_failure(transport, EXEC_HUNG, "it did not answer %s (tag %" PRIu64 ") within %d.%03d s",
+                       protocol_request_name(oldest->kind), oldest->tag, transport->timeout / 1000,
+                       transport->timeout % 1000);
     }
 }
 
-/* One turn: sleeps until there is something to do, without the mutex, then does it. */
-static void pump_once(struct transport *transport)
+/* One iteration: polls without the mutex, then handles what happened. */
+static void io_step(struct transport *transport)
 {
     struct child *child = &transport->child;
     struct pollfd list[] = {
@@ -333,54 +335,55 @@ static void pump_once(struct transport *transport)
     struct transport_request *oldest = transport->in_flight.first;
     long long left = oldest != NULL ? oldest->deadline - clock_milliseconds() : -1;
     pthread_mutex_unlock(&transport->mutex);
-    int patience = oldest == NULL ? -1 : left > LOOK ? LOOK : left > 0 ? (int)left : 0;
-    int ready = poll(list, sizeof list / sizeof *list, patience);
+    int timeout = oldest == NULL ? -1 : left > POLL_MILLISECONDS ? POLL_MILLISECONDS : left > 0 ? (int)left : 0;
+    int ready = poll(list, sizeof list / sizeof *list, timeout);
     pthread_mutex_lock(&transport->mutex);
     if (ready > 0 && list[0].revents != 0) {
         eventfd_t count;
         eventfd_read(transport->wake, &count);
     }
     child_drain_errors(child);
-    bool ended = child_has_ended(child); /* before the last of its output is received */
+    bool ended = child_has_ended(child); /* checked first: its last output is received below */
     bool open = receive(transport);
     if (ended) {
-        complain(transport, transport->welcomed ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
+        record_failure(transport, transport->greeted ? EXEC_ENDED : EXEC_DID_NOT_START, "it");
     } else if (!open) {
-        complain_closed(transport, "output");
+        record_closed(transport, "output");
     }
     check_clock(transport);
-    if (transport->state == EXEC_SOUND && !transport->stop && !transport->stop_now) {
+    if (transport->state == EXEC_OK && !transport->stop && !transport->stop_now) {
         send_requests(transport);
     }
 }
 
-/* Completes the complaint with how the process ended and what it said last. */
+/* Ends the child. Adds its exit status and the end of its standard error to the reason of a failure. */
 static void end_child(struct transport *transport)
 {
     char how[128];
-    char words[CHILD_WORDS_MAX + 1];
-    bool gently = transport->stop && !transport->stop_now && transport->state == EXEC_SOUND;
+    char errors[CHILD_ERRORS_MAX + 1];
+    bool gently = transport->stop && !transport->stop_now && transport->state == EXEC_OK;
     if (gently) {
         child_close_input(&transport->child);
-        child_wait(&transport->child, GRACE);
+        child_wait(&transport->child, EXIT_MILLISECONDS);
     }
     child_end(&transport->child, how, sizeof how);
-    if (transport->state == EXEC_SOUND) {
+    if (transport->state == EXEC_OK) {
         return;
     }
-    protocol_quote(transport->child.words, transport->child.words_length, words, sizeof words);
+    protocol_quote(transport->child.error_tail, transport->child.error_tail_length, errors, sizeof errors);
     size_t used = strlen(transport->why);
     bool by_itself = transport->state == EXEC_ENDED || transport->state == EXEC_DID_NOT_START;
     snprintf(transport->why + used, sizeof transport->why - used, "%s%s%s%s%s", by_itself ? " " : "",
-             by_itself ? how : "", words[0] != '\0' ? "; its last words: \"" : "", words, words[0] != '\0' ? "\"" : "");
+             by_itself ? how : "", errors[0] != '\0' ? "; its standard error ends with \"" : "", errors,
+             errors[0] != '\0' ? "\"" : "");
 }
 
-/* What a request gets that can have no answer. */
+/* Completes a request that will have no answer. */
 static void fail(struct transport *transport, struct transport_request *request)
 {
     request->error = (struct addcow_error){.code = ADDCOW_IO, .errnum = EPROTO};
     snprintf(request->error.message, sizeof request->error.message, "the adapter %s: %.900s",
-             transport->state == EXEC_SOUND ? "was killed" : exec_state_name(transport->state), transport->why);
+             transport->state == EXEC_OK ? "was killed" : exec_state_name(transport->state), transport->why);
     request->done = true;
 }
 
@@ -397,14 +400,14 @@ static void fail_all(struct transport *transport)
     }
 }
 
-static void *pump(void *context)
+static void *io_thread(void *context)
 {
     struct transport *transport = context;
     pthread_mutex_lock(&transport->mutex);
     if (child_start(&transport->child, transport->command, transport->directory, transport->why,
                     sizeof transport->why)) {
-        while (transport->state == EXEC_SOUND && !transport->stop && !transport->stop_now) {
-            pump_once(transport);
+        while (transport->state == EXEC_OK && !transport->stop && !transport->stop_now) {
+            io_step(transport);
         }
         end_child(transport);
     } else {
@@ -469,36 +472,36 @@ enum addcow_status transport_ask(struct transport *transport, struct transport_r
 void transport_start(struct transport *transport)
 {
     sigset_t all, before;
-    if (transport->has_pump) {
-        pthread_join(transport->pump, NULL);
+    if (transport->has_thread) {
+        pthread_join(transport->io_thread, NULL);
     }
     transport->stop = transport->stop_now = false;
     transport->running = true;
-    transport->welcomed = false;
+    transport->greeted = false;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&transport->pump, NULL, pump, transport);
+    int failure = pthread_create(&transport->io_thread, NULL, io_thread, transport);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0) {
-        report_fatal("a thread cannot be started: %s", strerror(failure));
+        report_fatal("cannot start a thread: %s", strerror(failure));
     }
-    transport->has_pump = true;
+    transport->has_thread = true;
     struct transport_request hello = transport_request(PROTOCOL_HELLO, 0, "%d", PROTOCOL_VERSION);
     transport_ask(transport, &hello, NULL);
 }
 
-/* Sets one of the two wishes, and waits until the pump has ended. */
-static void stop(struct transport *transport, bool *wish)
+/* Sets `stop` or `stop_now`, and waits until the I/O thread has ended. */
+static void stop(struct transport *transport, bool *flag)
 {
-    if (!transport->has_pump) {
+    if (!transport->has_thread) {
         return;
     }
     pthread_mutex_lock(&transport->mutex);
-    *wish = true;
+    *flag = true;
     pthread_mutex_unlock(&transport->mutex);
     eventfd_write(transport->wake, 1);
-    pthread_join(transport->pump, NULL);
-    transport->has_pump = false;
+    pthread_join(transport->io_thread, NULL);
+    transport->has_thread = false;
 }
 
 void transport_kill(struct transport *transport)
@@ -506,7 +509,7 @@ void transport_kill(struct transport *transport)
     stop(transport, &transport->stop_now);
 }
 
-/* ---- Making and asking about ---- */
+/* ---- Creation and state ---- */
 
 struct transport *transport_make(const char *command, const char *directory, int timeout)
 {
@@ -516,7 +519,7 @@ struct transport *transport_make(const char *command, const char *directory, int
     transport->timeout = timeout;
     transport->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (transport->command == NULL || transport->directory == NULL || transport->wake < 0) {
-        report_fatal("an adapter cannot be made: %s", strerror(errno));
+        report_fatal("cannot make an adapter: %s", strerror(errno));
     }
     pthread_mutex_init(&transport->mutex, NULL);
     pthread_cond_init(&transport->answered, NULL);
@@ -538,23 +541,23 @@ void transport_free(struct transport *transport)
 
 bool transport_was_killed(const struct transport *transport)
 {
-    return !transport->has_pump && transport->state == EXEC_SOUND;
+    return !transport->has_thread && transport->state == EXEC_OK;
 }
 
 const struct protocol_abilities *transport_abilities(const struct transport *transport)
 {
-    return transport->welcomed ? &transport->abilities : NULL;
+    return transport->greeted ? &transport->abilities : NULL;
 }
 
 enum exec_state transport_state(struct transport *transport, char *why, size_t why_size)
 {
     pthread_mutex_lock(&transport->mutex);
-    /* A child that was found guilty is ended first: then the reason is complete. */
-    while (transport->state != EXEC_SOUND && transport->running) {
+    /* After a failure, wait until the child has ended: then the reason is complete. */
+    while (transport->state != EXEC_OK && transport->running) {
         pthread_cond_wait(&transport->answered, &transport->mutex);
     }
     enum exec_state state = transport->state;
-    if (state != EXEC_SOUND) {
+    if (state != EXEC_OK) {
         snprintf(why, why_size, "%s", transport->why);
     }
     pthread_mutex_unlock(&transport->mutex);

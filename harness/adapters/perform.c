@@ -1,5 +1,5 @@
 /*
- * Asking an adapter for one operation.
+ * Performs one given operation on an adapter.
  */
 #include "adapters/perform.h"
 

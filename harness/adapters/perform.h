@@ -1,5 +1,5 @@
 /*
- * Asking an adapter for one operation, where the caller knows which.
+ * Performs one given operation on an adapter.
  *
  * Each function makes a request (workload/operation.h) and lets the adapter perform it. Errors and thread-safety are
  * those of the adapter (adapter.h).

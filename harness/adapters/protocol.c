@@ -1,9 +1,9 @@
 /*
  * The wire format of corpus/PROTOCOL.md.
  *
- * A line is judged in three steps, each of which may assume that the one before succeeded: it is cut into words; the
- * words have the form of an answer; the answer is one to the operation that was asked. Each refusal says in words what
- * was expected, since the people who read it are debugging an adapter and see nothing else of it.
+ * A line is checked in three steps: it splits into words; the words have the form of an answer; the answer fits the
+ * request. Each step assumes that the one before succeeded. Each error message says what was expected, because its
+ * reader debugs an adapter and has no other information.
  */
 #include "adapters/protocol.h"
 
@@ -75,7 +75,7 @@ static bool check_characters(const char *line, size_t length, char *why, size_t 
             return refuse(why, why_size, "a line ends in a carriage return: \"%s\"", seen);
         }
         if (line[i] < ' ' || line[i] > '~') {
-            return refuse(why, why_size, "a line holds byte 0x%02x, which is no printable ASCII: \"%s\"",
+            return refuse(why, why_size, "a line holds byte 0x%02x, which is not printable ASCII: \"%s\"",
                           (unsigned)(unsigned char)line[i], seen);
         }
     }
@@ -85,7 +85,7 @@ static bool check_characters(const char *line, size_t length, char *why, size_t 
     return true;
 }
 
-/* Cuts a line at its spaces. Returns the number of words, or 0 with the reason. */
+/* Splits a line at its spaces. Returns the number of words, or 0 with the reason. */
 static unsigned split(char *line, size_t length, const char *words[PROTOCOL_WORDS_MAX], char *why, size_t why_size)
 {
     char seen[64];
@@ -112,7 +112,7 @@ static unsigned split(char *line, size_t length, const char *words[PROTOCOL_WORD
 
 /* ---- Answers ---- */
 
-/* Takes the last word away if it announces data. Any other word may not. */
+/* Removes the last word if it announces data. No other word may announce data. */
 static bool take_data(const char **words, unsigned *count, struct protocol_answer *answer, char *why, size_t why_size)
 {
     for (unsigned i = 0; i + 1 < *count; i++) {
@@ -124,17 +124,17 @@ static bool take_data(const char **words, unsigned *count, struct protocol_answe
         const char *word = words[--*count];
         answer->has_data = true;
         if (!protocol_number(word + 1, &answer->data_length)) {
-            return refuse(why, why_size, "\"%.40s\" announces no number of bytes", word);
+            return refuse(why, why_size, "\"%.40s\" is not \"+\" and a number of bytes", word);
         }
         if (answer->data_length > PROTOCOL_DATA_MAX) {
-            return refuse(why, why_size, "%" PRIu64 " bytes of data are announced, and at most %u are allowed",
+            return refuse(why, why_size, "%" PRIu64 " bytes of data are announced, but at most %u are allowed",
                           answer->data_length, PROTOCOL_DATA_MAX);
         }
     }
     return true;
 }
 
-static bool is_clause(const char *word)
+bool protocol_is_clause(const char *word)
 {
     size_t letters = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
     return letters >= 2 && letters <= 3 && word[letters] == '-' && strlen(word + letters + 1) == 2 &&
@@ -154,16 +154,16 @@ static bool parse_error(const char *const *words, unsigned count, struct protoco
         }
     }
     if (answer->code == ADDCOW_OK) {
-        return refuse(why, why_size, "\"%.40s\" is no class of error", words[0]);
+        return refuse(why, why_size, "\"%.40s\" is not an error class", words[0]);
     }
     if (count == 2 && strcmp(words[1], "-") != 0) {
         answer->clause = words[1];
-        if (!is_clause(words[1])) {
+        if (!protocol_is_clause(words[1])) {
             return refuse(why, why_size, "\"%.40s\" is neither a clause nor \"-\"", words[1]);
         }
     }
     if (answer->data_length > PROTOCOL_MESSAGE_MAX) {
-        return refuse(why, why_size, "a message of %" PRIu64 " bytes is announced, and at most %u are allowed",
+        return refuse(why, why_size, "a message of %" PRIu64 " bytes is announced, but at most %u are allowed",
                       answer->data_length, PROTOCOL_MESSAGE_MAX);
     }
     return true;
@@ -178,10 +178,10 @@ bool protocol_parse_answer(char *line, size_t length, struct protocol_answer *an
         return false;
     }
     if (!protocol_number(words[0], &answer->tag)) {
-        return refuse(why, why_size, "a line begins with \"%.40s\" and not with a tag", words[0]);
+        return refuse(why, why_size, "a line begins with \"%.40s\" instead of a tag", words[0]);
     }
     if (count < 2 || (strcmp(words[1], "ok") != 0 && strcmp(words[1], "error") != 0)) {
-        return refuse(why, why_size, "the tag is followed by \"%.40s\" and not by \"ok\" or \"error\"",
+        return refuse(why, why_size, "the tag is followed by \"%.40s\" instead of \"ok\" or \"error\"",
                       count < 2 ? "" : words[1]);
     }
     count -= 2;
@@ -225,7 +225,8 @@ bool protocol_check_answer(const struct protocol_answer *answer, uint32_t reques
     }
     for (unsigned i = 0; i < wanted; i++) {
         if (!protocol_number(answer->words[i], &numbers[i])) {
-            return refuse(why, why_size, "%s was answered with \"%.40s\", which is no number", name, answer->words[i]);
+            return refuse(why, why_size, "%s was answered with \"%.40s\", which is not a number", name,
+                          answer->words[i]);
         }
     }
     if (operation_properties(request)->answers_map && numbers[0] > 1) {
@@ -327,12 +328,11 @@ static bool parse_abilities(const struct protocol_answer *answer, struct protoco
         size_t length = strcspn(word, "=");
         unsigned ability = word[length] == '=' ? find(word, length, ability_names, ABILITIES) : ABILITIES;
         if (ability == ABILITIES || (seen & 1u << ability) != 0) {
-            return refuse(why, why_size, "hello was answered with the word \"%.60s\", which is unknown or stands twice",
-                          word);
+            return refuse(why, why_size, "hello was answered with \"%.60s\", which is unknown or repeated", word);
         }
         seen |= 1u << ability;
         if (!parse_ability((enum ability)ability, word + length + 1, abilities)) {
-            return refuse(why, why_size, "hello was answered with \"%.60s\", which is no possible value", word);
+            return refuse(why, why_size, "hello was answered with \"%.60s\", which is not a valid value", word);
         }
     }
     for (unsigned ability = 0; ability < ABILITIES; ability++) {
@@ -357,7 +357,7 @@ enum protocol_hello protocol_check_hello(const struct protocol_answer *answer, s
         return PROTOCOL_BAD_HELLO;
     }
     if (version != PROTOCOL_VERSION) {
-        refuse(why, why_size, "the adapter speaks version %" PRIu64 " of the protocol, and the gate version %d",
+        refuse(why, why_size, "the adapter speaks version %" PRIu64 " of the protocol, but the gate speaks version %d",
                version, PROTOCOL_VERSION);
         return PROTOCOL_OTHER_VERSION;
     }

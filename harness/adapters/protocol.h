@@ -1,7 +1,7 @@
 /*
- * The wire format of corpus/PROTOCOL.md: what a line of an adapter says, and whether it may say so.
+ * The wire format of corpus/PROTOCOL.md: parses and validates the lines of an adapter.
  *
- * Everything here works on bytes in memory and trusts none of them. All functions are safe from any thread.
+ * The input is untrusted bytes in memory. All functions may be called from any thread.
  */
 #ifndef HARNESS_PROTOCOL_H
 #define HARNESS_PROTOCOL_H
@@ -20,7 +20,7 @@
 #define PROTOCOL_MESSAGE_MAX 1023u    /* bytes of an error's message */
 #define PROTOCOL_CONCURRENCY_MAX 64u  /* requests in flight */
 
-/* What a gate asks for besides operations (operation.h). */
+/* Requests of the protocol other than operations (operation.h). */
 enum protocol_request {
     PROTOCOL_OPEN = OPERATIONS,
     PROTOCOL_CLOSE,
@@ -32,24 +32,24 @@ enum protocol_request {
 
 enum protocol_level { PROTOCOL_READER, PROTOCOL_WRITER, PROTOCOL_CONCURRENT, PROTOCOL_DURABLE, PROTOCOL_LEVELS };
 
-/* What an adapter may declare not to be able to do or show. */
+/* Abilities that an adapter may declare to lack. */
 enum protocol_lack { PROTOCOL_LINKS, PROTOCOL_CHAIN, PROTOCOL_LOCKS, PROTOCOL_LARGE, PROTOCOL_CUT, PROTOCOL_LACKS };
 
 /* What an adapter declares in its hello. */
 struct protocol_abilities {
     bool r20;
     bool r9;
-    unsigned requests;    /* bit 1 << enum operation or enum protocol_request; those that every adapter has too */
+    unsigned requests;    /* bit 1 << enum operation or enum protocol_request; includes the mandatory ones */
     unsigned granularity; /* 1 or 512 */
     unsigned concurrency; /* 1..PROTOCOL_CONCURRENCY_MAX */
     enum protocol_level level;
     unsigned lacks; /* bit 1 << enum protocol_lack */
 };
 
-/* One answer's line. The words stay in the caller's buffer. */
+/* The line of an answer. The words point into the caller's buffer. */
 struct protocol_answer {
     uint64_t tag;
-    enum addcow_status code;               /* ADDCOW_OK, or the class of the error */
+    enum addcow_status code;               /* ADDCOW_OK, or the error */
     const char *clause;                    /* of an error; "" if it names none */
     const char *words[PROTOCOL_WORDS_MAX]; /* after `ok`, without the word for data */
     unsigned count;
@@ -62,33 +62,37 @@ const char *protocol_request_name(uint32_t request); /* enum operation or enum p
 const char *protocol_level_name(enum protocol_level level);
 const char *protocol_lack_name(enum protocol_lack lack);
 
-/* Whether an adapter has the request only if it declares it. */
+/* Whether the request is optional: an adapter supports it only if it declares it. */
 bool protocol_is_declared(uint32_t request);
 
-/* Whether the word is a number as the protocol writes them, and which. */
+/* Whether the word has the form of a clause ID, such as "HDR-01". */
+bool protocol_is_clause(const char *word);
+
+/* Parses a number of the protocol: decimal, without leading zeros, below 2^64. False if the word is none. */
+
 bool protocol_number(const char *word, uint64_t *number);
 
 /*
- * Parses line[0, length), a line of an answer without its end. Writes into `line`, which has room for one byte more.
- * False, with what is wrong in `why`, if it has not the form of an answer.
+ * Parses line[0, length), the line of an answer without its newline. Modifies `line`, which must have room for
+ * length + 1 bytes. On failure returns false and stores the reason in `why`.
  */
 bool protocol_parse_answer(char *line, size_t length, struct protocol_answer *answer, char *why, size_t why_size);
 
 /*
- * Judges the words of a well-formed answer to a request other than hello: their number, their values, and whether
- * data is announced, of `data_length` bytes for a read. Fills numbers[0..1] with the values. False, with what is wrong
- * in `why`, if it does not answer this request.
+ * Validates a parsed answer to a request other than hello: the number of words, their values, and the length of the
+ * data, `data_length` bytes for a read. Stores the values in numbers[0..1]. On failure returns false and stores the
+ * reason in `why`.
  */
 bool protocol_check_answer(const struct protocol_answer *answer, uint32_t request, uint64_t data_length,
                            uint64_t numbers[2], char *why, size_t why_size);
 
 enum protocol_hello { PROTOCOL_WELCOME, PROTOCOL_OTHER_VERSION, PROTOCOL_BAD_HELLO };
 
-/* Judges the answer to hello. Fills *abilities on PROTOCOL_WELCOME, and otherwise `why`. */
+/* Validates the answer to hello. Fills *abilities on PROTOCOL_WELCOME, and otherwise `why`. */
 enum protocol_hello protocol_check_hello(const struct protocol_answer *answer, struct protocol_abilities *abilities,
                                          char *why, size_t why_size);
 
-/* Makes bytes of unknown origin fit for a terminal: at most `size` - 1 characters, what is not printable as '?'. */
+/* Copies at most `size` - 1 untrusted bytes for printing: '?' replaces bytes outside printable ASCII. */
 void protocol_quote(const char *bytes, size_t length, char *out, size_t size);
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * The reference engine on files.
  *
- * Each metadata file, image and raw backing file is one shared mapping, so what addcow_ref does to its arrays is done
- * to the files at once and nothing has to be written back, and a sparse file of terabytes costs only what is touched. A
- * backing file of format add-cow is opened as a disk of its own, and its virtual contents are read into memory; commit
- * writes the allocated clusters back through it.
+ * Each metadata file, image and raw backing file is one shared mapping. So a change that addcow_ref makes to its arrays
+ * is in the file at once, and a sparse file of terabytes uses memory only for the pages touched. A backing file of
+ * format add-cow is opened as a disk of its own, and its virtual contents are read into memory. Commit writes the
+ * allocated clusters to that disk.
  *
- * A length of 0 cannot be mapped: such a mapping is one byte that nobody looks at.
+ * An empty file cannot be mapped; its mapping is one unused byte.
  */
 #include "adapters/ref_disk.h"
 
@@ -136,7 +136,7 @@ static enum addcow_status open_file(const char *path, bool writable, struct open
 {
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        return refuse(error, ADDCOW_UNLINKABLE, "LNK-06", "%s: is no regular file", path);
+        return refuse(error, ADDCOW_UNLINKABLE, "LNK-06", "%s: is not a regular file", path);
     }
     file->writable = writable;
     file->descriptor = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
@@ -196,7 +196,7 @@ static enum addcow_status read_lower(struct ref_disk *disk, struct addcow_error 
     return addcow_ref_read(lower, 0, lower->size, disk->lower_bytes);
 }
 
-/* Opens the backing file, whatever "all allocated" says. */
+/* Opens the backing file, even if "all allocated" is set. */
 static enum addcow_status attach_backing(struct ref_disk *disk, struct opened *opened, struct addcow_error *error)
 {
     enum addcow_status code;
@@ -235,7 +235,7 @@ static enum addcow_status open_image(struct ref_disk *disk, struct opened *opene
     const uint8_t *file = disk->metadata.bytes;
     const uint8_t *image_name = file + disk->header.image_offset;
     const uint8_t *backing_name = file + disk->header.backing_offset;
-    /* The names and formats first: whether the image may be opened at all does not depend on lengths. */
+    /* Check names and formats first: they decide whether the image may be opened, lengths do not. */
     enum addcow_rule rule = addcow_check_open(&disk->header, backing_name, image_name, UINT64_MAX, 0);
     if (rule != ADDCOW_RULE_NONE) {
         return refuse_rule(error, disk->path, rule);
@@ -361,7 +361,7 @@ static enum addcow_status flush(struct ref_disk *disk)
 
 /* ---- Whole-disk operations (sections 8 and 9) ---- */
 
-/* Gives a file the length, and maps it again. */
+/* Truncates or extends a file, and maps it again. */
 static enum addcow_status set_length(struct mapped *file, uint64_t length)
 {
     if (ftruncate(file->descriptor, (off_t)length) != 0) {
@@ -411,7 +411,7 @@ static enum addcow_status stream(struct ref_disk *disk)
     return ADDCOW_OK;
 }
 
-/* CMT-02: the raw backing file, opened once more for writing, takes the place of the one for reading. */
+/* CMT-02: reopens the raw backing file for writing. */
 static enum addcow_status make_base_writable(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
@@ -430,7 +430,7 @@ static enum addcow_status make_base_writable(struct ref_disk *disk)
     return ADDCOW_OK;
 }
 
-/* Writes what the clusters that were allocated `before` the commit hold into the disk below. */
+/* Writes the content of the clusters that were allocated `before` the commit to the lower disk. */
 static void write_lower(const struct addcow_ref *before, struct ref_disk *lower)
 {
     uint64_t at = 0;
@@ -445,13 +445,13 @@ static void write_lower(const struct addcow_ref *before, struct ref_disk *lower)
     }
 }
 
-/* Commit into a backing file that is a disk: it is opened once more, for writing, under an exclusive lock (LCK-03). */
+/* Commits into a backing file of format add-cow: reopens it for writing, with an exclusive lock (LCK-03). */
 static enum addcow_status commit_to_lower(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
     struct ref_disk *lower = NULL;
     struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    /* The lock of the opening for reading would exclude that of the next. */
+    /* The shared lock of the first opening conflicts with the exclusive one. */
     fcntl(disk->lower->metadata.descriptor, F_OFD_SETLK, &unlock);
     enum addcow_status code = open_level(disk->backing_path, true, &opened, &lower, NULL);
     if (code == ADDCOW_OK) {

@@ -8,8 +8,8 @@
 #include "workload/operation.h"
 
 /*
- * Does a request on a disk in memory, as the function of addcow_ref.h that has the operation's name; a flush does
- * nothing. A stream sets "all allocated" if `has_flag`: layout r20 has it, r9 has not.
+ * Performs a request on a disk in memory with the function of addcow_ref.h of the same name. A flush does nothing. A
+ * stream sets "all allocated" if `has_flag`, which is true for layout r20 and false for r9.
  */
 enum addcow_status reference_perform(struct addcow_ref *disk, bool has_flag, struct operation_request *request);
 

@@ -1,8 +1,8 @@
 /*
- * The other side of corpus/PROTOCOL.md: an engine of this process behind it.
+ * The adapter's side of corpus/PROTOCOL.md, with an engine in this process.
  *
- * So an engine can be killed without killing its judge, and the protocol is spoken by both sides in this language too.
- * Requests come from a gate and are well-formed; whatever is not ends the process.
+ * So a judge can kill an engine without ending itself, and the protocol has a second implementation for tests. Requests
+ * come from a gate and are well-formed; a malformed one ends the process.
  */
 #include "adapters/serve.h"
 
@@ -16,8 +16,8 @@
 #define ARGUMENTS_MAX 8
 
 struct argument {
-    uint64_t number; /* if it is one */
-    char *data;      /* if it is announced: its bytes and a NUL; owned */
+    uint64_t number; /* the word, or the length of the data, as a number; 0 if it is none */
+    char *data;      /* the announced data and a NUL, or null; owned */
     char word[64];
 };
 
@@ -33,7 +33,7 @@ static void free_request(struct request *request)
     }
 }
 
-/* Reads the line and then the data that it announces. False at the end of the input, or if it is no request. */
+/* Reads a line and the data that it announces. False at the end of the input and for a malformed request. */
 static bool receive(struct request *request)
 {
     char line[PROTOCOL_LINE_MAX];
@@ -75,7 +75,7 @@ static enum addcow_status create(struct adapter *adapter, const struct argument 
     return adapter->ops->create(adapter, arguments[2].data, &options, error);
 }
 
-/* Does an operation and prints the answer, if it succeeded. */
+/* Performs an operation and, if it succeeded, prints the answer. */
 static enum addcow_status perform(struct adapter *adapter, uint32_t operation, uint64_t tag,
                                   const struct argument *arguments, struct addcow_error *error)
 {
@@ -153,7 +153,7 @@ static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, cons
     fflush(stdout);
 }
 
-/* How many words a request has behind its name. */
+/* The number of words after the name of a request. */
 static unsigned count_words(uint32_t request)
 {
     static const unsigned words[] = {[PROTOCOL_OPEN - OPERATIONS] = 2,

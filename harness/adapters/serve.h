@@ -1,13 +1,13 @@
 /*
- * The other side of corpus/PROTOCOL.md: an adapter of this process as an adapter process.
+ * The adapter's side of corpus/PROTOCOL.md: offers an adapter of this process to another process.
  */
 #ifndef HARNESS_SERVE_H
 #define HARNESS_SERVE_H
 
 #include "adapters/adapter.h"
 
-/* Answers the requests on standard input until it ends, one after the other. Returns an exit status: 0, or 1 if a
- * request was none. */
+/* Answers the requests on standard input one after the other until end of file. Returns an exit status: 0, or 1 after a
+ * malformed request. */
 int serve(struct adapter *adapter);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * The conformance corpus: cases as data, and what it takes to load, lay out and run one.
+ * The conformance corpus: loads cases, creates their files, and runs them.
  *
- * A corpus is a directory with corpus.json (its format, version and flags) and one JSON file a case below cases/. What
- * the files may say is written for people in corpus/README.md and for machines in corpus/schema.json; the loader here
- * enforces the same rules and refuses everything else, so that a mistake in a case is never taken for a verdict.
+ * A corpus is a directory with corpus.json (its format, version and flags) and one JSON file a case below cases/.
+ * corpus/README.md and corpus/schema.json define the format. The loader enforces the same rules and refuses everything
+ * else, so that a mistake in a case never becomes a verdict.
  *
- * Thread-safety: a loaded corpus is immutable and may be read from any thread. Running a case changes the process's
- * current directory.
+ * Thread-safety: a loaded corpus is immutable and may be read from any thread. corpus_run works in the current
+ * directory of the process.
  */
 #ifndef HARNESS_CORPUS_H
 #define HARNESS_CORPUS_H
@@ -22,30 +22,30 @@
 
 #define CORPUS_FORMAT 1             /* the only value of corpus.json's "format" that this loader reads */
 #define CORPUS_SPAN_MAX (64u << 20) /* bytes of one read, write, pattern or checked zero range */
-#define CORPUS_CHOICES_MAX 8        /* contents that a sector may have */
-#define CORPUS_BESIDE_MAX 8         /* requests that a case may have in flight at once */
+#define CORPUS_CHOICES_MAX 8        /* allowed contents of a sector */
+#define CORPUS_IN_FLIGHT_MAX 8      /* requests of a case in flight at once */
 #define CORPUS_SECTOR 512u          /* bytes, the unit of atomicity (CON-02) */
-#define CORPUS_DISKS_MAX 4          /* disks that one case may hold open at once */
+#define CORPUS_DISKS_MAX 4          /* disks that one case names */
 #define CORPUS_CLAUSE_SIZE 8        /* "HDR-01" and its NUL */
 
-/* What a case asks of an implementation beyond opening one r20 disk of moderate size. */
+/* Abilities that a case needs beyond opening one r20 disk of moderate size. */
 enum corpus_need {
     CORPUS_NEEDS_R9 = 1,
     CORPUS_NEEDS_CREATE = 2,
-    CORPUS_NEEDS_LINKS = 4,  /* telling that two names are one file */
+    CORPUS_NEEDS_LINKS = 4,  /* detecting that two names refer to one file */
     CORPUS_NEEDS_CHAIN = 8,  /* backing files of format add-cow */
-    CORPUS_NEEDS_LOCKS = 16, /* several opened disks that exclude each other */
+    CORPUS_NEEDS_LOCKS = 16, /* locks between several open disks */
     CORPUS_NEEDS_LARGE = 32, /* disks larger than memory */
-    CORPUS_NEEDS_CUT = 64,   /* surviving that a file is cut while it is open */
+    CORPUS_NEEDS_CUT = 64,   /* surviving that a file is truncated while it is open */
     CORPUS_NEEDS_KILL = 128, /* being killed */
 };
 
-/* What a span of bytes holds. */
+/* The content of a span of bytes. */
 enum corpus_fill {
     CORPUS_ZERO,
     CORPUS_PATTERN, /* corpus_pattern(seed, position) */
     CORPUS_BYTES,
-    CORPUS_ANY, /* expected only: each sector is one of the choices, whole */
+    CORPUS_ANY, /* expected only: each sector has one of the choices as its content */
 };
 
 /* `length` bytes at position `at` of a file or of a disk. */
@@ -55,7 +55,7 @@ struct corpus_span {
     enum corpus_fill fill;
     uint64_t seed;
     uint8_t *bytes; /* owned; null unless CORPUS_BYTES */
-    unsigned width; /* of the numbers as which the case writes the bytes: 4, 8; 1: in hexadecimal; 0: as text */
+    unsigned width; /* how the case spells the bytes: 4, 8: numbers of this size; 1: hexadecimal; 0: text */
     struct corpus_choice {
         bool zero; /* or else the pattern `seed` */
         uint64_t seed;
@@ -70,7 +70,7 @@ struct corpus_spans {
 
 enum corpus_file_kind { CORPUS_REGULAR, CORPUS_DIRECTORY, CORPUS_SYMLINK, CORPUS_HARDLINK };
 
-/* One entry of "files": made in the order of the list before the first step. */
+/* One entry of "files". The files are created in the order of the list before the first step. */
 struct corpus_file {
     enum corpus_file_kind kind;
     const char *path;            /* relative to the case's directory */
@@ -79,12 +79,12 @@ struct corpus_file {
     struct corpus_spans content; /* later spans overwrite earlier ones; all else is a hole */
 };
 
-/* What a step may be besides a request of the protocol (protocol.h; hello is none). */
+/* Steps other than requests of the protocol (protocol.h; hello is not a step). */
 enum corpus_event {
-    CORPUS_FILE = PROTOCOL_REQUESTS, /* what a file must hold now */
-    CORPUS_REMOVE,                   /* a file goes away between requests */
-    CORPUS_CUT,                      /* a file is cut from outside */
-    CORPUS_KILL,                     /* the implementation's process is killed */
+    CORPUS_FILE = PROTOCOL_REQUESTS, /* checks a file */
+    CORPUS_REMOVE,                   /* removes a file */
+    CORPUS_CUT,                      /* truncates a file */
+    CORPUS_KILL,                     /* kills the implementation's process */
     CORPUS_OPS
 };
 
@@ -93,25 +93,25 @@ struct corpus_step {
     size_t disk;              /* index into corpus_case.disks */
     const char *path;         /* open, create, file, remove, cut */
     bool writable;            /* open */
-    bool by_reference;        /* open: the disk is the reference engine's until it is closed */
-    bool beside;              /* in flight together with the step before it */
-    uint64_t offset;          /* requests */
-    uint64_t length;          /* requests; file: the expected length */
-    uint64_t size;            /* size: expected; resize, cut: new */
-    struct corpus_spans data; /* write: the data; read, file: what must be found */
+    bool by_reference;        /* open: the reference engine handles the disk until it is closed */
+    bool beside;              /* concurrent with the step before */
+    uint64_t offset;          /* of operations with a range, in bytes */
+    uint64_t length;          /* likewise; file: the expected length */
+    uint64_t size;            /* size: expected; resize, cut: new; in bytes */
+    struct corpus_spans data; /* write: the data; read, file: the expected content */
     bool allocated;           /* map: expected */
     uint64_t run;             /* map: expected */
     bool absent;              /* file: must not exist */
     bool has_length;          /* file */
-    unsigned outcomes;        /* bit 1 << class for each enum addcow_status that the spec allows here */
-    const char *clause;       /* the clause that a refusal must name if the implementation names one; or null */
+    unsigned outcomes;        /* bit 1 << enum addcow_status for each result that the spec allows here */
+    const char *clause;       /* the clause that an error must name if it names one; or null */
     struct addcow_create_options create;
 };
 
 struct corpus_case {
     const char *id;
     const char *title;
-    const char *notes; /* the story behind it; "" if there is none */
+    const char *notes; /* an explanation for people; "" if there is none */
     const char *level;
     const char **clauses;
     size_t clause_count;
@@ -124,12 +124,12 @@ struct corpus_case {
     size_t file_count;
     struct corpus_step *steps;
     size_t step_count;
-    json_t *document; /* owns every string above */
+    json_t *document; /* owns all strings */
 };
 
 struct corpus {
     const char *version;
-    struct corpus_case *cases; /* by id */
+    struct corpus_case *cases; /* sorted by id */
     size_t count;
     json_t *document;
 };
@@ -138,98 +138,100 @@ struct corpus {
 uint8_t corpus_pattern(uint64_t seed, uint64_t position);
 
 /*
- * Loads the corpus in `directory`. On success the caller frees *corpus with corpus_free. Otherwise returns false and
+ * Loads the corpus in `directory`. On success the caller frees *corpus with corpus_free. On failure returns false and
  * writes "FILE: JSON PATH: reason" to `error`, of `error_size` bytes.
  */
 bool corpus_load(const char *directory, struct corpus **corpus, char *error, size_t error_size);
 
 /*
- * The same of one case's text[0, length), with this id, in memory. `flags` has a member for each flag that the case may
- * have, and must live as long as the corpus.
+ * The same for one case with this id, text[0, length) in memory. `flags` has a member for each flag that the case may
+ * have. It must live as long as the corpus.
  */
 bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags, struct corpus **corpus, char *error,
                   size_t error_size);
 void corpus_free(struct corpus *corpus);
 
-/* The name of a step's op as cases spell it. Static storage. */
+/* Prints the names of a set of outcomes (corpus_step.outcomes), joined by "or". */
+void corpus_print_outcomes(FILE *out, unsigned outcomes);
+
+/* The name of a step's op in case files. Static storage. */
 const char *corpus_op_name(uint32_t op);
 
-/* The name of a need (one bit) as cases spell it; null for any other value. Static storage. */
+/* The name of a need (one bit) in case files; null for any other value. Static storage. */
 const char *corpus_need_name(unsigned need);
 
-/* Makes the files of a case in the current directory. False, and a line that says why on `out`, if it could not. */
+/* Creates the files of a case in the current directory. On failure returns false and prints the reason to `out`. */
 bool corpus_make_files(const struct corpus_case *c, FILE *out);
 
-/* Fills `buffer` with the bytes [at, at + length) as the span has them. The range lies within the span. */
+/* Fills `buffer` with the bytes [at, at + length) of the span. The range lies within the span. */
 void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length, uint8_t *buffer);
 
 /*
- * Compares `length` bytes found at `at` with what the span, which covers them, expects. If they differ, returns false
- * and prints the first difference with a window in hexadecimal around it.
+ * Compares `length` bytes found at `at` with the content of the span, which covers them. If they differ, returns false
+ * and prints the first difference with a hex window around it.
  */
 bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out);
 
-/* Holds a file against a CORPUS_FILE step. If they differ, returns false and prints how. */
+/* Compares a file with a CORPUS_FILE step. If they differ, returns false and prints the difference. */
 bool corpus_check_file(const struct corpus_step *step, FILE *out);
 
-/* An implementation, and what it does not claim to do. */
+/* An implementation, and the abilities that it does not claim. */
 struct corpus_subject {
     const char *name;
-    unsigned cannot; /* enum corpus_need, or'ed */
+    unsigned cannot; /* enum corpus_need, or'ed: needs that it does not meet */
     struct adapter *(*make)(const struct corpus_subject *subject);
-    struct adapter *(*make_apart)(const struct corpus_subject *subject); /* in a process that can be killed; or null */
-    const char *directory;                                               /* where a child process is started */
+    struct adapter *(*make_process)(const struct corpus_subject *subject); /* in a child process; or null */
+    const char *directory;                                                 /* where a child process is started */
     unsigned timeout;                           /* seconds that an answer of a child process may take */
-    const struct protocol_abilities *abilities; /* what else it does not claim; null: it claims everything */
+    const struct protocol_abilities *abilities; /* what it declared; null: it has all abilities of the protocol */
 };
 
 enum corpus_verdict {
     CORPUS_PASSED,
     CORPUS_FAILED,
-    CORPUS_NOT_APPLICABLE, /* the case needs what the implementation does not claim */
+    CORPUS_NOT_APPLICABLE, /* the implementation does not claim an ability that the case needs */
     CORPUS_CRASHED,        /* the implementation died, or hung until it was killed */
-    CORPUS_NOT_RUN,        /* the machine could not run it: no space, no process */
+    CORPUS_NOT_RUN,        /* an error of the environment, such as no space or no process */
 };
 
 /*
  * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first
- * failure to `out`. CORPUS_CRASHED is returned for a child process only: what kills this process kills it.
+ * failure to `out`. Returns CORPUS_CRASHED only for a subject in a child process: a crash in this process ends it.
  */
 enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
 
-/* The level of section 15 that a case is of. */
+/* The level of section 15 of the specification that a case belongs to. */
 enum protocol_level corpus_level(const struct corpus_case *c);
 
-/* Null if the subject claims all that a case needs; else a line that says what it does not claim, to be freed by the
- * caller. */
+/* Null if the subject claims all abilities that a case needs. Otherwise a line that names the missing ones; the caller
+ * frees it. */
 char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject);
 
 struct corpus_result {
     const struct corpus_case *c;
     enum corpus_verdict verdict;
-    char *text; /* owned; why, unless it passed */
+    char *text; /* owned; the reason, unless it passed */
     double seconds;
 };
 
 /* How cases are judged. */
 struct corpus_run_options {
     const struct corpus_subject *subject;
-    const char *directory; /* an existing one, for those of the cases; absolute */
+    const char *directory; /* absolute; must exist; the directories of the cases are created in it */
     unsigned timeout;      /* seconds for one case, from 1 */
     unsigned jobs;         /* cases at once, from 1 */
-    int interruption;      /* a descriptor that becomes readable when no more is to be judged; or -1 */
+    int interruption;      /* a descriptor; the run stops when it becomes readable; or -1 */
 
-    /* Called for each result when it and all before it are known; if it returns false, no more is judged. */
+    /* Called for each result, in order. If it returns false, no further case starts. */
     bool (*judged)(void *context, size_t index);
     void *context;
 };
 
 /*
  * Judges results[i].c for all i in [0, count), each case in a child process and a directory of its own. Fills verdict,
- * text (never null; the caller frees it) and seconds. When it returns, there is neither a child nor a directory of a
- * case. This process becomes the one that adopts orphans, has no other children, and is not called from several
- * threads.
+ * text (never null; the caller frees it) and seconds. On return no child and no directory of a case is left. This
+ * process becomes a subreaper and must have no other children. Not thread-safe.
  */
-void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *manner);
+void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *options);
 
 #endif

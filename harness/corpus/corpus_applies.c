@@ -1,8 +1,8 @@
 /*
- * Whether a conformance case applies to an implementation: whether all that it needs is claimed.
+ * Decides whether a conformance case applies to an implementation.
  *
- * What an adapter declares (corpus/PROTOCOL.md, section 3) is compared with what the steps of the case ask for. A case
- * that does not apply is reported by name, with everything that is missing.
+ * A case applies if the adapter declares (corpus/PROTOCOL.md, section 3) every ability that the steps of the case need.
+ * Otherwise the report names the case and all missing abilities.
  */
 #include "corpus/corpus.h"
 
@@ -23,13 +23,13 @@ static bool is_granular(const struct corpus_case *c, unsigned granularity)
     return true;
 }
 
-/* How many requests the case has in flight at once. */
-static unsigned together_of(const struct corpus_case *c)
+/* The largest number of requests in flight at once. */
+static unsigned max_in_flight(const struct corpus_case *c)
 {
-    unsigned together = 0, most = 0;
+    unsigned in_flight = 0, most = 0;
     for (size_t i = 0; i < c->step_count; i++) {
-        together = c->steps[i].beside ? together + 1 : 1;
-        most = together > most ? together : most;
+        in_flight = c->steps[i].beside ? in_flight + 1 : 1;
+        most = in_flight > most ? in_flight : most;
     }
     return most;
 }
@@ -75,8 +75,8 @@ char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *s
         if (!is_granular(c, abilities->granularity)) {
             fputs(" granularity 1", out);
         }
-        if (together_of(c) > abilities->concurrency) {
-            fprintf(out, " concurrency %u", together_of(c));
+        if (max_in_flight(c) > abilities->concurrency) {
+            fprintf(out, " concurrency %u", max_in_flight(c));
         }
         if (corpus_level(c) > abilities->level) {
             fprintf(out, " level %s", c->level);

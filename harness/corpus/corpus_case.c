@@ -1,7 +1,9 @@
 /*
- * Loads one case: its head, its files, its steps, and what must hold between them.
+ * Loads one case: its head, its files, its steps, and the conditions between them.
  */
 #include "corpus/corpus_parse.h"
+
+#include "base/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +88,7 @@ static bool parse_texts(struct where *where, const char *name, json_t *list, con
         return false;
     }
     size_t outer = enter_member(where, name);
-    *texts = corpus_allocate(json_array_size(list), sizeof **texts);
+    *texts = report_allocate(json_array_size(list), sizeof **texts);
     for (size_t i = 0; i < json_array_size(list); i++) {
         size_t mark = enter_element(where, i);
         const char *text = json_string_value(json_array_get(list, i));
@@ -95,7 +97,7 @@ static bool parse_texts(struct where *where, const char *name, json_t *list, con
         }
         for (size_t j = 0; j < *count; j++) {
             if (!strcmp((*texts)[j], text)) {
-                return refuse(where, "\"%s\" stands twice", text);
+                return refuse(where, "\"%s\" is repeated", text);
             }
         }
         (*texts)[(*count)++] = text;
@@ -103,13 +105,6 @@ static bool parse_texts(struct where *where, const char *name, json_t *list, con
     }
     leave(where, outer);
     return true;
-}
-
-static bool is_clause(const char *text)
-{
-    size_t letters = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-    return letters >= 2 && letters <= 3 && text[letters] == '-' && strlen(text + letters + 1) == 2 &&
-           strspn(text + letters + 1, "0123456789") == 2;
 }
 
 static bool parse_needs(struct where *where, json_t *list, unsigned *needs)
@@ -126,11 +121,11 @@ static bool parse_needs(struct where *where, json_t *list, unsigned *needs)
     return good;
 }
 
-/* What can be judged by the strings of a case alone. */
+/* Checks the members of a case that are strings. */
 static bool check_head(struct where *where, const char *id, const struct corpus_case *c)
 {
     if (strcmp(c->id, id) || strspn(c->id, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->id)) {
-        return refuse(where, "id \"%s\" is not the file's name in a-z, 0-9 and '-', so it may be taken twice", c->id);
+        return refuse(where, "id \"%s\" is not the file's name, or has characters other than a-z, 0-9 and '-'", c->id);
     }
     static const char *const levels[] = {"reader", "writer", "concurrent writer", "durable writer"};
     size_t level;
@@ -141,13 +136,13 @@ static bool check_head(struct where *where, const char *id, const struct corpus_
         return refuse(where, "a case witnesses at least one clause");
     }
     for (size_t i = 0; i < c->clause_count; i++) {
-        if (!is_clause(c->clauses[i])) {
-            return refuse(where, "clauses[%zu]: \"%s\" is no ID of a clause", i, c->clauses[i]);
+        if (!protocol_is_clause(c->clauses[i])) {
+            return refuse(where, "clauses[%zu]: \"%s\" is not a clause ID", i, c->clauses[i]);
         }
     }
     for (size_t i = 0; i < c->flag_count; i++) {
         if (!json_object_get(where->known_flags, c->flags[i])) {
-            return refuse(where, "flags[%zu]: \"%s\" is not explained in corpus.json", i, c->flags[i]);
+            return refuse(where, "flags[%zu]: \"%s\" is not defined in corpus.json", i, c->flags[i]);
         }
     }
     return true;
@@ -155,7 +150,7 @@ static bool check_head(struct where *where, const char *id, const struct corpus_
 
 /* ---- Steps ---- */
 
-/* What a case does must be among what it says that it needs; the rest of its needs only its author knows. */
+/* "needs" must list the needs that follow from the steps. The other needs cannot be derived. */
 static bool check_needs(struct where *where, const struct corpus_case *c)
 {
     for (size_t i = 0; i < c->step_count; i++) {
@@ -164,13 +159,13 @@ static bool check_needs(struct where *where, const struct corpus_case *c)
                         : c->steps[i].op == CORPUS_KILL   ? CORPUS_NEEDS_KILL
                                                           : 0;
         if (need & ~c->needs) {
-            return refuse(where, "step %zu needs \"%s\", which \"needs\" must say", i, corpus_need_name(need));
+            return refuse(where, "step %zu needs \"%s\", which is missing in \"needs\"", i, corpus_need_name(need));
         }
     }
     return true;
 }
 
-/* Only the implementation has a process of its own. */
+/* A kill needs a process, and the reference engine has none. */
 static bool check_killed(struct where *where, const struct corpus_case *c)
 {
     bool by_reference[CORPUS_DISKS_MAX] = {false};
@@ -186,16 +181,17 @@ static bool check_killed(struct where *where, const struct corpus_case *c)
     return true;
 }
 
+/* A step with "beside" runs concurrently with the step before. */
 static bool check_beside(struct where *where, const struct corpus_case *c)
 {
-    size_t together = 0;
+    size_t in_flight = 0;
     for (size_t i = 0; i < c->step_count; i++) {
-        together = c->steps[i].beside ? together + 1 : 1;
+        in_flight = c->steps[i].beside ? in_flight + 1 : 1;
         if (c->steps[i].beside && (i == 0 || c->steps[i - 1].op >= OPERATIONS)) {
-            return refuse(where, "step %zu has no request before it that it could be beside", i);
+            return refuse(where, "step %zu is \"beside\" the step before, which is not an operation", i);
         }
-        if (together > CORPUS_BESIDE_MAX) {
-            return refuse(where, "at most %d requests are in flight at once", CORPUS_BESIDE_MAX);
+        if (in_flight > CORPUS_IN_FLIGHT_MAX) {
+            return refuse(where, "at most %d requests are in flight at once", CORPUS_IN_FLIGHT_MAX);
         }
     }
     return true;
@@ -206,7 +202,7 @@ static bool parse_files(struct where *where, json_t *files, struct corpus_case *
     if (!shape_is_list(where, "files", files)) {
         return false;
     }
-    c->files = corpus_allocate(json_array_size(files), sizeof *c->files);
+    c->files = report_allocate(json_array_size(files), sizeof *c->files);
     size_t outer = enter_member(where, "files");
     for (size_t i = 0; i < json_array_size(files); i++) {
         size_t mark = enter_element(where, i);
@@ -225,7 +221,7 @@ static bool parse_steps(struct where *where, json_t *steps, struct corpus_case *
     if (!shape_is_list(where, "steps", steps)) {
         return false;
     }
-    c->steps = corpus_allocate(json_array_size(steps), sizeof *c->steps);
+    c->steps = report_allocate(json_array_size(steps), sizeof *c->steps);
     size_t outer = enter_member(where, "steps");
     if (json_array_size(steps) == 0) {
         return refuse(where, "a case without a step judges nothing");

@@ -1,8 +1,7 @@
 /*
- * What the gate says about cases that it does not run.
+ * Describes cases in text without running them.
  *
- * A case is data for a program; here it becomes sentences, from the same structures that the runner works on, so that
- * what is told is what is done.
+ * The text is made from the same structures that the runner uses, so it says what the runner does.
  */
 #include "corpus/corpus_explain.h"
 
@@ -10,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTES_SHOWN 64u /* of a span that a case spells out */
+#define BYTES_SHOWN 64u /* of a span that lists its bytes */
 
 /* ---- Content ---- */
 
@@ -23,7 +22,7 @@ static uint64_t number_at(const uint8_t *bytes, unsigned width)
     return number;
 }
 
-static void tell_bytes(FILE *out, const struct corpus_span *span)
+static void print_bytes(FILE *out, const struct corpus_span *span)
 {
     size_t shown = span->length < BYTES_SHOWN ? (size_t)span->length : BYTES_SHOWN;
     if (span->width == 0) {
@@ -44,7 +43,7 @@ static void tell_bytes(FILE *out, const struct corpus_span *span)
     }
 }
 
-static void tell_choices(FILE *out, const struct corpus_span *span)
+static void print_choices(FILE *out, const struct corpus_span *span)
 {
     fputs("in each sector one of", out);
     for (size_t i = 0; i < span->choice_count; i++) {
@@ -57,8 +56,8 @@ static void tell_choices(FILE *out, const struct corpus_span *span)
     }
 }
 
-/* One line for each span: where, and what is or must be there. */
-static void tell_spans(FILE *out, const struct corpus_spans *spans)
+/* One line for each span: its position and its content. */
+static void print_spans(FILE *out, const struct corpus_spans *spans)
 {
     for (size_t i = 0; i < spans->count; i++) {
         const struct corpus_span *span = &spans->items[i];
@@ -72,17 +71,17 @@ static void tell_spans(FILE *out, const struct corpus_spans *spans)
             break;
         case CORPUS_ANY:
             fprintf(out, "%" PRIu64 " bytes, ", span->length);
-            tell_choices(out, span);
+            print_choices(out, span);
             break;
         case CORPUS_BYTES:
-            tell_bytes(out, span);
+            print_bytes(out, span);
             break;
         }
         fputc('\n', out);
     }
 }
 
-static void tell_file(FILE *out, const struct corpus_file *file)
+static void print_file(FILE *out, const struct corpus_file *file)
 {
     fprintf(out, "    %s: ", file->path);
     switch (file->kind) {
@@ -100,12 +99,12 @@ static void tell_file(FILE *out, const struct corpus_file *file)
         fprintf(out, "another name of %s\n", file->target);
         break;
     }
-    tell_spans(out, &file->content);
+    print_spans(out, &file->content);
 }
 
 /* ---- Steps ---- */
 
-static void tell_create(FILE *out, const struct corpus_step *step)
+static void print_create(FILE *out, const struct corpus_step *step)
 {
     const struct addcow_create_options *create = &step->create;
     fprintf(out, "create the disk %s of layout %s with clusters of 2^%" PRIu32 " bytes, image file %s", step->path,
@@ -117,7 +116,7 @@ static void tell_create(FILE *out, const struct corpus_step *step)
     }
 }
 
-static void tell_expected_file(FILE *out, const struct corpus_step *step)
+static void print_expected_file(FILE *out, const struct corpus_step *step)
 {
     fprintf(out, "the file %s ", step->path);
     if (step->absent) {
@@ -129,17 +128,17 @@ static void tell_expected_file(FILE *out, const struct corpus_step *step)
     }
 }
 
-static void tell_request(FILE *out, const struct corpus_step *step)
+static void print_request(FILE *out, const struct corpus_step *step)
 {
     fputs(corpus_op_name(step->op), out);
     if (operation_has_range(step->op)) {
-        fprintf(out, " %" PRIu64 " bytes from %" PRIu64 " on", step->length, step->offset);
+        fprintf(out, " %" PRIu64 " bytes at offset %" PRIu64, step->length, step->offset);
     } else if (operation_properties(step->op)->operands == OPERANDS_SIZE) {
         fprintf(out, " to %" PRIu64 " bytes", step->size);
     }
 }
 
-static void tell_action(FILE *out, const struct corpus_step *step)
+static void print_action(FILE *out, const struct corpus_step *step)
 {
     switch (step->op) {
     case PROTOCOL_OPEN:
@@ -150,42 +149,37 @@ static void tell_action(FILE *out, const struct corpus_step *step)
         fprintf(out, "the virtual size must be %" PRIu64, step->size);
         break;
     case PROTOCOL_CREATE:
-        tell_create(out, step);
+        print_create(out, step);
         break;
     case CORPUS_FILE:
-        tell_expected_file(out, step);
+        print_expected_file(out, step);
         break;
     case CORPUS_REMOVE:
         fprintf(out, "the file %s is removed", step->path);
         break;
     case CORPUS_CUT:
-        fprintf(out, "the file %s is cut to %" PRIu64 " bytes from outside", step->path, step->size);
+        fprintf(out, "the file %s is truncated to %" PRIu64 " bytes", step->path, step->size);
         break;
     case CORPUS_KILL:
         fputs("the implementation's process is killed", out);
         break;
     default:
-        tell_request(out, step);
+        print_request(out, step);
         break;
     }
 }
 
-/* What must come of a step that asks the implementation for something. */
-static void tell_outcome(FILE *out, const struct corpus_step *step)
+/* The expected result of a request. */
+static void print_outcome(FILE *out, const struct corpus_step *step)
 {
-    const char *between = ": must end with ";
     if (step->op == PROTOCOL_SIZE || step->op >= CORPUS_FILE) {
         return;
     }
     if (step->outcomes == 1u << ADDCOW_OK) {
         fputs(": must succeed", out);
     } else {
-        for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
-            if (step->outcomes & 1u << class_code) {
-                fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
-                between = " or ";
-            }
-        }
+        fputs(": must end with ", out);
+        corpus_print_outcomes(out, step->outcomes);
         if (step->clause) {
             fprintf(out, ", for %s", step->clause);
         }
@@ -198,29 +192,29 @@ static void tell_outcome(FILE *out, const struct corpus_step *step)
     }
 }
 
-static void tell_step(FILE *out, const struct corpus_case *c, size_t index)
+static void print_step(FILE *out, const struct corpus_case *c, size_t index)
 {
     const struct corpus_step *step = &c->steps[index];
     fprintf(out, "%5zu. ", index + 1);
     if (step->beside) {
-        fputs("at the same time: ", out);
+        fputs("concurrently: ", out);
     }
     if (c->disk_count > 1 && step->op < PROTOCOL_CREATE) {
         fprintf(out, "disk \"%s\": ", c->disks[step->disk]);
     }
-    tell_action(out, step);
-    tell_outcome(out, step);
+    print_action(out, step);
+    print_outcome(out, step);
     if (operation_properties(step->op)->data == DATA_TO_DISK && step->data.count) {
         fputs("; the data", out);
     }
     fputc('\n', out);
-    tell_spans(out, &step->data);
+    print_spans(out, &step->data);
 }
 
 /* ---- Cases ---- */
 
-static void tell_head(FILE *out, const struct corpus_results *results, const struct corpus *corpus,
-                      const struct corpus_case *c)
+static void print_head(FILE *out, const struct corpus_results *results, const struct corpus *corpus,
+                       const struct corpus_case *c)
 {
     fprintf(out, "%s: %s\n", c->id, c->title);
     if (c->notes[0]) {
@@ -248,16 +242,16 @@ void corpus_explain(FILE *out, const struct corpus_results *results, const struc
 {
     for (size_t i = 0; i < results->count; i++) {
         const struct corpus_case *c = results->items[i].c;
-        tell_head(out, results, corpus, c);
+        print_head(out, results, corpus, c);
         if (c->file_count) {
             fputs("\nFiles, made in this order:\n", out);
         }
         for (size_t j = 0; j < c->file_count; j++) {
-            tell_file(out, &c->files[j]);
+            print_file(out, &c->files[j]);
         }
         fputs("\nSteps:\n", out);
         for (size_t j = 0; j < c->step_count; j++) {
-            tell_step(out, c, j);
+            print_step(out, c, j);
         }
         fprintf(out, "\nRun it: %s --case %s\n", results->repeat, c->id);
     }

@@ -1,8 +1,8 @@
 /*
- * The files of a conformance case: made from their recipes before the first step, held against expectations afterwards.
+ * Creates the files of a conformance case before its first step, and compares files with expectations later.
  *
- * Everything here works in the current directory, which is the case's own. Patterns are functions of the position
- * alone, so what a byte must be never depends on any engine, and files of terabytes are a few spans over a hole.
+ * Everything here works in the current directory, which belongs to the case. The expected content is computed from the
+ * position alone, so it depends on no engine. A file of terabytes is a few spans over a hole.
  */
 #include "corpus/corpus.h"
 
@@ -46,7 +46,7 @@ void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length
     }
 }
 
-/* Whether found[0, length), at `at`, is the content that the choice says. */
+/* Whether found[0, length), at `at`, has the content of the choice. */
 static bool is_choice(const struct corpus_choice *choice, uint64_t at, size_t length, const uint8_t *found)
 {
     for (size_t i = 0; i < length; i++) {
@@ -67,7 +67,7 @@ static bool check_any(const struct corpus_span *span, uint64_t at, size_t length
             choice++;
         }
         if (choice == span->choice_count) {
-            fprintf(out, "byte %" PRIu64 ": the sector is none of the %zu that it may be, but begins with", at + done,
+            fprintf(out, "byte %" PRIu64 ": the sector has none of the %zu allowed contents, it begins with", at + done,
                     span->choice_count);
             for (size_t i = 0; i < size && i < 16; i++) {
                 fprintf(out, " %02x", found[done + i]);
@@ -101,7 +101,7 @@ bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t lengt
     return true;
 }
 
-/* ---- Making ---- */
+/* ---- Creating ---- */
 
 static bool write_span(int file, const struct corpus_span *span)
 {
@@ -118,30 +118,30 @@ static bool write_span(int file, const struct corpus_span *span)
     return true;
 }
 
-static bool make_regular(const struct corpus_file *recipe)
+static bool make_regular(const struct corpus_file *file_spec)
 {
-    int file = open(recipe->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int file = open(file_spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) {
         return false;
     }
-    bool good = ftruncate(file, (off_t)recipe->length) == 0;
-    for (size_t i = 0; good && i < recipe->content.count; i++) {
-        good = write_span(file, &recipe->content.items[i]);
+    bool good = ftruncate(file, (off_t)file_spec->length) == 0;
+    for (size_t i = 0; good && i < file_spec->content.count; i++) {
+        good = write_span(file, &file_spec->content.items[i]);
     }
     return close(file) == 0 && good;
 }
 
-static bool make_file(const struct corpus_file *recipe)
+static bool make_file(const struct corpus_file *file_spec)
 {
-    switch (recipe->kind) {
+    switch (file_spec->kind) {
     case CORPUS_REGULAR:
-        return make_regular(recipe);
+        return make_regular(file_spec);
     case CORPUS_DIRECTORY:
-        return mkdir(recipe->path, 0777) == 0;
+        return mkdir(file_spec->path, 0777) == 0;
     case CORPUS_SYMLINK:
-        return symlink(recipe->target, recipe->path) == 0;
+        return symlink(file_spec->target, file_spec->path) == 0;
     case CORPUS_HARDLINK:
-        return link(recipe->target, recipe->path) == 0;
+        return link(file_spec->target, file_spec->path) == 0;
     }
     return false;
 }

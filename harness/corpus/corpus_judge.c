@@ -1,16 +1,14 @@
 /*
- * Judges conformance cases from a safe distance: each in a child process, in a directory of its own, with a limit on
- * time, several at once.
+ * Judges conformance cases: each in a child process and a directory of its own, with a time limit, several at once.
  *
- * So an implementation that crashes, hangs or exits is a verdict on one case and not the end of the run. The child says
- * what it found through a pipe: the first byte is the verdict, the rest the explanation. Only a child that has spoken
- * *and* then exits with 0 is believed, so that what a sanitizer finds at exit counts too. It dies when this process
- * does.
+ * So an implementation that crashes, hangs or exits fails one case and does not end the run. The child writes its
+ * result to a pipe: the first byte is the verdict, the rest the explanation. The verdict counts only if the child then
+ * exits with 0, so that an error that a sanitizer reports at exit counts too. The child dies when this process dies.
  *
- * Each child has a slot. One loop fills free slots with the next cases, polls the pipes, and looks at the clock;
- * verdicts are handed on in the order of the cases, whatever the order in which they come. What a killed child has
- * started is killed by its keeper (child.h), which is waited for: this process adopts it. So at the end there is nobody
- * who might still write where this process cleans up.
+ * Each child has a slot. One loop fills free slots with the next cases, polls the pipes, and checks the deadlines. It
+ * reports results in the order of the cases. If a child is killed, the supervisor of its adapter (child.h) kills what
+ * the adapter has started. This process, a subreaper, waits for these supervisors before it removes the directories, so
+ * that no process writes there any more.
  */
 #include "corpus/corpus.h"
 
@@ -31,38 +29,38 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPLANATION_MAX 65536u /* bytes; a child that says more is cut off */
-#define LOOK 1                 /* milliseconds between two looks at whether a child that has spoken has ended */
-#define ORPHANS 5000           /* milliseconds in which what a killed child has started must have gone */
+#define EXPLANATION_MAX 65536u   /* bytes; the rest is discarded */
+#define POLL_MILLISECONDS 1      /* between two checks whether a child that closed its pipe has ended */
+#define ORPHAN_MILLISECONDS 5000 /* time limit for the supervisors of killed children */
 
-/* A child at work on a case, or place for one. */
+/* One child process that runs a case, or a free slot. */
 struct slot {
     struct corpus_result *result; /* null: free */
     pid_t process;
-    int pipe; /* -1: it has spoken */
+    int pipe; /* -1: the child has closed it */
     char directory[PATH_MAX];
-    char *said;
-    size_t said_size;
-    FILE *memory; /* writes `said` */
-    size_t total;
-    int64_t start;
+    char *output;
+    size_t output_size;
+    FILE *memory;  /* writes `output` */
+    size_t total;  /* bytes received */
+    int64_t start; /* milliseconds */
     int64_t deadline;
 };
 
-/* The run: who is being judged how, and how far it is. */
+/* The state of a run. */
 struct session {
-    const struct corpus_run_options *manner;
+    const struct corpus_run_options *options;
     struct corpus_result *results;
     bool *done; /* of each result */
     size_t count;
-    size_t next; /* the first that has no slot yet */
-    size_t told; /* the first that was not handed on yet */
+    size_t next;     /* the first case that has not started */
+    size_t reported; /* the first case that is not reported */
     struct slot *slots;
-    struct pollfd *polled; /* of each slot, and of what interrupts */
+    struct pollfd *polled; /* one for each slot, and the interruption */
     size_t working;
     bool stopped;
-    char **late; /* directories of children that were killed */
-    size_t late_count;
+    char **deferred; /* directories of killed children, removed at the end */
+    size_t deferred_count;
 };
 
 static _Noreturn void child(const struct corpus_case *c, const struct corpus_subject *subject, const char *directory,
@@ -70,7 +68,7 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
 {
     sigset_t none;
     sigemptyset(&none);
-    setpgid(0, 0); /* an interruption from the terminal is for the gate */
+    setpgid(0, 0); /* only the gate handles an interruption from the terminal */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
         _exit(0);
@@ -98,7 +96,7 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
 
 /* ---- One case ---- */
 
-/* What an adapter or a file name has put there must neither reach a terminal nor spoil a report. */
+/* Replaces control characters and non-ASCII bytes, which may come from an adapter or a file name. */
 static void make_printable(char *text)
 {
     for (unsigned char *c = (unsigned char *)text; *c; c++) {
@@ -130,26 +128,26 @@ static char *print_text(const char *format, ...)
     return text;
 }
 
-/* What the child's last words and the way it ended amount to. */
-static enum corpus_verdict weigh(const char *said, bool in_time, int status, unsigned timeout, char **text)
+/* The verdict that follows from the child's output and its exit status. */
+static enum corpus_verdict judge_exit(const char *output, bool in_time, int status, unsigned timeout, char **text)
 {
-    bool spoke = said[0] >= '0' && said[0] <= '0' + CORPUS_NOT_RUN;
-    const char *explanation = spoke ? said + 1 : "";
+    bool has_verdict = output[0] >= '0' && output[0] <= '0' + CORPUS_NOT_RUN;
+    const char *explanation = has_verdict ? output + 1 : "";
     if (!in_time) {
         *text = print_text("hung: killed after %u s\n%s", timeout, explanation);
     } else if (WIFSIGNALED(status)) {
         *text = print_text("crashed: %s\n%s", strsignal(WTERMSIG(status)), explanation);
-    } else if (WEXITSTATUS(status) != 0 || !spoke) {
+    } else if (WEXITSTATUS(status) != 0 || !has_verdict) {
         *text = print_text("exited with status %d %s\n%s", WEXITSTATUS(status),
-                           spoke ? "after the last step" : "in the middle", explanation);
+                           has_verdict ? "after the last step" : "before the last step", explanation);
     } else {
         *text = print_text("%s", explanation);
-        return (enum corpus_verdict)(said[0] - '0');
+        return (enum corpus_verdict)(output[0] - '0');
     }
     return CORPUS_CRASHED;
 }
 
-/* Starts a child. False, with errno, if there is none to be had. */
+/* Starts a child. On failure returns false and sets errno. */
 static bool start_child(struct session *session, struct slot *slot, const struct corpus_case *c)
 {
     int ends[2];
@@ -161,37 +159,37 @@ static bool start_child(struct session *session, struct slot *slot, const struct
     slot->process = fork();
     if (slot->process == 0) {
         close(ends[0]);
-        child(c, session->manner->subject, slot->directory, ends[1], parent);
+        child(c, session->options->subject, slot->directory, ends[1], parent);
     }
     close(ends[1]);
     if (slot->process < 0) {
         close(ends[0]);
         return false;
     }
-    setpgid(slot->process, slot->process); /* whichever of the two comes first */
+    setpgid(slot->process, slot->process); /* in both processes: either may run first */
     slot->pipe = ends[0];
     slot->total = 0;
-    slot->memory = open_memstream(&slot->said, &slot->said_size);
+    slot->memory = open_memstream(&slot->output, &slot->output_size);
     if (!slot->memory) {
         abort();
     }
     return true;
 }
 
-/* Gives the slot a case, unless that is judged without a child. */
+/* Starts a case in the slot, unless the case is not applicable. */
 static void begin(struct session *session, struct slot *slot, struct corpus_result *result)
 {
-    const struct corpus_run_options *manner = session->manner;
-    char *missing = corpus_applies(result->c, manner->subject);
+    const struct corpus_run_options *options = session->options;
+    char *missing = corpus_applies(result->c, options->subject);
     if (missing) {
         conclude(session, result, CORPUS_NOT_APPLICABLE, missing);
         return;
     }
-    bool made = scratch_make(manner->directory, result->c->id, slot->directory);
+    bool made = scratch_make(options->directory, result->c->id, slot->directory);
     if (made && start_child(session, slot, result->c)) {
         slot->result = result;
         slot->start = clock_milliseconds();
-        slot->deadline = slot->start + (int64_t)manner->timeout * 1000;
+        slot->deadline = slot->start + (int64_t)options->timeout * 1000;
         session->working++;
         return;
     }
@@ -202,7 +200,7 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
     }
 }
 
-/* Frees the slot of a child that has ended by itself, or ends it. */
+/* Concludes the case of a child that has ended (in_time), or kills the child. Frees the slot. */
 static void end(struct session *session, struct slot *slot, bool in_time)
 {
     int status = 0;
@@ -213,7 +211,7 @@ static void end(struct session *session, struct slot *slot, bool in_time)
     if (slot->pipe >= 0) {
         close(slot->pipe);
     }
-    enum corpus_verdict verdict = weigh(slot->said, in_time, status, session->manner->timeout, &text);
+    enum corpus_verdict verdict = judge_exit(slot->output, in_time, status, session->options->timeout, &text);
     slot->result->seconds = (double)(clock_milliseconds() - slot->start) / 1000;
     if (session->stopped && !in_time) {
         verdict = CORPUS_NOT_RUN;
@@ -221,18 +219,18 @@ static void end(struct session *session, struct slot *slot, bool in_time)
         text = print_text("interrupted\n");
     }
     conclude(session, slot->result, verdict, text);
-    free(slot->said);
+    free(slot->output);
     if (in_time) {
         scratch_remove(slot->directory);
-    } else { /* what the child has started may still write there for a moment */
-        session->late[session->late_count++] = print_text("%s", slot->directory);
+    } else { /* descendants of the child may still write there */
+        session->deferred[session->deferred_count++] = print_text("%s", slot->directory);
     }
     slot->result = NULL;
     session->working--;
 }
 
-/* Reads what the child says until it closes the pipe. */
-static void listen_to(struct slot *slot)
+/* Reads output of the child; closes the pipe at its end. */
+static void read_output(struct slot *slot)
 {
     char buffer[4096];
     ssize_t got = read(slot->pipe, buffer, sizeof buffer);
@@ -247,11 +245,11 @@ static void listen_to(struct slot *slot)
     slot->total += (size_t)got;
 }
 
-static void attend(struct session *session, struct slot *slot, bool readable)
+static void check_slot(struct session *session, struct slot *slot, bool readable)
 {
     siginfo_t info = {.si_pid = 0};
     if (slot->pipe >= 0 && readable) {
-        listen_to(slot);
+        read_output(slot);
     }
     bool ended =
         slot->pipe < 0 && waitid(P_PID, (id_t)slot->process, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
@@ -262,30 +260,30 @@ static void attend(struct session *session, struct slot *slot, bool readable)
 
 /* ---- All cases ---- */
 
-/* Sleeps until something has happened. */
-static void sleep_until_something(struct session *session)
+/* Polls the pipes and the interruption until an event or the next deadline. */
+static void wait_for_event(struct session *session)
 {
-    const struct corpus_run_options *manner = session->manner;
+    const struct corpus_run_options *options = session->options;
     int64_t now = clock_milliseconds();
-    int64_t patience = INT_MAX;
-    for (unsigned i = 0; i < manner->jobs; i++) {
+    int64_t timeout = INT_MAX;
+    for (unsigned i = 0; i < options->jobs; i++) {
         const struct slot *slot = &session->slots[i];
         session->polled[i] = (struct pollfd){.fd = slot->result ? slot->pipe : -1, .events = POLLIN};
         if (slot->result) {
-            int64_t left = slot->pipe < 0 ? LOOK : slot->deadline > now ? slot->deadline - now : 0;
-            patience = left < patience ? left : patience;
+            int64_t left = slot->pipe < 0 ? POLL_MILLISECONDS : slot->deadline > now ? slot->deadline - now : 0;
+            timeout = left < timeout ? left : timeout;
         }
     }
-    session->polled[manner->jobs] = (struct pollfd){.fd = manner->interruption, .events = POLLIN};
-    poll(session->polled, manner->jobs + 1, session->working && !session->stopped ? (int)patience : 0);
-    if (session->polled[manner->jobs].revents) {
+    session->polled[options->jobs] = (struct pollfd){.fd = options->interruption, .events = POLLIN};
+    poll(session->polled, options->jobs + 1, session->working && !session->stopped ? (int)timeout : 0);
+    if (session->polled[options->jobs].revents) {
         session->stopped = true;
     }
 }
 
 static void fill_slots(struct session *session)
 {
-    for (unsigned i = 0; i < session->manner->jobs; i++) {
+    for (unsigned i = 0; i < session->options->jobs; i++) {
         while (!session->slots[i].result && session->next < session->count && !session->stopped) {
             begin(session, &session->slots[i], &session->results[session->next++]);
         }
@@ -295,21 +293,21 @@ static void fill_slots(struct session *session)
     }
 }
 
-static void hand_on(struct session *session)
+static void report_results(struct session *session)
 {
-    const struct corpus_run_options *manner = session->manner;
-    for (; session->told < session->count && session->done[session->told]; session->told++) {
-        if (!manner->judged(manner->context, session->told)) {
+    const struct corpus_run_options *options = session->options;
+    for (; session->reported < session->count && session->done[session->reported]; session->reported++) {
+        if (!options->judged(options->context, session->reported)) {
             session->stopped = true;
         }
     }
 }
 
-/* Waits for those who lost their parent; their own keepers end them. */
+/* Waits for orphaned descendants of killed children; their supervisors end them. */
 static void wait_for_orphans(void)
 {
-    const struct timespec pause = {.tv_nsec = LOOK * 1000000};
-    int64_t deadline = clock_milliseconds() + ORPHANS;
+    const struct timespec pause = {.tv_nsec = POLL_MILLISECONDS * 1000000};
+    int64_t deadline = clock_milliseconds() + ORPHAN_MILLISECONDS;
     pid_t ended;
     while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && clock_milliseconds() < deadline) {
         if (ended == 0) {
@@ -318,30 +316,30 @@ static void wait_for_orphans(void)
     }
 }
 
-void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *manner)
+void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *options)
 {
-    struct session session = {.manner = manner, .results = results, .count = count};
+    struct session session = {.options = options, .results = results, .count = count};
     session.done = report_allocate(count, sizeof *session.done);
-    session.late = report_allocate(count, sizeof *session.late);
-    session.slots = report_allocate(manner->jobs, sizeof *session.slots);
-    session.polled = report_allocate(manner->jobs + 1, sizeof *session.polled);
+    session.deferred = report_allocate(count, sizeof *session.deferred);
+    session.slots = report_allocate(options->jobs, sizeof *session.slots);
+    session.polled = report_allocate(options->jobs + 1, sizeof *session.polled);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    while (session.told < count) {
+    while (session.reported < count) {
         fill_slots(&session);
-        sleep_until_something(&session);
-        for (unsigned i = 0; i < manner->jobs; i++) {
+        wait_for_event(&session);
+        for (unsigned i = 0; i < options->jobs; i++) {
             if (session.slots[i].result) {
-                attend(&session, &session.slots[i], session.polled[i].revents != 0);
+                check_slot(&session, &session.slots[i], session.polled[i].revents != 0);
             }
         }
-        hand_on(&session);
+        report_results(&session);
     }
     wait_for_orphans();
-    for (size_t i = 0; i < session.late_count; i++) {
-        scratch_remove(session.late[i]);
-        free(session.late[i]);
+    for (size_t i = 0; i < session.deferred_count; i++) {
+        scratch_remove(session.deferred[i]);
+        free(session.deferred[i]);
     }
-    free(session.late);
+    free(session.deferred);
     free(session.done);
     free(session.slots);
     free(session.polled);

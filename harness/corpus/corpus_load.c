@@ -1,12 +1,13 @@
 /*
  * Loads the conformance corpus, strictly.
  *
- * jansson checks the shape of every object: members and types (corpus_shape.c). Only then are the values taken out and
- * looked at more closely, by the part that knows the kind of object: spans, steps, cases. The first refusal wins, and
- * the whole corpus is refused with it: a gate that silently left out a case that it could not read would call itself
- * complete when it is not.
+ * jansson checks the members and types of every object (corpus_shape.c). Then corpus_spans.c, corpus_step.c and
+ * corpus_case.c check the values. The first error refuses the whole corpus: a gate that skipped a case that it cannot
+ * read would report a complete run that is not complete.
  */
 #include "corpus/corpus_parse.h"
+
+#include "base/report.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,10 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX (4 << 20) /* bytes of a case's file: far more than one needs */
-#define CASES_AT_ONCE 256  /* cases that room is made for at a time */
+#define FILE_MAX (4 << 20) /* bytes of a case's file, far more than needed */
+#define CASES_AT_ONCE 256  /* the array of cases grows by this number */
 
-/* Opens a file that may be no file at all: a pipe would make us wait for ever, and a device never end. */
+/* Opens a regular file only: opening a pipe could block for ever, and reading a device could never end. */
 static FILE *open_regular(const char *path)
 {
     struct stat status;
@@ -39,7 +40,7 @@ static FILE *open_regular(const char *path)
     return good ? fdopen(file, "r") : NULL;
 }
 
-/* Reads one JSON file. jansson refuses what is no JSON, twice the same key, and NUL in a string. */
+/* Reads one JSON file. jansson refuses invalid JSON, duplicate keys, and NUL in a string. */
 static json_t *load_json(struct where *where)
 {
     json_error_t problem;
@@ -76,12 +77,13 @@ static bool load_next_case(const char *path, const char *name, struct where *whe
     char id[NAME_MAX + 1];
     const char *dot = strrchr(name, '.');
     if (!dot || strcmp(dot, ".json")) {
-        snprintf(where->error, where->error_size, "%s: only cases (*.json) and folders of them may stand here", path);
+        snprintf(where->error, where->error_size, "%s: only cases (*.json) and folders of cases are allowed here",
+                 path);
         return false;
     }
     snprintf(id, sizeof id, "%.*s", (int)(dot - name), name);
     if (corpus->count % CASES_AT_ONCE == 0) {
-        struct corpus_case *more = corpus_allocate(corpus->count + CASES_AT_ONCE, sizeof *more);
+        struct corpus_case *more = report_allocate(corpus->count + CASES_AT_ONCE, sizeof *more);
         if (corpus->count > 0) {
             memcpy(more, corpus->cases, corpus->count * sizeof *more);
         }
@@ -91,7 +93,7 @@ static bool load_next_case(const char *path, const char *name, struct where *whe
     return load_case(path, id, where, &corpus->cases[corpus->count++]);
 }
 
-/* Loads all case files below the folder `path`; one that is `top` may hold folders. */
+/* Loads all case files below the folder `path`. Only the `top` folder may hold folders. */
 static bool load_folder(const char *path, bool top, struct where *where, struct corpus *corpus)
 {
     struct dirent **entries = NULL;
@@ -159,7 +161,8 @@ static bool load_corpus_file(const char *directory, struct where *where, struct 
         return false;
     }
     if (number != CORPUS_FORMAT) {
-        return refuse(where, "the corpus has format %" PRIu64 ", this program reads format %d", number, CORPUS_FORMAT);
+        return refuse(where, "the corpus has format %" PRIu64 ", but this program reads format %d", number,
+                      CORPUS_FORMAT);
     }
     if (!json_is_object(where->known_flags)) {
         return refuse(where, "\"flags\" must be an object");
@@ -180,8 +183,8 @@ bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags
 {
     json_error_t problem;
     struct where where = {.file = id, .error = error, .error_size = error_size, .known_flags = flags};
-    struct corpus *parsed = corpus_allocate(1, sizeof *parsed);
-    parsed->cases = corpus_allocate(1, sizeof *parsed->cases);
+    struct corpus *parsed = report_allocate(1, sizeof *parsed);
+    parsed->cases = report_allocate(1, sizeof *parsed->cases);
     parsed->count = 1;
     parsed->cases->document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
     if (!parsed->cases->document) {
@@ -199,7 +202,7 @@ bool corpus_load(const char *directory, struct corpus **corpus, char *error, siz
 {
     error[0] = 0;
     struct where where = {.error = error, .error_size = error_size};
-    struct corpus *loaded = corpus_allocate(1, sizeof *loaded);
+    struct corpus *loaded = report_allocate(1, sizeof *loaded);
     if (!load_corpus_file(directory, &where, loaded) || !load_cases(directory, &where, loaded)) {
         corpus_free(loaded);
         return false;

@@ -1,6 +1,6 @@
 /*
- * The parts of the corpus' loader, for one another only: each takes one kind of JSON object, checks it and fills a
- * structure of corpus.h. False means refused, as corpus_shape.h has it.
+ * Private to the loader of the corpus. Each function checks one kind of JSON object and fills a structure of corpus.h.
+ * It returns false after refusing the object (corpus_shape.h).
  */
 #ifndef HARNESS_CORPUS_PARSE_H
 #define HARNESS_CORPUS_PARSE_H
@@ -8,13 +8,13 @@
 #include "corpus/corpus.h"
 #include "corpus/corpus_shape.h"
 
-/* A list of spans, the member `name`; null is none. */
+/* A list of spans, the member `name`; null is an empty list. */
 bool parse_spans(struct where *where, const char *name, json_t *list, struct corpus_spans *spans);
 
-/* Refuses choices: what is made or written is one thing. */
+/* Refuses spans with choices ("any"): they cannot be written. */
 bool check_definite(struct where *where, const struct corpus_spans *spans);
 
-/* Refuses spans that do not say every byte of the range once, in order. */
+/* Refuses spans that do not cover every byte of the range once, in order. */
 bool check_tiling(struct where *where, const char *name, const struct corpus_spans *spans, uint64_t offset,
                   uint64_t length);
 

@@ -1,9 +1,9 @@
 /*
- * What the gate says about a run of the corpus.
+ * Reports a run of the corpus.
  *
- * A case that fails accuses the clauses that it names. The summary turns this round: for each accused clause its
- * sentence in the specification, how many cases accuse it, and the shortest of them, which is the one with the fewest
- * steps. A clause whose cases were all not applicable, or not run, was not judged, and is not said to hold.
+ * A failed case breaks the clauses that it names. The summary lists each broken clause with its sentence in the
+ * specification, the number of cases that break it, and the shortest one, which has the fewest steps. A clause counts
+ * as not judged if none of its cases passed or failed.
  */
 #include "corpus/corpus_report.h"
 
@@ -39,7 +39,7 @@ int corpus_exit(const struct corpus_results *results)
     return all ? REPORT_CONFORMS : REPORT_INCOMPLETE;
 }
 
-static bool is_accusation(const struct corpus_result *result)
+static bool is_broken(const struct corpus_result *result)
 {
     return result->verdict == CORPUS_FAILED || result->verdict == CORPUS_CRASHED;
 }
@@ -81,35 +81,35 @@ char *corpus_clause_sentence(const char *spec, const char *clause)
     return sentence;
 }
 
-/* What the cases that name a clause say of it. */
-struct opinion {
+/* The results of the cases that name a clause. */
+struct tally {
     const char *clause;
     size_t passed;
-    size_t accusing;
-    size_t silent;                      /* not applicable, or not run */
-    const struct corpus_case *shortest; /* that accuses; or null */
+    size_t broken_by;
+    size_t not_judged;                  /* cases not applicable, or not run */
+    const struct corpus_case *shortest; /* of those that break it; or null */
 };
 
 static int by_clause(const void *left, const void *right)
 {
-    return strcmp(((const struct opinion *)left)->clause, ((const struct opinion *)right)->clause);
+    return strcmp(((const struct tally *)left)->clause, ((const struct tally *)right)->clause);
 }
 
-static void count_opinion(struct opinion *opinion, const struct corpus_result *result)
+static void count_result(struct tally *tally, const struct corpus_result *result)
 {
-    if (is_accusation(result)) {
-        opinion->accusing++;
-        if (!opinion->shortest || result->c->step_count < opinion->shortest->step_count) {
-            opinion->shortest = result->c;
+    if (is_broken(result)) {
+        tally->broken_by++;
+        if (!tally->shortest || result->c->step_count < tally->shortest->step_count) {
+            tally->shortest = result->c;
         }
     } else {
-        opinion->passed += result->verdict == CORPUS_PASSED;
-        opinion->silent += result->verdict != CORPUS_PASSED;
+        tally->passed += result->verdict == CORPUS_PASSED;
+        tally->not_judged += result->verdict != CORPUS_PASSED;
     }
 }
 
 /* Lists all clauses that the cases name, in order. The caller frees *list. */
-static size_t list_opinions(const struct corpus_results *results, struct opinion **list)
+static size_t tally_clauses(const struct corpus_results *results, struct tally **list)
 {
     size_t room = 0;
     for (size_t i = 0; i < results->count; i++) {
@@ -125,9 +125,9 @@ static size_t list_opinions(const struct corpus_results *results, struct opinion
                 k++;
             }
             if (k == count) {
-                (*list)[count++] = (struct opinion){.clause = c->clauses[j]};
+                (*list)[count++] = (struct tally){.clause = c->clauses[j]};
             }
-            count_opinion(&(*list)[k], &results->items[i]);
+            count_result(&(*list)[k], &results->items[i]);
         }
     }
     qsort(*list, count, sizeof **list, by_clause);
@@ -146,11 +146,11 @@ static void print_lines(FILE *out, const char *prefix, const char *text)
     }
 }
 
-static void print_story(FILE *out, const struct corpus_results *results, size_t index, const char *prefix)
+static void print_explanation(FILE *out, const struct corpus_results *results, size_t index, const char *prefix)
 {
     const struct corpus_result *result = &results->items[index];
     print_lines(out, prefix, result->text);
-    if (!is_accusation(result)) {
+    if (!is_broken(result)) {
         return;
     }
     for (size_t i = 0; i < result->c->clause_count; i++) {
@@ -178,7 +178,7 @@ void corpus_print_tap(FILE *out, const struct corpus_results *results, size_t in
     }
     fputc('\n', out);
     if (!good) {
-        print_story(out, results, index, "# ");
+        print_explanation(out, results, index, "# ");
     }
     fflush(out);
 }
@@ -187,7 +187,7 @@ void corpus_print_failure(FILE *out, const struct corpus_results *results, size_
 {
     const struct corpus_result *result = &results->items[index];
     fprintf(out, "%s: %s: %s\n", result->c->id, corpus_verdict_name(result->verdict), result->c->title);
-    print_story(out, results, index, "  ");
+    print_explanation(out, results, index, "  ");
 }
 
 void corpus_print_failure_line(FILE *out, const struct corpus_results *results, size_t index)
@@ -197,25 +197,25 @@ void corpus_print_failure_line(FILE *out, const struct corpus_results *results, 
     fprintf(out, "%s: %s: %.*s\n", result->c->id, corpus_verdict_name(result->verdict), length, result->text);
 }
 
-static void print_clauses(FILE *out, const struct corpus_results *results, const char *prefix,
-                          const struct opinion *list, size_t count)
+static void print_clauses(FILE *out, const struct corpus_results *results, const char *prefix, const struct tally *list,
+                          size_t count)
 {
     size_t broken = 0, held = 0;
     for (size_t i = 0; i < count; i++) {
-        broken += list[i].accusing > 0;
-        held += !list[i].accusing && list[i].passed > 0;
+        broken += list[i].broken_by > 0;
+        held += !list[i].broken_by && list[i].passed > 0;
     }
     if (broken) {
         fprintf(out, "%sbroken clauses: %zu\n", prefix, broken);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!list[i].accusing) {
+        if (!list[i].broken_by) {
             continue;
         }
         char *sentence = corpus_clause_sentence(results->spec, list[i].clause);
         fprintf(out, "%s  %s %s\n", prefix, list[i].clause, sentence ? sentence : "");
-        fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].accusing,
-                list[i].accusing == 1 ? "case" : "cases", list[i].shortest->id, list[i].shortest->title);
+        fprintf(out, "%s         broken by %zu %s, the shortest: %s (%s)\n", prefix, list[i].broken_by,
+                list[i].broken_by == 1 ? "case" : "cases", list[i].shortest->id, list[i].shortest->title);
         free(sentence);
     }
     fprintf(out, "%s%zu clauses: %zu kept, %zu broken, %zu not judged\n", prefix, count, held, broken,
@@ -230,8 +230,8 @@ static const char *conclusion_of(const struct corpus_results *results)
 
 void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix)
 {
-    struct opinion *list;
-    size_t count = list_opinions(results, &list);
+    struct tally *list;
+    size_t count = tally_clauses(results, &list);
     print_clauses(out, results, prefix, list, count);
     free(list);
     fprintf(out, "%scorpus %s, %s: %zu of %zu cases passed", prefix, results->version, results->implementation,
@@ -264,21 +264,21 @@ static json_t *json_of_result(const struct corpus_result *result)
                      result->seconds);
 }
 
-static json_t *json_of_opinion(const struct corpus_results *results, const struct opinion *opinion)
+static json_t *json_of_clause(const struct corpus_results *results, const struct tally *tally)
 {
-    char *sentence = corpus_clause_sentence(results->spec, opinion->clause);
-    json_t *value = json_pack("{s:s, s:s, s:I, s:I, s:I}", "clause", opinion->clause, "sentence",
-                              sentence ? sentence : "", "passed", (json_int_t)opinion->passed, "broken",
-                              (json_int_t)opinion->accusing, "not judged", (json_int_t)opinion->silent);
+    char *sentence = corpus_clause_sentence(results->spec, tally->clause);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:I, s:I}", "clause", tally->clause, "sentence",
+                              sentence ? sentence : "", "passed", (json_int_t)tally->passed, "broken",
+                              (json_int_t)tally->broken_by, "not judged", (json_int_t)tally->not_judged);
     free(sentence);
     return value;
 }
 
-static json_t *json_of_accused(const struct corpus_results *results, const struct opinion *opinion)
+static json_t *json_of_broken_clause(const struct corpus_results *results, const struct tally *tally)
 {
-    char *sentence = corpus_clause_sentence(results->spec, opinion->clause);
-    json_t *value = json_pack("{s:s, s:s, s:I, s:s}", "clause", opinion->clause, "sentence", sentence ? sentence : "",
-                              "cases", (json_int_t)opinion->accusing, "shortest", opinion->shortest->id);
+    char *sentence = corpus_clause_sentence(results->spec, tally->clause);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:s}", "clause", tally->clause, "sentence", sentence ? sentence : "",
+                              "cases", (json_int_t)tally->broken_by, "shortest", tally->shortest->id);
     free(sentence);
     return value;
 }
@@ -291,12 +291,12 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
     for (size_t i = 0; i < results->count; i++) {
         json_array_append_new(cases, json_of_result(&results->items[i]));
     }
-    struct opinion *list;
-    size_t count = list_opinions(results, &list);
+    struct tally *list;
+    size_t count = tally_clauses(results, &list);
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(clauses, json_of_opinion(results, &list[i]));
-        if (list[i].accusing) {
-            json_array_append_new(broken, json_of_accused(results, &list[i]));
+        json_array_append_new(clauses, json_of_clause(results, &list[i]));
+        if (list[i].broken_by) {
+            json_array_append_new(broken, json_of_broken_clause(results, &list[i]));
         }
     }
     free(list);
@@ -309,10 +309,10 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
     return good;
 }
 
-/* Text as XML has it; what XML cannot hold, control characters and bytes that are no UTF-8, becomes question marks. */
+/* Escapes text for XML. '?' replaces what XML cannot hold: control characters and invalid UTF-8. */
 static void print_xml(FILE *out, const char *text)
 {
-    json_t *readable = json_string(text); /* null if it is no UTF-8 */
+    json_t *readable = json_string(text); /* null if it is not UTF-8 */
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '<' || c == '>' || c == '&' || c == '"') {
@@ -324,36 +324,36 @@ static void print_xml(FILE *out, const char *text)
     json_decref(readable);
 }
 
-/* The story of a case goes where CI systems show the output of a failed test, the shortest form of it where they show
- * one line. */
+/* The explanation of a case goes where CI systems show the output of a failed test, the shortest form of it where they
+ * show one line. */
 static void print_junit_case(FILE *out, const struct corpus_results *results, size_t index)
 {
     static const char *const elements[] = {NULL, "failure", "skipped", "error", "skipped"};
     const struct corpus_result *result = &results->items[index];
     const char *element = elements[result->verdict];
-    char *story = NULL;
+    char *explanation = NULL;
     size_t size = 0;
-    FILE *memory = open_memstream(&story, &size);
+    FILE *memory = open_memstream(&explanation, &size);
     if (!memory) {
         abort();
     }
-    print_story(memory, results, index, "");
+    print_explanation(memory, results, index, "");
     fclose(memory);
     fputs("    <testcase classname=\"", out);
     print_xml(out, results->implementation);
     fprintf(out, "\" name=\"%s\" time=\"%.3f\">", result->c->id, result->seconds);
     if (element) {
         fprintf(out, "<%s message=\"", element);
-        print_xml(out, is_accusation(result) ? result->c->title : corpus_verdict_name(result->verdict));
-        if (is_accusation(result)) {
+        print_xml(out, is_broken(result) ? result->c->title : corpus_verdict_name(result->verdict));
+        if (is_broken(result)) {
             fprintf(out, "\" type=\"%s", corpus_verdict_name(result->verdict));
         }
         fputs("\">", out);
-        print_xml(out, story);
+        print_xml(out, explanation);
         fprintf(out, "</%s>", element);
     }
     fputs("</testcase>\n", out);
-    free(story);
+    free(explanation);
 }
 
 bool corpus_write_junit(const char *path, const struct corpus_results *results)

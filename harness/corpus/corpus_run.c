@@ -1,12 +1,13 @@
 /*
- * Runs one conformance case: step after step against an adapter, until the first that does not do what the case says.
+ * Runs the steps of one conformance case against an adapter until one fails.
  *
- * A step has a set of allowed outcomes. Refusals are judged by their class, and by the clause if the case and the
- * implementation both name one; what must be found is compared only after success.
+ * A step has a set of allowed outcomes. An error is judged by its status, and by its clause if both the case and the
+ * implementation name one. Data and other results are compared only after success.
  */
 #include "corpus/corpus.h"
 
 #include "adapters/adapter_exec.h"
+#include "base/report.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -19,8 +20,8 @@ struct execution {
     const struct corpus_case *c;
     const struct corpus_subject *subject;
     struct adapter *disks[CORPUS_DISKS_MAX];
-    struct adapter *references[CORPUS_DISKS_MAX]; /* the reference engine in their place */
-    bool by_reference[CORPUS_DISKS_MAX];          /* which of the two has the disk, or had it last */
+    struct adapter *references[CORPUS_DISKS_MAX]; /* the reference engine on the same disks */
+    bool by_reference[CORPUS_DISKS_MAX];          /* which of the two opened the disk last */
     bool open[CORPUS_DISKS_MAX];
     FILE *out;
     struct addcow_error error; /* of the current step */
@@ -35,10 +36,10 @@ static struct adapter *make_reference(struct adapter **reference)
 }
 
 /*
- * The adapter of a step's disk, made at its first use. The reference engine takes the place of the implementation where
- * the case lets it open the disk: then what the implementation has left in the files is judged by somebody else.
+ * The adapter of a step's disk, made at its first use. If the case lets the reference engine open the disk, it judges
+ * the files that the implementation has written.
  */
-static struct adapter *adapter_of(struct execution *run, const struct corpus_step *step)
+static struct adapter *find_adapter(struct execution *run, const struct corpus_step *step)
 {
     const struct corpus_subject *subject = run->subject;
     if (!run->open[step->disk]) {
@@ -47,22 +48,11 @@ static struct adapter *adapter_of(struct execution *run, const struct corpus_ste
     if (run->by_reference[step->disk]) {
         return make_reference(&run->references[step->disk]);
     }
-    bool apart = run->c->needs & CORPUS_NEEDS_KILL && subject->make_apart;
+    bool own_process = run->c->needs & CORPUS_NEEDS_KILL && subject->make_process;
     if (!run->disks[step->disk]) {
-        run->disks[step->disk] = apart ? subject->make_apart(subject) : subject->make(subject);
+        run->disks[step->disk] = own_process ? subject->make_process(subject) : subject->make(subject);
     }
     return run->disks[step->disk];
-}
-
-static void print_outcomes(FILE *out, unsigned outcomes)
-{
-    const char *between = "";
-    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
-        if (outcomes & 1u << class_code) {
-            fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)class_code));
-            between = " or ";
-        }
-    }
 }
 
 /* Judges the outcome of a request. */
@@ -70,29 +60,20 @@ static bool judge_outcome(struct execution *run, const struct corpus_step *step,
 {
     if (!(step->outcomes & 1u << outcome)) {
         fputs("expected ", run->out);
-        print_outcomes(run->out, step->outcomes);
+        corpus_print_outcomes(run->out, step->outcomes);
         fprintf(run->out, ", got %s", addcow_status_name(outcome));
         fprintf(run->out, outcome && run->error.message[0] ? " (%s)\n" : "\n", run->error.message);
         return false;
     }
     if (step->clause && run->error.clause[0] && strcmp(step->clause, run->error.clause)) {
-        fprintf(run->out, "expected a refusal for %s, got one for %s (%s)\n", step->clause, run->error.clause,
+        fprintf(run->out, "expected an error for %s, got one for %s (%s)\n", step->clause, run->error.clause,
                 run->error.message);
         return false;
     }
     return true;
 }
 
-static uint8_t *buffer_of(uint64_t length)
-{
-    uint8_t *buffer = malloc(length ? length : 1);
-    if (!buffer) {
-        abort();
-    }
-    return buffer;
-}
-
-/* Judges what an operation that succeeded has answered. */
+/* Judges the answer of an operation that succeeded. */
 static bool judge_answer(struct execution *run, const struct corpus_step *step, const struct operation_request *request)
 {
     const struct operation_properties *properties = operation_properties(step->op);
@@ -112,13 +93,13 @@ static bool judge_answer(struct execution *run, const struct corpus_step *step, 
 }
 
 /*
- * The buffer of a read starts as neither zeros nor any pattern of the corpus would have it, so that bytes which are not
- * read show.
+ * The buffer of a read starts with bytes that are neither zeros nor a pattern of the corpus, so that bytes which are
+ * not read are detected.
  */
 static bool run_operation(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     const struct operation_properties *properties = operation_properties(step->op);
-    uint8_t *buffer = properties->data == DATA_NONE ? NULL : buffer_of(step->length);
+    uint8_t *buffer = properties->data == DATA_NONE ? NULL : report_allocate(step->length, 1);
     struct operation_request request = {.operation = (enum operation)step->op,
                                         .offset = properties->operands == OPERANDS_SIZE ? step->size : step->offset,
                                         .length = step->length,
@@ -166,10 +147,10 @@ static bool run_create(struct execution *run, const struct corpus_step *step, st
     return judge_outcome(run, step, adapter->ops->create(adapter, step->path, &step->create, &run->error));
 }
 
-/* The files are then as the process left them, and the disk is closed. */
+/* Afterwards the disk is closed, and the files are as the process left them. */
 static bool run_kill(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
-    assert(!run->by_reference[step->disk]); /* the loader sees to it */
+    assert(!run->by_reference[step->disk]); /* the loader checks it */
     adapter_exec_kill(adapter);
     run->open[step->disk] = false;
     return true;
@@ -177,14 +158,14 @@ static bool run_kill(struct execution *run, const struct corpus_step *step, stru
 
 static bool run_disk_step(struct execution *run, const struct corpus_step *step)
 {
-    struct adapter *adapter = adapter_of(run, step);
+    struct adapter *adapter = find_adapter(run, step);
     if (!adapter) {
         fputs("the implementation cannot be started\n", run->out);
         return false;
     }
     bool wants_closed = step->op == PROTOCOL_OPEN || step->op == PROTOCOL_CREATE;
     if (run->open[step->disk] == wants_closed) {
-        fprintf(run->out, "the disk is %s here\n", wants_closed ? "open already" : "not open");
+        fprintf(run->out, "the disk is %s\n", wants_closed ? "already open" : "not open");
         return false;
     }
     switch (step->op) {
@@ -218,9 +199,9 @@ static bool run_step(struct execution *run, const struct corpus_step *step)
     }
 }
 
-/* A request in flight beside others, on a thread of its own. */
-struct beside {
-    struct execution run; /* a copy, but for the disks themselves */
+/* A request that runs concurrently with others, on its own thread. */
+struct concurrent_step {
+    struct execution run; /* a copy that shares the adapters */
     const struct corpus_step *step;
     pthread_t thread;
     char *text;
@@ -228,26 +209,26 @@ struct beside {
     bool good;
 };
 
-static void *run_beside(void *context)
+static void *run_on_thread(void *context)
 {
-    struct beside *beside = context;
-    beside->good = run_step(&beside->run, beside->step);
+    struct concurrent_step *concurrent = context;
+    concurrent->good = run_step(&concurrent->run, concurrent->step);
     return NULL;
 }
 
-/* Runs `count` steps at once. Returns how many precede the first in their order that did not do what it must. */
-static size_t run_together(struct execution *run, const struct corpus_step *steps, size_t count)
+/* Runs `count` steps concurrently. Returns the index of the first that failed, or `count`. */
+static size_t run_concurrently(struct execution *run, const struct corpus_step *steps, size_t count)
 {
-    struct beside list[CORPUS_BESIDE_MAX];
+    struct concurrent_step list[CORPUS_IN_FLIGHT_MAX];
     for (size_t i = 0; i < count; i++) {
-        list[i] = (struct beside){.run = *run, .step = &steps[i]};
+        list[i] = (struct concurrent_step){.run = *run, .step = &steps[i]};
         list[i].run.out = open_memstream(&list[i].text, &list[i].text_size);
         if (!list[i].run.out) {
             abort();
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (pthread_create(&list[i].thread, NULL, run_beside, &list[i])) {
+        if (pthread_create(&list[i].thread, NULL, run_on_thread, &list[i])) {
             abort();
         }
     }
@@ -264,8 +245,8 @@ static size_t run_together(struct execution *run, const struct corpus_step *step
     return good;
 }
 
-/* How many steps from `first` on are in flight together: 1 for most. */
-static size_t count_together(const struct corpus_case *c, size_t first)
+/* The number of steps from `first` on that run concurrently. */
+static size_t count_in_flight(const struct corpus_case *c, size_t first)
 {
     size_t count = 1;
     while (first + count < c->step_count && c->steps[first + count].beside) {
@@ -274,13 +255,13 @@ static size_t count_together(const struct corpus_case *c, size_t first)
     return count;
 }
 
-/* Runs all steps; returns how many precede the first that did not do what it must. */
+/* Runs all steps. Returns the index of the first that failed, or the number of steps. */
 static size_t run_steps(struct execution *run)
 {
     const struct corpus_case *c = run->c;
     for (size_t i = 0; i < c->step_count;) {
-        size_t count = count_together(c, i);
-        size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_together(run, &c->steps[i], count);
+        size_t count = count_in_flight(c, i);
+        size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_concurrently(run, &c->steps[i], count);
         i += good;
         if (good < count) {
             return i;
@@ -289,25 +270,25 @@ static size_t run_steps(struct execution *run)
     return c->step_count;
 }
 
-/* A child process that crashed, hung or broke the protocol is no ordinary failure. */
-static bool is_sound(struct execution *run, struct adapter *adapter)
+/* False if the child process of the adapter crashed, hung or broke the protocol. */
+static bool check_child(struct execution *run, struct adapter *adapter)
 {
     char why[2048];
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (state != EXEC_SOUND) {
+    if (state != EXEC_OK) {
         fprintf(run->out, "the adapter %s: %s\n", exec_state_name(state), why);
     }
-    return state == EXEC_SOUND;
+    return state == EXEC_OK;
 }
 
-/* Closes what the case left open: that must succeed too. */
+/* Closes the disks that the case left open, which must succeed too, and frees all adapters. */
 static enum corpus_verdict finish(struct execution *run, bool good)
 {
-    bool sound = true;
+    bool child_ok = true;
     for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
         struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
-        if (run->disks[i] && !is_sound(run, run->disks[i])) {
-            sound = false;
+        if (run->disks[i] && !check_child(run, run->disks[i])) {
+            child_ok = false;
         } else if (run->open[i] && last->ops->close(last, &run->error)) {
             fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
             good = false;
@@ -319,7 +300,7 @@ static enum corpus_verdict finish(struct execution *run, bool good)
             run->references[i]->ops->destroy(run->references[i]);
         }
     }
-    return !sound ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
+    return !child_ok ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
 }
 
 static void print_place(FILE *out, const struct corpus_case *c, size_t index)

@@ -1,8 +1,8 @@
 /*
- * What every part of the corpus' loader does with JSON (corpus_shape.h).
+ * Checks the shape of JSON for the loader of the corpus (corpus_shape.h).
  *
- * Types and members are checked by jansson. Its errors are put into words here: jansson tells at which place of the
- * format it gave up, and so which member it is about.
+ * jansson checks types and members. This file turns its errors into messages: jansson reports the position in the
+ * format at which it stopped, which identifies the member.
  */
 #include "corpus/corpus_shape.h"
 
@@ -44,24 +44,15 @@ void leave(struct where *where, size_t mark)
     where->path[mark] = 0;
 }
 
-void *corpus_allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size);
-    if (!memory) {
-        abort();
-    }
-    return memory;
-}
-
 /* ---- Members ---- */
 
-/* What a value must be that stands for this letter of a format. */
+/* The type that a letter of a format stands for. */
 static const char *type_of(char letter)
 {
     return letter == 's' ? "a string" : letter == 'b' ? "true or false" : "another value";
 }
 
-/* The number of the member, from 1 on, at which jansson gave up, and the letter of its type; 0: the value itself. */
+/* The number of the member, from 1, at which jansson stopped, and the letter of its type; 0: the value itself. */
 static unsigned member_at(const char *format, int column, char *letter)
 {
     unsigned member = 0;
@@ -74,7 +65,7 @@ static unsigned member_at(const char *format, int column, char *letter)
     return member;
 }
 
-/* Puts an error of jansson into words. `members` are the arguments of the format. */
+/* Refuses with the message for an error of jansson. `members` are the arguments of the format. */
 static bool refuse_shape(struct where *where, const json_error_t *problem, const char *format, va_list members)
 {
     const char *names = strrchr(problem->text, ':');
@@ -160,7 +151,7 @@ bool shape_choose(struct where *where, const char *name, const char *text, const
         }
     }
     size_t mark = enter_member(where, name);
-    refuse(where, "\"%s\" is none of the values that are possible here", text);
+    refuse(where, "\"%s\" is not an allowed value", text);
     leave(where, mark);
     return false;
 }
@@ -175,7 +166,7 @@ bool shape_is_path(struct where *where, const char *name, const char *path)
         good = length > 0 && !(length == 2 && part[0] == '.' && part[1] == '.');
     }
     if (!good) {
-        return refuse(where, "\"%s\" is no path below the case's directory", path);
+        return refuse(where, "\"%s\" is not a path below the case's directory", path);
     }
     leave(where, mark);
     return true;

@@ -1,7 +1,9 @@
 /*
- * Loads spans: what bytes a file holds, or what a request writes or must find.
+ * Loads spans: the content of a file, of a write, or expected of a read.
  */
 #include "corpus/corpus_parse.h"
+
+#include "base/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +15,10 @@ static int hex_digit(char c)
     return found ? (int)(found - digits) : -1;
 }
 
-/* Pairs of digits; blanks between pairs are for the eye. */
+/* Pairs of digits; blanks are allowed between pairs. */
 static bool parse_hex(const char *text, struct corpus_span *span)
 {
-    span->bytes = corpus_allocate(strlen(text) / 2 + 1, 1);
+    span->bytes = report_allocate(strlen(text) / 2 + 1, 1);
     for (; *text; text++) {
         if (*text == ' ') {
             continue;
@@ -34,7 +36,7 @@ static bool parse_hex(const char *text, struct corpus_span *span)
 
 static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
 {
-    span->bytes = corpus_allocate(json_array_size(list) * width, 1);
+    span->bytes = report_allocate(json_array_size(list) * width, 1);
     span->width = (unsigned)width;
     for (size_t i = 0; i < json_array_size(list); i++) {
         uint64_t number;
@@ -48,24 +50,24 @@ static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
     return true;
 }
 
-/* The members of a span; null where there is none. */
+/* The members of a span; null: absent. */
 struct span_members {
     json_t *at, *length, *pattern, *le32, *le64, *any;
     const char *hex, *text;
-    int zero; /* -1: none */
+    int zero; /* -1: absent */
 };
 
-/* Takes the bytes of a span that spells them out. */
+/* Parses a span that lists its bytes. */
 static bool parse_span_bytes(struct where *where, const struct span_members *members, struct corpus_span *span)
 {
     span->fill = CORPUS_BYTES;
     if (members->text) {
         span->length = strlen(members->text);
-        span->bytes = corpus_allocate(span->length, 1);
+        span->bytes = report_allocate(span->length, 1);
         memcpy(span->bytes, members->text, span->length);
     }
     if (members->hex && !parse_hex(members->hex, span)) {
-        return refuse(where, "\"hex\" must be pairs of digits 0-9a-f, with blanks between pairs at most");
+        return refuse(where, "\"hex\" must be pairs of digits 0-9a-f, with optional blanks between pairs");
     }
     span->width = members->hex ? 1 : 0;
     if (members->le32 && !parse_integers(members->le32, 4, span)) {
@@ -74,7 +76,7 @@ static bool parse_span_bytes(struct where *where, const struct span_members *mem
     if (members->le64 && !parse_integers(members->le64, 8, span)) {
         return refuse(where, "\"le64\" must be numbers");
     }
-    return span->length > 0 || refuse(where, "holds no byte");
+    return span->length > 0 || refuse(where, "is empty");
 }
 
 /* "any": numbers of patterns, and null for zeros. */
@@ -95,7 +97,7 @@ static bool parse_choices(struct where *where, json_t *list, struct corpus_span 
     return true;
 }
 
-/* Takes what a span of a given length holds. */
+/* Parses the content of a span that has a length. */
 static bool parse_span_fill(struct where *where, const struct span_members *members, struct corpus_span *span)
 {
     if (members->zero == 0) {
@@ -140,7 +142,7 @@ bool parse_spans(struct where *where, const char *name, json_t *list, struct cor
         return false;
     }
     size_t outer = enter_member(where, name);
-    spans->items = corpus_allocate(json_array_size(list), sizeof *spans->items);
+    spans->items = report_allocate(json_array_size(list), sizeof *spans->items);
     for (size_t i = 0; i < json_array_size(list); i++) {
         size_t mark = enter_element(where, i);
         spans->count++;
@@ -157,7 +159,7 @@ bool check_definite(struct where *where, const struct corpus_spans *spans)
 {
     for (size_t i = 0; i < spans->count; i++) {
         if (spans->items[i].fill == CORPUS_ANY) {
-            return refuse(where, "\"any\" can only be expected");
+            return refuse(where, "\"any\" is allowed only where content is expected");
         }
     }
     return true;

@@ -1,6 +1,6 @@
 /*
- * Loads the steps of a case. What an operation must say follows from its operands and its answer (operation.h), and
- * what other steps must say stands in one table.
+ * Loads the steps of a case. The fields of an operation follow from its operands and its answer (operation.h); one
+ * table lists the fields of the other steps.
  */
 #include "corpus/corpus_parse.h"
 
@@ -40,14 +40,13 @@ static const char *const step_fields[STEP_FIELDS] = {
 #define BIT(field) (1u << (field))
 #define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE))
 
-/* Which fields a step must have, which it must have unless it has to fail, and which it may have. */
+/* Required fields, fields required unless the step must fail, and optional fields. */
 struct step_rule {
     uint32_t required;
     uint32_t required_on_success;
     uint32_t optional;
 };
 
-/* What an operation must say follows from its operands and its answer. */
 static struct step_rule operation_rule(uint32_t operation)
 {
     const struct operation_properties *properties = operation_properties(operation);
@@ -91,7 +90,7 @@ const char *corpus_op_name(uint32_t op)
     return op < PROTOCOL_REQUESTS ? protocol_request_name(op) : events[op - PROTOCOL_REQUESTS];
 }
 
-/* The members of a step; null, or -1, where there is none. */
+/* The members of a step; null or -1: absent. */
 struct step_members {
     const char *op, *disk, *path, *mode, *layout, *image, *backing, *backing_format, *clause, *by;
     json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result;
@@ -100,16 +99,27 @@ struct step_members {
 
 static bool parse_outcome(struct where *where, const char *text, unsigned *outcomes)
 {
-    for (int class_code = ADDCOW_OK; class_code <= ADDCOW_BUSY; class_code++) {
-        if (!strcmp(text, addcow_status_name((enum addcow_status)class_code))) {
-            *outcomes |= 1u << class_code;
+    for (int code = ADDCOW_OK; code <= ADDCOW_BUSY; code++) {
+        if (!strcmp(text, addcow_status_name((enum addcow_status)code))) {
+            *outcomes |= 1u << code;
             return true;
         }
     }
-    return refuse(where, "\"%s\" is neither \"ok\" nor a class of error", text);
+    return refuse(where, "\"%s\" is neither \"ok\" nor an error class", text);
 }
 
-/* "result": one outcome, or the list of those that the spec allows. Without it the step must succeed. */
+void corpus_print_outcomes(FILE *out, unsigned outcomes)
+{
+    const char *between = "";
+    for (int code = ADDCOW_OK; code <= ADDCOW_BUSY; code++) {
+        if (outcomes & 1u << code) {
+            fprintf(out, "%s%s", between, addcow_status_name((enum addcow_status)code));
+            between = " or ";
+        }
+    }
+}
+
+/* "result": one outcome, or a list of allowed ones. Without it the step must succeed. */
 static bool parse_result(struct where *where, const struct step_members *members, struct corpus_step *step)
 {
     json_t *result = members->result;
@@ -136,7 +146,7 @@ static bool parse_result(struct where *where, const struct step_members *members
     leave(where, mark);
     step->clause = members->clause;
     if (step->clause && step->outcomes & 1u << ADDCOW_OK) {
-        return refuse(where, "\"clause\" names the reason of a refusal, but the step may succeed");
+        return refuse(where, "\"clause\" is allowed only for a step that must fail");
     }
     return true;
 }
@@ -169,16 +179,16 @@ static bool parse_create(struct where *where, const struct step_members *members
         return false;
     }
     if (bits > UINT32_MAX) {
-        return refuse(where, "cluster_bits has 32 bits");
+        return refuse(where, "cluster_bits must be below 2^32");
     }
     create->layout = layout ? ADDCOW_R9 : ADDCOW_R20;
     create->cluster_bits = (uint32_t)bits;
     create->image_name = members->image;
     create->backing_name = members->backing;
     create->backing_format = members->backing_format;
-    create->hide_image_data = true; /* the specification knows no guard against it */
+    create->hide_image_data = true; /* the specification has no protection against this */
     return !create->backing_name == !create->backing_format ||
-           refuse(where, "\"backing\" and \"backing_format\" go together");
+           refuse(where, "\"backing\" and \"backing_format\" need each other");
 }
 
 static bool parse_open(struct where *where, const struct step_members *members, struct corpus_step *step)
@@ -195,7 +205,7 @@ static bool parse_open(struct where *where, const struct step_members *members, 
     return true;
 }
 
-/* The data that an operation writes, or that is expected of it. */
+/* The data that an operation writes, or that a read is expected to return. */
 static bool parse_data(struct where *where, const struct step_members *members, struct corpus_step *step)
 {
     switch (operation_properties(step->op)->data) {
@@ -223,7 +233,7 @@ static bool parse_expected_file(struct where *where, const struct step_members *
     return parse_spans(where, "content", members->content, &step->data);
 }
 
-/* What a step needs beyond the types of its fields. */
+/* Parses the fields of a step beyond their types. */
 static bool parse_step_details(struct where *where, const struct step_members *members, struct corpus_step *step)
 {
     switch (step->op) {
@@ -238,7 +248,7 @@ static bool parse_step_details(struct where *where, const struct step_members *m
     }
 }
 
-/* Whether the step has the fields that its operation needs, and no others. */
+/* Refuses a step that lacks a required field or has one that is not allowed. */
 static bool check_fields(struct where *where, json_t *value, const struct step_rule *rule, bool may_succeed)
 {
     uint32_t required = BIT(STEP_OP) | rule->required | (may_succeed ? rule->required_on_success : 0);

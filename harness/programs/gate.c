@@ -65,7 +65,7 @@ static struct adapter *make_child_adapter(const struct corpus_subject *subject)
 }
 
 /* An engine of this program in a process of its own, which can be killed: this program once more. */
-static struct adapter *make_apart(const struct corpus_subject *subject)
+static struct adapter *make_process(const struct corpus_subject *subject)
 {
     char program[PATH_MAX] = "";
     char command[64];
@@ -80,8 +80,11 @@ static struct adapter *make_apart(const struct corpus_subject *subject)
 /* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file
  * is cut. */
 static const struct corpus_subject subjects[] = {
-    {.name = "fast", .make = make_adapter, .make_apart = make_apart},
-    {.name = "ref", .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT, .make = make_adapter, .make_apart = make_apart},
+    {.name = "fast", .make = make_adapter, .make_process = make_process},
+    {.name = "ref",
+     .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT,
+     .make = make_adapter,
+     .make_process = make_process},
 };
 
 /* The needs of cases that an adapter does not claim. */
@@ -107,7 +110,7 @@ static int meet_child(const char *name, unsigned timeout, struct corpus_subject 
     *subject = (struct corpus_subject){.name = name, .make = make_child_adapter, .timeout = timeout};
     struct adapter *adapter = make_child_adapter(subject);
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (state == EXEC_SOUND) {
+    if (state == EXEC_OK) {
         *abilities = *adapter_exec_abilities(adapter);
         subject->abilities = abilities;
         subject->cannot = cannot_of(abilities);
@@ -115,7 +118,7 @@ static int meet_child(const char *name, unsigned timeout, struct corpus_subject 
         fprintf(stderr, "gate: the adapter %s: %s\n", exec_state_name(state), why);
     }
     adapter->ops->destroy(adapter);
-    return state == EXEC_SOUND ? REPORT_CONFORMS : REPORT_CRASHED;
+    return state == EXEC_OK ? REPORT_CONFORMS : REPORT_CRASHED;
 }
 
 /* Finds out what is to be judged, or says why it cannot be and gives the exit code. */

@@ -88,13 +88,13 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const c
     if (!conforms) {
         printf("%s", story);
     }
-    if (state != EXEC_SOUND) {
+    if (state != EXEC_OK) {
         printf("the implementation %s: %s\n", exec_state_name(state), why);
     }
     fflush(stdout);
     free(story);
-    progress->told = !conforms || state != EXEC_SOUND;
-    return state != EXEC_SOUND ? REPORT_CRASHED : conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
+    progress->told = !conforms || state != EXEC_OK;
+    return state != EXEC_OK ? REPORT_CRASHED : conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
 }
 
 /* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */

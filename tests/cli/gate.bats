@@ -166,7 +166,7 @@ small_corpus() {
     corpus_error "broken/cases: No such file"
     small_corpus
     sed -i 's/"format": 1/"format": 2/' broken/corpus.json
-    corpus_error "the corpus has format 2, this program reads format 1"
+    corpus_error "the corpus has format 2, but this program reads format 1"
 }
 
 @test "gate: what stands where a case should be and is no file is refused, not waited for" {
@@ -237,7 +237,7 @@ small_corpus() {
     [[ "${lines[0]}" == "grid-kill-write-4k: What a flush made durable survives"* ]]
     [[ "$output" == *"DUR-01: When flush returns success"*"It needs: kill"*"disk.addcow: 8192 bytes, zeros (a hole) except"* ]]
     [[ "$output" == *'at 0: the text "ACOW"'*"at 4: the 32-bit numbers 76 11 87 9 12"* ]]
-    [[ "$output" == *"2. write 4396 bytes from 700 on: must succeed; the data"*"4. the implementation's process is killed"* ]]
+    [[ "$output" == *"2. write 4396 bytes at offset 700: must succeed; the data"*"4. the implementation's process is killed"* ]]
     [[ "$output" == *"let the reference engine open disk.addcow for reading: must succeed"* ]]
     [[ "$output" == *"must succeed and give"*"at 700: 4396 bytes of pattern 2"*"Run it: "*"--case grid-kill-write-4k" ]]
     run gate explain hdr-05-double

@@ -57,7 +57,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
     if (found != wanted || strstr(why, text) == NULL) {
         fail_msg("%s: %s (%s)", script, exec_state_name(found), why);
     }
-    if (wanted != EXEC_SOUND) {
+    if (wanted != EXEC_OK) {
         assert_int_equal(code, ADDCOW_IO);
         assert_int_equal(error.errnum, EPROTO);
         assert_non_null(strstr(error.message, exec_state_name(wanted)));
@@ -75,7 +75,8 @@ static void children_that_do_not_start(void **state)
     expect("exit 7", LONG, EXEC_DID_NOT_START, "exited with status 7");
     expect("exit 0", LONG, EXEC_DID_NOT_START, "exited with status 0");
     expect("kill -SEGV $$", LONG, EXEC_DID_NOT_START, "signal 11");
-    expect("/no/such/program", LONG, EXEC_DID_NOT_START, "status 127; its last words: \"sh: 1: /no/such/program");
+    expect("/no/such/program", LONG, EXEC_DID_NOT_START,
+           "status 127; its standard error ends with \"sh: 1: /no/such/program");
     expect("read line; echo 0 ok 2", LONG, EXEC_OTHER_VERSION, "speaks version 2");
     expect("sleep 1000", SHORT, EXEC_HUNG, "did not answer hello (tag 0)");
 }
@@ -84,7 +85,8 @@ static void children_that_end(void **state)
 {
     (void)state;
     expect(HELLO "exit 3", LONG, EXEC_ENDED, "exited with status 3");
-    expect(OPEN "echo because >&2; exit 3", LONG, EXEC_ENDED, "exited with status 3; its last words: \"because?\"");
+    expect(OPEN "echo because >&2; exit 3", LONG, EXEC_ENDED,
+           "exited with status 3; its standard error ends with \"because?\"");
     expect(OPEN "kill -KILL $$", LONG, EXEC_ENDED, "died of signal 9");
     expect(OPEN "read line; printf '3 ok +1024\\nabc'", LONG, EXEC_ENDED, "exited with status 0");
     /* What it started lives on, holding the pipes; it counts as ended all the same. */
@@ -98,26 +100,26 @@ static void children_that_hang(void **state)
     expect(OPEN "trap '' TERM INT HUP QUIT PIPE; while :; do sleep 1; done", SHORT, EXEC_HUNG, "read (tag 3)");
     expect(OPEN "read line; printf '3 ok +1024\\nabc'; exec sleep 1000", SHORT, EXEC_HUNG, "read (tag 3)");
     expect(OPEN "printf '3 o'; exec sleep 1000", SHORT, EXEC_HUNG, "read (tag 3)");
-    expect(OPEN "cat /dev/zero >&2", SHORT, EXEC_HUNG, "its last words: \"????");
+    expect(OPEN "cat /dev/zero >&2", SHORT, EXEC_HUNG, "its standard error ends with \"????");
     expect(OPEN "while :; do printf 3; sleep 0.05; done", SHORT, EXEC_HUNG, "read (tag 3)");
 }
 
 static void children_that_break_the_protocol(void **state)
 {
     (void)state;
-    expect("echo Welcome to my adapter", LONG, EXEC_GARBLED, "begins with \"Welcome\"");
-    expect(OPEN "printf '\\001\\002\\n'", LONG, EXEC_GARBLED, "byte 0x01");
-    expect(OPEN "read line; printf '3 ok +1024\\r\\n'", LONG, EXEC_GARBLED, "carriage return");
-    expect(OPEN "echo 4 ok", LONG, EXEC_GARBLED, "the tag 4, which is not in flight");
-    expect(OPEN "echo 2 ok 1", LONG, EXEC_GARBLED, "the tag 2, which is not in flight");
-    expect(OPEN "read line; echo 3 ok", LONG, EXEC_GARBLED, "read of 1024 bytes was answered with 0 bytes");
-    expect(OPEN "read line; echo 3 ok +1023", LONG, EXEC_GARBLED, "with 1023 bytes");
-    expect(OPEN "read line; echo 3 ok +18446744073709551615", LONG, EXEC_GARBLED, "at most 67108864");
-    expect(OPEN "read line; echo 3 error sad", LONG, EXEC_GARBLED, "\"sad\" is no class");
-    expect(OPEN "exec >&-; sleep 1000", LONG, EXEC_GARBLED, "closed its standard output");
-    expect(OPEN "yes", LONG, EXEC_GARBLED, "\"y\"");
-    expect(OPEN "cat /dev/zero", LONG, EXEC_GARBLED, "longer than 1024 bytes");
-    expect(OPEN "read line; yes '3 ok +0'", LONG, EXEC_GARBLED, "with 0 bytes");
+    expect("echo Welcome to my adapter", LONG, EXEC_BROKE_PROTOCOL, "begins with \"Welcome\"");
+    expect(OPEN "printf '\\001\\002\\n'", LONG, EXEC_BROKE_PROTOCOL, "byte 0x01");
+    expect(OPEN "read line; printf '3 ok +1024\\r\\n'", LONG, EXEC_BROKE_PROTOCOL, "carriage return");
+    expect(OPEN "echo 4 ok", LONG, EXEC_BROKE_PROTOCOL, "the tag 4, which is not in flight");
+    expect(OPEN "echo 2 ok 1", LONG, EXEC_BROKE_PROTOCOL, "the tag 2, which is not in flight");
+    expect(OPEN "read line; echo 3 ok", LONG, EXEC_BROKE_PROTOCOL, "read of 1024 bytes was answered with 0 bytes");
+    expect(OPEN "read line; echo 3 ok +1023", LONG, EXEC_BROKE_PROTOCOL, "with 1023 bytes");
+    expect(OPEN "read line; echo 3 ok +18446744073709551615", LONG, EXEC_BROKE_PROTOCOL, "at most 67108864");
+    expect(OPEN "read line; echo 3 error sad", LONG, EXEC_BROKE_PROTOCOL, "\"sad\" is not an error class");
+    expect(OPEN "exec >&-; sleep 1000", LONG, EXEC_BROKE_PROTOCOL, "closed its standard output");
+    expect(OPEN "yes", LONG, EXEC_BROKE_PROTOCOL, "\"y\"");
+    expect(OPEN "cat /dev/zero", LONG, EXEC_BROKE_PROTOCOL, "longer than 1024 bytes");
+    expect(OPEN "read line; yes '3 ok +0'", LONG, EXEC_BROKE_PROTOCOL, "with 0 bytes");
 }
 
 /* A flood after the answer is one too, at the next request if not before. */
@@ -130,7 +132,7 @@ static void flood_behind_an_answer(void **state)
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
     adapter_perform(adapter, OPERATION_ZERO, 0, 1, NULL);
     assert_int_equal(adapter_perform(adapter, OPERATION_ZERO, 0, 1, NULL), ADDCOW_IO);
-    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_GARBLED);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_BROKE_PROTOCOL);
     assert_non_null(strstr(why, "the tag 3, which is not in flight"));
     destroy(adapter, descriptors);
 }
@@ -144,7 +146,7 @@ static void expect_write(const char *script, enum exec_state wanted, const char 
     void *data = report_allocate(1, 1u << 20);
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, NULL), ADDCOW_OK);
     enum addcow_status code = adapter_write(adapter, 0, 1u << 20, data, NULL);
-    assert_int_equal(code, wanted == EXEC_SOUND ? ADDCOW_OK : ADDCOW_IO);
+    assert_int_equal(code, wanted == EXEC_OK ? ADDCOW_OK : ADDCOW_IO);
     assert_int_equal(adapter_exec_state(adapter, why, sizeof why), wanted);
     assert_non_null(strstr(why, text));
     free(data);
@@ -154,10 +156,10 @@ static void expect_write(const char *script, enum exec_state wanted, const char 
 static void requests_larger_than_a_pipe(void **state)
 {
     (void)state;
-    expect_write(OPEN "read line; head -c 1048576 >/dev/null; echo 3 ok; read line", EXEC_SOUND, "");
+    expect_write(OPEN "read line; head -c 1048576 >/dev/null; echo 3 ok; read line", EXEC_OK, "");
     expect_write(OPEN "exec sleep 1000", EXEC_HUNG, "did not answer write");
-    expect_write(OPEN "read line; echo 3 ok; exec sleep 1000", EXEC_GARBLED, "has not been read yet");
-    expect_write(OPEN "exec <&-; exec sleep 1000", EXEC_GARBLED, "closed its standard input");
+    expect_write(OPEN "read line; echo 3 ok; exec sleep 1000", EXEC_BROKE_PROTOCOL, "has not been read yet");
+    expect_write(OPEN "exec <&-; exec sleep 1000", EXEC_BROKE_PROTOCOL, "closed its standard input");
     expect_write(OPEN "exit 1", EXEC_ENDED, "exited with status 1");
 }
 
@@ -178,7 +180,7 @@ static void failures_that_are_answers(void **state)
     assert_int_equal(adapter_flush(adapter, &error), ADDCOW_IO);
     assert_string_equal(error.clause, "");
     assert_int_equal(error.errnum, 0);
-    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_OK);
     destroy(adapter, descriptors);
 }
 
@@ -195,7 +197,7 @@ static void undeclared_operations(void **state)
     assert_int_equal(adapter_write(adapter, 0, 1, "", NULL), ADDCOW_UNSUPPORTED);
     assert_int_equal(adapter_perform(adapter, OPERATION_COMMIT, 0, 0, NULL), ADDCOW_UNSUPPORTED);
     assert_int_equal(adapter_exec_abilities(adapter)->level, PROTOCOL_READER);
-    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_OK);
     destroy(adapter, descriptors);
 }
 
@@ -210,7 +212,7 @@ static void kill_and_open_again(void **state)
     adapter_exec_kill(adapter);
     adapter_exec_kill(adapter);
     assert_int_equal(adapter_flush(adapter, NULL), ADDCOW_IO);
-    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_OK);
     destroy(adapter, descriptors);
 }
 
@@ -261,7 +263,7 @@ static void answers_out_of_order(void **state)
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(requests[i].code, i < 2 ? ADDCOW_OK : ADDCOW_RANGE);
     }
-    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_SOUND);
+    assert_int_equal(adapter_exec_state(adapter, why, sizeof why), EXEC_OK);
     destroy(adapter, descriptors);
 }
 
@@ -393,7 +395,7 @@ static void bounded_memory(void **state)
     struct rusage before, after;
     (void)state;
     getrusage(RUSAGE_SELF, &before);
-    expect(OPEN "cat /dev/zero >&2 & exec cat /dev/zero", LONG, EXEC_GARBLED, "longer than 1024 bytes");
+    expect(OPEN "cat /dev/zero >&2 & exec cat /dev/zero", LONG, EXEC_BROKE_PROTOCOL, "longer than 1024 bytes");
     expect(OPEN "cat /dev/zero >&2 & sleep 1000", SHORT, EXEC_HUNG, "read");
     getrusage(RUSAGE_SELF, &after);
     assert_true(after.ru_maxrss - before.ru_maxrss < 16 * 1024);
