@@ -71,17 +71,22 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+static bool is_case_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && !strcmp(dot, ".json");
+}
+
 /* Loads the case file `path`, called `name`, as the next case. */
 static bool load_next_case(const char *path, const char *name, struct where *where, struct corpus *corpus)
 {
     char id[NAME_MAX + 1];
-    const char *dot = strrchr(name, '.');
-    if (!dot || strcmp(dot, ".json")) {
+    if (!is_case_name(name)) {
         snprintf(where->error, where->error_size, "%s: only cases (*.json) and folders of cases are allowed here",
                  path);
         return false;
     }
-    snprintf(id, sizeof id, "%.*s", (int)(dot - name), name);
+    snprintf(id, sizeof id, "%.*s", (int)(strlen(name) - strlen(".json")), name);
     if (corpus->count % CASES_AT_ONCE == 0) {
         struct corpus_case *more = report_allocate(corpus->count + CASES_AT_ONCE, sizeof *more);
         if (corpus->count > 0) {
@@ -107,7 +112,7 @@ static bool load_folder(const char *path, bool top, struct where *where, struct 
         char below[PATH_MAX];
         struct stat status;
         snprintf(below, sizeof below, "%s/%s", path, entries[i]->d_name);
-        if (good && top && stat(below, &status) == 0 && S_ISDIR(status.st_mode)) {
+        if (good && top && !is_case_name(entries[i]->d_name) && stat(below, &status) == 0 && S_ISDIR(status.st_mode)) {
             good = load_folder(below, false, where, corpus);
         } else if (good) {
             good = load_next_case(below, entries[i]->d_name, where, corpus);

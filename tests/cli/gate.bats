@@ -96,9 +96,9 @@ small_corpus() {
     [ "$(find "$root/corpus/cases" -name '*.json' | wc -l)" -ge 400 ]
     [ "$(du -sb "$root/corpus" | cut -f 1)" -lt 5000000 ]
     cp -r "$root/corpus" changed
-    sed -i 's/"pattern": 2/"pattern": 4/' changed/cases/grid-write-4k-head-none-full.json
-    rm changed/cases/grid-map-0-0-1.json
-    cp changed/cases/grid-map-0-0-64.json changed/cases/grid-extra.json
+    sed -i 's/"pattern": 2/"pattern": 4/' changed/cases/generated/grid-write-4k-head-none-full.json
+    rm changed/cases/generated/grid-map-0-0-1.json
+    cp changed/cases/generated/grid-map-0-0-64.json changed/cases/generated/grid-extra.json
     run changed/generate --check
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 4 ]
