@@ -8,17 +8,17 @@
  * result, and their quartiles tell how far to trust it.
  *
  * Files are in the page cache, and no sync or rename waits for the device (storage.c): what is measured is the engine,
- * not the disk below it. Where waiting matters, it is put in: 1 ms on every file operation, or on every sync.
+ * not the disk below it. Cases about waiting add a delay: 1 ms to every file operation, or to every sync.
  *
  *   requests.c  requests to allocated clusters, and first writes
  *   scale.c     opening, memory, and how time grows with the disk
  *   waiting.c   allocations beside each other, and flushes that join
  *
  * The columns `bare` and `engine` are medians of what the case measures on both sides: nanoseconds for one operation,
- * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is what the
- * target is about.
+ * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is
+ * compared with the target.
  *
- * The work is done in a child process, in a directory of its own; the parent removes it whatever becomes of the child.
+ * The work is done in a child process, in a directory of its own; the parent removes it in every case.
  *
  * Exit status: 0 if every case was measured, even when targets were missed: a time is information, never a test. 1 if a
  * case could not be measured, 2 for wrong usage.
@@ -215,7 +215,7 @@ static int measure(const struct options *options, const char *directory, int jso
     return EXIT_MEASURED;
 }
 
-/* ---- The parent: a directory that does not outlive the run ---- */
+/* ---- The parent: makes and removes the directory ---- */
 
 static pid_t child;
 

@@ -1,5 +1,5 @@
 /*
- * What the parts of the benchmark share. bench.c says how it measures.
+ * Shared by all parts of the benchmark. bench.c describes the method.
  *
  * Nothing here returns an error: a measurement that cannot be made ends the program (fail), and the process that
  * started it removes the files.
@@ -23,7 +23,7 @@
 #define REQUEST (4 * KIB)
 #define THREADS_MAX 32u
 
-/* ---- Ends of the road ---- */
+/* ---- Errors ---- */
 
 /* Prints the message and ends the program with status 1. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -108,7 +108,8 @@ uint64_t storage_syncs(void);
 /* ---- Disks (disk.c) ---- */
 
 /*
- * A disk with clusters of 64 KiB over a raw backing file, opened for writing, and its files once more for bare access.
+ * A disk with clusters of 64 KiB over a raw backing file, opened for writing, and its files opened again for bare
+ * access.
  */
 struct disk {
     const char *name;
@@ -128,7 +129,7 @@ struct disk {
 void disk_create(struct disk *disk);
 /* Closes and removes the files; the backing file stays for the next disk. */
 void disk_remove(struct disk *disk);
-/* Allocates every cluster by writing it, one after the other, as a disk in use gets its clusters. */
+/* Allocates every cluster by writing it, in order. */
 void disk_fill(struct disk *disk);
 
 /* ---- Cases ---- */
@@ -138,8 +139,8 @@ enum sense { AT_LEAST, AT_MOST, NO_TARGET };
 struct result {
     double bare;   /* in `unit`; NaN where there is nothing to compare with */
     double engine; /* in `unit` */
-    double value;  /* what the target is about, mostly a ratio; NaN, which is a miss, if it cannot be measured */
-    double low;    /* quartiles of the value over the rounds; NaN if it was taken once */
+    double value;  /* compared with the target, mostly a ratio; NaN, a miss, if it cannot be measured */
+    double low;    /* quartiles of the value over the rounds; NaN if it was measured once */
     double high;
 };
 

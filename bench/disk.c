@@ -1,4 +1,4 @@
-/* The benchmark's disks: made in the current directory, which is a directory of this run alone. */
+/* The benchmark's disks, made in the current directory, which belongs to this run. */
 #include "bench.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ static void backing_name(const struct disk *disk, char *name)
     snprintf(name, NAME_SIZE, "backing-%llu.raw", (unsigned long long)disk->backing_size);
 }
 
-/* Fills the file up to the size asked for; one that has it already is used as it is. */
+/* Fills the file up to the requested size, unless it has that size already. */
 static int backing_open(const struct disk *disk)
 {
     char name[NAME_SIZE];

@@ -1,6 +1,6 @@
 /*
- * Comparing on a machine that is not quiet: many short slices of the contestants in turn, a ratio a round, the median
- * of the ratios. What disturbs a slice only ever slows it, so of its two slices in a round the quicker one counts.
+ * Compares contestants on a noisy machine: many short slices of the contestants in turn, a ratio for each round, and
+ * the median of the ratios. Disturbances only slow a slice down, so the quicker of its two slices in a round counts.
  */
 #include "bench.h"
 

@@ -2,8 +2,8 @@
  * Requests against bare pread and pwrite on the same kind of file in the same state, by the same threads, at the same
  * offsets.
  *
- * Requests to allocated clusters go to one image file, through the engine and past it. First writes need a fresh disk
- * for each slice: both sides get one made in the same way, and the bare side writes into its image past the engine.
+ * Requests to allocated clusters go to one image file, through the engine and directly. First writes need a fresh disk
+ * for each slice: both sides get one made in the same way, and the bare side writes directly to its image.
  */
 #include "bench.h"
 
@@ -197,7 +197,7 @@ static void run_sequential(const struct bench_case *self, const struct settings 
 }
 
 /*
- * The i-th cluster of a random order that meets each once: an odd factor permutes the numbers below a power of two.
+ * The i-th cluster of a random order that visits each once: an odd factor permutes the numbers below a power of two.
  */
 static uint64_t small_offset(const struct load *load, uint64_t seed, uint64_t i)
 {

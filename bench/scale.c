@@ -74,7 +74,7 @@ static double heap_bytes(void)
     return (double)(info.uordblks + info.hblkhd);
 }
 
-/* NaN, which meets no target, if the C library does not see the heap, as with another allocator or sanitizers. */
+/* NaN, which misses every target, if the C library cannot measure the heap: another allocator, or sanitizers. */
 static double heap_kib(void)
 {
     double before = heap_bytes();

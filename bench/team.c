@@ -1,8 +1,8 @@
 /*
  * The benchmark's threads.
  *
- * Threads sleep between slices, so that they do not disturb what is prepared meanwhile. When a slice begins they wake
- * up, meet once more while spinning, and only then start their clocks: waking up is not part of the slice.
+ * Threads sleep between slices, so that they do not disturb the preparation. When a slice begins they wake up, wait for
+ * each other in a spinning barrier, and then start their clocks, so the time excludes waking up.
  */
 #include "bench.h"
 

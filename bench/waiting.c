@@ -1,5 +1,5 @@
 /*
- * Requests that wait for storage instead of the processor: allocations must wait side by side, and flushes must share
+ * Requests that wait for storage instead of the processor: allocations must wait concurrently, and flushes must share
  * their syncs.
  */
 #include "bench.h"
@@ -46,7 +46,7 @@ static void write_next(struct waiting_load *load)
     check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data, &error), &error);
 }
 
-/* ---- Allocations side by side ---- */
+/* ---- Concurrent allocations ---- */
 
 static void allocate_slice(void *context, unsigned thread, uint64_t seed)
 {

@@ -9,7 +9,7 @@
  * success.
  *
  * Thread-safety: every function is safe from any thread at any time on the same handle, except addcow_close, which must
- * be the last one and alone.
+ * be the last call, with no other call in progress.
  */
 #ifndef ADDCOW_FAST_H
 #define ADDCOW_FAST_H
@@ -37,8 +37,8 @@ struct addcow;
 
 struct addcow_error {
     enum addcow_status code;
-    int errnum;         /* the errno behind it, or 0 */
-    char clause[8];     /* the clause that was broken, or "" */
+    int errnum;         /* the errno that caused it, or 0 */
+    char clause[8];     /* the broken clause, or "" */
     char message[1024]; /* "FILE: at OFFSET: reason", without a newline; always NUL-terminated */
 };
 
@@ -55,8 +55,8 @@ struct addcow_info {
     bool read_only;
     uint64_t features;
     uint64_t compatible_features;
-    const char *image_name; /* as the header spells it */
-    const char *image_path; /* as it was resolved */
+    const char *image_name; /* as stored in the header */
+    const char *image_path; /* the resolved path */
     const char *image_format;
     const char *backing_name; /* null without a backing file */
     const char *backing_path;
@@ -67,8 +67,8 @@ struct addcow_info {
 
 /*
  * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX
- * files; it must outlive the handle. For writing, the image and the metadata file are synced [DUR-12]. On success *disk
- * is the caller's, to be closed with addcow_close.
+ * files; it must outlive the handle. Opening for writing syncs the image and the metadata file [DUR-12]. On success the
+ * caller closes *disk with addcow_close.
  */
 enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
                                struct addcow **disk, struct addcow_error *error);
@@ -77,10 +77,10 @@ enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, s
  * [DUR-10]. */
 enum addcow_status addcow_close(struct addcow *disk, struct addcow_error *error);
 
-/* Fills *info; its strings live as long as the handle. Sizes and flags are those of this moment. */
+/* Fills *info; its strings live as long as the handle. Sizes and flags are current values. */
 void addcow_get_info(struct addcow *disk, struct addcow_info *info);
 
-/* The virtual size in bytes at this moment [VRT-01]. */
+/* The current virtual size in bytes [VRT-01]. */
 uint64_t addcow_size(struct addcow *disk);
 
 /* Reads virt [RD-01]. On failure the buffer's content is unspecified. */
@@ -94,19 +94,19 @@ enum addcow_status addcow_write(struct addcow *disk, uint64_t offset, uint64_t l
 /* A write of zeros, which may punch the image [ZR-01]. */
 enum addcow_status addcow_zero(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
 
-/* Zero with the permission to free space [DC-01]. */
+/* Like addcow_zero, and may free space [DC-01]. */
 enum addcow_status addcow_discard(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error);
 
 /* The status at `offset` and the longest run of it within the range, in bytes [MAP-01, CON-10]. */
 enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated, uint64_t *run,
                               struct addcow_error *error);
 
-/* Like addcow_map, but down the chain: the run that comes from one place. */
+/* Like addcow_map for the whole chain: the longest run that one file supplies. */
 struct addcow_extent {
     uint64_t length;      /* bytes */
     unsigned depth;       /* 0: this disk's image; 1: its backing file, or that one's image; ... */
     bool present;         /* allocated at some depth, or within a raw backing file */
-    uint64_t file_offset; /* where in that file, if present */
+    uint64_t file_offset; /* bytes; the run's offset in that file, if present */
     const char *path;     /* that file, if present; lives as long as the handle */
 };
 enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
@@ -119,31 +119,30 @@ enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64
 enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error);
 
 /*
- * Grows or shrinks the disk, excluding all requests meanwhile [RSZ, CON-09]. Durable after the next flush. A shrink
- * cannot fail any more once the image is cut: a sync that fails after that is reported by the next flush [DUR-06,
- * DUR-07].
+ * Grows or shrinks the disk; other requests wait meanwhile [RSZ, CON-09]. Durable after the next flush. Once the image
+ * is truncated, a shrink succeeds: the next flush reports a sync that failed after that [DUR-06, DUR-07].
  */
 enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
- * Called by stream and commit now and then, from their own thread. Returning false stops the operation, which then
- * fails with ADDCOW_IO and errnum ECANCELED; nothing is lost [STR-03, CMT-03]. During a commit it must not call other
- * functions on the disk, as those would wait for the commit.
+ * Called repeatedly by addcow_stream and addcow_commit, in the thread that called them; `done` and `total` are in
+ * bytes. If it returns false, the operation stops and fails with ADDCOW_IO and errnum ECANCELED; no data is lost
+ * [STR-03, CMT-03]. During a commit it must not call functions on the disk, because they would wait for the commit.
  */
 typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
 
 /*
- * Allocates every cluster beside other requests, then sets "all allocated" [STR]. Call it from a thread of its own for
- * streaming in the background. `progress` may be null.
+ * Allocates every cluster, concurrently with other requests, then sets "all allocated" [STR]. Call it from a separate
+ * thread to stream in the background. `progress` may be null.
  */
 enum addcow_status addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
                                  struct addcow_error *error);
 
-/* Copies the allocated clusters into the backing file and clears the bits, excluding all requests meanwhile [CMT]. */
+/* Copies the allocated clusters into the backing file and clears the bits; other requests wait meanwhile [CMT]. */
 enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
                                  struct addcow_error *error);
 
-/* ---- Files that are not opened yet ---- */
+/* ---- Functions on files that are not open ---- */
 
 struct addcow_create_options {
     enum addcow_layout layout;
@@ -151,15 +150,15 @@ struct addcow_create_options {
     const char *image_name;     /* stored as given; resolved relative to the metadata file's directory */
     const char *backing_name;   /* null: no backing file (r20 only) */
     const char *backing_format; /* "raw" or "add-cow" */
-    bool replace;               /* an existing metadata file may be replaced, if nobody holds it */
-    bool hide_image_data;       /* with a backing file: an image that holds data may become invisible */
+    bool replace;               /* may replace an existing metadata file that is not in use */
+    bool hide_image_data;       /* with a backing file: may hide the data of an image that is not all zeros */
     bool make_image;            /* make a sparse image of image_size; it must not exist */
     uint64_t image_size;        /* bytes */
 };
 
 /*
- * Creates the metadata file `path` [CRE], and the image file if make_image says so. Durable on return. A failure leaves
- * no new file behind. With a backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless
+ * Creates the metadata file `path` [CRE], and the image file if make_image is set. Durable on return. A failure leaves
+ * no new file. With a backing file and an image that holds anything but zeros, fails with ADDCOW_RANGE unless
  * hide_image_data.
  */
 enum addcow_status addcow_create(const char *path, const struct addcow_create_options *options,
@@ -176,16 +175,16 @@ struct addcow_finding {
 typedef void addcow_report(void *context, const struct addcow_finding *finding);
 
 struct addcow_check_result {
-    unsigned broken; /* findings that stand after the check */
+    unsigned broken; /* findings that remain after the check */
     unsigned repaired;
     uint64_t clusters; /* 0 if the header could not be read */
     uint64_t allocated;
 };
 
 /*
- * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` mends what can be
- * mended without guessing [CHK-02]. `report` is called once a finding, and its strings live only during the call.
- * Returns ADDCOW_OK if the check ran to its end, whatever it found.
+ * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` fixes
+ * what can be fixed without guessing [CHK-02]. Calls `report` once for each finding, whose strings are valid only
+ * during the call. Returns ADDCOW_OK if the check ran to its end, whatever it found.
  */
 enum addcow_status addcow_check(const char *path, bool repair, struct addcow_storage *storage, addcow_report *report,
                                 void *context, struct addcow_check_result *result, struct addcow_error *error);

@@ -23,7 +23,7 @@ extern "C" {
 struct addcow_file;
 struct addcow_storage;
 
-/* What makes two names the same file (LNK-07). */
+/* Identifies a file: two names with equal identities are the same file (LNK-07). */
 struct addcow_identity {
     uint64_t device;
     uint64_t inode;
@@ -37,17 +37,17 @@ struct addcow_file_ops {
     int (*sync)(struct addcow_file *file);
     int (*length)(struct addcow_file *file, uint64_t *length);
     int (*truncate)(struct addcow_file *file, uint64_t length);
-    /* Makes [offset, offset + size), which lies within the file, read as zeros and frees it if possible; -EOPNOTSUPP:
-     * cannot. */
+    /* Makes [offset, offset + size), which lies within the file, read as zeros and frees the space if possible.
+     * -EOPNOTSUPP: not supported. */
     int (*punch)(struct addcow_file *file, uint64_t offset, uint64_t size);
     /*
      * May be null. The first byte at or past `offset` that may be anything but part of a hole, or the file's length if
-     * there is none; holes read as zeros. -EOPNOTSUPP: cannot tell.
+     * there is none; holes read as zeros. -EOPNOTSUPP: not supported.
      */
     int (*next_data)(struct addcow_file *file, uint64_t offset, uint64_t *data);
     /*
-     * Locks the whole file for as long as it is open, without waiting; -EAGAIN: held otherwise. Again on the same
-     * opened file: changes the kind of its lock, and keeps the old one if that fails.
+     * Locks the whole file for as long as it is open, without waiting; -EAGAIN: another holder conflicts. A further
+     * call on the same opened file changes the kind of its lock, and keeps the old one on failure.
      */
     int (*lock)(struct addcow_file *file, int exclusive);
     int (*identity)(struct addcow_file *file, struct addcow_identity *identity);
@@ -66,12 +66,12 @@ enum addcow_open_mode {
 };
 
 struct addcow_storage_ops {
-    /* Opens a regular file (-EINVAL if it is another kind) and gives the caller a file to close. */
+    /* Opens a regular file; -EINVAL for another kind. The caller closes *file. */
     int (*open)(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                 struct addcow_file **file);
     int (*remove)(struct addcow_storage *storage, const char *path);
     /*
-     * Gives the file `from` the name `to`, durably and at once: a crash leaves one name or the other. If `replace` is 0
+     * Renames `from` to `to` atomically and durably: a crash leaves one name or the other. If `replace` is 0
      * and `to` exists: -EEXIST, nothing changed.
      */
     int (*rename)(struct addcow_storage *storage, const char *from, const char *to, int replace);

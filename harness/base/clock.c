@@ -1,5 +1,5 @@
 /*
- * Time that passes.
+ * Elapsed time.
  */
 #include "base/clock.h"
 

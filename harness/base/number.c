@@ -1,5 +1,5 @@
 /*
- * Numbers in text. strtoull alone would accept signs, blanks and empty text.
+ * Parses numbers in text. strtoull alone would accept signs, blanks and empty text.
  */
 #include "base/number.h"
 

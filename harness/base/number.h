@@ -1,5 +1,5 @@
 /*
- * Numbers in text: command lines, traces, schedules and the adapter protocol read them the same way.
+ * Parses numbers in text, the same way for command lines, traces, schedules and the adapter protocol.
  */
 #ifndef HARNESS_NUMBER_H
 #define HARNESS_NUMBER_H
@@ -8,7 +8,7 @@
 
 enum number_result {
     NUMBER_OK,
-    NUMBER_MALFORMED, /* not digits only, or none */
+    NUMBER_MALFORMED, /* empty, or a character that is not a digit */
     NUMBER_TOO_LARGE, /* 2^64 or more */
 };
 

@@ -1,5 +1,5 @@
 /*
- * The seed of what nobody has given a seed.
+ * A seed for runs without a given seed.
  */
 #include "base/random.h"
 

@@ -1,5 +1,5 @@
 /*
- * Random numbers from a seed: the same everywhere, for workloads that can be repeated. SplitMix64.
+ * Pseudo-random numbers (SplitMix64). The same seed gives the same numbers on every machine.
  */
 #ifndef HARNESS_RANDOM_H
 #define HARNESS_RANDOM_H
@@ -26,22 +26,22 @@ static inline uint64_t random_next(struct random *random)
     return value;
 }
 
-/* Below `bound`, which is not 0. */
+/* A number below `bound`, which must not be 0. */
 static inline uint64_t random_below(struct random *random, uint64_t bound)
 {
     return random_next(random) % bound;
 }
 
-/* In first..last. */
+/* A number in first..last. */
 static inline uint64_t random_between(struct random *random, uint64_t first, uint64_t last)
 {
     return first + random_below(random, last - first + 1);
 }
 
-/* A seed by chance, of 32 bits: short enough to be typed again. */
+/* A seed from the system's random numbers, of 32 bits: short enough to type. */
 uint64_t random_seed(void);
 
-/* True once in `times`. */
+/* True with probability 1 / times. */
 static inline int random_once_in(struct random *random, uint64_t times)
 {
     return random_below(random, times) == 0;

@@ -1,5 +1,5 @@
 /*
- * What every program of the harness says to people: differences of bytes, and progress.
+ * Output of all programs of the harness: fatal errors, differences of bytes, progress.
  */
 #include "base/report.h"
 
@@ -48,7 +48,7 @@ size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t
     return i;
 }
 
-/* One line of a window: the bytes [begin, begin + ROW) of an array of `length`, those that differ marked. */
+/* One line of a window: the bytes [begin, begin + ROW) of an array of `length`. A '*' marks bytes that differ. */
 static void print_row(FILE *out, const char *label, const uint8_t *bytes, const uint8_t *other, size_t begin,
                       size_t length)
 {

@@ -1,8 +1,8 @@
 /*
  * Sandboxes.
  *
- * The memory of a sandbox is shared with the child. When a signal ends the child, its handler writes there what the
- * child was at, as the caller's `describe` prints it.
+ * The child shares the memory of the sandbox. If a signal ends the child, the signal handler stores the output of the
+ * caller's `describe` there.
  */
 #include "base/sandbox.h"
 
@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TOLD 100 /* the child's status after the handler below, and */
-#define DONE 101 /* the first one of those that are what the body returned */
+#define EXIT_DESCRIBED 100 /* exit status of the child after the signal handler */
+#define EXIT_RETURNED 101  /* exit status of the child: this plus what the body returned */
 
 static struct sandbox *current;
 
@@ -47,7 +47,7 @@ static void die(int signal_number)
     }
     printf("the engine ends with signal %d (%s)\n", signal_number, strsignal(signal_number));
     fflush(stdout);
-    _exit(TOLD);
+    _exit(EXIT_DESCRIBED);
 }
 
 _Noreturn static void be_child(int (*body)(void *context), void *context)
@@ -59,7 +59,7 @@ _Noreturn static void be_child(int (*body)(void *context), void *context)
     signal(SIGSEGV, die);
     int answer = body(context);
     fflush(stdout);
-    exit(DONE + answer);
+    exit(EXIT_RETURNED + answer);
 }
 
 int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *context)
@@ -77,11 +77,11 @@ int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *conte
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) >= DONE) {
-        return WEXITSTATUS(status) - DONE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) >= EXIT_RETURNED) {
+        return WEXITSTATUS(status) - EXIT_RETURNED;
     }
     if (WIFEXITED(status) && (WEXITSTATUS(status) == REPORT_USAGE || WEXITSTATUS(status) == REPORT_INCOMPLETE)) {
-        return WEXITSTATUS(status); /* it has said why */
+        return WEXITSTATUS(status); /* the child has printed the reason */
     }
     if (!sandbox->silent && WIFSIGNALED(status)) {
         printf("the engine ends with signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));

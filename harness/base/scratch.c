@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DESCRIPTORS 8 /* that nftw may hold open */
+#define DESCRIPTORS 8 /* open at once in nftw */
 
 static const char *chosen_parent(void)
 {

@@ -1,8 +1,8 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
  *
- * In a chain every byte of the backing contents stands in exactly one place where it shows; every other place of every
- * file holds a stamp of its own kind (STAMP_HIDDEN). So an engine that reads the wrong level is found out.
+ * In a chain exactly one file supplies each byte of the backing contents. Every other byte of every file holds a stamp
+ * of kind STAMP_HIDDEN, so reading the wrong level is detected.
  */
 #include "workload/disk_files.h"
 
@@ -57,7 +57,7 @@ static bool chain_allocated(const struct trace_disk *disk, unsigned level, uint6
     return random_hash((uint64_t)disk->seed << 40 | (uint64_t)level << 32 | offset / CHAIN_CLUSTER) % 3 == 0;
 }
 
-/* The level whose image shows at `offset`; chain + 1 for the raw file below. */
+/* The level whose image supplies the byte at `offset`; chain + 1 for the raw file below. */
 static unsigned chain_visible_level(const struct trace_disk *disk, uint64_t offset)
 {
     unsigned level = 1;
@@ -152,7 +152,8 @@ static void make_disk(const struct trace_disk *disk, struct disk_files *files)
     stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, disk->size);
 }
 
-/* Fills the image of one level, or the raw file below all: backing contents where they show, else a hidden stamp. */
+/* Fills the image of one level, or the raw file below all: backing contents where this file supplies them, else a
+ * hidden stamp. */
 static void fill_level(const struct trace_disk *disk, unsigned level, struct disk_file *file)
 {
     for (uint64_t offset = 0; offset < file->length; offset += CHAIN_CLUSTER) {
@@ -266,7 +267,7 @@ static void store(const char *path, const uint8_t *bytes, uint64_t length)
         begin = end;
     }
     if (!stored || close(descriptor) != 0) {
-        report_fatal("%s: cannot be written: %s", path, strerror(errno));
+        report_fatal("%s: cannot write: %s", path, strerror(errno));
     }
 }
 

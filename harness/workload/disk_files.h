@@ -1,7 +1,7 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
  *
- * They are made in memory, so that any storage can hold them, and can be laid into a directory:
+ * They are made in memory, for any storage, and can be written to a directory:
  *
  *   disk.add-cow   the disk's metadata file
  *   disk.raw       its image
@@ -43,7 +43,7 @@ void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uin
 /* The header of the disk itself before the first operation. Its names are DISK_IMAGE and the backing file's. */
 struct addcow_header disk_files_header(const struct trace_disk *disk);
 
-/* Encodes a header that disk_files_header gave, with other compatible features perhaps, into header->header_size bytes.
+/* Encodes a header from disk_files_header, perhaps with changed compatible features, into header->header_size bytes.
  */
 void disk_files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes);
 

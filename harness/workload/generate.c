@@ -1,11 +1,10 @@
 /*
- * Random workloads, made to meet the places where an implementation can go wrong.
+ * Random workloads, biased towards error-prone cases.
  *
- * Disks are small, so that requests meet: a few clusters, whose sizes and whose backing file's size are often no
- * multiple of anything. A workload is a series of phases: alone phases with one thread, in which any request may come,
- * also unaligned ones and ones out of range; and crowded phases, in which threads press on a few "hot" clusters, in
- * sectors of their own or in the same ones, while a stream, flushes, maps, a resize or a commit may go on. Commits
- * between phases make clusters unallocated again.
+ * Disks have few clusters, so that requests overlap. The sizes of the disk and of the backing file are often unaligned.
+ * A workload is a series of phases. A phase with one thread has any requests, also unaligned ones and ones out of
+ * range. In a phase with several threads the requests go to a few "hot" clusters, in separate or in the same sectors,
+ * while a stream, flushes, maps, a resize or a commit may run. Commits between phases make clusters unallocated again.
  */
 #include "workload/generate.h"
 
@@ -23,9 +22,9 @@ struct generator {
     struct trace *trace;
     uint64_t size; /* of the disk at this point of the trace, if every resize so far succeeded */
     uint64_t cluster;
-    uint64_t hot[HOT_MAX]; /* offsets of clusters that the current phase presses on */
+    uint64_t hot[HOT_MAX]; /* offsets of the hot clusters of the current phase */
     bool aligned;          /* requests of the current phase are in whole sectors */
-    bool own_sectors;      /* each thread keeps to the sectors that are its own */
+    bool own_sectors;      /* each thread uses only its own sectors */
 };
 
 static uint64_t below(struct generator *generator, uint64_t bound)
@@ -275,7 +274,7 @@ static void add_alone_phase(struct generator *generator, uint32_t operations)
     }
 }
 
-/* What goes on once beside the requests of a crowded phase, on thread `thread`. Returns false for nothing. */
+/* Adds one operation that runs once, concurrently with the requests of a phase, on thread `thread`. False for none. */
 static bool add_background(struct generator *generator, uint32_t thread)
 {
     switch (below(generator, 8)) {

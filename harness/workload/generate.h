@@ -1,5 +1,5 @@
 /*
- * Random workloads, made to meet the places where an implementation can go wrong.
+ * Random workloads, biased towards error-prone cases.
  */
 #ifndef HARNESS_GENERATE_H
 #define HARNESS_GENERATE_H
@@ -8,7 +8,7 @@
 
 struct generate_options {
     uint32_t threads;      /* 1..TRACE_THREADS_MAX */
-    uint32_t operations;   /* about so many; at most TRACE_OPERATIONS_MAX */
+    uint32_t operations;   /* approximately; at most TRACE_OPERATIONS_MAX */
     uint32_t cluster_bits; /* 0: any */
     uint32_t layout;       /* 0: any */
     bool raw_backing;      /* no chains */
@@ -24,8 +24,8 @@ struct generate_small_options {
     uint32_t threads;    /* 1..TRACE_THREADS_MAX */
     uint32_t operations; /* of each thread */
     bool whole_disk;     /* resize, stream and commit too */
-    bool flushes;        /* many of them, and little else but writes */
-    bool reopens;        /* the disk is closed and opened again, before or after what several threads do */
+    bool flushes;        /* mostly flushes and writes */
+    bool reopens;        /* the disk is closed and opened again, before or after the concurrent phase */
 };
 
 /* Makes the small trace of a seed. It has no problem (trace.h, phases_problem): all its schedules can be explored. */

@@ -1,8 +1,8 @@
 /*
  * Small random workloads.
  *
- * A disk has few small clusters, requests fall on few places, and one phase at most has several threads, so that the
- * schedules of a trace can be explored. A trace that cannot be judged is thrown away, and the next one is made.
+ * A disk has few small clusters, requests go to few places, and at most one phase has several threads, so that the
+ * schedules of a trace can be explored. A trace that cannot be judged is replaced by another one.
  */
 #include "workload/generate.h"
 
@@ -60,7 +60,7 @@ static void generate_disk(struct random *random, bool alone, struct trace_disk *
     }
 }
 
-/* A range near few places, so that requests meet. */
+/* A range near one of few places, so that requests overlap. */
 static void generate_range(struct random *random, const struct trace_disk *disk, uint64_t *offset, uint64_t *length)
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);

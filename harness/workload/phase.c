@@ -1,5 +1,5 @@
 /*
- * What a phase with several threads must be so that it can be judged.
+ * Conditions under which a phase with several threads can be judged.
  */
 #include "workload/phase.h"
 

@@ -1,5 +1,5 @@
 /*
- * What a phase with several threads must be so that it can be judged.
+ * Conditions under which a phase with several threads can be judged.
  *
  * The judge tries every order and moment of the resizes and commits of a phase. It therefore accepts few of them, and
  * several only in a short phase. A reopen has no meaning beside other threads.
@@ -9,7 +9,7 @@
 
 #include "workload/trace.h"
 
-/* At most so many resizes and commits in one concurrent phase; if several, in a phase of at most so many operations. */
+/* The most resizes and commits in a concurrent phase, and the most operations in a phase with several of them. */
 #define PHASE_EXCLUSIVES_MAX 3u
 #define PHASE_OPERATIONS_MAX 24u
 
@@ -22,7 +22,7 @@ const char *phase_problem(const struct trace *trace, uint32_t begin, uint32_t en
  */
 const char *phases_problem(const struct trace *trace);
 
-/* Gives each phase that cannot be judged to one thread. */
+/* Moves all operations of each phase that cannot be judged to one thread. */
 void phases_make_judgeable(struct trace *trace);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Stamps: bytes that say who wrote them and where.
+ * Stamps: bytes that identify their writer and their offset.
  *
- * The disk is cut into words of eight bytes. The word number n of writer w is the 64-bit number made of source, number
- * and n, sent through a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over all eight
- * bytes, so that any two writers and any two places differ in nearly every byte; and since it is a permutation, a word
- * that was read can be turned back into its writer and place.
+ * The disk consists of words of eight bytes. Word n of a writer is the 64-bit number composed of source, number and n,
+ * mapped by a fixed permutation of the 64-bit numbers. The permutation spreads every input bit over all eight
+ * bytes, so different writers or places differ in nearly every byte. Its inverse computes the writer and the place
+ * from a word.
  */
 #include "workload/stamp.h"
 
@@ -138,7 +138,7 @@ void stamp_print(FILE *out, struct stamp stamp)
     }
 }
 
-/* What a word is for the purpose of naming writers: two words with equal origins are told in one line. */
+/* The origin of a word. Adjacent words with equal origins are printed on one line. */
 struct origin {
     bool known;
     struct stamp stamp;

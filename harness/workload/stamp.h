@@ -1,10 +1,9 @@
 /*
- * Stamps: bytes that say who wrote them and where.
+ * Stamps: bytes that identify their writer and their offset.
  *
  * Every byte that a workload writes, and every byte that a disk's files hold at the start, is a function of its writer
- * and of its offset on the disk. So each byte that is read can be predicted, and each aligned group of eight bytes can
- * be traced back to its writer and to the place that it was written for: a lost, misplaced, torn or exposed sector
- * names its origin.
+ * and of its offset on the disk. So the expected value of each byte is known, and each aligned group of eight bytes
+ * identifies its writer and offset: the origin of a lost, misplaced, torn or exposed sector is visible.
  *
  * All functions are pure and safe from any thread.
  */
@@ -22,7 +21,7 @@ enum stamp_source {
     STAMP_WRITE,    /* the operation `number` of a workload */
     STAMP_IMAGE,    /* the image file, before the workload: the content of allocated clusters, garbage in others */
     STAMP_BACKING,  /* the backing file's contents, as the disk above it sees them */
-    STAMP_HIDDEN,   /* a file of a chain, at a place that must never show */
+    STAMP_HIDDEN,   /* a file of a chain, at a place that must never be read */
     STAMP_SOURCES
 };
 
@@ -50,9 +49,8 @@ bool stamp_identify(const uint8_t word[8], struct stamp *stamp, uint64_t *offset
 void stamp_print(FILE *out, struct stamp stamp);
 
 /*
- * Prints in words whose bytes buffer[0, length) are, given that they were found at `offset`: every writer in turn, with
- * the first byte of his and, if they were written for another place, which. Bytes that make no whole aligned group of
- * eight are not traced.
+ * Prints the writers of buffer[0, length), found at `offset`: one line for each run of bytes of one writer, with its
+ * offsets and, if the bytes belong elsewhere, that place. Bytes outside complete aligned groups of eight are skipped.
  */
 void stamp_print_writers(FILE *out, uint64_t offset, const uint8_t *buffer, size_t length);
 

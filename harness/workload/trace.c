@@ -1,8 +1,8 @@
 /*
  * Traces: validity, and the binary form.
  *
- * The binary form is made for fuzzers: records of fixed size, so that a changed byte changes one thing; no checksum, no
- * count, no magic; and every field is brought into its bounds rather than refused. Little-endian.
+ * The binary form is designed for fuzzers: records of fixed size, so a changed byte changes one field; no checksum,
+ * count or magic number; values out of range are reduced, not refused. Little-endian.
  *
  *   offset size  header
  *        0    1  bit 0: layout r9; bit 1: unknown compatible bits; bits 2-3: allocation; bit 4: a backing file
@@ -15,13 +15,13 @@
  *       12    4  backing size, likewise
  *
  *   offset size  operation
- *        0    1  bits 0-3: kind; bits 4-5: how the offset is meant; bits 6-7: how the length is meant
+ *        0    1  bits 0-3: kind; bits 4-5: interpretation of the offset; bits 6-7: interpretation of the length
  *        1    1  thread, modulo the threads
  *        2    4  offset
  *        6    4  length
  *
- * A number is meant within the disk (modulo what is left of it, plus one), in whole sectors within the disk, as it
- * stands, or counted down from 2^64 - 1. So most byte strings give requests within the disk, and every valid trace can
+ * A number is within the disk (modulo the remaining length plus one), in whole sectors within the disk, literal, or
+ * counted down from 2^64 - 1. So most byte strings give requests within the disk, and every valid trace can
  * be written.
  */
 #include "workload/trace.h"
@@ -238,7 +238,7 @@ static unsigned encode_number(uint64_t number, uint64_t left, uint64_t *raw)
     return number <= left ? MEANS_WITHIN : MEANS_ITSELF;
 }
 
-/* What lengths are taken modulo: what is left of the disk behind `offset`, or all of it. */
+/* The modulus of lengths: the part of the disk after `offset`, or the whole disk. */
 static uint64_t left_behind(const struct trace_disk *disk, uint64_t offset)
 {
     return offset <= disk->size ? disk->size - offset : disk->size;
@@ -314,7 +314,7 @@ static void encode_operation(const struct trace *trace, const struct trace_opera
 {
     uint64_t offset;
     uint64_t length;
-    /* A new size means itself: it is bounded otherwise than an offset. */
+    /* A new size is literal: its bounds differ from those of an offset. */
     uint64_t left = operation->kind == OPERATION_RESIZE ? 0 : trace->disk.size;
     unsigned offset_meaning = encode_number(operation->offset, left, &offset);
     unsigned length_meaning = encode_number(operation->length, left_behind(&trace->disk, operation->offset), &length);

@@ -1,14 +1,12 @@
 /*
  * Traces: the one representation of a workload.
  *
- * A trace says what disk there is at the start and which operations are then done on it, by which threads. Everything
- * that drives an implementation consumes traces: the hunt, the judges, the fuzz targets, regressions. A trace has a
- * compact binary form, into which nearly every byte string decodes, and a text form for people; both convert exactly
- * into each other.
+ * A trace consists of an initial disk and a list of operations, each with its thread. The hunt, the judges, the fuzz
+ * targets and the regressions all use traces. A trace has a compact binary form, in which nearly every byte string is
+ * valid, and a text form for people. Each converts exactly into the other.
  *
- * The operations of one thread follow one another; those of different threads overlap freely between two barriers. What
- * stands between two barriers is a phase. The data that operation i writes is that of the stamp {STAMP_WRITE, i}
- * (stamp.h).
+ * The operations of one thread run one after the other; those of different threads overlap freely between two barriers.
+ * The operations between two barriers are a phase. Operation i writes the data of the stamp {STAMP_WRITE, i} (stamp.h).
  */
 #ifndef HARNESS_TRACE_H
 #define HARNESS_TRACE_H
@@ -47,7 +45,7 @@ enum trace_allocation {
 
 /*
  * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so that
- * a byte that must not show is recognised when it does. Its backing contents are the stamp {STAMP_BACKING, seed}; but
+ * a byte that must not be read is recognised. Its backing contents are the stamp {STAMP_BACKING, seed}; but
  * if the seed is odd, about a third of their blocks of TRACE_BLOCK bytes are holes, and zero.
  */
 struct trace_disk {
@@ -58,7 +56,7 @@ struct trace_disk {
     uint64_t backing_size;   /* bytes, at most TRACE_SIZE_MAX; 0 without a backing file */
     uint32_t chain;          /* 0: the backing file is raw; n: it is an add-cow disk with n - 1 more below it */
     uint32_t allocation;     /* enum trace_allocation */
-    bool unknown_compatible; /* the header has compatible feature bits that nobody knows; not in layout r9 */
+    bool unknown_compatible; /* the header has unknown compatible feature bits; not in layout r9 */
     uint32_t seed;           /* at most TRACE_SEED_MAX */
 };
 
@@ -83,7 +81,7 @@ struct trace {
 /* The keyword of a kind, such as "write" or "barrier". Static storage. */
 const char *trace_kind_name(uint32_t kind);
 
-/* Null if every rule stated above holds, else the first one that is broken, in words (static storage). */
+/* Null if the trace is valid, else a description of the first broken rule above. Static storage. */
 const char *trace_problem(const struct trace *trace);
 
 /* Appends an operation, if there is room. */
@@ -108,7 +106,7 @@ uint64_t trace_capacity(const struct trace *trace);
 
 /*
  * Decodes any bytes: false if there are fewer than TRACE_HEADER_BYTES, else *trace is a trace without problem. Values
- * out of bounds are brought into them, and bytes that make no whole operation, or one too many, are left out.
+ * out of range are reduced. An incomplete last record and operations beyond the limit are ignored.
  */
 bool trace_decode(const uint8_t *bytes, size_t length, struct trace *trace);
 
