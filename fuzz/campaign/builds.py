@@ -138,6 +138,17 @@ def renew(out, known, settings):
         known.write(" ".join(settings))
 
 
+def touch_changes(source):
+    """
+    Makes each file that differs from the repository's newer than every object. The patch may be older than the build
+    that the copy begins with, and then make would compile nothing.
+    """
+    for part in PARTS:
+        for path in (source / part).rglob("*.[ch]"):
+            if path.read_bytes() != (ROOT / path.relative_to(source)).read_bytes():
+                path.touch()
+
+
 def build_copy(source, engine, chosen):
     """
     Builds targets in a copy of the sources. It begins with what is built of the repository, so that only what the copy
@@ -147,6 +158,7 @@ def build_copy(source, engine, chosen):
     out = source / place_of(engine)
     if not out.exists():
         shutil.copytree(built, out, ignore=lambda _, names: [name for name in names if name in targets()])
+    touch_changes(source)
     return make(source, engine, [f"fuzz/{target}" for target in chosen], "WARNINGS=-w")
 
 
