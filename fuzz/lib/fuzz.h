@@ -34,7 +34,7 @@ struct fuzz_part {
 };
 
 struct fuzz_input {
-    struct fuzz_part parts[FUZZ_SECTIONS]; /* stand in the bytes that were split */
+    struct fuzz_part parts[FUZZ_SECTIONS]; /* point into the bytes that were split */
 };
 
 struct fuzz_input fuzz_split(const uint8_t *data, size_t size);

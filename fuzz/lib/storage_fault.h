@@ -2,7 +2,7 @@
  * A storage fault: one call of the storage fails, in the ways of fault_injection.h or with another error of the
  * operating system.
  *
- * For targets that check whether the engine survives it, but not the exact class of each failure.
+ * For targets that check that the engine survives it, but not the exact status of each failure.
  */
 #ifndef FUZZ_STORAGE_FAULT_H
 #define FUZZ_STORAGE_FAULT_H

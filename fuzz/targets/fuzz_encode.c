@@ -83,7 +83,7 @@ static void judge_decoding(const struct addcow_header *header, const uint8_t *ba
     fuzz_require(same_header(header, &again), "decode(encode(header)) == header (HDR-21)");
     fuzz_require(memcmp(out + header->backing_offset, backing, header->backing_size) == 0 &&
                      memcmp(out + header->image_offset, image, header->image_size) == 0,
-                 "the names stand where the header says");
+                 "the names are at the offsets in the header");
 }
 
 /* The rules of opening, for any two lengths. */
@@ -108,7 +108,7 @@ static void judge_lengths(const struct addcow_header *header, const uint8_t *bac
 static void judge_rule(enum addcow_rule rule)
 {
     fuzz_require((addcow_rule_status(rule) == ADDCOW_OK) == (rule == ADDCOW_RULE_NONE),
-                 "only a broken rule has a class");
+                 "only a broken rule has a status");
     fuzz_require((addcow_rule_clause(rule)[0] == '\0') == (rule == ADDCOW_RULE_NONE),
                  "only a broken rule has a clause");
 }

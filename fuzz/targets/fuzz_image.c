@@ -32,9 +32,9 @@ struct pair {
     uint8_t *expected;
     bool read_only;
     bool stops;   /* stream and commit */
-    bool stopped; /* so which clusters are allocated is not known any more */
+    bool stopped; /* so the allocated clusters are unknown */
     bool streamed;
-    bool cut; /* the image, by somebody else */
+    bool cut; /* the image was truncated from outside */
 };
 
 static uint8_t buffers[2][REQUEST_MAX];
@@ -76,12 +76,13 @@ static void judge_extent(const struct pair *pair, const struct trace_operation *
     struct addcow_extent extent;
     enum addcow_status code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
     uint64_t left = operation->offset < pair->ref.backing_size ? pair->ref.backing_size - operation->offset : 0;
-    fuzz_require(code == ADDCOW_OK && extent.length <= run, "what a map can say can be said of the chain");
+    fuzz_require(code == ADDCOW_OK && extent.length <= run, "map_chain succeeds and its run is within the run of map");
     if (run > 0) {
-        fuzz_require(extent.present == (allocated || left > 0), "it comes from a file if one has it");
-        fuzz_require(extent.length == (allocated || left == 0 || left > run ? run : left), "as far as that goes");
+        fuzz_require(extent.present == (allocated || left > 0), "an extent is present exactly if a file supplies it");
+        fuzz_require(extent.length == (allocated || left == 0 || left > run ? run : left),
+                     "the extent has the longest possible length");
         fuzz_require(!extent.present || (extent.depth == !allocated && extent.file_offset == operation->offset),
-                     "from the image, or the same place below");
+                     "an extent comes from the image, or from the same offset below");
     }
 }
 
@@ -94,9 +95,9 @@ static void judge_map(struct pair *pair, const struct trace_operation *operation
     enum addcow_status code = addcow_map(pair->fast, operation->offset, operation->length, &allocated, &run, NULL);
     enum addcow_status expected =
         addcow_ref_map(&pair->ref, operation->offset, operation->length, &ref_allocated, &ref_run);
-    fuzz_require(code == expected, "map succeeds alike");
+    fuzz_require(code == expected, "map has the same status in both engines");
     if (code == ADDCOW_OK && !pair->stopped) {
-        fuzz_require(allocated == (ref_allocated != 0) && run == ref_run, "map answers alike");
+        fuzz_require(allocated == (ref_allocated != 0) && run == ref_run, "map has the same answer in both engines");
         judge_extent(pair, operation, allocated, run);
     }
 }
@@ -106,7 +107,7 @@ static void judge_read(struct pair *pair, const struct trace_operation *operatio
     uint64_t known = operation->length <= REQUEST_MAX ? operation->length : 0;
     enum addcow_status code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
     enum addcow_status expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
-    fuzz_require(code == expected || (pair->cut && code == ADDCOW_IO), "a read succeeds alike");
+    fuzz_require(code == expected || (pair->cut && code == ADDCOW_IO), "a read has the same status in both engines");
     fuzz_require(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
 }
 
@@ -114,7 +115,7 @@ static void judge_read(struct pair *pair, const struct trace_operation *operatio
 static bool stop(void *context, uint64_t done, uint64_t total)
 {
     struct pair *pair = context;
-    fuzz_require(done <= total, "no more is done than there is");
+    fuzz_require(done <= total, "progress is at most the total");
     pair->stopped = pair->stopped || pair->stops;
     return !pair->stops;
 }
@@ -158,7 +159,7 @@ static void judge_stream(struct pair *pair)
     judge_whole(pair, code, ADDCOW_OK);
 }
 
-/* What changes the disk is refused of one that was opened read-only. */
+/* A disk opened read-only refuses requests that change it. */
 static enum addcow_status change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
 {
     switch (operation->kind) {
@@ -197,10 +198,10 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
     default:
         expected = addcow_ref_discard(&pair->ref, offset, length);
     }
-    fuzz_require(code == expected, "both engines give a request the same class");
+    fuzz_require(code == expected, "a request has the same status in both engines");
 }
 
-/* From now on the disk can only be read: what is done to an image that somebody else cuts is not specified. */
+/* From now on only read: the specification does not define changes to an image that was truncated from outside. */
 static void cut_image(struct pair *pair)
 {
     struct addcow_storage *storage = sim_storage(pair->untrusted->sim);
@@ -391,7 +392,7 @@ static void disturb(const struct untrusted_image *untrusted, const struct trace 
     struct addcow *fast = NULL;
     struct addcow_check_result result;
     struct addcow_error error = {.message = ""};
-    struct addcow_error *told = fault->inject.at % 2 == 0 ? &error : NULL; /* who calls need not want to know */
+    struct addcow_error *reported = fault->inject.at % 2 == 0 ? &error : NULL; /* the caller may pass null */
     storage_fault_begin(fault, untrusted->sim);
     enum addcow_status code =
         addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(untrusted->sim), &fast, NULL);
@@ -399,15 +400,15 @@ static void disturb(const struct untrusted_image *untrusted, const struct trace 
     fuzz_require(code == ADDCOW_OK || !untrusted->opens || fault_injection_was_hit(&fault->inject),
                  "an open that fails has a reason");
     fuzz_require(code == ADDCOW_OK || !untrusted->opens || !fault_injection_is_harmless(&fault->inject),
-                 "interruptions are borne (ERR-04)");
+                 "interruptions do not fail an open (ERR-04)");
     if (code == ADDCOW_OK) {
         perform(fast, trace, buffers[0], fault);
         addcow_close(fast, NULL);
     }
     fuzz_require(sim_open_files(untrusted->sim) == 0, "whatever fails, nothing is left open (ERR-06)");
-    code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &result, told);
+    code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &result, reported);
     fuzz_require(code == ADDCOW_OK || storage_fault_explains(fault, code), "a check fails by the fault or not at all");
-    fuzz_require(code == ADDCOW_OK || !told || error.message[0] != '\0', "a check that fails says why");
+    fuzz_require(code == ADDCOW_OK || !reported || error.message[0] != '\0', "a check that fails says why");
     fuzz_require(sim_open_files(untrusted->sim) == 0, "a check leaves nothing open");
     sim_set_hook(untrusted->sim, NULL, NULL);
     struct addcow *again = untrusted_image_open(untrusted, ADDCOW_OPEN_READWRITE);
@@ -424,7 +425,7 @@ static void ignore(void *context, const struct addcow_finding *finding)
     fuzz_require(finding->message != NULL && finding->clause != NULL, "a finding says what and why");
 }
 
-/* A check runs to its end whatever it finds, finds fault with what does not open, and its repairs leave nothing to
+/* A check runs to its end, reports a finding for a disk that does not open, and after a repair nothing is left to
  * repair. */
 static void check(const struct untrusted_image *untrusted, addcow_report *report)
 {
@@ -439,7 +440,7 @@ static void check(const struct untrusted_image *untrusted, addcow_report *report
     fuzz_require(code == ADDCOW_OK, error.message);
     code = addcow_check(DISK_METADATA, true, sim_storage(untrusted->sim), ignore, NULL, &again, &error);
     fuzz_require(code == ADDCOW_OK && again.repaired == 0, "what was repaired needs no repair");
-    fuzz_require(again.broken == result.broken, "what could not be repaired still stands");
+    fuzz_require(again.broken == result.broken, "findings that were not repaired remain");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,6 @@
 /*
- * Any bytes as a case of the corpus: a refusal has a reason, and what is accepted can be laid out and printed.
+ * Any bytes as a case of the corpus: a refusal has a reason, and the files and the text of an accepted case can be
+ * made.
  *
  * The files of a case are not made: their paths are required to stay below the directory of the case.
  */
@@ -38,7 +39,7 @@ static void judge_path(const char *path)
     }
 }
 
-/* Looks at the ends of a span, as layout and comparison do. */
+/* Looks at the ends of a span, as file creation and comparison do. */
 static void judge_spans(const struct corpus_spans *spans)
 {
     uint8_t window[WINDOW];
@@ -49,14 +50,14 @@ static void judge_spans(const struct corpus_spans *spans)
             corpus_span_fill(span, span->at, count, window);
             corpus_span_fill(span, span->at + span->length - count, count, window);
         }
-        fuzz_require(span->choice_count <= CORPUS_CHOICES_MAX, "a span has so many choices at most");
+        fuzz_require(span->choice_count <= CORPUS_CHOICES_MAX, "a span has at most CORPUS_CHOICES_MAX choices");
     }
 }
 
 static void judge_case(const struct corpus_case *c)
 {
     fuzz_require(c->step_count > 0 && c->clause_count > 0, "a case has a step and a clause");
-    fuzz_require(c->disk_count <= CORPUS_DISKS_MAX, "a case has so many disks at most");
+    fuzz_require(c->disk_count <= CORPUS_DISKS_MAX, "a case has at most CORPUS_DISKS_MAX disks");
     for (size_t i = 0; i < c->file_count; i++) {
         judge_path(c->files[i].path);
         judge_spans(&c->files[i].content);
@@ -68,7 +69,7 @@ static void judge_case(const struct corpus_case *c)
     }
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
-        fuzz_require(step->op < CORPUS_OPS && step->disk < CORPUS_DISKS_MAX, "a step is one that exists");
+        fuzz_require(step->op < CORPUS_OPS && step->disk < CORPUS_DISKS_MAX, "a step has a known op and disk");
         if (step->path) {
             judge_path(step->path);
         }

@@ -19,13 +19,14 @@ static bool within(const char *word, const char *line, size_t length)
 
 static void judge_words(const struct protocol_answer *answer, const char *line, size_t length)
 {
-    fuzz_require(answer->count <= PROTOCOL_WORDS_MAX, "an answer has so many words at most");
+    fuzz_require(answer->count <= PROTOCOL_WORDS_MAX, "an answer has at most PROTOCOL_WORDS_MAX words");
     for (unsigned i = 0; i < answer->count; i++) {
-        fuzz_require(within(answer->words[i], line, length) && answer->words[i][0] != '\0', "words stand in the line");
+        fuzz_require(within(answer->words[i], line, length) && answer->words[i][0] != '\0',
+                     "words lie within the line");
     }
     fuzz_require(answer->data_length <= PROTOCOL_DATA_MAX, "the data that is announced is bounded");
-    fuzz_require(answer->has_data || answer->data_length == 0, "no data has no length");
-    fuzz_require(answer->code <= ADDCOW_BUSY, "the class is one");
+    fuzz_require(answer->has_data || answer->data_length == 0, "without data the length is 0");
+    fuzz_require(answer->code <= ADDCOW_BUSY, "the status is valid");
 }
 
 static void judge_hello(const struct protocol_answer *answer)
@@ -36,14 +37,14 @@ static void judge_hello(const struct protocol_answer *answer)
         fuzz_require(why[0] != '\0', "a refusal has a reason");
         return;
     }
-    fuzz_require(answer->code == ADDCOW_OK, "an error is no welcome");
-    fuzz_require(abilities.r20 || abilities.r9, "there is a layout");
+    fuzz_require(answer->code == ADDCOW_OK, "hello succeeds only with ok");
+    fuzz_require(abilities.r20 || abilities.r9, "at least one layout is declared");
     fuzz_require(abilities.granularity == 1 || abilities.granularity == 512, "the granularity is 1 or 512");
     fuzz_require(abilities.concurrency >= 1 && abilities.concurrency <= PROTOCOL_CONCURRENCY_MAX,
                  "the concurrency is bounded");
     fuzz_require(abilities.requests >> PROTOCOL_REQUESTS == 0 && abilities.lacks >> PROTOCOL_LACKS == 0 &&
                      abilities.level < PROTOCOL_LEVELS,
-                 "what is declared exists");
+                 "only known abilities are declared");
 }
 
 static void judge_answer(const struct protocol_answer *answer, uint32_t request)
