@@ -21,14 +21,20 @@ static void make_harmless(char *text)
     }
 }
 
+/* Formats a line in which nothing can harm a terminal. */
+static void format_line(char line[LINE_MAX_BYTES], const char *format, va_list arguments)
+{
+    vsnprintf(line, LINE_MAX_BYTES, format, arguments);
+    make_harmless(line);
+}
+
 int complain(const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
+    format_line(line, format, arguments);
     va_end(arguments);
-    make_harmless(line);
     fprintf(stderr, "addcow: %s\n", line);
     return EXIT_FAILED;
 }
@@ -38,7 +44,7 @@ int complain_usage(const char *command, const char *format, ...)
     char line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
+    format_line(line, format, arguments);
     va_end(arguments);
     complain("%s%s%s; try 'addcow %s%s--help'", command, *command ? ": " : "", line, command, *command ? " " : "");
     return EXIT_USAGE;
@@ -60,8 +66,7 @@ void print_line(const char *format, ...)
     char line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
+    format_line(line, format, arguments);
     va_end(arguments);
-    make_harmless(line);
     puts(line);
 }

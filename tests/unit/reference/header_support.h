@@ -20,7 +20,6 @@
 
 static uint8_t file[ROOM];
 
-
 static inline void put(uint32_t offset, unsigned width, uint64_t value)
 {
     for (unsigned i = 0; i < width; i++) {
