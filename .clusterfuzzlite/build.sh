@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds all fuzz targets as OSS-Fuzz and ClusterFuzzLite ask for it, with $CC, $CXX, $CFLAGS, $CXXFLAGS and
-# $LIB_FUZZING_ENGINE, from $SRC through $WORK into $OUT: each with its seeds, dictionary and options.
+# Builds all fuzz targets for OSS-Fuzz and ClusterFuzzLite, each with its seeds, dictionary and options. They set $CC,
+# $CXX, $CFLAGS, $CXXFLAGS, $LIB_FUZZING_ENGINE, $SRC, $WORK and $OUT.
 set -eu -o pipefail
 
 cmake -S "$SRC/jansson" -B "$WORK/jansson/build" -DCMAKE_INSTALL_PREFIX="$WORK/jansson" \
@@ -9,7 +9,7 @@ cmake -S "$SRC/jansson" -B "$WORK/jansson/build" -DCMAKE_INSTALL_PREFIX="$WORK/j
 make -s -C "$WORK/jansson/build" install >"$WORK/jansson.log" || { cat "$WORK/jansson.log"; exit 1; }
 
 cd "$SRC/add-cow"
-export LLVM_PROFILE_FILE=/dev/null # of make_seeds, which is run while building for coverage
+export LLVM_PROFILE_FILE=/dev/null # a build for coverage runs make_seeds, whose profile nobody needs
 make -s -j"$(nproc)" B="$WORK/build" CC="$CC" OPT="$CFLAGS -I$WORK/jansson/include" WARNINGS= \
     LIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" FUZZ_LD="$CXX $CXXFLAGS -L$WORK/jansson/lib" \
     fuzzers "$WORK/build/fuzz/seeds"

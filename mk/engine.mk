@@ -9,7 +9,7 @@ TOOL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/*.c))
 LIB := $(B)/libaddcow.a
 SHARED := $(B)/libaddcow.so.$(VERSION)
 
-# A header that stands in for fast/addcow_sync.h.
+# A header that replaces fast/addcow_sync.h.
 SYNC :=
 $(FAST_OBJECTS): CPPFLAGS += $(SYNC:%=-include %)
 

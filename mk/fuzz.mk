@@ -1,4 +1,4 @@
-# The fuzz targets. LIB_FUZZING_ENGINE is what drives them, such as -fsanitize=fuzzer; without one they replay files.
+# The fuzz targets. LIB_FUZZING_ENGINE drives them, such as -fsanitize=fuzzer. Without one they replay files.
 
 LIB_FUZZING_ENGINE :=
 FUZZ_LD := $(CC)
@@ -9,12 +9,12 @@ FUZZ_OBJECTS := $(patsubst %,$(B)/fuzz/lib/%.o,fuzz untrusted_image storage_faul
 SEED_GENERATORS := $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/generators/*.c))
 SEED_SOURCES := $(shell find corpus/cases corpus/regressions -name '*.json' -o -name '*.trace' 2>/dev/null)
 FUZZ_MUTATOR := $(B)/fuzz/mutator/mutator.o $(B)/fuzz/mutator/mutator_libfuzzer.o
-# What the mutator of AFL++ links beside itself: it reads and writes traces.
+# The mutator of AFL++ reads and writes traces, and links this for it.
 FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/base/number harness/workload/trace \
     harness/workload/trace_text harness/workload/operation) $(CODEC_OBJECTS)
 
-# The oracle and the stamps go byte by byte through whole disks: to watch that helps no fuzzer, and costs most of its
-# time.
+# The oracle and the stamps read whole disks byte by byte. To trace these comparisons helps no fuzzer, and costs most of
+# its time.
 $(ORACLE_OBJECTS) $(B)/harness/workload/stamp.o: \
     CFLAGS += $(if $(LIB_FUZZING_ENGINE),-fno-sanitize-coverage=trace-cmp)
 export AFL_LLVM_DENYLIST := $(CURDIR)/fuzz/campaign/afl.denylist
@@ -24,7 +24,7 @@ $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/targets/%.o $(FUZZ_OBJECTS) $(HARNESS_LI
     $(if $(LIB_FUZZING_ENGINE),,$(B)/fuzz/lib/replay.o)
 	$(FUZZ_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) -ljansson
 
-# The seeds of all targets, in a directory for each.
+# The seeds of all targets, one directory for each target.
 $(B)/fuzz/make_seeds: $(SEED_GENERATORS) $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
 	$(FUZZ_LD) $(LDFLAGS) -o $@ $^ -ljansson
 

@@ -18,7 +18,7 @@ $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# The engine once more, for the deterministic scheduler: its points of concurrency call the scheduler, and its names
+# A second build of the engine, for the deterministic scheduler. Its locks and atomics call the scheduler, and its names
 # begin with sched_.
 $(B)/sched/engine.o: $(SCHED_OBJECTS)
 	$(LD) -r --force-group-allocation -o $@ $^
@@ -43,5 +43,5 @@ $(foreach source,$(UNIT_SOURCES),$(eval $(B)/tests/$(notdir $(source:.c=)): $(B)
 $(UNIT_TESTS): $(HARNESS_LIB) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka -ljansson
 
-# It stands between the engine and the allocator.
+# It wraps the allocator of the engine.
 $(B)/tests/test_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup

@@ -1,11 +1,11 @@
-# What `make install` puts below $(DESTDIR)$(PREFIX): the command, the libraries, the headers, the man page.
+# Installs the command, the libraries, the headers and the man page below $(DESTDIR)$(PREFIX): `make install`.
 
 PREFIX := /usr/local
 DESTDIR :=
 TO = $(DESTDIR)$(PREFIX)
 PUBLIC_HEADERS := ref/addcow_format.h fast/addcow_fast.h fast/addcow_storage.h
 
-# One object for users of the static library, in which only the public names are global.
+# The static library for users. It is one object, in which only the public names are global.
 $(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
 	@mkdir -p $(@D)
 	$(LD) -r -o $(@D)/addcow.o $(CODEC_OBJECTS) $(FAST_OBJECTS)

@@ -1,4 +1,4 @@
-# With CONTRACTS=1, the reference engine is the copy that checks its own contracts, which proofs/at-runtime writes.
+# With CONTRACTS=1, the reference engine checks its own contracts: it is the copy that proofs/at-runtime writes.
 
 ifdef CONTRACTS
 $(B)/ref/%.o: $(B)/checked/%.c $(MAKEFILES_READ) proofs/runtime.h

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """An adapter for the Python example that is wrong in one situation and right in all others.
 
-Mistakes hide in combinations: a copy that is wrong only where the backing file ends inside the last cluster and that
-cluster is not full, a rule that lets one number through. Written as patches these would be hundreds; here they are one
-for each situation that the corpus brings about. A situation says in a few words what is asked of which disk (see
-`Situation`), in classes, not in numbers: `one more than allowed` and not 4097.
+    wrong.py --record FILE    behaves right; appends a line to FILE for each request: the case, a tab, the situation
+    wrong.py --table FILE     FILE maps cases to situations (JSON); misbehaves in the situation of the running case
 
-    wrong.py --record FILE    behaves well, and appends a line to FILE for each request: the case, a tab, and the
-    situation wrong.py --table FILE     FILE maps cases to situations (JSON): misbehaves while that case runs, in that
-    situation
+Mistakes hide in combinations. An example is a copy that is wrong only if the backing file ends inside the last cluster
+and that cluster is partial. These would be hundreds of patches. Instead, there is one mistake for each situation that
+the corpus reaches. A situation says in a few words what is asked of which disk, see `Situation`. It says it in classes,
+not in numbers: `one more than allowed`, not 4097.
 
-scripts/corpus-strength records first. A case that brings about a situation which no other case does is then run with
-the implementation that is wrong there, and must fail: without this case, that implementation would pass.
+scripts/corpus-strength records first, see mutants/tool/situations.py.
 """
 
 import json
@@ -36,7 +34,7 @@ def split_path(path):
 
 
 def edge(value, *limits):
-    """Where a number stands among limits."""
+    """The position of a number among limits."""
     for limit in limits:
         if abs(value - limit) <= 1:
             return f"{limit}{value - limit:+d}" if value != limit else f"{limit}"
@@ -44,7 +42,7 @@ def edge(value, *limits):
 
 
 def place(at, begin, end):
-    """Where a byte stands in a field [begin, end)."""
+    """The position of a byte in a field [begin, end)."""
     return "first" if at == begin else "last" if at == end - 1 else "inside"
 
 
@@ -57,9 +55,9 @@ def first_other(data, begin):
 
 
 def broken_rules(head, length):
-    """Every rule of section 2 that is broken, as far as the decoder can go on."""
+    """The broken rules of section 2, as far as the decoder gets."""
     if head[:4] == b"ACOW" and max(struct.unpack_from("<5I", head, 4)) > len(head):
-        return []  # such a name, or a cluster of so many bits, would fill the memory
+        return []  # such a name or cluster size would fill the memory
     broken, require = [], addcow.require
 
     def note(holds, clause, _message, _kind="malformed"):
@@ -70,14 +68,14 @@ def broken_rules(head, length):
     try:
         addcow.Header(head, length)
     except (AttributeError, struct.error, ValueError, OverflowError, MemoryError):
-        pass  # of a header that was given up
+        pass  # the decoder cannot continue after some broken rules
     finally:
         addcow.require = require
     return broken
 
 
 def name_place(at, size, limit):
-    """A name's place in the header: how its numbers are wrong, and what a sum in 32 bits makes of them."""
+    """What is special about the offset and size of a name, and about their sum in 32 bits."""
     words = [f"offset {edge(at, 76, limit)}", f"end {edge(at + size, limit, 2**32)}"]
     words += [
         word
@@ -114,7 +112,8 @@ def describe_r20(head, length, clause):
         "HDR-03": lambda: "bit "
         + place(features.bit_length() - 1, 0, 64)
         + {32: ", last of a word", 33: ", first of a word"}.get(features.bit_length(), ""),
-        "HDR-04": lambda: f"{edge(bits, 0, 12, 21, 32, 2**32 - 1)}; as a shift: {12 <= bits % 32 <= 21}, {12 <= bits % 64 <= 21}; "
+        "HDR-04": lambda: f"{edge(bits, 0, 12, 21, 32, 2**32 - 1)}; "
+        f"as a shift: {12 <= bits % 32 <= 21}, {12 <= bits % 64 <= 21}; "
         f"negative: {bits >= 2**31}; as a byte: {12 <= bits % 256 <= 21}",
         "HDR-05": lambda: f"bits {edge(bits, 12, 21)}: {edge(limit, 0, right // 2, right, right * 2)}".replace(
             str(right), "right"
@@ -148,7 +147,8 @@ def describe_r9(head, length, clause):
     (version,) = struct.unpack_from("<I", head, 8)
     if clause == "HR9-01":
         parts = [f"{bits} bits" for bits in (8, 16, 24, 31) if version % 2**bits == 1]
-        return f"{edge(version, 1)}; right in {parts or 'no part'}{', turned round' if head[8:12] == bytes([0, 0, 0, 1]) else ''}"
+        turned = ", turned round" if head[8:12] == bytes([0, 0, 0, 1]) else ""
+        return f"{edge(version, 1)}; right in {parts or 'no part'}{turned}"
     if clause in ("HR9-02", "HR9-04"):
         begin = 12 if clause == "HR9-02" else 1036
         nul = head.find(b"\0", begin, begin + 1024)
@@ -159,7 +159,7 @@ def describe_r9(head, length, clause):
 
 
 def describe_header(path, clause):
-    """What is broken in which way, where opening ends with a rule of section 2."""
+    """How the header breaks `clause`, a rule of section 2, and which other rules it breaks."""
     with open(path, "rb") as file:
         head = file.read(2 << 20)
     length = os.stat(path).st_size
@@ -235,8 +235,7 @@ def alike(path, directory, header, other):
 
 
 def describe_lengths(disk):
-    """How long the metadata file is, in the ways that BMP-03 and BMP-04 tell apart, and what stands past the last
-    cluster's bit."""
+    """The class of the metadata file's length (BMP-03, BMP-04), and whether bits past the last cluster are set."""
     header = disk.header
     length, needed = os.fstat(disk.metadata).st_size, header.size + header.bitmap_bytes(disk.size)
     full = header.file_length(disk.size)
@@ -247,7 +246,7 @@ def describe_lengths(disk):
 
 
 def describe_shortage(path):
-    """How much of its bitmap a metadata file has."""
+    """How much of its bitmap a metadata file lacks."""
     with open(path, "rb") as file:
         header = addcow.Header(file.read(2 << 20), os.stat(path).st_size)
     size = os.stat(os.path.join(os.path.dirname(path), header.image)).st_size
@@ -259,12 +258,12 @@ def describe_shortage(path):
 
 
 def unit_places(k):
-    """Where a bit stands in its byte, words, cache line, sector and page."""
+    """The position of a bit in its byte, words, cache line, sector and page."""
     return "".join({0: "[", unit - 1: "]"}.get(k % unit, ".") for unit in (8, 32, 64, 512, 4096, 32768))
 
 
 def powers(begin, end):
-    """The powers of two that a range crosses, or lies behind."""
+    """The largest power of two that a range crosses or lies beyond."""
     for power in (43, 42, 41, 40, 32, 31):
         if end > 1 << power:
             return f"{'across' if begin < 1 << power else 'beyond'} 2^{power}"
@@ -276,7 +275,7 @@ def backing_size(disk):
 
 
 def describe_backing(disk, begin, end):
-    """Where the backing file ends, seen from the clusters that a range meets."""
+    """Where the backing file ends, relative to the clusters of a range."""
     size = backing_size(disk)
     if size is None:
         return "no backing"
@@ -299,7 +298,7 @@ def describe_backing(disk, begin, end):
 
 
 def states(disk, first, end):
-    """The bits of clusters [first, end), runs folded."""
+    """The bits of clusters [first, end), with runs shortened."""
     bits = "".join(str(int(disk.bit(k))) for k in range(first, min(end, first + 300)))
     return re.sub(r"(.)\1\1+", r"\1+", bits)
 
@@ -331,7 +330,7 @@ def describe_outside(disk, offset, length):
 
 
 def describe_map(disk, offset, length):
-    """Where the run ends: at which place of the bitmap's words, or with the range."""
+    """Where the run begins and ends in the words of the bitmap, and whether the range ends it."""
     cluster = disk.header.cluster
     k, end = offset // cluster, offset + length
     status = disk.bit(k)
@@ -356,16 +355,19 @@ def describe_resize(disk, size):
         or os.fstat(disk.metadata).st_size > disk.header.size + len(disk.bitmap)
         and any(os.pread(disk.metadata, 1 << 16, disk.header.size + len(disk.bitmap)))
     )
+    before = "full" if old % cluster == 0 else "partial"
+    after = "nothing" if size == 0 else "full" if size % cluster == 0 else "partial"
+    padding = way == "grow" and disk.header.file_length(size) == disk.header.file_length(old)
     return (
-        f"{way} {disk.header.layout}{' flag' if disk.all_allocated() else ''}: from {'full' if old % cluster == 0 else 'partial'} to "
-        f"{'nothing' if size == 0 else 'full' if size % cluster == 0 else 'partial'}, {min(more, 2)} clusters, backing ends {ends}{inside}, "
+        f"{way} {disk.header.layout}{' flag' if disk.all_allocated() else ''}: from {before} to {after}, "
+        f"{min(more, 2)} clusters, backing ends {ends}{inside}, "
         f"boundary {boundary}, all {states(disk, 0, disk.clusters())}{', stale bits' if stale else ''}"
-        f"{', within the padding' if way == 'grow' and disk.header.file_length(size) == disk.header.file_length(old) else ''}"
+        f"{', within the padding' if padding else ''}"
     )
 
 
 def describe_disk(disk):
-    """For requests about all of a disk."""
+    """The disk, for requests that concern all of it."""
     words = [
         disk.header.layout,
         "flag" if disk.all_allocated() else "",
@@ -382,8 +384,10 @@ def describe_disk(disk):
 
 
 class Situation:
-    """What is asked of which disk: the answer decides about `open` and `create`, what is there before it about all
-    others."""
+    """What is asked of which disk.
+
+    The answer decides for `open` and `create`; the state before the request decides for all others.
+    """
 
     def __init__(self, owner):
         self.owner = owner
@@ -409,14 +413,15 @@ class Situation:
         return f"{operation} {'' if not disk or disk.writable else 'read-only '}after {self.after()}"
 
     def after(self):
-        """What was done to the disk before: the last two changes."""
+        """The last two operations before this one that could change the disk."""
         return " ".join(self.history[-2:]) or "opening"
 
     def opened(self, mode, path, problem):
         if problem is None:
             disk = self.owner.disk
             depth = len(list(levels(disk)))
-            return f"open {mode}: {describe_names(path)}; {describe_lengths(disk)}; {depth} levels; {powers(0, disk.size)}; after {self.after()}"
+            state = f"{describe_lengths(disk)}; {depth} levels; {powers(0, disk.size)}; after {self.after()}"
+            return f"open {mode}: {describe_names(path)}; {state}"
         words = f"{problem.kind} {problem.clause}" if isinstance(problem, addcow.Error) else "io"
         clause = getattr(problem, "clause", "-")
         if clause.startswith("H"):
@@ -433,8 +438,9 @@ class Situation:
             else (f"bitmap of {edge(os.stat(path).st_size // (1 << int(bits)), 2)} clusters")
         )
         return (
-            f"create {layout} {edge(int(bits), 12, 16, 21)}: image {describe_file(directory, image)} {edge(len(image), 1023)}, backing "
-            f"{'none' if backing == '-' else describe_file(directory, backing)} {edge(len(backing), 1023)} "
+            f"create {layout} {edge(int(bits), 12, 16, 21)}: "
+            f"image {describe_file(directory, image)} {edge(len(image), 1023)}, "
+            f"backing {'none' if backing == '-' else describe_file(directory, backing)} {edge(len(backing), 1023)} "
             f"{'' if backing == '-' else os.fsdecode(backing_format)}: {words}"
         )
 
@@ -456,7 +462,7 @@ class Misbehaving(adapter.Adapter):
         self.situation = Situation(self)
 
     def is_here(self, situation):
-        """Records the situation; says whether it is the one."""
+        """Records the situation. True if the adapter must misbehave in it."""
         if self.record:
             with open(self.record, "a", encoding="utf-8") as file:
                 file.write(f"{self.case}\t{situation}\n")
@@ -522,7 +528,7 @@ class Misbehaving(adapter.Adapter):
         return self.spoil(operation, disk, arguments, result, allocated) if here else result
 
     def spoil(self, operation, disk, arguments, result, allocated):
-        """Makes a request that went well go wrong, a little. `allocated`: the clusters that a commit copied."""
+        """Spoils the result of a successful request a little. `allocated`: the clusters that a commit copied."""
         if operation == "read":
             data = result[0]
             if not data:
@@ -544,7 +550,7 @@ class Misbehaving(adapter.Adapter):
 
     @staticmethod
     def beside(disk, offset, length):
-        """A byte of the clusters that a request meets: behind its range, before it, or the last one of it."""
+        """A byte of the request's clusters, after the range, before it, or the last one in it: (offset, length)."""
         cluster, end = disk.header.cluster, offset + length
         if end < disk.size and end % cluster:
             return end, 1

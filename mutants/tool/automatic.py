@@ -1,11 +1,11 @@
-"""The automatic set: every small mistake that operators.py makes in the engine, before the judges, in bulk.
+"""Judges every mutation of the engine that operators.py makes: `scripts/mutants --automatic`.
 
-What costs is kept small. All that a judge is made of is built once; a mutant is one file, compiled again, and linked
-with the rest when a judge needs it. A mutant that the compiler refuses is none. One whose optimised code is that of the
-engine, or of a mutant before it, says nothing new and is left out. The others meet the judges from the cheapest to the
-dearest, until one notices.
+Everything that a judge consists of is built once. A mutant is one file: it is compiled again, and linked with the rest
+when a judge needs it. Mutants that the compiler refuses are left out. So are mutants whose optimised code equals that
+of the engine or of an earlier mutant. The others go through the judges, the cheapest first, until one notices.
 
-What survives is a check that is missing, or it is listed in equivalent.txt with the reason why no check could notice.
+A mutant that survives shows that a check is missing, unless equivalent.txt lists it with the reason why no check can
+notice it.
 """
 
 import fcntl
@@ -25,17 +25,10 @@ import mutation
 import operators
 
 LIST = mutation.ROOT / "mutants" / "engine" / "equivalent.txt"
-CFLAGS = [
-    "-std=c11",
-    "-O2",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-pthread",
-    "-D_GNU_SOURCE",
-    "-D_FILE_OFFSET_BITS=64",
-    "-Werror=incompatible-pointer-types",
-    "-Werror=int-conversion",
-]
+CFLAGS = """
+    -std=c11 -O2 -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+    -Werror=incompatible-pointer-types -Werror=int-conversion
+""".split()
 SCHEDULED = ["-include", "harness/sched/addcow_sync.h"]
 PLAIN, ADDRESS, THREAD = (), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-fsanitize=thread",)
 VARIANTS = {
@@ -49,16 +42,11 @@ LIBRARIES = {
     "tests/test_memory": ["-lcmocka", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup"],
 }
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
-CPU_SECONDS = {
-    "hunt": 30,
-    "gate": 60,
-    "tests/test_crash": 60,
-    "tests/test_death": 30,
-    "tests/test_fault": 60,
-}  # of what is done; it takes a tenth of that
+# Limits of processor time. Each program needs about a tenth of its limit.
+CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60}
 CPU_SECONDS_TEST = 6
 
-# Programs that run the engine under the scheduler; the others have it on real threads.
+# Programs that run the engine under the scheduler. The others run it on real threads.
 UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests/test_death", "tests/test_fault"}
 
 GATE = ["gate", "--impl", "fast", "--tap", "--timeout", "20", "--corpus", str(mutation.ROOT / "corpus")]
@@ -66,89 +54,42 @@ EXPLORE = ["hunt", "explore", "--seed", "1", "--brief", "--traces"]
 HUNT = ["hunt", "stress", "--seed", "1", "--hang", "100", "--traces"]
 
 
-def units(*names):
-    return [[f"tests/test_{name}"] for name in names]
+def units(names):
+    return [[f"tests/test_{name}"] for name in names.split()]
 
 
-# Judges and what they run, from the cheapest to the dearest. They do so many workloads, not so many seconds: the same
-# on every machine.
+MAINTAIN = "resize stream commit maintain_edges maintain_calls"
+TESTS_OUTSIDE = units("links check_findings memory check create")
+
+# Judges and what they run, from the cheapest to the dearest. The budget of hunt is a number of workloads, not of
+# seconds, so that it is the same on every machine.
 JUDGES = {
     "units": (
         PLAIN,
-        units(
-            "fast_durability",
-            "fast_failing",
-            "memory",
-            "storage_posix",
-            "resize",
-            "stream",
-            "commit",
-            "maintain_edges",
-            "maintain_calls",
-            "fast",
-            "open",
-            "fast_threads",
-            "waiting_threads",
-        ),
+        units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open fast_threads waiting_threads"),
     ),
-    "create": (
-        PLAIN,
-        [["tests/test_links"], ["tests/test_check_findings"], ["tests/test_check"], ["tests/test_create"]],
-    ),
+    "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
     "crash": (PLAIN, [EXPLORE + ["100", "--judge", "crash"]]),
     "scheduler": (PLAIN, [EXPLORE + ["80", "--judge", "schedule"]]),
     "hunt": (PLAIN, [HUNT + ["25"]]),
     "corpus": (PLAIN, [GATE]),
-    "scopes": (PLAIN, [["tests/test_sched_engine"], ["tests/test_fault"], ["tests/test_death"], ["tests/test_crash"]]),
+    "scopes": (PLAIN, units("sched_engine fault death crash")),
     "memory": (
         ADDRESS,
-        [
-            *units(
-                "storage_posix",
-                "fast_durability",
-                "fast_failing",
-                "memory",
-                "resize",
-                "stream",
-                "commit",
-                "maintain_edges",
-                "maintain_calls",
-                "fast",
-                "open",
-            ),
-            HUNT + ["3"],
-        ],
+        [*units(f"storage_posix fast_durability fast_failing memory {MAINTAIN} fast open"), HUNT + ["3"]],
     ),
-    "races": (THREAD, [*units("fast_threads", "waiting_threads"), HUNT + ["8"]]),
+    "races": (THREAD, [*units("fast_threads waiting_threads"), HUNT + ["8"]]),
 }
 
-# Files that only creating and checking reach, and what judges those.
+# Files that only create and check use, and their judges.
 OUTSIDE = {"create.c", "check.c", "links.c"}
 JUDGES_OUTSIDE = {
-    "create": (
-        PLAIN,
-        [
-            ["tests/test_links"],
-            ["tests/test_check_findings"],
-            ["tests/test_memory"],
-            ["tests/test_check"],
-            ["tests/test_create"],
-        ],
-    ),
+    "create": (PLAIN, TESTS_OUTSIDE),
     "crash": (PLAIN, [EXPLORE + ["1", "--judge", "crash"]]),
     "corpus": JUDGES["corpus"],
-    "scopes": (PLAIN, [["tests/test_crash"]]),
-    "memory": (
-        ADDRESS,
-        [
-            ["tests/test_links"],
-            ["tests/test_check_findings"],
-            ["tests/test_memory"],
-            ["tests/test_check"],
-            ["tests/test_create"],
-        ],
-    ),
+    "scopes": (PLAIN, units("crash")),
+    "memory": (ADDRESS, TESTS_OUTSIDE),
 }
 
 
@@ -158,7 +99,7 @@ def programs_of(variant):
 
 
 class Base:
-    """The unchanged sources, with everything built, in build/automatic; kept there from one run to the next."""
+    """The unchanged sources in build/automatic, with everything built. They stay there for the next run."""
 
     def __init__(self):
         self.directory = mutation.ROOT / "build" / "automatic"
@@ -176,22 +117,13 @@ class Base:
         shutil.copy2(mutation.ROOT / "GNUmakefile", self.directory)
 
     def objects(self, variant):
-        """Where the variant is built, which happens when it is asked for first."""
+        """The build directory of a variant. The first call builds it."""
         name, *settings = VARIANTS[variant]
         with self.lock:
             if variant not in self.ready:
-                command = [
-                    "make",
-                    "-s",
-                    "-C",
-                    str(self.directory),
-                    f"-j{os.cpu_count()}",
-                    "--no-print-directory",
-                    "WARNINGS=-w",
-                    f"B={name}",
-                    *settings,
-                    *(f"{name}/{program}" for program in programs_of(variant)),
-                ]
+                command = ["make", "-s", "--no-print-directory", "-C", str(self.directory), f"-j{os.cpu_count()}"]
+                command += ["WARNINGS=-w", f"B={name}", *settings]
+                command += [f"{name}/{program}" for program in programs_of(variant)]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode != 0:
                     raise mutation.Broken(f"the engine does not build\n{done.stdout}{done.stderr}")
@@ -207,7 +139,7 @@ def succeeds(command, directory):
 
 
 class Engine:
-    """One file of the engine in another text, compiled and linked as far as it was asked for."""
+    """The engine with another text of one file. It is compiled and linked on demand."""
 
     def __init__(self, base, scratch, file, text):
         self.base, self.file, self.directory = base, file, scratch
@@ -219,7 +151,7 @@ class Engine:
         target = self.directory / f"{name}.o"
         includes = [f"-I{self.base.directory / part}" for part in ("ref", "fast", "harness")]
         words = ["gcc", *CFLAGS, *flags, *includes, "-c", "-o", str(target), f"fast/{self.file}"]
-        # Found through this directory's name, as the compiler writes it into assertions.
+        # The compiler writes paths into assertions, so all mutants must include the same file.
         words = [str(self.base.directory / word) if word == SCHEDULED[1] else word for word in words]
         return target if target.exists() or succeeds(words, self.directory) else None
 
@@ -227,7 +159,7 @@ class Engine:
         return self.compile([], "plain")
 
     def scheduled(self):
-        """The engine for the scheduler as one object; see the GNUmakefile."""
+        """The engine for the scheduler as one object, as mk/harness.mk makes it."""
         target = self.directory / "engine.o"
         changed = self.compile(SCHEDULED, "scheduled")
         if changed is None:
@@ -236,57 +168,31 @@ class Engine:
             built = self.base.objects(PLAIN) / "sched"
             parts = [built / f"{path.stem}.o" for path in sorted((self.base.directory / "fast").glob("*.c"))]
             parts = [changed if part.stem == pathlib.Path(self.file).stem else part for part in parts]
-            if not (
-                succeeds(
-                    [
-                        "ld",
-                        "-r",
-                        "--force-group-allocation",
-                        "-o",
-                        str(target),
-                        *map(str, parts),
-                        str(built / "adapter_fast.o"),
-                        str(built / "adapter_scheduled.o"),
-                    ],
-                    self.directory,
-                )
-                and succeeds(["objcopy", f"--redefine-syms={built / 'engine.o.names'}", str(target)], self.directory)
-            ):
+            parts += [built / "adapter_fast.o", built / "adapter_scheduled.o"]
+            link = ["ld", "-r", "--force-group-allocation", "-o", str(target), *map(str, parts)]
+            rename = ["objcopy", f"--redefine-syms={built / 'engine.o.names'}", str(target)]
+            if not (succeeds(link, self.directory) and succeeds(rename, self.directory)):
                 return None
         return target
 
     def link(self, program, variant):
-        """The program with this engine, or None if it cannot be made: then there is nothing to run."""
+        """The program with this engine, or None if it does not link: then there is nothing to run."""
         target = self.directory / VARIANTS[variant][0] / program
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         built = self.base.objects(variant)
-        main = (
-            next(built.glob(f"tests/unit/*/{target.name}.o"))
-            if program.startswith("tests/")
-            else built / "harness" / "programs" / f"{program}.o"
-        )
+        main = built / "harness" / "programs" / f"{program}.o"
+        if program.startswith("tests/"):
+            main = next(built.glob(f"tests/unit/*/{target.name}.o"))
         changed = self.plain() if variant == PLAIN else self.compile([*variant, "-g"], VARIANTS[variant][0])
         objects = [main, changed] + ([self.scheduled()] if program in UNDER_SCHEDULER and variant == PLAIN else [])
         if None in objects:
             return None
+        archives = [built / "libharness.a", built / "libaddcow.a"]
         libraries = LIBRARIES.get(program, ["-lcmocka", "-ljansson"])
-        made = succeeds(
-            [
-                "gcc",
-                *variant,
-                "-pthread",
-                "-o",
-                str(target),
-                *map(str, objects),
-                str(built / "libharness.a"),
-                str(built / "libaddcow.a"),
-                *libraries,
-            ],
-            self.directory,
-        )
-        return target if made else None
+        command = ["gcc", *variant, "-pthread", "-o", str(target), *map(str, objects + archives), *libraries]
+        return target if succeeds(command, self.directory) else None
 
 
 def judges_of(file):
@@ -294,8 +200,10 @@ def judges_of(file):
 
 
 def judges_for(mutant, chosen):
-    """The names of the judges; only what has to do with locks and atomics can be a race, and the wrong memory order is
-    nothing else."""
+    """The names of the judges of a mutant.
+
+    Only a change of locks or atomics can make a race. A wrong memory order shows only as a race.
+    """
     names = list(judges_of(mutant.file))
     if mutant.kind == "order":
         names = ["races"]
@@ -305,12 +213,12 @@ def judges_for(mutant, chosen):
 
 
 def judge(engine, name):
-    """What was noticed, or None; and after how many schedules, if the judge counts them."""
+    """What the judge noticed, or None; and the number of schedules until then, if the judge counts them."""
     variant, commands = judges_of(engine.file)[name]
     for program, *words in commands:
         linked = engine.link(program, variant)
         if linked is None:
-            continue  # what stands in for the locks has other types: nothing to run
+            continue  # the locks of the scheduler have other types, so the mutant does not compile for it
         seconds = CPU_SECONDS.get(program, CPU_SECONDS_TEST) * (1 if variant == PLAIN else 5)
         command = ["prlimit", f"--cpu={seconds}:{seconds + 1}", "--core=0", str(linked), *words]
         noticed, lines = judging.run(command, engine.directory, HANG_SECONDS, is_test=program.startswith("tests/"))
@@ -320,7 +228,7 @@ def judge(engine, name):
 
 
 class Excuses:
-    """equivalent.txt: blocks of `FILE:FUNCTION`, `- line`, `+ line` and `= reason`, as Mutation.key has them."""
+    """The blocks of equivalent.txt: `FILE:FUNCTION`, `- line` and `+ line` as in Mutation.key, and `= reason`."""
 
     def __init__(self):
         self.reasons, self.used = {}, set()
@@ -335,10 +243,10 @@ class Excuses:
             sign: " ".join(line[2:].strip() for line in lines[1:] if line.startswith(f"{sign} ")) for sign in "-+="
         }
         if not all(parts.values()):
-            raise mutation.Broken(f"equivalent.txt: {lines[0]}: wants lines with -, + and =")
+            raise mutation.Broken(f"equivalent.txt: {lines[0]}: lines with -, + and = are required")
         key = (place, parts["-"], parts["+"]) + ((int(number),) if number else ())
         if key in self.reasons:
-            raise mutation.Broken(f"equivalent.txt: {lines[0]}: stands there twice")
+            raise mutation.Broken(f"equivalent.txt: {lines[0]}: listed twice")
         self.reasons[key] = parts["="]
 
     def of(self, mutant):
@@ -346,7 +254,7 @@ class Excuses:
 
 
 def block_of(mutant):
-    """What equivalent.txt would say of it, without the reason."""
+    """The block of equivalent.txt for a mutant, without the reason."""
     number = f" #{mutant.key[3]}" if len(mutant.key) > 3 else ""
     return f"{mutant.key[0]}{number}\n- {mutant.key[1]}\n+ {mutant.key[2]}"
 
@@ -358,7 +266,7 @@ class Campaign:
         self.options, self.scratch = options, pathlib.Path(scratch)
         self.base, self.excuses = Base(), Excuses()
         self.lock = threading.Lock()
-        self.codes = {}  # the optimised code of the engine and of all mutants so far: whose it is
+        self.codes = {}  # optimised code -> its owner: the engine or the first mutant that has it
         self.counts = dict.fromkeys(("killed", "SURVIVED", "STALE", "equivalent", "refused", "same"), 0)
         self.killers = {}
 
@@ -384,7 +292,7 @@ class Campaign:
         return found
 
     def check_excuses(self, found, files):
-        """An excuse for a mutation that cannot be made any more has to go."""
+        """Refuses an excuse for a mutation that does not exist any more."""
         keys = {mutant.key for mutant in found}
         looked_at = self.options.file or files
         lost = [
@@ -405,8 +313,10 @@ class Campaign:
                 print(f"{verdict:<9} {mutant.name}: {rest}", flush=True)
 
     def owner_of(self, mutant, engine):
-        """Whose optimised code this mutant's is: its own, the engine's, another one's. None if the compiler refuses
-        it."""
+        """The owner of this mutant's optimised code: itself, the engine, or an earlier mutant.
+
+        None if the compiler refuses the mutant.
+        """
         flags, name = ([*THREAD, "-g"], "thread") if mutant.kind == "order" else ([], "plain")
         made = engine.compile(flags, name)
         if made is None:
@@ -454,17 +364,15 @@ class Campaign:
             self.tell("SURVIVED", mutant, "\n" + block_of(mutant))
 
     def control(self, file):
-        """The unchanged engine passes all of it."""
+        """True if every judge passes the unchanged engine."""
         engine = self.engine(file, self.base.text(file))
         good = True
         for name in [name for name in judges_of(file) if not self.options.judge or name in self.options.judge]:
             started = time.monotonic()
             noticed, _ = judge(engine, name)
             good = good and not noticed
-            print(
-                f"control   {name}: {'OBJECTS: ' + noticed if noticed else 'passes'}, {time.monotonic() - started:.1f} s",
-                flush=True,
-            )
+            verdict = f"OBJECTS: {noticed}" if noticed else "passes"
+            print(f"control   {name}: {verdict}, {time.monotonic() - started:.1f} s", flush=True)
         shutil.rmtree(engine.directory)
         return good
 
@@ -481,16 +389,10 @@ class Campaign:
     def summary(self, made):
         counts = self.counts
         survived = counts["SURVIVED"] + counts["STALE"]
-        print(
-            f"{made} mutations: {counts['refused']} refused by the compiler, {counts['same']} with the code of another or of the engine"
-        )
-        print(
-            "killed by "
-            + ", ".join(f"{name} {number}" for name, number in sorted(self.killers.items(), key=lambda one: -one[1]))
-        )
-        print(
-            f"{counts['equivalent']} equivalent (mutants/engine/equivalent.txt), {counts['STALE']} listed as that and killed"
-        )
+        killers = sorted(self.killers.items(), key=lambda killer: -killer[1])
+        print(f"{made} mutations: {counts['refused']} do not compile, {counts['same']} have the code of another")
+        print("killed by " + ", ".join(f"{name} {number}" for name, number in killers))
+        print(f"{counts['equivalent']} equivalent (equivalent.txt), {counts['STALE']} killed that it lists")
         print(f"mutants: {counts['killed']} killed, {counts['SURVIVED']} survived")
         if counts["killed"] + counts["equivalent"] == 0 and made:
             print("mutants: nothing was judged", file=sys.stderr)

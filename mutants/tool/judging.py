@@ -1,4 +1,4 @@
-"""What scripts/mutants runs: one judge as a child process that may crash, hang or fill its scratch directory."""
+"""Runs one judge of scripts/mutants as a child process, which may crash, hang or fill its scratch directory."""
 
 import os
 import pathlib
@@ -11,17 +11,17 @@ import time
 
 import mutation
 
-# A line that says that something is wrong, before the judge has come to its end.
+# A line by which a judge reports a problem before it ends.
 COMPLAINT = re.compile(r"^not ok|^\[  FAILED  \]|^==\d+==ERROR|^WARNING: ThreadSanitizer")
 SCHEDULES = re.compile(r"^hunt: .* (\d+) schedules")
 CANNOT_JUDGE = (2, 4)  # exit statuses of gate and hunt: wrong usage, an unusable corpus, nothing to run
-SCRATCH_MAX = 4 << 30  # bytes that one run may store
+SCRATCH_MAX = 4 << 30  # bytes that one judge may store
 LOOK_SECONDS = 0.25
-IDLE_LOOKS = 12  # after so many looks without any work done, a test is in a deadlock
+IDLE_LOOKS = 12  # a test that is idle at so many looks in a row is in a deadlock
 
 
 def why(lines, status):
-    """One line about what was noticed."""
+    """One line that says what the judge noticed."""
     for pattern in (
         r"^not ok \d+ - (.*)",
         r"^\[  FAILED  \] (.*)",
@@ -39,7 +39,7 @@ def why(lines, status):
 
 
 def schedules(lines):
-    """How many schedules a hunt had run when it ended, or None."""
+    """The number of schedules that hunt printed at its end, or None."""
     found = [match.group(1) for match in map(SCHEDULES.search, lines) if match]
     return int(found[-1]) if found else None
 
@@ -63,7 +63,7 @@ def stored_bytes(directory):
 
 
 def is_idle(process):
-    """Whether no thread of it runs or could run; one that starves on a busy machine is not idle."""
+    """True if every thread of the process sleeps. A thread that waits for a processor is not idle."""
     try:
         states = [
             path.read_text().rpartition(")")[2].split()[0]
@@ -75,7 +75,7 @@ def is_idle(process):
 
 
 class Watch(threading.Thread):
-    """Ends a run that takes too long or stores too much; `verdict` says which."""
+    """Kills a judge that takes too long or stores too much. `verdict` says which."""
 
     def __init__(self, process, directory, limit, is_test):
         super().__init__(daemon=True)
@@ -101,16 +101,15 @@ class Watch(threading.Thread):
 
 
 def run(command, directory, limit, is_test=False):
-    """What the judge noticed, None if nothing; and the lines that it printed. A test works all the time: if it does
-    not, it hangs."""
+    """What the judge noticed, or None; and the lines that it printed.
+
+    `limit` is in seconds. A test never waits for long, so an idle test hangs.
+    """
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
-    environment = os.environ | {
-        "TMPDIR": str(temporary),
-        "TSAN_OPTIONS": "halt_on_error=1",
-        "CMOCKA_MESSAGE_OUTPUT": "TAP",
-    }
-    # The gate goes on after a complaint, so it must come out at once. (A sanitizer does not suffer stdbuf.)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    environment |= {"TSAN_OPTIONS": "halt_on_error=1", "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    # The gate continues after a failure, so its output must not be buffered. Sanitizers do not work under stdbuf.
     unbuffered = ["stdbuf", "-oL"] if any(word.endswith("/gate") for word in command) else []
     process = subprocess.Popen(
         [*unbuffered, *command],
@@ -142,10 +141,9 @@ def run(command, directory, limit, is_test=False):
     if watch.verdict:
         return watch.verdict, lines
     if process.returncode == -signal.SIGXCPU:
-        return "does not come to an end", lines
-    if process.returncode == 0 or (
-        process.returncode == 4 and "--clause" in command
-    ):  # no case is a witness of this clause
+        return "does not end", lines
+    no_witness = process.returncode == 4 and "--clause" in command  # no case is a witness of this clause
+    if process.returncode == 0 or no_witness:
         return None, lines
     if process.returncode in CANNOT_JUDGE:
         raise mutation.Broken(f"{' '.join(command)}: cannot judge\n" + "\n".join(lines[-3:]))

@@ -1,5 +1,7 @@
-"""What scripts/mutants and scripts/corpus-strength share: patches, and copies of the sources that are built with
-one."""
+"""Patches that put a defect into the sources, and builds of the sources with one patch.
+
+scripts/mutants and scripts/corpus-strength use it.
+"""
 
 import concurrent.futures
 import os
@@ -18,12 +20,15 @@ HEADER = re.compile(r"^(Defect|Clauses|Expected|Fuzz): (.*(?:\n  .*)*)", re.M)
 
 
 class Broken(Exception):
-    """A patch that does not apply, sources that do not build: nothing can be judged."""
+    """Nothing can be judged: a patch does not apply, or the sources do not build."""
 
 
 class Patch:
-    """ One defect: a unified diff behind a header that says what is wrong, which clauses that breaks, and who should
-    find it; `fuzz` is the target that should find it, or "none: " and why no target can. """
+    """One defect: a header and a unified diff.
+
+    The header names the defect, the clauses that it breaks, and the judge that should find it. `fuzz` is the fuzz
+    target that should find it, or "none: " and the reason why no target can.
+    """
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -52,7 +57,7 @@ def read_patches(directory, only=()):
 
 
 class Sources:
-    """A copy of the sources with all that the judges need built once; each patch costs no more than what it touches."""
+    """A copy of the sources in which the judges are built once. A patch costs only what it touches."""
 
     def __init__(self, work, name, *settings, parts=("mk", "fast", "ref", "harness", "tests/unit")):
         self.work, self.name, self.parts = pathlib.Path(work), name, parts
@@ -61,16 +66,9 @@ class Sources:
         self.base = None
 
     def build(self, directory, targets):
-        command = [
-            "make",
-            "-s",
-            "-C",
-            str(directory),
-            f"-j{len(os.sched_getaffinity(0))}",
-            "--no-print-directory",
-            *self.settings,
-            *(f"{BUILD}/{target}" for target in targets),
-        ]
+        jobs = len(os.sched_getaffinity(0))
+        command = ["make", "-s", "--no-print-directory", "-C", str(directory), f"-j{jobs}", *self.settings]
+        command += [f"{BUILD}/{target}" for target in targets]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Broken(f"{directory.name}: does not build\n{done.stdout}{done.stderr}")
@@ -88,7 +86,7 @@ class Sources:
         return self.base
 
     def make(self, patch, targets):
-        """A copy with the patch applied (none if it is null), built. The caller removes it."""
+        """A built copy with the patch, or without one if `patch` is None. The caller removes it."""
         base = self.prepare(targets)
         copy = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.work)) / (patch.name if patch else "none")
         shutil.copytree(base, copy, symlinks=True)
@@ -103,7 +101,7 @@ def make_work_directory():
 
 
 def for_each(function, items, jobs):
-    """The results in order; some at a time. The first exception, or an interruption, ends it all."""
+    """The results in order, from up to `jobs` threads. The first exception or an interruption stops all of them."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:

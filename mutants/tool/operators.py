@@ -1,21 +1,25 @@
-"""Small mistakes in C, made by rules: every mutation of a source of the engine, or of the reference engine for the
-proof.
+"""Mutates C by rules: each mutation is one small mistake in one function.
 
-The sources are laid out by clang-format, and the rules lean on that: a function's braces stand in the first column, a
-binary operator has a space on both sides and a unary one has none. So tokens are enough, and nothing here parses C;
-what does not make sense is thrown away by the compiler. A mutation never adds or removes a line, so that line numbers
-in assertions stay what they are.
+The automatic set of scripts/mutants uses it for fast/, and scripts/prove-mutants for ref/.
 
-Not touched: assertions, which only say what is true anyway; the wording of errors (but their class is); and the setting
-up and taking down of locks, which in zeroed memory does nothing on Linux.
+The rules rely on the layout of clang-format: the braces of a function stand in the first column, a binary operator has
+a space on both sides, and a unary operator has none. So tokens are enough, and nothing here parses C. The compiler
+rejects mutations that make no sense. A mutation never adds or removes a line, so line numbers in assertions stay.
+
+Three things are left alone: assertions, because they only state what is true; the text of errors, but not their class;
+and the calls that initialise and destroy locks, which do nothing on Linux if the memory is zeroed.
 """
 
 import re
 from collections import Counter
 
 TOKEN = re.compile(
-    r"""(?P<space>\s+|\\\n)|(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-    |(?P<number>\d\w*)|(?P<name>[A-Za-z_]\w*)|(?P<operator><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.)""",
+    r"""(?P<space>\s+|\\\n)
+    |(?P<comment>/\*.*?\*/|//[^\n]*)
+    |(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
+    |(?P<number>\d\w*)
+    |(?P<name>[A-Za-z_]\w*)
+    |(?P<operator><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.)""",
     re.S | re.X,
 )
 FUNCTION = re.compile(
@@ -25,22 +29,10 @@ FUNCTION = re.compile(
 BY_ONE = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 TURNED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 LOGIC = {"&&": "||", "||": "&&"}
-ARITHMETIC = {
-    "+": "-",
-    "-": "+",
-    "*": "+",
-    "/": "*",
-    "%": "/",
-    "<<": ">>",
-    ">>": "<<",
-    "&": "|",
-    "|": "&",
-    "+=": "-=",
-    "-=": "+=",
-    "|=": "&=",
-}
+ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&"}
+ARITHMETIC |= {"+=": "-=", "-=": "+=", "|=": "&="}
 STEPS = {"++": "--", "--": "++"}
-WEAKER = {  # the name, and what relaxed operation stands for it
+WEAKER = {  # an operation -> the same one, which is called with relaxed order
     "sync_load_acquire": "atomic_load_explicit",
     "sync_pointer_load": "atomic_load_explicit",
     "sync_store_release": "atomic_store_explicit",
@@ -59,33 +51,10 @@ CLASSES = {
     "ADDCOW_MALFORMED": "ADDCOW_UNSUPPORTED",
 }
 INERT = {"sync_mutex_init", "sync_mutex_destroy", "sync_cond_init", "sync_cond_destroy"}
-KEYWORDS = {
-    "if",
-    "else",
-    "for",
-    "while",
-    "do",
-    "switch",
-    "case",
-    "default",
-    "return",
-    "break",
-    "continue",
-    "goto",
-    "sizeof",
-    "struct",
-    "enum",
-    "union",
-    "static",
-    "const",
-    "unsigned",
-    "int",
-    "char",
-    "void",
-    "bool",
-    "typedef",
-    "extern",
-}
+KEYWORDS = set(
+    "if else for while do switch case default return break continue goto sizeof struct enum union static const "
+    "unsigned int char void bool typedef extern".split()
+)
 
 
 class Token:
@@ -102,8 +71,10 @@ class Mutation:
         self.file = self.name = self.key = self.text = None
 
     def finish(self, file, text):
-        """Makes the file's new text, and what identifies the mutation even when code elsewhere changes: the lines
-        before and after."""
+        """Makes the new text of the file, and the key of the mutation.
+
+        The key is the changed lines before and after, so it stays the same when other code changes.
+        """
         self.file = file
         first, last = self.pieces[0][0], self.pieces[-1][1]
         begin, end = text.rfind("\n", 0, first) + 1, text.find("\n", last)
@@ -119,7 +90,7 @@ class Mutation:
 
 
 class Function:
-    """The tokens of a function's body, and what can be done to them."""
+    """The tokens of a function's body, and the rules that change them."""
 
     def __init__(self, match, text):
         self.name, self.text = match.group("name"), text
@@ -153,7 +124,7 @@ class Function:
         return self.text[self.tokens[first].start : self.tokens[last].end]
 
     def replace(self, kind, first, last, new):
-        """With as many newlines as the text had."""
+        """Replaces the tokens [first, last] and keeps the number of lines."""
         start, end = self.tokens[first].start, self.tokens[last].end
         missing = self.text.count("\n", start, end) - new.count("\n")
         return Mutation(self.name, kind, [(start, end, new + "\n" * missing)])
@@ -206,10 +177,8 @@ class Function:
                 continue
             if token.text in ("true", "false"):
                 yield self.replace("constant", i, i, "false" if token.text == "true" else "true")
-            found = (
-                re.fullmatch(r"(0[xX][0-9a-fA-F]+|0|[1-9]\d*)([uUlL]*)", token.text) if token.kind == "number" else None
-            )
-            if found:
+            found = re.fullmatch(r"(0[xX][0-9a-fA-F]+|0|[1-9]\d*)([uUlL]*)", token.text)
+            if token.kind == "number" and found:
                 value = int(found.group(1), 0)
                 yield self.replace("more", i, i, f"{value + 1}{found.group(2)}")
                 if value > 0:
@@ -227,17 +196,16 @@ class Function:
                 continue
             simple = token.kind == "name" and (token.text not in KEYWORDS or token.text in ("break", "continue"))
             simple = simple or (token.kind == "operator" and token.text in ("*", "(", "++", "--"))
-            declaration = (
-                simple
-                and i + 1 < len(self.tokens)
-                and (
-                    self.tokens[i + 1].kind == "name" or (self.tokens[i + 1].text == "*" and not self.is_binary(i + 1))
-                )
-            )
-            if simple and not declaration and self.span(i, i + 2) != "(void)":
+            if simple and not self.is_declaration(i) and self.span(i, i + 2) != "(void)":
                 yield self.replace("drop", i, end, ";")
             if token.text == "return" and end > i + 1:
                 yield from self.returns(i + 1, end - 1)
+
+    def is_declaration(self, i):
+        """True if a name follows token i, or a pointer's star."""
+        if i + 1 == len(self.tokens):
+            return False
+        return self.tokens[i + 1].kind == "name" or (self.tokens[i + 1].text == "*" and not self.is_binary(i + 1))
 
     def returns(self, first, last):
         value = self.span(first, last)
@@ -254,7 +222,7 @@ class Function:
             yield self.replace("return", first, last, f"({value}) + 1")
 
     def errors(self):
-        """An assignment of a class whose value is dropped."""
+        """An assignment of a status that loses its value."""
         classes = set(re.findall(r"enum addcow_status (\w+)\b", self.text_of_body()))
         for i, token in enumerate(self.tokens[:-2]):
             if token.text not in classes or self.tokens[i + 1].text != "=" or self.tokens[i + 2].text == "ADDCOW_OK":

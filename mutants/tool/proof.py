@@ -1,7 +1,7 @@
-"""The mutants of the proof: changes of one function of the reference engine or of the model of flush.
+"""The mutants of scripts/prove-mutants: each changes one function of the reference engine or of the model of flush.
 
-Those of mutants/proof/picked.txt are picked by hand. The rules of operators.py make the others; its rules for errors,
-locks and memory orders have nothing to do here.
+mutants/proof/picked.txt lists mutants that were written by hand. The rules of operators.py make the others, except its
+rules for errors, locks and memory orders, which find nothing to change here.
 """
 
 import collections
@@ -15,34 +15,20 @@ from wp import LISTS, ROOT, prove
 Mutant = collections.namedtuple("Mutant", "name file function text")
 
 KINDS = {"by-one", "turned", "logic", "arithmetic", "more", "swapped", "drop"}
-COMPILER = [
-    "gcc",
-    "-std=c11",
-    "-O1",
-    "-w",
-    "-Werror=int-conversion",
-    "-Werror=incompatible-pointer-types",
-    "-Werror=discarded-qualifiers",
-    f"-I{ROOT / 'ref'}",
-    "-x",
-    "c",
-    "-S",
-    "-o",
-    "-",
-    "-",
-]
+COMPILER = ["gcc", "-std=c11", "-O1", "-w", "-Werror=int-conversion", "-Werror=incompatible-pointer-types"]
+COMPILER += ["-Werror=discarded-qualifiers", f"-I{ROOT / 'ref'}", *"-x c -S -o - -".split()]
 
 
 def mutated_files():
-    """The proved sources, but for those that only use the contracts."""
+    """The proven sources, except those that only use the contracts."""
     users = ("proofs/witness.c", "proofs/clients.c")
     return [file for file in prove.SOURCES if file not in users and (ROOT / file).exists()]
 
 
 def generated():
-    """Every mutant of the reference engine that the rules give.
+    """Every mutant of the reference engine that the rules make.
 
-    Not of the model of flush: it contains an adversary, and most rules would only make that weaker.
+    The model of flush has none: it contains an adversary, and most rules would only make the adversary weaker.
     """
     for file in (file for file in mutated_files() if file.startswith("ref/")):
         text = (ROOT / file).read_text(encoding="utf-8")
@@ -52,7 +38,7 @@ def generated():
 
 
 def picked():
-    """Those of picked.txt: `NAME FILE FUNCTION` on a line, then `- old` and `+ new` lines."""
+    """The mutants of picked.txt: a line `NAME FILE FUNCTION`, then `- old` and `+ new` lines."""
     blocks = (LISTS / "picked.txt").read_text(encoding="utf-8").split("\n\n")
     for block in blocks:
         lines = [line for line in block.split("\n") if line and not line.startswith("#")]
@@ -70,13 +56,13 @@ def picked():
 
 
 def compiled(file, text):
-    """What a source compiles to, or None if it does not. Line numbers and names of labels are not part of it."""
+    """The assembly of a source, without line numbers; None if it does not compile."""
     directory = (ROOT / file).parent
     result = subprocess.run(COMPILER, input=text, capture_output=True, text=True, check=False, cwd=directory)
     return result.stdout if result.returncode == 0 else None
 
 
 def differing(mutants):
-    """Those that compile, and to something else than the unmutated source."""
+    """The mutants that compile to other code than the original source."""
     originals = {file: compiled(file, (ROOT / file).read_text(encoding="utf-8")) for file in mutated_files()}
     return (mutant for mutant in mutants if compiled(mutant.file, mutant.text) not in (None, originals[mutant.file]))

@@ -1,9 +1,9 @@
-"""Wrong implementations that are wrong in one situation: mutants/python/wrong.py is told which.
+"""Shows which cases of the corpus are needed, with implementations that are wrong in one situation only.
 
-Where a case brings about a situation that no other case does, and misbehaviour in that situation breaks a clause that
-the case witnesses, the implementation that misbehaves there and nowhere else is one that only this case can catch. So
-the case is needed if it does catch it. Whether two cases meet in a situation comes from a recording of all cases with
-the right implementation: in every other situation the wrong one is the right one.
+mutants/python/wrong.py is such an implementation. First it records the situations of every case, with right behaviour.
+Then it is run once for each situation that only one case reaches, if misbehaviour in that situation breaks a clause of
+that case. No other case can catch this implementation, because it behaves right in every other situation. So the case
+is needed if it catches the implementation.
 """
 
 import collections
@@ -15,7 +15,7 @@ ADAPTER = mutation.ROOT / "mutants" / "python" / "wrong.py"
 
 REQUESTS = {"read", "write", "zero", "discard", "map", "resize", "stream", "commit"}
 
-# Which operations the clauses are about: a read that goes wrong after a commit breaks no clause of commit.
+# The operations that the clauses of each group are about. A wrong read after a commit breaks no clause of commit.
 ABOUT = {
     "HDR": {"open", "create", "stream", "commit"},
     "HR9": {"open", "create", "write", "stream"},
@@ -41,25 +41,25 @@ ABOUT = {
 
 
 def broken_clauses(situation, clauses):
-    """Those of a case's clauses that misbehaviour in the situation breaks."""
+    """The clauses, of those of a case, that misbehaviour in the situation breaks."""
     operation = situation.split()[0].rstrip(":")
     return {clause for clause in clauses if operation in ABOUT.get(clause.partition("-")[0], ())}
 
 
 class Recording:
-    """Which situations each case brings about."""
+    """The situations that each case reaches."""
 
     def __init__(self, path, clauses):
         self.clauses = {case: set(names) for case, names in clauses.items()}
-        self.cases = collections.defaultdict(set)  # of a situation
-        self.situations = collections.defaultdict(dict)  # of a case, in their order
+        self.cases = collections.defaultdict(set)  # situation -> cases
+        self.situations = collections.defaultdict(dict)  # case -> situations, in their order
         for line in path.read_text(encoding="utf-8").splitlines():
             case, situation = line.split("\t")
             self.cases[situation].add(case)
             self.situations[case][situation] = True
 
     def own(self, case):
-        """The situations that this case alone brings about, among those that witness a clause that is broken then."""
+        """The situations in which only this case, of all that witness a broken clause, can catch the mistake."""
         for situation in self.situations[case]:
             broken = broken_clauses(situation, self.clauses[case])
             if broken and not any(broken & self.clauses[other] for other in self.cases[situation] - {case}):
@@ -67,17 +67,17 @@ class Recording:
 
 
 def record(run, directory, clauses):
-    """Runs every case with the right implementation. `run(command)` is a run of the gate and returns the verdicts."""
+    """Runs every case with the right implementation. `run(command)` runs the gate and returns the verdicts."""
     path = directory / "recorded"
     verdicts = run(f"python3 -S {ADAPTER} --record {path}")
     wrong = sorted(case for case, verdict in verdicts.items() if verdict != "passed")
     if wrong:
-        raise mutation.Broken(f"the recording implementation is a right one, but does not pass {', '.join(wrong[:5])}")
+        raise mutation.Broken(f"the implementation without a defect does not pass {', '.join(wrong[:5])}")
     return Recording(path, clauses)
 
 
 def judge(run, directory, recording, cases):
-    """Case -> the situation of which it alone catches the wrong implementation. Cases that catch none are left out."""
+    """Case -> the situation in which only this case catches the mistake. Cases that catch none are left out."""
     candidates = {case: list(recording.own(case)) for case in cases}
     table = directory / "table.json"
     caught = {}

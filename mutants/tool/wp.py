@@ -1,6 +1,6 @@
-"""What the tests of the proof share: runs of WP on copies of the sources, several at a time.
+"""Runs WP on copies of the sources, several at a time, for the tests of the proof.
 
-A run is stopped at the first goal that is lost.
+A run stops at the first goal that is not proven.
 """
 
 import concurrent.futures
@@ -27,29 +27,13 @@ RESULT = re.compile(r"^\[wp\] \[(?P<by>[^\]]*)\] Goal typed_(?P<name>\S+)(?P<res
 
 
 class Proof:
-    """One run of WP on some functions of a file; goals come one by one, and the run can be stopped between two."""
+    """One run of WP on some functions of a file. It reports goals one by one, and can be stopped after each."""
 
     def __init__(self, directory, file, functions, limit):
-        command = [
-            "frama-c",
-            f"-cpp-extra-args=-I{directory / 'ref'}",
-            "-warn-unsigned-overflow",
-            "-wp",
-            "-wp-rte",
-            "-wp-prover",
-            "z3,cvc4",
-            "-wp-timeout",
-            str(limit),
-            "-wp-par",
-            "2",
-            "-wp-cache",
-            "update",
-            "-wp-session",
-            str(directory / "session"),
-            "-wp-fct",
-            ",".join(functions),
-            str(directory / file),
-        ]
+        command = ["frama-c", f"-cpp-extra-args=-I{directory / 'ref'}", "-warn-unsigned-overflow"]
+        command += ["-wp", "-wp-rte", "-wp-prover", "z3,cvc4", "-wp-timeout", str(limit), "-wp-par", "2"]
+        command += ["-wp-cache", "update", "-wp-session", str(directory / "session")]
+        command += ["-wp-fct", ",".join(functions), str(directory / file)]
         environment = {**os.environ, "PWD": str(directory), "TMPDIR": str(directory / "tmp")}
         self.child = subprocess.Popen(
             command,
@@ -63,7 +47,7 @@ class Proof:
         self.complete, self.output = False, []
 
     def goals(self):
-        """(goal, seconds of the prover, or None if it is not proved)."""
+        """Yields (goal, seconds of the prover), with None for the seconds of a goal that is not proven."""
         for line in self.child.stdout:
             self.output.append(line)
             self.complete = self.complete or "Proved goals" in line
@@ -74,14 +58,14 @@ class Proof:
                 yield match.group("name"), max(times, default=0.0) if ": Valid" in line else None
 
     def stop(self):
-        """The whole group: Frama-C leaves its provers running."""
+        """Kills the whole process group, because Frama-C leaves its provers running."""
         if self.child.poll() is None:
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.stdout.close()
         self.child.wait()
 
     def first_lost(self, counts=lambda goal: True):
-        """The first goal that counts and is not proved, or None. Raises ValueError if WP gives no answer."""
+        """The first goal that counts and is not proven, or None. Raises ValueError if WP gives no answer."""
         try:
             for goal, seconds in self.goals():
                 if seconds is None and counts(goal):
@@ -100,7 +84,7 @@ def read_reasons(file):
 
 
 def in_copies(mutants, work, jobs):
-    """work(directory, mutants of one function) for every function, in a copy of the sources with the answers."""
+    """Calls work(directory, mutants of one function) for every function. `directory` is a copy of the sources."""
 
     def one(group):
         with tempfile.TemporaryDirectory() as scratch:

@@ -32,7 +32,7 @@ setup() {
     echo "/* $p-03 */" >tests/unit/test_a.c
     run scripts/trace
     [ "$status" -eq 1 ]
-    [[ "$output" == *"$p-03: named by test tests/unit/test_a.c"* ]]
+    [[ "$output" == *"$p-03: unknown clause, named by test tests/unit/test_a.c"* ]]
 }
 
 @test "fails on a clause whose text changed, until it is confirmed" {
@@ -49,7 +49,7 @@ setup() {
     rm ref/a.h
     run scripts/trace
     [ "$status" -eq 1 ]
-    [[ "$output" == *"$p-01: confirmed, but there is no such clause"* ]]
+    [[ "$output" == *"$p-01: a confirmed clause is missing"* ]]
 }
 
 @test "a range names every clause in it" {
