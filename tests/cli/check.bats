@@ -42,7 +42,9 @@ unchanged() {
     [ "${lines[0]}" = "No errors were found on the disk." ]
     [ "${lines[1]}" = "3/17 = 17.65% allocated" ]
     found 0
-    [ "$(json found.json "sorted(j)")" = "['allocated-clusters', 'check-errors', 'corruptions', 'corruptions-fixed', 'filename', 'findings', 'format', 'total-clusters']" ]
+    [ "$(json found.json "sorted(j) == [
+        'allocated-clusters', 'check-errors', 'corruptions', 'corruptions-fixed', 'filename', 'findings', 'format',
+        'total-clusters']")" = True ]
     [ "$(json found.json "(j['allocated-clusters'], j['total-clusters'], j['corruptions'])")" = "(3, 17, 0)" ]
     run addcow check -q disk.addcow
     [ "$status" -eq 0 ]
@@ -219,7 +221,8 @@ END
     reads_as disk.addcow model
     run addcow check disk.addcow
     [ "$status" -eq 3 ]
-    [[ "${lines[1]}" == "BMP-05: malformed: disk.addcow: 3 bits past the last cluster are set, the first one for cluster 17 [repairable with --repair]" ]]
+    [ "${lines[1]% the first*}" = "BMP-05: malformed: disk.addcow: 3 bits past the last cluster are set," ]
+    [[ "${lines[1]}" == *", the first one for cluster 17 [repairable with --repair]" ]]
     [ "${lines[2]}" = "2 broken clauses were found." ]
     cp image.raw image.before
     run addcow check --repair disk.addcow

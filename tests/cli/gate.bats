@@ -129,11 +129,10 @@ small_corpus() {
 
 @test "gate: wrong usage ends with 2" {
     local arguments
-    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" "--impl fast --timeout 0" \
-        "--impl fast --timeout x" \
-        "--impl fast --jobs 0" "--impl fast --jobs 257" "--impl fast --level guru" "--impl fast --case" "nonsense" "list extra" \
-        "list --applicable" \
-        "explain" "explain one two" "serve" "serve nonsense"; do
+    for arguments in "" "--impl" "--impl nonsense" "--impl fast extra" "--impl fast --nonsense" \
+        "--impl fast --timeout 0" "--impl fast --timeout x" "--impl fast --jobs 0" "--impl fast --jobs 257" \
+        "--impl fast --level guru" "--impl fast --case" "nonsense" "list extra" "list --applicable" "explain" \
+        "explain one two" "serve" "serve nonsense"; do
         # shellcheck disable=SC2086 # a list of words
         run gate $arguments
         echo "'$arguments': $status $output"
@@ -235,9 +234,11 @@ small_corpus() {
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "${lines[0]}" == "grid-kill-write-4k: What a flush made durable survives"* ]]
-    [[ "$output" == *"DUR-01: When flush returns success"*"It needs: kill"*"disk.addcow: 8192 bytes, zeros (a hole) except"* ]]
+    [[ "$output" == *"DUR-01: When flush returns success"*"It needs: kill"* ]]
+    [[ "$output" == *"It needs: kill"*"disk.addcow: 8192 bytes, zeros (a hole) except"* ]]
     [[ "$output" == *'at 0: the text "ACOW"'*"at 4: the 32-bit numbers 76 11 87 9 12"* ]]
-    [[ "$output" == *"2. write 4396 bytes at offset 700: must succeed; the data"*"4. the implementation's process is killed"* ]]
+    [[ "$output" == *"2. write 4396 bytes at offset 700: must succeed; the data"*"4. the implementation's"* ]]
+    [[ "$output" == *"4. the implementation's process is killed"* ]]
     [[ "$output" == *"let the reference engine open disk.addcow for reading: must succeed"* ]]
     [[ "$output" == *"must succeed and give"*"at 700: 4396 bytes of pattern 2"*"Run it: "*"--case grid-kill-write-4k" ]]
     run gate explain hdr-05-double

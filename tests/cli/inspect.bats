@@ -29,10 +29,17 @@ overlay() {
     mkdir sub
     random 1000 sub/base.raw
     addcow create -q -c 4k -b base.raw -i image.raw --size 5000 sub/disk.addcow
-    [ "$(info sub/disk.addcow "sorted(j)")" = "['actual-size', 'backing-filename', 'backing-filename-format', 'cluster-size', 'filename', 'format', 'format-specific', 'full-backing-filename', 'virtual-size']" ]
-    [ "$(info sub/disk.addcow "[j[k] for k in ('filename', 'format', 'virtual-size', 'cluster-size')]")" = "['sub/disk.addcow', 'add-cow', 5000, 4096]" ]
-    [ "$(info sub/disk.addcow "[j[k] for k in ('backing-filename', 'full-backing-filename', 'backing-filename-format')]")" = "['base.raw', 'sub/base.raw', 'raw']" ]
-    [ "$(info sub/disk.addcow "j['format-specific']")" = "{'type': 'add-cow', 'data': {'layout': 'r20', 'image-filename': 'image.raw', 'full-image-filename': 'sub/image.raw', 'image-format': 'raw', 'all-allocated': False, 'compatible-features': '0x0', 'chain-depth': 0}}" ]
+    [ "$(info sub/disk.addcow "sorted(j) == [
+        'actual-size', 'backing-filename', 'backing-filename-format', 'cluster-size', 'filename', 'format',
+        'format-specific', 'full-backing-filename', 'virtual-size']")" = True ]
+    [ "$(info sub/disk.addcow "[j[k] for k in ('filename', 'format', 'virtual-size', 'cluster-size')] == [
+        'sub/disk.addcow', 'add-cow', 5000, 4096]")" = True ]
+    [ "$(info sub/disk.addcow "[j[k] for k in ('backing-filename', 'full-backing-filename')] == [
+        'base.raw', 'sub/base.raw']")" = True ]
+    [ "$(info sub/disk.addcow "j['backing-filename-format']")" = raw ]
+    [ "$(info sub/disk.addcow "str(j['format-specific']) == str({'type': 'add-cow', 'data': {
+        'layout': 'r20', 'image-filename': 'image.raw', 'full-image-filename': 'sub/image.raw', 'image-format': 'raw',
+        'all-allocated': False, 'compatible-features': '0x0', 'chain-depth': 0}})")" = True ]
     [ "$(info sub/disk.addcow "j['actual-size'] % 512 == 0 and j['actual-size'] > 0")" = True ]
     addcow create -q -b disk.addcow -F add-cow -i top.raw --size 5000 sub/top.addcow
     [ "$(info sub/top.addcow "j['format-specific']['data']['chain-depth']")" = 1 ]
@@ -144,7 +151,7 @@ END
     python3 - <<'END'
 import json
 def merged(name):
-    """The entries without the offsets, which differ by design, and with neighbours joined that differ in nothing else."""
+    """The entries without their offsets, which differ by design. Neighbours that differ in nothing else are joined."""
     result = []
     for entry in json.load(open(name)):
         entry.pop("offset", None)

@@ -155,7 +155,9 @@ verdict() {
 # process group. $! is the gate.
 begin() {
     "$gate" --corpus "$root/corpus" --jobs 2 --filter rd-0 --impl "exec:$hello
-        bash -c 'exec -a stray sleep 1000' & setsid bash -c 'trap \"\" TERM INT HUP; exec -a stray2 sleep 1000' & sleep 1000" >out 2>&1 &
+        bash -c 'exec -a stray sleep 1000' &
+        setsid bash -c 'trap \"\" TERM INT HUP; exec -a stray2 sleep 1000' &
+        sleep 1000" >out 2>&1 &
     SECONDS=0
     while [ "$(find_strays | wc -l)" -lt 4 ]; do
         [ "$SECONDS" -lt 20 ] || return 1
@@ -188,9 +190,9 @@ begin() {
 }
 
 @test "protocol: a gate whose case takes too long leaves no file and no process" {
-    run gate "$hello touch started; bash -c 'trap \"\" TERM; exec -a stray sleep 1000' & while :; do touch more; sleep 0.01; done" \
-        --filter rd-0 \
-        --timeout 1 --jobs 3
+    run gate "$hello touch started; bash -c 'trap \"\" TERM; exec -a stray sleep 1000' &
+        while :; do touch more; sleep 0.01; done" \
+        --filter rd-0 --timeout 1 --jobs 3
     echo "$output"
     [ "$status" -eq 3 ]
     [ -z "$(find_strays)" ]
