@@ -156,13 +156,10 @@ static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, cons
 /* The number of words after the name of a request. */
 static unsigned count_words(uint32_t request)
 {
-    static const unsigned words[] = {[PROTOCOL_OPEN - OPERATIONS] = 2,
-                                     [PROTOCOL_CLOSE - OPERATIONS] = 0,
-                                     [PROTOCOL_SIZE - OPERATIONS] = 0,
-                                     [PROTOCOL_CREATE - OPERATIONS] = 6,
-                                     [PROTOCOL_HELLO - OPERATIONS] = 1};
+    static const unsigned words[] = {
+        [PROTOCOL_OPEN] = 2, [PROTOCOL_CLOSE] = 0, [PROTOCOL_SIZE] = 0, [PROTOCOL_CREATE] = 6, [PROTOCOL_HELLO] = 1};
     if (request >= OPERATIONS) {
-        return words[request - OPERATIONS];
+        return words[request];
     }
     const struct operation_properties *properties = operation_properties(request);
     unsigned operands = properties->operands == OPERANDS_RANGE ? 2 : properties->operands == OPERANDS_SIZE ? 1 : 0;

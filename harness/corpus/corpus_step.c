@@ -69,19 +69,18 @@ static struct step_rule operation_rule(uint32_t operation)
 
 static struct step_rule rule_of(uint32_t op)
 {
-    static const struct step_rule rules[CORPUS_OPS - OPERATIONS] = {
-        [PROTOCOL_OPEN - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_MODE), 0,
-                                        BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
-        [PROTOCOL_CLOSE - OPERATIONS] = {0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-        [PROTOCOL_SIZE - OPERATIONS] = {BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
-        [PROTOCOL_CREATE - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE),
-                                          0, BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
-        [CORPUS_FILE - OPERATIONS] = {BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
-        [CORPUS_REMOVE - OPERATIONS] = {BIT(STEP_PATH), 0, 0},
-        [CORPUS_CUT - OPERATIONS] = {BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
-        [CORPUS_KILL - OPERATIONS] = {0, 0, BIT(STEP_DISK)},
+    static const struct step_rule rules[CORPUS_OPS] = {
+        [PROTOCOL_OPEN] = {BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
+        [PROTOCOL_CLOSE] = {0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
+        [PROTOCOL_SIZE] = {BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
+        [PROTOCOL_CREATE] = {BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE), 0,
+                             BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
+        [CORPUS_FILE] = {BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
+        [CORPUS_REMOVE] = {BIT(STEP_PATH), 0, 0},
+        [CORPUS_CUT] = {BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
+        [CORPUS_KILL] = {0, 0, BIT(STEP_DISK)},
     };
-    return op < OPERATIONS ? operation_rule(op) : rules[op - OPERATIONS];
+    return op < OPERATIONS ? operation_rule(op) : rules[op];
 }
 
 const char *corpus_op_name(uint32_t op)

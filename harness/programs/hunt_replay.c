@@ -66,7 +66,7 @@ static int replay_scheduled(void *context)
     struct fault_counts faults = {0};
     enum report_exit verdict = file->run ? replay_run(replay) : REPORT_CONFORMS;
     if (verdict == REPORT_USAGE) {
-        return verdict;
+        return REPORT_USAGE;
     }
     bool conforms = verdict == REPORT_CONFORMS;
     if (file->every_fault) {
