@@ -3,20 +3,11 @@
 
 bats_require_minimum_version 1.5.0
 
+load harness
+
 gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
 realdisk=${REALDISK:-$BATS_TEST_DIRNAME/../../build/gcc/realdisk}
 root=$BATS_TEST_DIRNAME/../..
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
-}
-
-# Nothing may be left behind.
-teardown() {
-    rmdir "$TMPDIR"
-}
 
 gate() {
     "$gate" --corpus "$root/corpus" "$@"
@@ -168,7 +159,7 @@ small_corpus() {
     corpus_error "the corpus has format 2, but this program reads format 1"
 }
 
-@test "gate: what stands where a case should be and is no file is refused, not waited for" {
+@test "gate: a case that is not a regular file is refused without waiting for it" {
     small_corpus
     mkfifo broken/cases/a.json
     corpus_error "broken/cases/a.json: Invalid argument"

@@ -3,19 +3,10 @@
 
 bats_require_minimum_version 1.5.0
 
+load harness
+
 hunt=${HUNT:-$BATS_TEST_DIRNAME/../../build/gcc/hunt}
 example=$BATS_TEST_DIRNAME/../../corpus/example
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
-}
-
-# Nothing may be left behind.
-teardown() {
-    rmdir "$TMPDIR"
-}
 
 # An adapter like the example, in which the text $1 is replaced by $2: an implementation with a mistake.
 mistaken() {

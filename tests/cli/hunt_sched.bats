@@ -4,19 +4,10 @@
 
 bats_require_minimum_version 1.5.0
 
+load harness
+
 hunt=${HUNT:-$BATS_TEST_DIRNAME/../../build/gcc/hunt}
 regressions=$BATS_TEST_DIRNAME/../../corpus/regressions
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
-}
-
-# Nothing may be left behind.
-teardown() {
-    rmdir "$TMPDIR"
-}
 
 # The counts of a hunt's last line, without what depends on the time.
 counts() {

@@ -4,17 +4,13 @@
 
 bats_require_minimum_version 1.5.0
 
+load harness
+
 gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
 export ADDCOW=${ADDCOW:-$BATS_TEST_DIRNAME/../../build/gcc/addcow}
 root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 
 hello="read line; echo '0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks='; "
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
-}
 
 # Nothing may be left behind: no file, and no process that was started from here.
 teardown() {
@@ -116,7 +112,7 @@ verdict() {
 }
 
 # The tag that an open has, of which the path is read, and what is answered to it.
-@test "protocol: an adapter that lies about tags, lengths or anything else breaks the protocol" {
+@test "protocol: wrong tags, lengths or other wrong answers of an adapter break the protocol" {
     local open="$hello read -r tag rest; head -c \"\${rest##*+}\" >/dev/null;"
     verdict 3 "broke the protocol: an answer has the tag 1, which is not in flight" \
         "$open echo \$tag ok; echo \$tag ok; sleep 1000"

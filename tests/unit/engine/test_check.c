@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "addcow_fast.h"
+#include "support/every_call.h"
 #include "support/faults.h"
 
 #include <stdio.h>
@@ -227,9 +228,10 @@ static void test_result(void **state)
 
 /* ---- Faults ---- */
 
-/* Checks and repairs with the fault. Returns whether it came to happen. */
-static bool try_fault(bool wrapped, uint64_t fail_at, int errnum, bool after)
+/* Checks and repairs with the fault: a disk with a broken flag (variant 1) or a broken bitmap (variant 0). */
+static bool try_fault(size_t variant, uint64_t fail_at, int errnum, bool after)
 {
+    bool wrapped = variant == 1;
     make_disk(wrapped);
     if (wrapped) {
         break_flag();
@@ -259,37 +261,8 @@ static bool try_fault(bool wrapped, uint64_t fail_at, int errnum, bool after)
     return faults.calls >= fail_at;
 }
 
-static void every_call_fails(int errnum, bool after)
-{
-    for (int wrapped = 0; wrapped < 2; wrapped++) {
-        uint64_t call = 1;
-        while (try_fault(wrapped, call, errnum, after)) {
-            call++;
-        }
-        assert_true(call > 10);
-    }
-}
-
-/* CHK-02, ERR-01, ERR-05 */
-static void test_failure_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EIO, false);
-    every_call_fails(ENOSPC, false);
-}
-
-static void test_failure_at_the_end_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EIO, true);
-}
-
-/* ERR-04 */
-static void test_interruption_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EINTR, false);
-}
+/* CHK-02, ERR-01, ERR-05; ERR-04 for interruptions */
+static struct every_call every_call = {try_fault, 2};
 
 /* What is not permitted: to open a file of the disk is a finding, and anything else a failure. Returns how many
  * findings. */
@@ -351,9 +324,9 @@ int main(void)
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_repair_flag),
         cmocka_unit_test(test_result),
-        cmocka_unit_test(test_failure_of_every_call),
-        cmocka_unit_test(test_failure_at_the_end_of_every_call),
-        cmocka_unit_test(test_interruption_of_every_call),
+        cmocka_unit_test_prestate(test_failure_of_every_call, &every_call),
+        cmocka_unit_test_prestate(test_failure_at_the_end_of_every_call, &every_call),
+        cmocka_unit_test_prestate(test_interruption_of_every_call, &every_call),
         cmocka_unit_test(test_forbidden_calls),
         cmocka_unit_test(test_locks),
     };

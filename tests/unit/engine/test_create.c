@@ -10,6 +10,7 @@
 
 #include "addcow_fast.h"
 #include "addcow_header.h"
+#include "support/every_call.h"
 #include "support/faults.h"
 
 #include <dirent.h>
@@ -190,8 +191,9 @@ static bool was_replaced(const struct scenario *scenario)
 }
 
 /* Runs the scenario with the fault. Returns whether the fault came to happen. */
-static bool try_fault(const struct scenario *scenario, uint64_t fail_at, int errnum, bool after)
+static bool try_fault(size_t variant, uint64_t fail_at, int errnum, bool after)
 {
+    const struct scenario *scenario = &scenarios[variant];
     prepare(scenario);
     uint64_t before = fingerprint();
     struct faults faults = make_faults(fail_at, errnum, after);
@@ -214,37 +216,8 @@ static bool try_fault(const struct scenario *scenario, uint64_t fail_at, int err
     return faults.calls >= fail_at;
 }
 
-static void every_call_fails(int errnum, bool after)
-{
-    for (size_t i = 0; i < SCENARIOS; i++) {
-        uint64_t call = 1;
-        while (try_fault(&scenarios[i], call, errnum, after)) {
-            call++;
-        }
-        assert_true(call > 10);
-    }
-}
-
-/* CRE-04, ERR-01, ERR-05 */
-static void test_failure_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EIO, false);
-    every_call_fails(ENOSPC, false);
-}
-
-static void test_failure_at_the_end_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EIO, true);
-}
-
-/* ERR-04: an interrupted call is continued, and create succeeds. */
-static void test_interruption_of_every_call(void **state)
-{
-    (void)state;
-    every_call_fails(EINTR, false);
-}
+/* CRE-04, ERR-01, ERR-05; ERR-04 for interruptions */
+static struct every_call every_call = {try_fault, SCENARIOS};
 
 /* ---- Options ---- */
 
@@ -578,9 +551,9 @@ static void test_replace_open_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_failure_of_every_call),
-        cmocka_unit_test(test_failure_at_the_end_of_every_call),
-        cmocka_unit_test(test_interruption_of_every_call),
+        cmocka_unit_test_prestate(test_failure_of_every_call, &every_call),
+        cmocka_unit_test_prestate(test_failure_at_the_end_of_every_call, &every_call),
+        cmocka_unit_test_prestate(test_interruption_of_every_call, &every_call),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_options_and_long_names),
         cmocka_unit_test(test_hidden_data),

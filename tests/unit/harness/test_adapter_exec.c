@@ -1,6 +1,6 @@
 /*
  * The adapter of a child process: children that end, hang, break the protocol, or leave processes behind. The children
- * are shell scripts that say their part of the protocol by heart.
+ * are shell scripts with fixed answers.
  */
 #include "base/clock.h"
 #include "harness/protocol_support.h"

@@ -498,7 +498,7 @@ static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
     return differential_judge(&trace, adapter, directory, NULL, &counts, out);
 }
 
-static void test_accepts_the_sound(void **state)
+static void test_accepts_correct_answers(void **state)
 {
     struct plain disk = {.adapter = {&plain_ops, "plain"}, .mistake = SOUND};
     (void)state;
@@ -554,7 +554,7 @@ static int remove_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts_the_sound),
+        cmocka_unit_test(test_accepts_correct_answers),
         cmocka_unit_test(test_accepts_the_engines),
         cmocka_unit_test(test_rejects_every_mistake),
     };
