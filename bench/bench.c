@@ -25,6 +25,7 @@
  */
 #include "bench.h"
 
+#include "addcow_version.h"
 #include "base/options.h"
 #include "base/scratch.h"
 

@@ -190,3 +190,8 @@ enum addcow_status addcow_close(struct addcow *disk, struct addcow_error *error)
     enum addcow_status close_code = addcow_disk_close(disk, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : close_code;
 }
+
+const char *addcow_version(void)
+{
+    return ADDCOW_VERSION;
+}

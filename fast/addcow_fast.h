@@ -16,6 +16,7 @@
 
 #include "addcow_format.h"
 #include "addcow_storage.h"
+#include "addcow_version.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -139,7 +139,7 @@ static enum addcow_status open_backing(struct addcow *disk, struct opening *open
         return open_raw_backing(disk, opening, error);
     }
     enum role role = disk->read_only ? ROLE_READ_ONLY : ROLE_COMMITTED;
-    struct addcow *lower;
+    struct addcow *lower = NULL;
     enum addcow_status code = open_disk(opening, disk->metadata.backing_path, role, &lower, error);
     if (code != ADDCOW_OK) {
         return code;

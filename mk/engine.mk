@@ -11,10 +11,10 @@ SHARED := $(B)/libaddcow.so.$(VERSION)
 
 # A header that replaces fast/addcow_sync.h.
 SYNC :=
-$(FAST_OBJECTS): CPPFLAGS += $(SYNC:%=-include %)
+$(FAST_OBJECTS): NEEDED_CPPFLAGS += $(SYNC:%=-include %)
 
 # ref/ is kept free of compiler extensions for the provers; fast/libaddcow.map says which functions are public.
-$(CODEC_OBJECTS): CFLAGS += -fvisibility=default
+$(CODEC_OBJECTS): NEEDED_CFLAGS += -fvisibility=default
 
 # What users link. The oracle belongs to the harness.
 $(LIB): $(CODEC_OBJECTS) $(FAST_OBJECTS)
@@ -22,8 +22,9 @@ $(LIB): $(CODEC_OBJECTS) $(FAST_OBJECTS)
 	$(AR) rcs $@ $^
 
 $(SHARED): $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libaddcow.so.$(SOVERSION) -Wl,--version-script=fast/libaddcow.map \
-	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $(CODEC_OBJECTS) $(FAST_OBJECTS)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libaddcow.so.$(SOVERSION) -Wl,--version-script=fast/libaddcow.map \
+	    $(if $(filter -fsanitize%,$(ALL_LDFLAGS)),,-Wl$(comma)-z$(comma)defs) -o $@ \
+	    $(CODEC_OBJECTS) $(FAST_OBJECTS) $(LDLIBS)
 
 $(B)/addcow: $(TOOL_OBJECTS) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)

@@ -16,17 +16,17 @@ FUZZ_MUTATOR_NEEDS := $(patsubst %,$(B)/%.o,fuzz/lib/fuzz harness/base/number ha
 # The oracle and the stamps read whole disks byte by byte. To trace these comparisons helps no fuzzer, and costs most of
 # its time.
 $(ORACLE_OBJECTS) $(B)/harness/workload/stamp.o: \
-    CFLAGS += $(if $(LIB_FUZZING_ENGINE),-fno-sanitize-coverage=trace-cmp)
+    NEEDED_CFLAGS += $(if $(LIB_FUZZING_ENGINE),-fno-sanitize-coverage=trace-cmp)
 export AFL_LLVM_DENYLIST := $(CURDIR)/fuzz/campaign/afl.denylist
 
 $(FUZZ_STRUCTURED_TARGETS): $(if $(LIB_FUZZING_ENGINE),$(FUZZ_MUTATOR))
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/targets/%.o $(FUZZ_OBJECTS) $(HARNESS_LIB) $(LIB) \
     $(if $(LIB_FUZZING_ENGINE),,$(B)/fuzz/lib/replay.o)
-	$(FUZZ_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) -ljansson
+	$(FUZZ_LD) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) $(JANSSON_LIBS) $(LDLIBS)
 
 # The seeds of all targets, one directory for each target.
 $(B)/fuzz/make_seeds: $(SEED_GENERATORS) $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)
-	$(FUZZ_LD) $(LDFLAGS) -o $@ $^ -ljansson
+	$(FUZZ_LD) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
 
 $(B)/fuzz/seeds: $(B)/fuzz/make_seeds $(SEED_SOURCES)
 	@rm -rf $@ $@.new
@@ -36,4 +36,4 @@ $(B)/fuzz/seeds: $(B)/fuzz/make_seeds $(SEED_SOURCES)
 	@touch $@
 
 $(B)/fuzz/mutator_afl.so: $(B)/fuzz/mutator/mutator_afl.o $(B)/fuzz/mutator/mutator.o $(FUZZ_MUTATOR_NEEDS)
-	$(CC) $(LDFLAGS) -shared -o $@ $^
+	$(CC) $(ALL_LDFLAGS) -shared -o $@ $^

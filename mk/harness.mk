@@ -22,10 +22,12 @@ $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
 # begin with sched_.
 $(B)/sched/engine.o: $(SCHED_OBJECTS)
 	$(LD) -r --force-group-allocation -o $@ $^
-	nm -g --defined-only $@ | sed -n 's/.* \(ad[a-z]*_[a-z0-9_]*\)$$/\1 sched_\1/p' >$@.names
-	objcopy --redefine-syms=$@.names $@
+	$(NM) -g --defined-only $@ | sed -n 's/.* \(ad[a-z]*_[a-z0-9_]*\)$$/\1 sched_\1/p' >$@.names
+	$(OBJCOPY) --redefine-syms=$@.names $@
 
-$(SCHED_OBJECTS): CPPFLAGS += -include harness/sched/addcow_sync.h
+$(SCHED_OBJECTS): NEEDED_CPPFLAGS += -include harness/sched/addcow_sync.h
+# objcopy cannot rename what link-time optimisation reads.
+$(SCHED_OBJECTS): NEEDED_CFLAGS += $(if $(FAT_LTO),-fno-lto)
 
 $(B)/sched/%.o: fast/%.c $(MAKEFILES_READ)
 	$(compile)
@@ -34,14 +36,14 @@ $(B)/sched/%.o: harness/adapters/%.c $(MAKEFILES_READ)
 	$(compile)
 
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
 
 $(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
 
 $(foreach source,$(UNIT_SOURCES),$(eval $(B)/tests/$(notdir $(source:.c=)): $(B)/$(source:.c=.o)))
 $(UNIT_TESTS): $(HARNESS_LIB) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka -ljansson
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka $(JANSSON_LIBS) $(LDLIBS)
 
 # It wraps the allocator of the engine.
-$(B)/tests/test_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup
+$(B)/tests/test_memory: NEEDED_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup

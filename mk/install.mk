@@ -1,33 +1,57 @@
-# Installs the command, the libraries, the headers and the man page below $(DESTDIR)$(PREFIX): `make install`.
+# Installs the command, the libraries, the headers and the man page: `make install`.
+#
+# The directories are variables, and may contain spaces. DESTDIR is put before each of them, and is named nowhere in
+# what is installed.
 
-PREFIX := /usr/local
-DESTDIR :=
-TO = $(DESTDIR)$(PREFIX)
-PUBLIC_HEADERS := ref/addcow_format.h fast/addcow_fast.h fast/addcow_storage.h
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+PUBLIC_HEADERS := ref/addcow_format.h fast/addcow_fast.h fast/addcow_storage.h fast/addcow_version.h
+
+to = $(call quote,$(DESTDIR)$1)
+TO_BIN = $(call to,$(BINDIR))
+TO_LIB = $(call to,$(LIBDIR))
+TO_INCLUDE = $(call to,$(INCLUDEDIR)/addcow)
+TO_MAN = $(call to,$(MANDIR)/man1)
+TO_PKGCONFIG = $(call to,$(PKGCONFIGDIR))
+
+# What the static library needs from the system, beside the C library.
+PRIVATE_LIBS := -pthread
+# Of link-time optimisation there must remain machine code only: other compilers could not read the rest.
+LTO_SECTIONS := .gnu.lto_* .gnu.debuglto_* .llvm.lto
 
 # The static library for users. It is one object, in which only the public names are global.
-$(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
+$(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map scripts/check-archive
 	@mkdir -p $(@D)
 	$(LD) -r -o $(@D)/addcow.o $(CODEC_OBJECTS) $(FAST_OBJECTS)
 	sed -n 's/^ *\(addcow_[a-z_]*\);/\1/p' fast/libaddcow.map >$(@D)/public
-	objcopy --keep-global-symbols=$(@D)/public $(@D)/addcow.o
+	$(OBJCOPY) $(LTO_SECTIONS:%=--remove-section='%') --keep-global-symbols=$(@D)/public $(@D)/addcow.o
 	@rm -f $@
-	$(AR) rcs $@ $(@D)/addcow.o
+	$(AR) rc $@ $(@D)/addcow.o
+	$(RANLIB) $@
+	@NM=$(call quote,$(NM)) LIBS=$(call quote,$(PRIVATE_LIBS) $(LDLIBS)) scripts/check-archive $@ $(@D)/public \
+	    $(CC) $(filter-out -flto%,$(ALL_LDFLAGS))
 
 install-files: libraries addcow $(B)/install/libaddcow.a
-	install -d $(addprefix $(TO)/,bin lib/pkgconfig include/addcow share/man/man1)
-	install -m 755 $(B)/addcow $(TO)/bin/
-	install -m 644 $(B)/install/libaddcow.a $(TO)/lib/
-	install -m 755 $(SHARED) $(TO)/lib/
-	ln -sf libaddcow.so.$(VERSION) $(TO)/lib/libaddcow.so.$(SOVERSION)
-	ln -sf libaddcow.so.$(SOVERSION) $(TO)/lib/libaddcow.so
-	install -m 644 $(PUBLIC_HEADERS) $(TO)/include/addcow/
-	install -m 644 tools/addcow.1 $(TO)/share/man/man1/
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' fast/addcow.pc.in >$(TO)/lib/pkgconfig/addcow.pc
+	$(INSTALL) -d $(TO_BIN) $(TO_LIB) $(TO_PKGCONFIG) $(TO_INCLUDE) $(TO_MAN)
+	$(INSTALL) -m 755 $(B)/addcow $(TO_BIN)
+	$(INSTALL) -m 644 $(B)/install/libaddcow.a $(TO_LIB)
+	$(INSTALL) -m 755 $(SHARED) $(TO_LIB)
+	ln -sf libaddcow.so.$(VERSION) $(TO_LIB)/libaddcow.so.$(SOVERSION)
+	ln -sf libaddcow.so.$(SOVERSION) $(TO_LIB)/libaddcow.so
+	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(TO_INCLUDE)
+	$(INSTALL) -m 644 tools/addcow.1 $(TO_MAN)
+	scripts/pkg-config-file $(call quote,$(PREFIX)) $(call quote,$(INCLUDEDIR)) $(call quote,$(LIBDIR)) $(VERSION) \
+	    $(call quote,$(PRIVATE_LIBS)) >$(B)/install/addcow.pc
+	$(INSTALL) -m 644 $(B)/install/addcow.pc $(TO_PKGCONFIG)
 
 uninstall-files:
-	rm -f $(TO)/bin/addcow $(TO)/share/man/man1/addcow.1
-	rm -f $(TO)/lib/libaddcow.* $(TO)/lib/pkgconfig/addcow.pc
-	rm -rf $(TO)/include/addcow
+	rm -f $(TO_BIN)/addcow $(TO_MAN)/addcow.1 $(TO_LIB)/libaddcow.* $(TO_PKGCONFIG)/addcow.pc
+	rm -f $(foreach header,$(notdir $(PUBLIC_HEADERS)),$(TO_INCLUDE)/$(header))
+	! [ -d $(TO_INCLUDE) ] || rmdir $(TO_INCLUDE)
 
 .PHONY: install-files uninstall-files

@@ -4,5 +4,5 @@ WARNINGS_CHECKED := $(patsubst %.c,%.warnings,$(wildcard $(patsubst %,%/*.c,$(C_
 warnings: $(WARNINGS_CHECKED)
 	@echo "warnings: none in $(words $(WARNINGS_CHECKED)) files"
 $(WARNINGS_CHECKED): %.warnings: %.c
-	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) -Werror -fsyntax-only $<
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Werror -fsyntax-only $<
 .PHONY: warnings $(WARNINGS_CHECKED)

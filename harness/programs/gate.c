@@ -14,6 +14,7 @@
 #include "adapters/adapter_exec.h"
 #include "adapters/ref_disk.h"
 #include "adapters/serve.h"
+#include "addcow_version.h"
 #include "base/options.h"
 #include "base/report.h"
 #include "base/scratch.h"

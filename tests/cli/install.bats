@@ -37,7 +37,7 @@ setup() {
 @test "the installed command runs" {
     run "$ROOT/bin/addcow" --version
     [ "$status" -eq 0 ]
-    [[ "$output" == *0.1.0* ]]
+    [ "$output" = "addcow $(PKG_CONFIG_PATH="$ROOT/lib/pkgconfig" pkg-config --modversion addcow)" ]
 }
 
 @test "a program links against the shared library through pkg-config" {
