@@ -7,7 +7,7 @@
 
 static uint64_t read_clock(clockid_t clock)
 {
-    struct timespec now;
+    struct timespec now = {0};
     clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
@@ -20,6 +20,12 @@ uint64_t clock_nanoseconds(void)
 uint64_t clock_processor_nanoseconds(void)
 {
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t clock_processor_nanoseconds_of(pid_t process)
+{
+    clockid_t clock;
+    return clock_getcpuclockid(process, &clock) == 0 ? read_clock(clock) : 0;
 }
 
 int64_t clock_milliseconds(void)

@@ -38,6 +38,12 @@ void sandbox_free(struct sandbox *sandbox)
     munmap(sandbox, sizeof *sandbox);
 }
 
+bool sandbox_signal_is_from_outside(int signal_number)
+{
+    return signal_number == SIGKILL || signal_number == SIGTERM || signal_number == SIGINT || signal_number == SIGHUP ||
+           signal_number == SIGQUIT;
+}
+
 static void die(int signal_number)
 {
     FILE *out = current->describe != NULL ? fmemopen(current->state, sizeof current->state - 1, "w") : NULL;
@@ -82,6 +88,11 @@ int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *conte
     }
     if (WIFEXITED(status) && (WEXITSTATUS(status) == REPORT_USAGE || WEXITSTATUS(status) == REPORT_INCOMPLETE)) {
         return WEXITSTATUS(status); /* the child has printed the reason */
+    }
+    if (WIFSIGNALED(status) && sandbox_signal_is_from_outside(WTERMSIG(status))) {
+        printf("not judged: signal %d (%s) from outside ended the process; perhaps memory is short\n", WTERMSIG(status),
+               strsignal(WTERMSIG(status)));
+        return REPORT_INCOMPLETE;
     }
     if (!sandbox->silent && WIFSIGNALED(status)) {
         printf("the engine ends with signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));

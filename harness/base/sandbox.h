@@ -10,10 +10,13 @@
 
 #define SANDBOX_STATE_BYTES 65536u
 
+/* Whether a signal that ended a process came from outside. A program that crashes does not end by it. */
+bool sandbox_signal_is_from_outside(int signal_number);
+
 /* Prints what the process is doing. Called by the handler of a signal that ends it. */
 typedef void sandbox_describe(FILE *out);
 
-/* In memory that the child shares. */
+/* In memory that parent and child share. */
 struct sandbox {
     uint64_t seed;                   /* set by the body: the seed that it works on */
     bool silent;                     /* the child prints nothing */
@@ -27,7 +30,8 @@ void sandbox_free(struct sandbox *sandbox);
 
 /*
  * Calls body(context) in a child process and returns its result, an exit code of report.h. If a signal or a sanitizer
- * ended the child, prints so and returns REPORT_CRASHED.
+ * ended the child, prints so and returns REPORT_CRASHED. A signal that a crash does not cause, such as SIGKILL when
+ * memory is short, gives REPORT_INCOMPLETE.
  */
 int sandbox_run(struct sandbox *sandbox, int (*body)(void *context), void *context);
 

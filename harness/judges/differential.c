@@ -96,11 +96,11 @@ static bool judge_operation(const struct execution *execution, uint32_t index, s
     if (!same) {
         fprintf(out, "operation %" PRIu32 " (", index);
         trace_print_operation(out, operation);
-        fprintf(out, ")\n  expected %s", addcow_status_name(answer.status));
+        fprintf(out, "): expected %s", addcow_status_name(answer.status));
         if (operation->kind == OPERATION_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, answer.request.allocated ? "" : "un", answer.request.map_length);
         }
-        fprintf(out, "\n  got %s", addcow_status_name(record->status));
+        fprintf(out, "; got %s", addcow_status_name(record->status));
         if (operation->kind == OPERATION_MAP) {
             fprintf(out, ", %sallocated for %" PRIu64, record->allocated ? "" : "un", record->map_length);
         }

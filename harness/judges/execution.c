@@ -92,21 +92,26 @@ static void prepare_buffer(struct execution *execution, uint32_t index)
     }
 }
 
+/* A thread begins the operation number `doing` - 1, or ends one (0). */
+static void note_event(struct execution *execution, uint32_t thread, uint32_t doing)
+{
+    if (execution->watch != NULL) {
+        atomic_store(&execution->watch->doing[thread], doing);
+        atomic_fetch_add(&execution->watch->events, 1);
+    }
+}
+
 void execution_operation(struct execution *execution, uint32_t index)
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
     struct execution_record *record = &execution->records[index];
     struct addcow_error error = {.code = ADDCOW_OK};
     prepare_buffer(execution, index);
-    if (execution->watch != NULL) {
-        atomic_store(&execution->watch->doing[operation->thread], index + 1);
-    }
+    note_event(execution, operation->thread, index + 1);
     record->invoked = atomic_fetch_add(&execution->clock, 1);
     record->status = execution->closed ? ADDCOW_IO : perform(execution, index, &error);
     record->returned = atomic_fetch_add(&execution->clock, 1);
-    if (execution->watch != NULL) {
-        atomic_store(&execution->watch->doing[operation->thread], 0);
-    }
+    note_event(execution, operation->thread, 0);
     memcpy(record->message, error.message, sizeof record->message - 1);
     if (operation_properties(operation->kind)->data == DATA_TO_DISK || record->status != ADDCOW_OK) {
         free(record->data);

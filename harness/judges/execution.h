@@ -20,9 +20,11 @@ struct execution_record {
     char message[256];   /* of a failure */
 };
 
-/* The operation that each thread is doing: its index + 1, or 0. A watching process may share this memory. */
+/* How far an execution is. A watching process may share this memory. */
 struct execution_watch {
-    _Atomic uint32_t doing[TRACE_THREADS_MAX];
+    _Atomic uint32_t doing[TRACE_THREADS_MAX]; /* the operation of each thread: its index + 1, or 0 */
+    _Atomic uint32_t events;                   /* operations that began or ended so far, modulo 2^32 */
+    _Atomic bool judging;                      /* the judge searches; the implementation is at rest */
 };
 
 struct execution {

@@ -32,6 +32,17 @@ void hunt_set_defaults(uint64_t *seed, uint64_t traces, uint64_t *seconds)
     }
 }
 
+void hunt_take_reason(const char *message, char reason[HUNT_REASON_BYTES])
+{
+    message += strspn(message, "\n");
+    snprintf(reason, HUNT_REASON_BYTES, "%.*s", (int)strcspn(message, "\n"), message);
+}
+
+void hunt_print_failure(const char *reason, const char *command)
+{
+    printf("hunt: failed: %s; run it again: %s\n", reason, command);
+}
+
 static void print_overview(FILE *out)
 {
     fputs(

@@ -43,7 +43,19 @@ int hunt_bench(int count, char **words);
 
 #define HUNT_EXIT_STATUS                                                                                               \
     "Exit status: 0 all workloads conform; 1 one does not; 2 wrong usage, or a file that cannot be replayed;\n"        \
-    "3 the implementation crashed or hung; 4 nothing was run.\n"
+    "3 the implementation crashed or hung; 4 nothing was judged, for example because the disk is full.\n"
+
+#define HUNT_REASON_BYTES 320u
+#define HUNT_COMMAND_BYTES 256u
+
+/* Copies the first line of a message, which says what is wrong. */
+void hunt_take_reason(const char *message, char reason[HUNT_REASON_BYTES]);
+
+/*
+ * Prints the last line of a hunt that failed. It has the reason and the command that runs the workload again, so that
+ * the end of a long output is enough.
+ */
+void hunt_print_failure(const char *reason, const char *command);
 
 /* Fills in what was not given: a seed by chance, and a time if there is no other limit. */
 void hunt_set_defaults(uint64_t *seed, uint64_t traces, uint64_t *seconds);

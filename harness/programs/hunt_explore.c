@@ -18,9 +18,11 @@
 #include "judges/crash_repair.h"
 #include "judges/fault.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct options {
     struct plan_limits limits;
@@ -38,6 +40,12 @@ struct totals {
     uint64_t exhausted; /* traces of which every schedule was run */
     struct sched_coverage *coverage;
     uint64_t start;
+};
+
+/* How a hunt that failed ends. */
+struct failure {
+    char reason[HUNT_REASON_BYTES];
+    char command[HUNT_COMMAND_BYTES]; /* that runs the workload again */
 };
 
 /* What is handed to the child. */
@@ -92,16 +100,24 @@ static void show_progress(const struct totals *totals, uint64_t *last_new)
     *last_new = behaviours;
 }
 
-/* Writes a failing workload, with its schedule if it has one, into a file. `goes_on`: the run did not come to its end.
+static void name_file(uint64_t seed, char name[64])
+{
+    snprintf(name, 64, "hunt-%" PRIu64 ".trace", seed);
+}
+
+/*
+ * Writes a failing workload, with its schedule if it has one, into a file. `goes_on`: the run did not come to its end.
+ * Stores the command that replays the file.
  */
 static void write_failure(const struct plan *plan, const struct trace *trace, const struct sched_schedule *schedule,
-                          bool goes_on)
+                          bool goes_on, struct failure *failure)
 {
     static struct trace_file file;
     char name[64];
-    snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", plan->seed);
+    name_file(plan->seed, name);
     FILE *out = fopen(name, "w");
     if (out == NULL) {
+        printf("%s cannot be written: %s\n", name, strerror(errno));
         return;
     }
     trace_file_make(plan, trace, schedule, goes_on, &file);
@@ -109,29 +125,32 @@ static void write_failure(const struct plan *plan, const struct trace *trace, co
     trace_file_print(out, &file);
     trace_file_free(&file);
     fclose(out);
-    printf("Run it again with: hunt replay %s\n", name);
+    snprintf(failure->command, sizeof failure->command, "hunt replay %s", name);
+    printf("Run it again with: %s\n", failure->command);
     printf("Keep it with: cp %s corpus/regressions/\n", name);
 }
 
 /* A workload that was minimised, with a schedule. The timeline may end with the engine. */
-static void tell_small(const struct plan *plan, const struct trace *trace, const struct minimise_result *result)
+static void tell_small(const struct plan *plan, const struct trace *trace, const struct minimise_result *result,
+                       struct failure *failure)
 {
     puts("made small:\n");
     trace_print(stdout, trace);
     fputs("\nschedule ", stdout);
     sched_schedule_print(stdout, &result->schedule);
     puts("\n");
-    write_failure(plan, trace, &result->schedule, !result->ended);
+    write_failure(plan, trace, &result->schedule, !result->ended, failure);
     puts("");
     struct timeline_result told = timeline_print(trace, &plan->run, &result->schedule, result->wrong_byte, stdout);
     sched_schedule_free(&told.done);
 }
 
 static void tell_failure(const struct options *hunt, const struct plan *plan, struct trace *trace,
-                         const struct explore *explore, const char *story)
+                         const struct explore *explore, const char *story, struct failure *failure)
 {
     struct minimise_result result;
     printf("%s\n", story);
+    hunt_take_reason(story, failure->reason);
     if (hunt->brief) {
         return;
     }
@@ -143,15 +162,21 @@ static void tell_failure(const struct options *hunt, const struct plan *plan, st
         result.ended = explore_ended(explore);
         result.wrong_byte = explore_wrong_byte(explore);
     }
-    tell_small(plan, trace, &result);
+    tell_small(plan, trace, &result, failure);
     sched_schedule_free(&result.schedule);
 }
 
 /* ---- Hunting: in the child ---- */
 
+/* The command for a workload that is in no file. */
+static void name_seed(uint64_t seed, char command[HUNT_COMMAND_BYTES])
+{
+    snprintf(command, HUNT_COMMAND_BYTES, "the same options with --seed %" PRIu64 " --traces 1", seed);
+}
+
 /* Explores one workload. */
 static bool explore_trace(const struct options *hunt, const struct plan *plan, struct trace *trace,
-                          struct totals *totals)
+                          struct totals *totals, struct failure *failure)
 {
     char *story = NULL;
     size_t length = 0;
@@ -171,7 +196,7 @@ static bool explore_trace(const struct options *hunt, const struct plan *plan, s
     fclose(out);
     if (answer == EXPLORE_FAILED) {
         report_progress(NULL);
-        tell_failure(hunt, plan, trace, explore, story);
+        tell_failure(hunt, plan, trace, explore, story, failure);
     }
     free(story);
     sched_strategy_free(strategy);
@@ -180,12 +205,15 @@ static bool explore_trace(const struct options *hunt, const struct plan *plan, s
 }
 
 /* Every crash of every way to create a disk, and of repairs. */
-static bool judge_files_written(struct totals *totals)
+static bool judge_files_written(struct totals *totals, struct failure *failure)
 {
     bool created = crash_every_creation(&totals->crash, stdout);
     bool repaired = created && crash_every_repair(&totals->crash, stdout);
     if (!repaired) {
-        printf("%s a disk fails (judge: crash)\n", created ? "repairing" : "creating");
+        snprintf(failure->reason, sizeof failure->reason, "%s a disk fails (judge: crash)",
+                 created ? "repairing" : "creating");
+        snprintf(failure->command, sizeof failure->command, "hunt explore --judge crash --traces 1");
+        puts(failure->reason);
     }
     return repaired;
 }
@@ -197,42 +225,61 @@ static bool judge_every(const struct plan *plan, const struct trace *trace, stru
                                      : crash_sequence(trace, &plan->crashes, &totals->crash, out);
 }
 
+/* The same, with a message in memory that the caller frees. */
+static bool judge_into_memory(const struct plan *plan, const struct trace *trace, struct totals *totals, char **message)
+{
+    size_t length = 0;
+    FILE *out = open_memstream(message, &length);
+    if (out == NULL) {
+        report_fatal("no memory for a report");
+    }
+    bool conforms = judge_every(plan, trace, totals, out);
+    fclose(out);
+    return conforms;
+}
+
 static bool fails_alone(const struct trace *trace, void *context)
 {
-    const struct plan *plan = context;
     struct totals totals = {0};
-    FILE *nowhere = fopen("/dev/null", "w");
-    if (nowhere == NULL) {
-        report_fatal("cannot open /dev/null");
-    }
-    bool conforms = judge_every(plan, trace, &totals, nowhere);
-    fclose(nowhere);
+    char *message = NULL;
+    bool conforms = judge_into_memory(context, trace, &totals, &message);
+    free(message);
     return !conforms;
 }
 
-/* One that fails is minimised and told again. */
-static bool judge_alone(const struct options *hunt, const struct plan *plan, struct trace *trace, struct totals *totals)
+/* Minimises a workload that fails, and prints its failure again. */
+static bool judge_alone(const struct options *hunt, const struct plan *plan, struct trace *trace, struct totals *totals,
+                        struct failure *failure)
 {
     struct plan copy = *plan;
-    bool conforms = judge_every(plan, trace, totals, stdout);
+    char *message = NULL;
+    bool conforms = judge_into_memory(plan, trace, totals, &message);
+    fputs(message, stdout);
+    if (!conforms) {
+        hunt_take_reason(message, failure->reason);
+    }
+    free(message);
     if (!conforms && !hunt->brief && minimise_while(trace, fails_alone, &copy)) {
         puts("\nmade small:\n");
         judge_every(plan, trace, totals, stdout);
         if (plan->judge != PLAN_FAULT) {
             trace_print(stdout, trace); /* the judge of faults has done so */
         }
-        write_failure(plan, trace, NULL, false);
+        write_failure(plan, trace, NULL, false, failure);
     }
     return conforms;
 }
 
-static bool judge_workload(const struct options *hunt, uint64_t seed, struct trace *trace, struct totals *totals)
+static bool judge_workload(const struct options *hunt, uint64_t seed, struct trace *trace, struct totals *totals,
+                           struct failure *failure)
 {
     struct plan plan;
     plan_make(seed, &hunt->limits, &plan);
     plan_make_trace(&plan, trace);
     totals->traces++;
-    bool conforms = plan.every ? judge_alone(hunt, &plan, trace, totals) : explore_trace(hunt, &plan, trace, totals);
+    name_seed(seed, failure->command);
+    bool conforms = plan.every ? judge_alone(hunt, &plan, trace, totals, failure)
+                               : explore_trace(hunt, &plan, trace, totals, failure);
     if (!conforms) {
         printf("the workload of --seed %" PRIu64 " fails (judge: %s)\n", seed, plan_judge_names[plan.judge]);
     }
@@ -246,16 +293,20 @@ static int run_workloads(void *context)
     const struct hunting *hunting = context;
     const struct options *options = hunting->options;
     struct totals totals = {.coverage = &coverage, .start = clock_nanoseconds()};
+    struct failure failure = {0};
     uint64_t last_new = 0;
     totals.explore.seen = report_allocate(EXPLORE_BEHAVIOURS / 8, 1);
-    bool conforms = (options->limits.judges >> PLAN_CRASH & 1) == 0 || judge_files_written(&totals);
+    bool conforms = (options->limits.judges >> PLAN_CRASH & 1) == 0 || judge_files_written(&totals, &failure);
     for (uint64_t i = 0; conforms && (options->traces == 0 || i < options->traces) && !is_late(options, &totals); i++) {
         hunting->sandbox->seed = options->seed + i;
-        conforms = judge_workload(options, options->seed + i, &trace, &totals);
+        conforms = judge_workload(options, options->seed + i, &trace, &totals, &failure);
         show_progress(&totals, &last_new);
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);
+    if (!conforms) {
+        hunt_print_failure(failure.reason, failure.command);
+    }
     free(totals.explore.seen);
     return conforms ? totals.traces > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE : REPORT_DIFFERS;
 }
@@ -287,32 +338,45 @@ static bool dies(const struct trace *trace, void *context)
 static int show_death(void *context)
 {
     const struct hunting *hunting = context;
+    struct failure failure;
     struct minimise_result result = {.schedule = *hunting->schedule, .wrong_byte = UINT64_MAX};
     if (hunting->plan->every) {
         trace_print(stdout, hunting->trace);
-        write_failure(hunting->plan, hunting->trace, NULL, false);
+        write_failure(hunting->plan, hunting->trace, NULL, false, &failure);
         return try_to_die(context);
     }
-    tell_small(hunting->plan, hunting->trace, &result);
+    tell_small(hunting->plan, hunting->trace, &result, &failure);
     return REPORT_CONFORMS;
 }
 
+/* Minimises a workload in which the engine dies, and prints it and the last line of the hunt. */
 static void tell_death(const struct options *options, uint64_t seed)
 {
     static struct trace trace;
+    struct failure failure;
+    char name[64];
     struct plan plan;
     struct sched_schedule schedule = {0};
     struct hunting hunting = {
         .options = options, .sandbox = sandbox_make(true, sched_print_current), .plan = &plan, .schedule = &schedule};
     plan_make(seed, &options->limits, &plan);
     plan_make_trace(&plan, &trace);
-    printf("the engine dies in the workload of --seed %" PRIu64 " (judge: %s)\n", seed, plan_judge_names[plan.judge]);
+    snprintf(failure.reason, sizeof failure.reason, "the engine dies in the workload of --seed %" PRIu64 " (judge: %s)",
+             seed, plan_judge_names[plan.judge]);
+    puts(failure.reason);
+    name_seed(seed, failure.command);
     if (!options->brief && minimise_while(&trace, dies, &hunting) && dies(&trace, &hunting)) {
         sched_schedule_parse(hunting.sandbox->state, &schedule);
         hunting.trace = &trace;
         hunting.sandbox->silent = false;
         sandbox_run(hunting.sandbox, show_death, &hunting);
+        name_file(seed, name);
+        if (access(name, R_OK) == 0) {
+            snprintf(failure.command, sizeof failure.command, "hunt replay %s", name);
+        }
     }
+    puts("hunt: 1 failures");
+    hunt_print_failure(failure.reason, failure.command);
     sandbox_free(hunting.sandbox);
     sched_schedule_free(&schedule);
 }
@@ -323,7 +387,6 @@ static int explore(const struct options *options)
     int answer = sandbox_run(hunting.sandbox, run_workloads, &hunting);
     if (answer == REPORT_CRASHED) {
         tell_death(options, hunting.sandbox->seed);
-        puts("hunt: 1 failures");
     }
     sandbox_free(hunting.sandbox);
     return answer;

@@ -75,7 +75,11 @@ static int replay_scheduled(void *context)
     if (file->every_crash) {
         conforms = crash_sequence(&file->trace, &file->crashes, &crashes, stdout) && conforms;
     }
-    printf("hunt: the replay %s\n", conforms ? "conforms" : "fails");
+    if (conforms) {
+        puts("hunt: the replay conforms");
+    } else {
+        printf("hunt: the replay of %s fails\n", replay->path);
+    }
     return conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
 }
 
@@ -106,7 +110,7 @@ int hunt_replay(int count, char **words)
         {"repeat", "N", "on real threads: how often", .number = &stress.traces, .least = 1, .greatest = UINT64_MAX},
         {"dir", "DIR", "on real threads: make the disks in a new directory in DIR", .text = &stress.directory},
         {"keep", NULL, "on real threads: leave the disk of a failed run there", .flag = &stress.keep},
-        {"hang", "SECONDS", "on real threads: how long a run may take", .number = &stress.hang_seconds, .least = 1,
+        {"hang", "SECONDS", "on real threads: how long nothing may happen", .number = &stress.hang_seconds, .least = 1,
          .greatest = HUNT_SECONDS_MAX, .unit = "seconds"},
     };
     bool given[sizeof rows / sizeof rows[0]];

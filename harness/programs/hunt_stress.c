@@ -5,6 +5,15 @@
  * deadlock, is reported with the workload that did it, like one that answers wrongly. Trace number i of a hunt has the
  * seed --seed + i and can be made again from it alone; how threads interleave cannot be repeated, so a replay runs its
  * trace many times. hunt replay uses stress_run for that.
+ *
+ * A loaded machine must not look like a wrong implementation. Therefore:
+ *
+ *   - A hang is a lack of progress in the time that the child had, not on the clock (is_hung).
+ *   - A signal that no program sends itself, such as SIGKILL when memory is short, is no crash.
+ *   - A workload whose storage failed, for example because the file system is full, is not judged.
+ *   - Sectors are atomic (storage_sector.h), although those of real files are not.
+ *
+ * An implementation behind exec: has the files to itself, so nothing makes its sectors atomic.
  */
 #include "programs/hunt.h"
 
@@ -12,6 +21,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/report.h"
+#include "base/sandbox.h"
 #include "base/scratch.h"
 #include "judges/differential.h"
 #include "storage/storage_sector.h"
@@ -23,14 +33,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WATCH_NANOSECONDS 20000000
+#define WATCH_NANOSECONDS 20000000u
+#define WATCH_NANOSECONDS_MAX (10u * WATCH_NANOSECONDS) /* that one look at the child counts */
+#define IDLE_SHARE 1000u     /* a child that uses less than this part of a processor does nothing */
+#define SLOW_TIMES 10u       /* so many times the limit is a hang in any case */
+#define SPACE_MIN (1u << 20) /* bytes; with less free space, a workload that fails is not judged */
+#define WHY_BYTES 1024u
 
 /* What the child tells the parent. In shared memory. */
 struct progress {
@@ -38,6 +55,7 @@ struct progress {
     _Atomic uint64_t seed;            /* of the trace in progress */
     _Atomic uint64_t finished;        /* traces */
     bool told;                        /* the child has said what is wrong */
+    char reason[HUNT_REASON_BYTES];   /* what is wrong, in one line */
     struct generate_options generate; /* as the implementation's abilities restrict them */
     struct execution_watch watch;
 };
@@ -71,13 +89,44 @@ static struct storage_sector_options storage_options(const struct stress *stress
     };
 }
 
+/* Why a workload that failed says nothing about the implementation; null if it does. */
+static const char *storage_failure(const struct addcow_storage *storage, const char *directory)
+{
+    struct statvfs space;
+    if (storage_sector_failure(storage) != NULL) {
+        return storage_sector_failure(storage);
+    }
+    bool full = statvfs(directory, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < SPACE_MIN;
+    return full ? "the file system is full" : NULL;
+}
+
+/* Prints what is wrong with a workload, and notes it. */
+static int tell_failure(struct progress *progress, const char *story, enum exec_state state, const char *why,
+                        const char *storage_failed)
+{
+    char line[WHY_BYTES + 64];
+    fputs(story, stdout);
+    hunt_take_reason(story, progress->reason);
+    if (state != EXEC_OK) {
+        snprintf(line, sizeof line, "the implementation %s: %s", exec_state_name(state), why);
+        puts(line);
+        hunt_take_reason(line, progress->reason);
+    }
+    if (storage_failed != NULL) {
+        printf("hunt: not judged: the storage under the hunt failed: %s\n", storage_failed);
+    }
+    fflush(stdout);
+    progress->told = true;
+    return storage_failed != NULL ? REPORT_INCOMPLETE : state != EXEC_OK ? REPORT_CRASHED : REPORT_DIFFERS;
+}
+
 /* Runs one workload and tells its story if it fails. */
-static int run_trace(const struct trace *trace, struct adapter *adapter, const char *directory,
-                     struct progress *progress)
+static int run_trace(const struct trace *trace, struct adapter *adapter, const struct addcow_storage *storage,
+                     const char *directory, struct progress *progress)
 {
     char *story = NULL;
     size_t length = 0;
-    char why[1024];
+    char why[WHY_BYTES];
     FILE *out = open_memstream(&story, &length);
     if (out == NULL) {
         report_fatal("no memory for a report");
@@ -85,16 +134,12 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const c
     bool conforms = differential_judge(trace, adapter, directory, &progress->watch, &progress->counts, out);
     fclose(out);
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (!conforms) {
-        printf("%s", story);
+    int verdict = REPORT_CONFORMS;
+    if (!conforms || state != EXEC_OK) {
+        verdict = tell_failure(progress, story, state, why, storage_failure(storage, directory));
     }
-    if (state != EXEC_OK) {
-        printf("the implementation %s: %s\n", exec_state_name(state), why);
-    }
-    fflush(stdout);
     free(story);
-    progress->told = !conforms || state != EXEC_OK;
-    return state != EXEC_OK ? REPORT_CRASHED : conforms ? REPORT_CONFORMS : REPORT_DIFFERS;
+    return verdict;
 }
 
 /* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */
@@ -135,7 +180,7 @@ static int run_traces(const struct stress *stress, const char *directory, struct
         hostility = storage_options(stress, progress->seed);
         storage_sector_set(storage, &hostility);
         make_trace(stress, &progress->generate, progress->seed, &trace);
-        verdict = run_trace(&trace, adapter, directory, progress);
+        verdict = run_trace(&trace, adapter, storage, directory, progress);
         progress->finished += verdict == REPORT_CONFORMS;
     }
     adapter->ops->destroy(adapter);
@@ -162,26 +207,34 @@ static bool write_file(const struct stress *stress, const struct progress *progr
     return fclose(out) == 0;
 }
 
-/* Says how the failed workload can be run again. */
-static void print_repeat(const struct stress *stress, const struct progress *progress, const char *directory)
+/* Says how the failed workload can be run again. Stores the best command for that. */
+static void print_repeat(const struct stress *stress, const struct progress *progress, const char *directory,
+                         char command[HUNT_COMMAND_BYTES])
 {
     char name[64];
+    char seed[HUNT_COMMAND_BYTES];
     snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
-    if (stress->file != NULL) {
-        printf("Run it again with: hunt replay --impl '%s' %s\n", stress->implementation, stress->path);
+    int length = snprintf(
+        seed, sizeof seed, "hunt stress --impl '%s' --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32,
+        stress->implementation, progress->seed, progress->generate.threads, progress->generate.operations);
+    if (progress->generate.cluster_bits != 0 && length < (int)sizeof seed) {
+        length += snprintf(seed + length, sizeof seed - (size_t)length, " --cluster-bits %" PRIu32,
+                           progress->generate.cluster_bits);
+    }
+    if (progress->generate.layout != 0 && length < (int)sizeof seed) {
+        snprintf(seed + length, sizeof seed - (size_t)length, " --layout r%" PRIu32, progress->generate.layout);
+    }
+    bool has_file = stress->file != NULL || write_file(stress, progress, name);
+    if (has_file) {
+        snprintf(command, HUNT_COMMAND_BYTES, "hunt replay --impl '%s' %s", stress->implementation,
+                 stress->file != NULL ? stress->path : name);
+        printf("Run it again with: %s\n", command);
     } else {
-        if (write_file(stress, progress, name)) {
-            printf("Run it again with: hunt replay --impl '%s' %s\n", stress->implementation, name);
-        }
-        printf("or with: hunt stress --impl '%s' --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32,
-               stress->implementation, progress->seed, progress->generate.threads, progress->generate.operations);
-        if (progress->generate.cluster_bits != 0) {
-            printf(" --cluster-bits %" PRIu32, progress->generate.cluster_bits);
-        }
-        if (progress->generate.layout != 0) {
-            printf(" --layout r%" PRIu32, progress->generate.layout);
-        }
-        putchar('\n');
+        snprintf(command, HUNT_COMMAND_BYTES, "%s", seed);
+        printf("%s cannot be written: %s\n", name, strerror(errno));
+    }
+    if (stress->file == NULL) {
+        printf("%s with: %s\n", has_file ? "or" : "Run it again", seed);
     }
     if (stress->keep) {
         printf("The disk: %s/%s\n", directory, DISK_METADATA);
@@ -203,55 +256,111 @@ static void print_in_progress(const struct stress *stress, const struct progress
     }
 }
 
-/* Waits for the child. Returns its status as waitpid gives it, or -1 after stopping it because it hung. */
-static int watch_child(const struct stress *stress, pid_t child, const struct progress *progress)
+enum child_end { CHILD_ENDED, CHILD_HANGS, CHILD_JUDGES_TOO_LONG };
+
+/* The time since the child last made progress, in nanoseconds. */
+struct quiet {
+    uint64_t passed;    /* as far as the parent ran too: the child may have been stopped with it */
+    uint64_t processor; /* that the child used */
+};
+
+/*
+ * A child hangs if it sleeps during the whole limit, as in a deadlock, or if it has used that much processor time. A
+ * child that did not get a processor has done neither.
+ */
+static bool is_hung(const struct quiet *quiet, uint64_t limit)
+{
+    bool idle = quiet->processor < quiet->passed / IDLE_SHARE;
+    return quiet->passed > limit && (idle || quiet->processor > limit || quiet->passed / SLOW_TIMES > limit);
+}
+
+/* Waits for the child, and stops it if it hangs. */
+static enum child_end watch_child(const struct stress *stress, pid_t child, const struct progress *progress,
+                                  int *status)
 {
     uint64_t start = clock_nanoseconds();
-    uint64_t last_change = start;
-    uint64_t last_finished = 0;
-    int status;
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        uint64_t finished = progress->finished;
-        if (finished != last_finished) {
-            last_finished = finished;
-            last_change = clock_nanoseconds();
+    uint64_t last_look = start;
+    uint64_t used_before = 0;
+    uint32_t last_event = 0;
+    struct quiet quiet = {0};
+    while (waitpid(child, status, WNOHANG) == 0) {
+        uint64_t now = clock_nanoseconds();
+        uint64_t used = clock_processor_nanoseconds_of(child);
+        uint32_t event = progress->watch.events;
+        if (event != last_event) {
+            last_event = event;
+            used_before = used;
+            quiet.passed = 0;
         }
-        if (clock_seconds_since(last_change) > (double)stress->hang_seconds) {
+        quiet.passed += now - last_look < WATCH_NANOSECONDS_MAX ? now - last_look : WATCH_NANOSECONDS_MAX;
+        quiet.processor = used - used_before;
+        last_look = now;
+        if (is_hung(&quiet, stress->hang_seconds * 1000000000u)) {
+            bool judging = progress->watch.judging;
             kill(child, SIGKILL);
-            waitpid(child, &status, 0);
-            return -1;
+            waitpid(child, status, 0);
+            return judging ? CHILD_JUDGES_TOO_LONG : CHILD_HANGS;
         }
         report_progress("hunt: %.0f s, %" PRIu64 " traces, %" PRIu64 " operations, %" PRIu64 " sectors compared",
-                        clock_seconds_since(start), finished, progress->counts.operations, progress->counts.sectors);
+                        clock_seconds_since(start), progress->finished, progress->counts.operations,
+                        progress->counts.sectors);
         nanosleep(&(struct timespec){.tv_nsec = WATCH_NANOSECONDS}, NULL);
     }
     report_progress(NULL);
-    return status;
+    return CHILD_ENDED;
 }
 
-static enum report_exit judge_child(const struct stress *stress, const struct progress *progress, int status)
+/* Prints a failure that the parent has seen, and notes it. */
+__attribute__((format(printf, 4, 5))) static enum report_exit
+fail(const struct stress *stress, struct progress *progress, enum report_exit verdict, const char *format, ...)
 {
-    if (status == -1) {
-        printf("the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)\n", stress->hang_seconds);
-        print_in_progress(stress, progress);
-        return REPORT_CRASHED;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(progress->reason, sizeof progress->reason, format, arguments);
+    va_end(arguments);
+    puts(progress->reason);
+    print_in_progress(stress, progress);
+    return verdict;
+}
+
+static enum report_exit judge_exit(const struct stress *stress, struct progress *progress, int status)
+{
+    if (WIFSIGNALED(status) && sandbox_signal_is_from_outside(WTERMSIG(status))) {
+        return fail(stress, progress, REPORT_INCOMPLETE,
+                    "hunt: not judged: signal %d (%s) from outside ended the workloads; perhaps memory is short",
+                    WTERMSIG(status), strsignal(WTERMSIG(status)));
     }
     if (WIFSIGNALED(status)) {
-        printf("the implementation crashes: signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
-        print_in_progress(stress, progress);
-        return REPORT_CRASHED;
+        return fail(stress, progress, REPORT_CRASHED, "the implementation crashes: signal %d (%s)", WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
     }
     int code = WEXITSTATUS(status);
     bool failed = code == REPORT_DIFFERS || code == REPORT_CRASHED;
     if (code > REPORT_INCOMPLETE || (failed && !progress->told)) { /* a sanitizer ends a process with 1 */
-        printf("the implementation ended the process with status %d\n", code);
-        print_in_progress(stress, progress);
-        return REPORT_CRASHED;
+        return fail(stress, progress, REPORT_CRASHED, "the implementation ended the process with status %d", code);
     }
     if (code != REPORT_CONFORMS) {
         return (enum report_exit)code; /* the child has said why */
     }
     return progress->finished > 0 ? REPORT_CONFORMS : REPORT_INCOMPLETE;
+}
+
+static enum report_exit judge_child(const struct stress *stress, struct progress *progress, enum child_end end,
+                                    int status)
+{
+    switch (end) {
+    case CHILD_HANGS:
+        return fail(stress, progress, REPORT_CRASHED,
+                    "the implementation hangs: nothing happened for %" PRIu64 " seconds (CON-12)",
+                    stress->hang_seconds);
+    case CHILD_JUDGES_TOO_LONG:
+        return fail(stress, progress, REPORT_INCOMPLETE,
+                    "hunt: not judged: judging the workload of --seed %" PRIu64 " takes over %" PRIu64
+                    " seconds of processor time",
+                    progress->seed, stress->hang_seconds);
+    default:
+        return judge_exit(stress, progress, status);
+    }
 }
 
 static void print_summary(const struct stress *stress, const struct progress *progress, enum report_exit verdict)
@@ -290,17 +399,22 @@ int stress_run(const struct stress *stress)
     if (child == 0) {
         exit(run_traces(stress, directory, progress));
     }
-    int status = watch_child(stress, child, progress);
-    enum report_exit verdict = judge_child(stress, progress, status);
+    int status = 0;
+    char command[HUNT_COMMAND_BYTES] = "";
+    enum child_end end = watch_child(stress, child, progress, &status);
+    enum report_exit verdict = judge_child(stress, progress, end, status);
     bool failed = verdict == REPORT_DIFFERS || verdict == REPORT_CRASHED;
     if (failed) {
-        print_repeat(stress, progress, directory);
+        print_repeat(stress, progress, directory, command);
     }
     if (!failed || !stress->keep) {
         scratch_remove(directory);
     }
     if (verdict != REPORT_USAGE) {
         print_summary(stress, progress, verdict);
+    }
+    if (failed) {
+        hunt_print_failure(progress->reason, command);
     }
     munmap(progress, sizeof *progress);
     return (int)verdict;
@@ -367,7 +481,7 @@ int hunt_stress(int count, char **words)
         {"layout", "L", "of the disks", .choice = &workload.layout, .names = layout_names},
         {"dir", "DIR", "make the disks in a new directory in DIR", .text = &stress.directory},
         {"keep", NULL, "leave the disk of a failed workload there", .flag = &stress.keep},
-        {"hang", "SECONDS", "how long a workload may take", .number = &stress.hang_seconds, .least = 1,
+        {"hang", "SECONDS", "how long nothing may happen", .number = &stress.hang_seconds, .least = 1,
          .greatest = HUNT_SECONDS_MAX, .unit = "seconds"},
     };
     const struct options_command command = {

@@ -5,6 +5,9 @@
  * pwrite of many sectors is often seen whole. So every transfer is done in steps, each under a lock for its block of
  * eight sectors. A step is one sector, or as much as lies in its block. All files of a storage share the locks: two
  * handles on one file must exclude each other, and it does no harm that blocks of other files sometimes wait.
+ *
+ * The file below may move less than a step, for example where a file system is nearly full. The step goes on under its
+ * lock then, since a sector that another request could see in two halves would be a fault of the storage.
  */
 #include "storage/storage_sector.h"
 
@@ -15,7 +18,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define SECTOR 512u
@@ -28,6 +33,8 @@ struct sector_storage {
     struct addcow_storage storage;
     struct storage_sector_options options;
     _Atomic uint64_t requests;     /* so far; each draws its choices from a sequence of its own */
+    pthread_mutex_t failure_lock;  /* protects: */
+    char failure[128];             /* of the files below, the first one; "" if none */
     pthread_rwlock_t locks[LOCKS]; /* the block of number n in any file: n % LOCKS */
 };
 
@@ -41,6 +48,48 @@ static struct sector_file *sector_file(struct addcow_file *file)
 {
     return (struct sector_file *)file;
 }
+
+/* ---- Failures of the files below ---- */
+
+/* Errors that an implementation does not cause with a request up to this offset. */
+#define FAILURE_OFFSET_MAX ((uint64_t)1 << 30)
+
+static bool is_failure(int64_t result, uint64_t end)
+{
+    switch (-result) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EIO:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return end <= FAILURE_OFFSET_MAX;
+    default:
+        return false;
+    }
+}
+
+/* Notes a result of the files below if it is a failure of theirs. `end` is where the request ends in the file. */
+static void note_result(struct sector_storage *storage, const char *call, int64_t result, uint64_t end)
+{
+    if (!is_failure(result, end)) {
+        return;
+    }
+    pthread_mutex_lock(&storage->failure_lock);
+    if (storage->failure[0] == '\0') {
+        snprintf(storage->failure, sizeof storage->failure, "%s: %s", call, strerror((int)-result));
+    }
+    pthread_mutex_unlock(&storage->failure_lock);
+}
+
+const char *storage_sector_failure(const struct addcow_storage *storage)
+{
+    const struct sector_storage *sectors = (const struct sector_storage *)storage;
+    return sectors->failure[0] != '\0' ? sectors->failure : NULL;
+}
+
+/* ---- Transfers ---- */
 
 /* The choices of one request. */
 struct choices {
@@ -123,6 +172,26 @@ static void unlock_block(struct sector_storage *storage, uint64_t offset)
     pthread_rwlock_unlock(&storage->locks[offset / BLOCK % LOCKS]);
 }
 
+/* One step, whole unless the file below ends or fails. Returns the bytes moved, or the failure if none was. */
+static ssize_t locked_step(struct sector_file *file, transfer_step *step, bool exclusive, uint8_t *buffer, size_t size,
+                           uint64_t offset)
+{
+    size_t done = 0;
+    ssize_t count = 0;
+    lock_block(file->storage, offset, exclusive);
+    while (done < size) {
+        count = step(file->below, buffer + done, size - done, offset + done);
+        if (count > 0) {
+            done += (size_t)count;
+        } else if (count != -EINTR) {
+            break;
+        }
+    }
+    unlock_block(file->storage, offset);
+    note_result(file->storage, exclusive ? "pwrite" : "pread", count, offset + size);
+    return done > 0 ? (ssize_t)done : count;
+}
+
 static ssize_t transfer(struct sector_file *file, transfer_step *step, bool exclusive, uint8_t *buffer, size_t size,
                         uint64_t offset)
 {
@@ -132,10 +201,9 @@ static ssize_t transfer(struct sector_file *file, transfer_step *step, bool excl
     while (done < wanted) {
         uint64_t at = offset + (uint64_t)done;
         size_t length = step_size(&choices, at, (size_t)(wanted - done));
-        lock_block(file->storage, at, exclusive);
-        ssize_t count = step(file->below, buffer + done, length, at);
-        unlock_block(file->storage, at);
-        if (count <= 0) {
+        ssize_t count = locked_step(file, step, exclusive, buffer + done, length, at);
+        if (count < (ssize_t)length) {
+            done += count > 0 ? count : 0;
             return done > 0 ? done : count;
         }
         done += count;
@@ -173,6 +241,7 @@ static int sector_punch(struct addcow_file *file, uint64_t offset, uint64_t size
         lock_block(self->storage, at, true);
         result = self->below->ops->punch(self->below, at, length);
         unlock_block(self->storage, at);
+        note_result(self->storage, "fallocate", result, at + length);
         done += length;
         pause_perhaps(&choices);
     }
@@ -183,7 +252,9 @@ static int sector_sync(struct addcow_file *file)
 {
     struct choices choices = choose(sector_file(file)->storage);
     pause_perhaps(&choices);
-    return sector_file(file)->below->ops->sync(sector_file(file)->below);
+    int result = sector_file(file)->below->ops->sync(sector_file(file)->below);
+    note_result(sector_file(file)->storage, "fdatasync", result, 0);
+    return result;
 }
 
 static int sector_length(struct addcow_file *file, uint64_t *length)
@@ -193,7 +264,9 @@ static int sector_length(struct addcow_file *file, uint64_t *length)
 
 static int sector_truncate(struct addcow_file *file, uint64_t length)
 {
-    return sector_file(file)->below->ops->truncate(sector_file(file)->below, length);
+    int result = sector_file(file)->below->ops->truncate(sector_file(file)->below, length);
+    note_result(sector_file(file)->storage, "ftruncate", result, length);
+    return result;
 }
 
 static int sector_lock(struct addcow_file *file, int exclusive)
@@ -241,6 +314,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
     struct addcow_file *below;
     int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, &below);
     if (result != 0) {
+        note_result((struct sector_storage *)storage, "open", result, 0);
         return result;
     }
     struct sector_file *made = report_allocate(1, sizeof *made);
@@ -273,6 +347,7 @@ struct addcow_storage *storage_sector_make(const struct storage_sector_options *
     struct sector_storage *storage = report_allocate(1, sizeof *storage);
     storage->storage.ops = &ops;
     storage->options = *options;
+    pthread_mutex_init(&storage->failure_lock, NULL);
     for (unsigned i = 0; i < LOCKS; i++) {
         pthread_rwlock_init(&storage->locks[i], NULL);
     }
@@ -283,6 +358,7 @@ void storage_sector_set(struct addcow_storage *storage, const struct storage_sec
 {
     struct sector_storage *sectors = (struct sector_storage *)storage;
     sectors->options = *options;
+    sectors->failure[0] = '\0';
     atomic_store(&sectors->requests, 0);
 }
 
@@ -292,5 +368,6 @@ void storage_sector_free(struct addcow_storage *storage)
     for (unsigned i = 0; i < LOCKS; i++) {
         pthread_rwlock_destroy(&sectors->locks[i]);
     }
+    pthread_mutex_destroy(&sectors->failure_lock);
     free(sectors);
 }

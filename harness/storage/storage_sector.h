@@ -23,6 +23,12 @@ struct storage_sector_options {
 /* Makes such a storage; the caller frees it with storage_sector_free, when no file of it is open. */
 struct addcow_storage *storage_sector_make(const struct storage_sector_options *options);
 
+/*
+ * A failure of the files below that no implementation causes, such as a full file system: "pwrite: No space left on
+ * device". Null if there was none since the options were set. Valid as long as the storage.
+ */
+const char *storage_sector_failure(const struct addcow_storage *storage);
+
 /* Gives the storage other options. No file of it is open. */
 void storage_sector_set(struct addcow_storage *storage, const struct storage_sector_options *options);
 void storage_sector_free(struct addcow_storage *storage);

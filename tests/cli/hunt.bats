@@ -36,26 +36,113 @@ END
     [ "$status" -eq 0 ]
 }
 
-@test "hunt: a wrong implementation is told, with a replay that fails too" {
+@test "hunt: a wrong implementation fails, and the last line gives the reason and a command that fails too" {
     mistaken 'ceil(self.bitmap_bytes(size), unit) * unit' 'self.bitmap_bytes(size)'
     run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 100 --threads 2
     echo "$output"
     [ "$status" -eq 1 ]
-    [[ "${lines[-1]}" == *" 1 failures"* ]]
-    [[ "$output" == *"hunt replay --impl "*" hunt-"*".trace"* ]]
-    run "$hunt" replay --impl "exec:python3 adapter.py" hunt-*.trace
+    [[ "${lines[-2]}" == *" 1 failures"* ]]
+    [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: hunt replay --impl 'exec:python3 adapter.py' hunt-"*".trace" ]]
+    reason=${lines[-1]#hunt: failed: }
+    [ "${reason%; run it again*}" = "${lines[0]}" ]
+    eval "set -- ${lines[-1]##*run it again: hunt}"
+    run "$hunt" "$@"
     echo "$output"
     [ "$status" -eq 1 ]
+    [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: hunt replay "*" hunt-"*".trace" ]]
+}
+
+@test "hunt: a trace file that cannot be written is named, and the last line has the seed" {
+    mistaken 'ceil(self.bitmap_bytes(size), unit) * unit' 'self.bitmap_bytes(size)'
+    run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 100 --threads 2
+    file=$(echo hunt-*.trace)
+    rm "$file"
+    mkdir "$file"
+    run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 100 --threads 2
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$file cannot be written: Is a directory"* ]]
+    [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: hunt stress "*" --traces 1 --threads 2 --ops "* ]]
 }
 
 @test "hunt: an implementation that dies or hangs" {
     run "$hunt" stress --impl "exec:false" --traces 1
     echo "$output"
     [ "$status" -eq 3 ]
+    [[ "${lines[-1]}" == "hunt: failed: the implementation "*"; run it again: hunt replay "* ]]
     run "$hunt" stress --impl "exec:sleep 60" --traces 1 --hang 1
     echo "$output"
     [ "$status" -eq 3 ]
-    [[ "$output" == *"hangs"* ]]
+    [[ "${lines[-1]}" == "hunt: failed: the implementation hangs: nothing happened for 1 seconds"* ]]
+}
+
+# in_background WORDS...: starts hunt in a process group of its own, as $group, and waits until its child $child runs.
+in_background() {
+    set -m
+    "$hunt" "$@" >output 2>&1 &
+    group=$!
+    set +m
+    for ((i = 0; i < 200; i++)); do
+        child=$(pgrep -P "$group") && return
+        sleep 0.05
+    done
+    return 1
+}
+
+# ends_with STATUS TEXT: hunt must end so, with TEXT somewhere in its output.
+ends_with() {
+    status=0
+    wait "$group" || status=$?
+    cat output
+    echo "status $status"
+    [ "$status" -eq "$1" ]
+    [[ "$(cat output)" == *"$2"* ]]
+}
+
+@test "hunt: time in which all of it was stopped is no hang" {
+    in_background stress --seed 1 --time 3 --hang 1
+    kill -STOP -- "-$group"
+    sleep 2.5
+    kill -CONT -- "-$group"
+    ends_with 0 " 0 failures"
+}
+
+@test "hunt: a child that is stopped alone hangs" {
+    in_background stress --seed 1 --time 60 --hang 1
+    kill -STOP "$child"
+    ends_with 3 "hunt: failed: the implementation hangs"
+}
+
+@test "hunt: a child that is killed from outside is no crash" {
+    for command in stress explore; do
+        in_background $command --seed 1 --time 60
+        kill -KILL "$child"
+        ends_with 4 "not judged: signal 9 (Killed) from outside"
+        [ ! -e hunt-1.trace ]
+        rm -rf "$TMPDIR"/addcow-explore.*
+    done
+}
+
+@test "hunt explore: the last line of an engine that dies has the seed" {
+    in_background explore --seed 1 --time 60 --brief --judge schedule --threads 2
+    kill -SEGV "$child"
+    ends_with 3 "hunt: failed: the engine dies in the workload of --seed "
+    [[ "$(tail -n 1 output)" == "hunt: failed: "*"; run it again: the same options with --seed "*" --traces 1" ]]
+    rm -rf "$TMPDIR"/addcow-explore.*
+}
+
+@test "hunt: a workload whose storage fails is not judged" {
+    trap '' XFSZ # a write beyond the limit fails, instead of ending the process
+    ulimit -f 3000
+    for ((seed = 1; seed < 40; seed++)); do
+        run "$hunt" stress --seed $seed --traces 1 --cluster-bits 17
+        echo "$output"
+        [ "$status" -eq 0 ] || [ "$status" -eq 4 ]
+        if [[ "$output" == *"hunt: not judged: the storage under the hunt failed: "*": File too large"* ]]; then
+            return
+        fi
+    done
+    false
 }
 
 @test "hunt replay: a file for real threads runs again and again" {
