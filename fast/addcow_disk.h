@@ -80,7 +80,8 @@ static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
 
 #define ADDCOW_BLOCK_BYTES 4096u
 #define ADDCOW_BLOCK_WORDS (ADDCOW_BLOCK_BYTES / 8u)
-#define ADDCOW_BLOCK_BITS (ADDCOW_BLOCK_BYTES * 8u)
+#define ADDCOW_BLOCK_BITS 32768u
+_Static_assert(ADDCOW_BLOCK_BITS == ADDCOW_BLOCK_BYTES * 8u, "a block is a whole number of bytes");
 
 /* 4 KiB of the bitmap. Bits past the last cluster of the disk are 0. */
 struct addcow_block {

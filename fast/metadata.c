@@ -171,12 +171,9 @@ enum addcow_status addcow_metadata_decode(const struct addcow_io *io, const stru
     if (rule != ADDCOW_RULE_NONE) {
         return addcow_fail_rule(error, io->path, rule);
     }
-    enum addcow_status code = ADDCOW_OK;
-    if (!copy_names(io->path, bytes->data, metadata)) {
-        code = addcow_fail_memory(error, io->path);
-    } else if ((rule = check_open(metadata, 0)) != ADDCOW_RULE_NONE) {
-        code = addcow_fail_rule(error, io->path, rule);
-    }
+    enum addcow_status code = copy_names(io->path, bytes->data, metadata)
+                                  ? addcow_metadata_check_lengths(metadata, io->path, 0, error)
+                                  : addcow_fail_memory(error, io->path);
     if (code != ADDCOW_OK) {
         addcow_metadata_free(metadata);
     }
