@@ -27,6 +27,14 @@ static inline uint32_t addcow_load_le32(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
+/* A number in the order of the processor as one in little-endian order, and back: both are the same change. */
+static inline uint64_t addcow_le64(uint64_t number)
+{
+    uint8_t bytes[8];
+    memcpy(bytes, &number, sizeof bytes);
+    return (uint64_t)addcow_load_le32(bytes) | (uint64_t)addcow_load_le32(bytes + 4) << 32;
+}
+
 /* ---- Errors ---- */
 
 /*

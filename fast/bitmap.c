@@ -16,7 +16,6 @@
 #include "addcow_disk.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +97,7 @@ static struct addcow_block *new_block(uint64_t index, const uint64_t *content, u
     block->next_dirty = NULL;
     block->next_taken = NULL;
     for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++) {
-        atomic_init(&block->words[i], le64toh(content[i]) & kept_bits(i, bits));
+        atomic_init(&block->words[i], addcow_le64(content[i]) & kept_bits(i, bits));
     }
     return block;
 }

@@ -7,6 +7,7 @@
  * mix with a write of another request in between.
  */
 #include "addcow_internal.h"
+#include "addcow_platform.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -36,7 +37,7 @@ enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status co
     if (errnum != 0 && length >= 0 && (size_t)length < sizeof error->message) {
         char buffer[128];
         snprintf(error->message + length, sizeof error->message - (size_t)length, ": %s",
-                 strerror_r(errnum, buffer, sizeof buffer));
+                 addcow_platform_error_text(errnum, buffer, sizeof buffer));
     }
     return code;
 }

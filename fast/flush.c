@@ -19,7 +19,6 @@
 #include "addcow_disk.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +57,7 @@ enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_e
 static void snapshot_block(const struct addcow_block *block, uint64_t *snapshot)
 {
     for (size_t i = 0; i < ADDCOW_BLOCK_WORDS; i++) {
-        snapshot[i] = htole64(sync_load_acquire(&block->words[i]));
+        snapshot[i] = addcow_le64(sync_load_acquire(&block->words[i]));
     }
 }
 
@@ -118,7 +117,7 @@ static enum addcow_status flush_blocks(struct addcow *disk, const struct addcow_
 /* The caller has set `running`. */
 static enum addcow_status write_features(struct addcow *disk, uint64_t features, struct addcow_error *error)
 {
-    uint64_t stored = htole64(features);
+    uint64_t stored = addcow_le64(features);
     enum addcow_status code = addcow_io_write(&disk->file, &stored, sizeof stored, ADDCOW_COMPATIBLE_OFFSET, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_sync(&disk->file, error);

@@ -2,9 +2,10 @@
  * The default storage: files of the operating system.
  *
  * Each function makes one system call and returns its result or a negative errno. file_io.c continues short transfers,
- * retries after EINTR and words the errors. Locks are open file description locks: they belong to the open file and not
- * to the process, so two handles in one process exclude each other as two processes do (LCK-01).
+ * retries after EINTR and words the errors. platform.c has the calls that differ between systems. Locks belong to the
+ * open file and not to the process, so two handles in one process exclude each other as two processes do (LCK-01).
  */
+#include "addcow_platform.h"
 #include "addcow_storage.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 struct posix_file {
     struct addcow_file file;
     int descriptor;
+    enum addcow_platform_lock lock;
 };
 
 static int descriptor_of(struct addcow_file *file)
@@ -25,24 +27,24 @@ static int descriptor_of(struct addcow_file *file)
     return ((struct posix_file *)file)->descriptor;
 }
 
-static ssize_t posix_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
+static ssize_t file_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
 {
     ssize_t count = pread(descriptor_of(file), buffer, size, (off_t)offset);
     return count < 0 ? -errno : count;
 }
 
-static ssize_t posix_pwrite(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset)
+static ssize_t file_pwrite(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset)
 {
     ssize_t count = pwrite(descriptor_of(file), buffer, size, (off_t)offset);
     return count < 0 ? -errno : count;
 }
 
-static int posix_sync(struct addcow_file *file)
+static int file_sync(struct addcow_file *file)
 {
-    return fdatasync(descriptor_of(file)) < 0 ? -errno : 0;
+    return addcow_platform_sync(descriptor_of(file));
 }
 
-static int posix_length(struct addcow_file *file, uint64_t *length)
+static int file_length(struct addcow_file *file, uint64_t *length)
 {
     struct stat status;
     if (fstat(descriptor_of(file), &status) < 0) {
@@ -52,42 +54,29 @@ static int posix_length(struct addcow_file *file, uint64_t *length)
     return 0;
 }
 
-static int posix_truncate(struct addcow_file *file, uint64_t length)
+static int file_truncate(struct addcow_file *file, uint64_t length)
 {
     return ftruncate(descriptor_of(file), (off_t)length) < 0 ? -errno : 0;
 }
 
-static int posix_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
+static int file_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
-    if (fallocate(descriptor_of(file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0) {
-        return 0;
-    }
-    return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+    return addcow_platform_punch(descriptor_of(file), offset, size);
 }
 
-static int posix_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
+static int file_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
 {
-    off_t found = lseek(descriptor_of(file), (off_t)offset, SEEK_DATA);
-    if (found >= 0) {
-        *data = (uint64_t)found;
-        return 0;
-    }
-    if (errno == ENXIO) { /* only a hole, or nothing at all, is left */
-        return posix_length(file, data);
-    }
-    return errno == EINVAL ? -EOPNOTSUPP : -errno;
+    int result = addcow_platform_next_data(descriptor_of(file), offset, data);
+    /* -ENXIO: only a hole, or nothing at all, is left. */
+    return result == -ENXIO ? file_length(file, data) : result;
 }
 
-static int posix_lock(struct addcow_file *file, int exclusive)
+static int file_lock(struct addcow_file *file, int exclusive)
 {
-    struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-    if (fcntl(descriptor_of(file), F_OFD_SETLK, &lock) == 0) {
-        return 0;
-    }
-    return errno == EACCES ? -EAGAIN : -errno;
+    return addcow_platform_lock(descriptor_of(file), exclusive, &((struct posix_file *)file)->lock);
 }
 
-static int posix_identity(struct addcow_file *file, struct addcow_identity *identity)
+static int file_identity(struct addcow_file *file, struct addcow_identity *identity)
 {
     struct stat status;
     if (fstat(descriptor_of(file), &status) < 0) {
@@ -98,25 +87,25 @@ static int posix_identity(struct addcow_file *file, struct addcow_identity *iden
     return 0;
 }
 
-static int posix_close(struct addcow_file *file)
+static int file_close(struct addcow_file *file)
 {
     int result = close(descriptor_of(file)) < 0 ? -errno : 0;
     free(file);
-    /* Linux has freed the descriptor also when close was interrupted. */
+    /* Linux, FreeBSD and macOS have freed the descriptor also when close was interrupted. */
     return result == -EINTR ? 0 : result;
 }
 
 static const struct addcow_file_ops posix_file_ops = {
-    .pread = posix_pread,
-    .pwrite = posix_pwrite,
-    .sync = posix_sync,
-    .length = posix_length,
-    .truncate = posix_truncate,
-    .punch = posix_punch,
-    .next_data = posix_next_data,
-    .lock = posix_lock,
-    .identity = posix_identity,
-    .close = posix_close,
+    .pread = file_pread,
+    .pwrite = file_pwrite,
+    .sync = file_sync,
+    .length = file_length,
+    .truncate = file_truncate,
+    .punch = file_punch,
+    .next_data = file_next_data,
+    .lock = file_lock,
+    .identity = file_identity,
+    .close = file_close,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */
@@ -143,8 +132,8 @@ static int check_regular(int descriptor)
     return S_ISREG(status.st_mode) ? 0 : -EINVAL;
 }
 
-static int posix_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                      struct addcow_file **file)
+static int storage_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                        struct addcow_file **file)
 {
     (void)storage;
     struct posix_file *opened = malloc(sizeof *opened);
@@ -168,7 +157,7 @@ static int posix_open(struct addcow_storage *storage, const char *path, enum add
     return 0;
 }
 
-static int posix_remove(struct addcow_storage *storage, const char *path)
+static int storage_remove(struct addcow_storage *storage, const char *path)
 {
     (void)storage;
     return unlink(path) < 0 ? -errno : 0;
@@ -183,7 +172,7 @@ static int sync_directory(const char *path)
         return -ENOMEM;
     }
     int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = descriptor < 0 || fsync(descriptor) < 0 ? -errno : 0;
+    int result = descriptor < 0 ? -errno : addcow_platform_sync_all(descriptor);
     if (descriptor >= 0) {
         close(descriptor);
     }
@@ -191,7 +180,7 @@ static int sync_directory(const char *path)
     return result;
 }
 
-static int posix_rename(struct addcow_storage *storage, const char *from, const char *to, int replace)
+static int storage_rename(struct addcow_storage *storage, const char *from, const char *to, int replace)
 {
     (void)storage;
     if (replace) {
@@ -211,9 +200,9 @@ static int posix_rename(struct addcow_storage *storage, const char *from, const 
 }
 
 static const struct addcow_storage_ops posix_storage_ops = {
-    .open = posix_open,
-    .remove = posix_remove,
-    .rename = posix_rename,
+    .open = storage_open,
+    .remove = storage_remove,
+    .rename = storage_rename,
 };
 
 struct addcow_storage *addcow_posix_storage(void)

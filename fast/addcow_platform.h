@@ -1,0 +1,42 @@
+/*
+ * What operating systems do in different ways. storage_posix.c and file_io.c are the only users.
+ *
+ * Everything else that the library needs is C11 and POSIX. All functions are safe from any thread. Results are 0 or a
+ * negative errno, and the calls may fail with -EINTR.
+ */
+#ifndef ADDCOW_PLATFORM_H
+#define ADDCOW_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The text of an errno, in `buffer` or static. Never null, never empty. `size` is more than 0. */
+const char *addcow_platform_error_text(int errnum, char *buffer, size_t size);
+
+/* Makes the content and the length of a file durable. */
+int addcow_platform_sync(int descriptor);
+
+/* Makes all of a file durable; of a directory, its names. */
+int addcow_platform_sync_all(int descriptor);
+
+/* Makes [offset, offset + size), which lies within the file and is not empty, a hole. -EOPNOTSUPP: cannot, or only some
+ * of it became one. */
+int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size);
+
+/* The first byte at or past `offset` that is not part of a hole. -ENXIO: there is none. -EOPNOTSUPP: cannot tell. */
+int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data);
+
+/* Which lock an open file holds. */
+enum addcow_platform_lock { ADDCOW_UNLOCKED, ADDCOW_LOCKED_SHARED, ADDCOW_LOCKED_EXCLUSIVE };
+
+/*
+ * Locks the open file `descriptor`, until its close, against all other open files of that name, without waiting. *held
+ * is what it holds before and after. -EAGAIN: another one conflicts, and *held is unchanged.
+ *
+ * The lock is an open file description lock, or one of flock where there is none. flock gives a shared lock up before
+ * it takes an exclusive one, and so may lose it to another program: -ENOLCK, and nothing is held.
+ */
+int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lock *held);
+
+#endif

@@ -1,0 +1,158 @@
+/*
+ * Linux, FreeBSD, macOS and others: each function takes the call that the headers of the system declare, or else what
+ * POSIX has. The symbols of the calls tell them apart, not the name of the system.
+ */
+#include "addcow_platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef F_OFD_SETLK
+#include <sys/file.h>
+#endif
+
+static int result_of(int returned)
+{
+    return returned < 0 ? -errno : 0;
+}
+
+/* ---- Texts of errors ---- */
+
+/* POSIX: puts the text into the buffer. */
+static inline const char *text_in_buffer(int result, const char *buffer)
+{
+    return result == 0 && buffer[0] != '\0' ? buffer : "unknown error";
+}
+
+/* GNU: returns the text. */
+static inline const char *text_returned(const char *text, const char *buffer)
+{
+    (void)buffer;
+    return text;
+}
+
+const char *addcow_platform_error_text(int errnum, char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    return _Generic(strerror_r(errnum, buffer, size), int: text_in_buffer, char *: text_returned)(
+        strerror_r(errnum, buffer, size), buffer);
+}
+
+/* ---- Durability ---- */
+
+/* macOS leaves what fsync writes in the cache of the device, unless it is asked to flush that too. */
+#ifdef F_FULLFSYNC
+static int full_sync(int descriptor)
+{
+    if (fcntl(descriptor, F_FULLFSYNC) == 0) {
+        return 0;
+    }
+    bool unknown = errno == ENOTSUP || errno == EINVAL || errno == ENOTTY; /* not to every file system */
+    return unknown ? result_of(fsync(descriptor)) : -errno;
+}
+
+int addcow_platform_sync(int descriptor)
+{
+    return full_sync(descriptor);
+}
+
+int addcow_platform_sync_all(int descriptor)
+{
+    return full_sync(descriptor);
+}
+#else
+int addcow_platform_sync(int descriptor)
+{
+    return result_of(fdatasync(descriptor));
+}
+
+int addcow_platform_sync_all(int descriptor)
+{
+    return result_of(fsync(descriptor));
+}
+#endif
+
+/* ---- Holes ---- */
+
+#if defined FALLOC_FL_PUNCH_HOLE /* Linux */
+int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size)
+{
+    if (fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0) {
+        return 0;
+    }
+    return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+#elif defined SPACECTL_DEALLOC /* FreeBSD */
+int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size)
+{
+    struct spacectl_range rest = {.r_offset = (off_t)offset, .r_len = (off_t)size};
+    while (rest.r_len > 0) {
+        if (fspacectl(descriptor, SPACECTL_DEALLOC, &rest, 0, &rest) < 0) {
+            return errno == ENOSYS || errno == ENODEV || errno == EINVAL ? -EOPNOTSUPP : -errno;
+        }
+    }
+    return 0;
+}
+#elif defined F_PUNCHHOLE      /* macOS, whole blocks of the file system only */
+int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size)
+{
+    struct fpunchhole hole = {.fp_offset = (off_t)offset, .fp_length = (off_t)size};
+    if (fcntl(descriptor, F_PUNCHHOLE, &hole) == 0) {
+        return 0;
+    }
+    return errno == ENOTSUP || errno == ENOTTY || errno == EINVAL ? -EOPNOTSUPP : -errno;
+}
+#else
+int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size)
+{
+    (void)offset;
+    (void)size;
+    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+}
+#endif
+
+int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
+{
+#ifdef SEEK_DATA
+    off_t found = lseek(descriptor, (off_t)offset, SEEK_DATA);
+    if (found < 0) {
+        return errno == EINVAL || errno == ENOTTY ? -EOPNOTSUPP : -errno;
+    }
+    *data = (uint64_t)found;
+    return 0;
+#else
+    (void)offset;
+    (void)data;
+    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+#endif
+}
+
+/* ---- Locks ---- */
+
+#ifdef F_OFD_SETLK
+int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lock *held)
+{
+    struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_SETLK, &lock) < 0) {
+        return errno == EACCES ? -EAGAIN : -errno;
+    }
+    *held = exclusive ? ADDCOW_LOCKED_EXCLUSIVE : ADDCOW_LOCKED_SHARED;
+    return 0;
+}
+#else
+int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lock *held)
+{
+    if (flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) {
+        *held = exclusive ? ADDCOW_LOCKED_EXCLUSIVE : ADDCOW_LOCKED_SHARED;
+        return 0;
+    }
+    int reason = errno == EWOULDBLOCK ? EAGAIN : errno;
+    if (*held == ADDCOW_LOCKED_SHARED && flock(descriptor, LOCK_SH | LOCK_NB) < 0) {
+        *held = ADDCOW_UNLOCKED;
+        reason = ENOLCK;
+    }
+    return -reason;
+}
+#endif
