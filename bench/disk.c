@@ -31,10 +31,10 @@ void check_transfer(ssize_t transferred, uint64_t size, const char *what)
 void *buffer_new(uint64_t size)
 {
     void *buffer = NULL;
-    if (posix_memalign(&buffer, 4096, size) != 0) {
+    if (posix_memalign(&buffer, 4096, (size_t)size) != 0) {
         fail("out of memory");
     }
-    memset(buffer, 0x5a, size);
+    memset(buffer, 0x5a, (size_t)size);
     return buffer;
 }
 

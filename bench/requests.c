@@ -213,11 +213,11 @@ static void copy_by_hand(const struct disk *disk, uint64_t offset, const uint8_t
     uint64_t start = offset - head;
     uint64_t tail = head + REQUEST;
     if (head > 0) {
-        check_transfer(pread(disk->backing, cluster, head, (off_t)start), head, "pread");
+        check_transfer(pread(disk->backing, cluster, (size_t)head, (off_t)start), head, "pread");
     }
     memcpy(cluster + head, data, REQUEST);
     if (tail < CLUSTER) {
-        ssize_t got = pread(disk->backing, cluster + tail, CLUSTER - tail, (off_t)(start + tail));
+        ssize_t got = pread(disk->backing, cluster + tail, (size_t)(CLUSTER - tail), (off_t)(start + tail));
         check_transfer(got, CLUSTER - tail, "pread");
     }
     check_transfer(pwrite(disk->image, cluster, CLUSTER, (off_t)start), CLUSTER, "pwrite");

@@ -30,8 +30,8 @@ static void fill_bitmap(const struct disk *disk)
 {
     uint64_t bytes = disk->size / CLUSTER / 8;
     uint8_t *ones = buffer_new(bytes);
-    memset(ones, 0xff, bytes);
-    check_transfer(pwrite(disk->metadata, ones, bytes, (off_t)CLUSTER), bytes, "bitmap");
+    memset(ones, 0xff, (size_t)bytes);
+    check_transfer(pwrite(disk->metadata, ones, (size_t)bytes, (off_t)CLUSTER), bytes, "bitmap");
     free(ones);
 }
 
@@ -68,13 +68,26 @@ static void run_open(const struct bench_case *self, const struct settings *setti
 
 /* ---- Memory ---- */
 
-static double heap_bytes(void)
+/* Returns the memory that is free to the system, as far as the C library can. */
+static void trim_heap(void)
 {
-    struct mallinfo2 info = mallinfo2();
-    return (double)(info.uordblks + info.hblkhd);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
-/* NaN, which misses every target, if the C library cannot measure the heap: another allocator, or sanitizers. */
+/* NaN if the C library does not tell. */
+static double heap_bytes(void)
+{
+#ifdef __GLIBC__
+    struct mallinfo2 info = mallinfo2();
+    return (double)(info.uordblks + info.hblkhd);
+#else
+    return NAN;
+#endif
+}
+
+/* NaN, which misses every target, if the heap cannot be measured: another C library or allocator, or sanitizers. */
 static double heap_kib(void)
 {
     double before = heap_bytes();
@@ -114,7 +127,7 @@ static double memory_growth(uint64_t bytes, double (*measure)(void))
     disk_create(&disk);
     struct addcow_error error;
     check_engine(addcow_close(disk.handle, &error), &error);
-    malloc_trim(0);
+    trim_heap();
     double before = measure();
     check_engine(addcow_open("memory.add-cow", ADDCOW_OPEN_READWRITE, disk.storage, &disk.handle, &error), &error);
     touch(&disk, bytes);

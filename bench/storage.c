@@ -10,10 +10,10 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LATENCY_NS 1000000
 
@@ -53,8 +53,10 @@ static int cached_remove(struct addcow_storage *storage, const char *path)
 static int cached_rename(struct addcow_storage *storage, const char *from, const char *to, int replace)
 {
     (void)storage;
-    unsigned flags = replace ? 0 : RENAME_NOREPLACE;
-    return renameat2(AT_FDCWD, from, AT_FDCWD, to, flags) == 0 ? 0 : -errno;
+    if (!replace && access(to, F_OK) == 0) {
+        return -EEXIST;
+    }
+    return rename(from, to) == 0 ? 0 : -errno;
 }
 
 static const struct addcow_storage_ops cached_ops = {cached_open, cached_remove, cached_rename};

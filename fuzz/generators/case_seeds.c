@@ -38,10 +38,9 @@ static size_t make_file_section(const struct corpus_file *file, uint8_t *out, si
         uint64_t most = room - UNTRUSTED_IMAGE_LENGTH_BYTES;
         if (span->at < most) {
             uint64_t count = span->length < most - span->at ? span->length : most - span->at;
-            corpus_span_fill(span, span->at, count, out + UNTRUSTED_IMAGE_LENGTH_BYTES + span->at);
-            end = UNTRUSTED_IMAGE_LENGTH_BYTES + span->at + count > end
-                      ? UNTRUSTED_IMAGE_LENGTH_BYTES + span->at + count
-                      : end;
+            corpus_span_fill(span, span->at, (size_t)count, out + UNTRUSTED_IMAGE_LENGTH_BYTES + span->at);
+            size_t span_end = UNTRUSTED_IMAGE_LENGTH_BYTES + (size_t)(span->at + count);
+            end = span_end > end ? span_end : end;
         }
     }
     return end;

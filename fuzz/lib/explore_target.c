@@ -25,15 +25,17 @@ static void make_explorable(struct trace *trace)
     }
 }
 
-/* Memory that one execution frees is kept for the next one, not returned to the system. */
+/* Memory that one execution frees is kept for the next one, not returned to the system. Only glibc can be told so. */
 static void keep_memory(void)
 {
+#ifdef __GLIBC__
     static bool kept;
     if (!kept) {
         mallopt(M_TRIM_THRESHOLD, KEPT);
         mallopt(M_MMAP_THRESHOLD, KEPT / 4);
         kept = true;
     }
+#endif
 }
 
 void fuzz_explore(const struct fuzz_input *input, size_t used, const struct explore_options *options)

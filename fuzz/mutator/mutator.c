@@ -36,7 +36,7 @@ static void insert_byte(struct random *random, struct buffer *buffer)
     if (buffer->count == sizeof buffer->bytes) {
         return;
     }
-    size_t at = random_below(random, buffer->count + 1);
+    size_t at = (size_t)random_below(random, buffer->count + 1);
     memmove(buffer->bytes + at + 1, buffer->bytes + at, buffer->count - at);
     buffer->bytes[at] = (uint8_t)random_next(random);
     buffer->count++;
@@ -44,18 +44,18 @@ static void insert_byte(struct random *random, struct buffer *buffer)
 
 static void delete_bytes(struct random *random, struct buffer *buffer)
 {
-    size_t at = random_below(random, buffer->count);
-    size_t gone = random_between(random, 1, 1 + (buffer->count - at - 1) / 2);
+    size_t at = (size_t)random_below(random, buffer->count);
+    size_t gone = (size_t)random_between(random, 1, 1 + (buffer->count - at - 1) / 2);
     memmove(buffer->bytes + at, buffer->bytes + at + gone, buffer->count - at - gone);
     buffer->count -= gone;
 }
 
 static void copy_bytes(struct random *random, struct buffer *buffer)
 {
-    size_t from = random_below(random, buffer->count);
-    size_t to = random_below(random, buffer->count);
+    size_t from = (size_t)random_below(random, buffer->count);
+    size_t to = (size_t)random_below(random, buffer->count);
     size_t room = buffer->count - (from > to ? from : to);
-    memmove(buffer->bytes + to, buffer->bytes + from, random_between(random, 1, room));
+    memmove(buffer->bytes + to, buffer->bytes + from, (size_t)random_between(random, 1, room));
 }
 
 static void mutate_bytes(struct random *random, struct buffer *buffer)
@@ -64,7 +64,7 @@ static void mutate_bytes(struct random *random, struct buffer *buffer)
         insert_byte(random, buffer);
         return;
     }
-    size_t at = random_below(random, buffer->count);
+    size_t at = (size_t)random_below(random, buffer->count);
     switch (random_below(random, 6)) {
     case 0:
         buffer->bytes[at] = (uint8_t)(buffer->bytes[at] ^ 1u << random_below(random, 8));
@@ -298,8 +298,8 @@ static void splice_traces(struct random *random, const struct fuzz_part *second,
     if (buffer->count < TRACE_HEADER_BYTES || second->count < TRACE_HEADER_BYTES) {
         return;
     }
-    size_t kept = random_below(random, (buffer->count - TRACE_HEADER_BYTES) / TRACE_OPERATION_BYTES + 1);
-    size_t left_out = random_below(random, (second->count - TRACE_HEADER_BYTES) / TRACE_OPERATION_BYTES + 1);
+    size_t kept = (size_t)random_below(random, (buffer->count - TRACE_HEADER_BYTES) / TRACE_OPERATION_BYTES + 1);
+    size_t left_out = (size_t)random_below(random, (second->count - TRACE_HEADER_BYTES) / TRACE_OPERATION_BYTES + 1);
     size_t at = TRACE_HEADER_BYTES + kept * TRACE_OPERATION_BYTES;
     size_t from = TRACE_HEADER_BYTES + left_out * TRACE_OPERATION_BYTES;
     size_t count = second->count - from;

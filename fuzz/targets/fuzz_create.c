@@ -113,7 +113,7 @@ static void note(const struct sim *sim, struct before *before)
         const uint8_t *bytes = sim_bytes(sim, before->names[i], &before->lengths[i]);
         before->bytes[i] = report_allocate(before->lengths[i] > 0 ? before->lengths[i] : 1, 1);
         if (before->lengths[i] > 0) {
-            memcpy(before->bytes[i], bytes, before->lengths[i]);
+            memcpy(before->bytes[i], bytes, (size_t)before->lengths[i]);
         }
     }
 }
@@ -129,7 +129,8 @@ static bool is_as_before(const struct sim *sim, const struct before *before, uin
 {
     uint64_t length;
     const uint8_t *bytes = sim_bytes(sim, before->names[i], &length);
-    return bytes && length == before->lengths[i] && (length == 0 || memcmp(bytes, before->bytes[i], length) == 0);
+    return bytes && length == before->lengths[i] &&
+           (length == 0 || memcmp(bytes, before->bytes[i], (size_t)length) == 0);
 }
 
 static uint32_t files_in(const struct sim *sim)
@@ -156,7 +157,7 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
     if (strcmp(options->backing_format, "raw") == 0) {
         length = length < content->size ? length : content->size;
         if (length > 0) {
-            memcpy(content->bytes, raw, length);
+            memcpy(content->bytes, raw, (size_t)length);
         }
         return;
     }
@@ -181,7 +182,7 @@ static struct content expect(const struct sim *sim, const struct addcow_create_o
     if (options->backing_name) {
         fill_from_below(sim, options, &content);
     } else if (image && content.size > 0) {
-        memcpy(content.bytes, image, content.size);
+        memcpy(content.bytes, image, (size_t)content.size);
     }
     return content;
 }
@@ -209,7 +210,7 @@ static bool reads_as(const struct sim *sim, const struct content *content)
     bool same = disk.ref.size == content->size && !sim_disk_has_stray_bits(&disk) && has_bits_as(&disk.ref, content);
     uint8_t *got = report_allocate(content->size > 0 ? content->size : 1, 1);
     same = same && addcow_ref_read(&disk.ref, 0, content->size, got) == ADDCOW_OK &&
-           memcmp(got, content->bytes, content->size) == 0;
+           memcmp(got, content->bytes, (size_t)content->size) == 0;
     free(got);
     sim_disk_close(&disk);
     return same;

@@ -43,7 +43,7 @@ static uint8_t *copy_of(const uint8_t *bytes, uint64_t length, uint64_t room)
 {
     uint8_t *copy = report_allocate(room > 0 ? room : 1, 1);
     if (length > 0) {
-        memcpy(copy, bytes, length);
+        memcpy(copy, bytes, (size_t)length);
     }
     return copy;
 }
@@ -108,7 +108,8 @@ static void judge_read(struct pair *pair, const struct trace_operation *operatio
     enum addcow_status code = addcow_read(pair->fast, operation->offset, operation->length, pair->got, NULL);
     enum addcow_status expected = addcow_ref_read(&pair->ref, operation->offset, operation->length, pair->expected);
     fuzz_require(code == expected || (pair->cut && code == ADDCOW_IO), "a read has the same status in both engines");
-    fuzz_require(code != ADDCOW_OK || memcmp(pair->got, pair->expected, known) == 0, "both read the same bytes");
+    fuzz_require(code != ADDCOW_OK || memcmp(pair->got, pair->expected, (size_t)known) == 0,
+                 "both read the same bytes");
 }
 
 /* A resize, a stream or a commit. */
@@ -186,7 +187,7 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
     uint64_t length = operation->length;
     enum addcow_status expected;
     stamp_fill((struct stamp){STAMP_WRITE, index}, offset <= STAMP_OFFSET_MAX / 2 ? offset : 0, pair->got,
-               length <= REQUEST_MAX ? length : 0);
+               (size_t)(length <= REQUEST_MAX ? length : 0));
     enum addcow_status code = change(pair->fast, operation, pair->got);
     switch (operation->kind) {
     case OPERATION_WRITE:
@@ -332,7 +333,7 @@ static void compare_files(const struct pair *pair)
     uint8_t *bytes = report_allocate(2, ref->size > 0 ? ref->size : 1);
     addcow_ref_read(&disk.ref, 0, ref->size, bytes);
     addcow_ref_read(ref, 0, ref->size, bytes + ref->size);
-    fuzz_require(memcmp(bytes, bytes + ref->size, ref->size) == 0, "after the close both are the same disk");
+    fuzz_require(memcmp(bytes, bytes + ref->size, (size_t)ref->size) == 0, "after the close both are the same disk");
     free(bytes);
     sim_disk_close(&disk);
 }

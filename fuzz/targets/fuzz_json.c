@@ -47,8 +47,8 @@ static void judge_spans(const struct corpus_spans *spans)
         const struct corpus_span *span = &spans->items[i];
         uint64_t count = span->length < WINDOW ? span->length : WINDOW;
         if (span->fill != CORPUS_ANY) {
-            corpus_span_fill(span, span->at, count, window);
-            corpus_span_fill(span, span->at + span->length - count, count, window);
+            corpus_span_fill(span, span->at, (size_t)count, window);
+            corpus_span_fill(span, span->at + span->length - count, (size_t)count, window);
         }
         fuzz_require(span->choice_count <= CORPUS_CHOICES_MAX, "a span has at most CORPUS_CHOICES_MAX choices");
     }

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,8 +32,27 @@
 /* Bounds the killing of processes that left the group. A process that forks faster may escape. */
 #define KILL_ROUNDS_MAX 1000
 
+#define DESCRIPTORS_MAX (1 << 20)
+
 enum { READ_END, WRITE_END };
 enum { INPUT, OUTPUT, ERRORS, STATUS, PIPES };
+
+/* Closes all descriptors from `first` on. */
+static void close_from(int first)
+{
+#ifdef SYS_close_range /* some C libraries do not have the function */
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 0) == 0) {
+        return;
+    }
+#endif
+    /* An old kernel or an emulator does not know the call. Such a kernel has no more descriptors by default. */
+    struct rlimit limit;
+    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_MAX ? (int)limit.rlim_cur
+                                                                                        : DESCRIPTORS_MAX;
+    for (int descriptor = first; descriptor < end; descriptor++) {
+        close(descriptor);
+    }
+}
 
 /* After fork, in a process that may have had many threads: only async-signal-safe calls. */
 _Noreturn static void exec_command(const char *command, const char *directory, pid_t supervisor, int pipes[PIPES][2])
@@ -42,7 +63,7 @@ _Noreturn static void exec_command(const char *command, const char *directory, p
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == supervisor && chdir(directory) == 0 && dup2(pipes[INPUT][READ_END], STDIN_FILENO) >= 0 &&
         dup2(pipes[OUTPUT][WRITE_END], STDOUT_FILENO) >= 0 && dup2(pipes[ERRORS][WRITE_END], STDERR_FILENO) >= 0) {
-        close_range(STDERR_FILENO + 1, ~0u, 0);
+        close_from(STDERR_FILENO + 1);
         signal(SIGPIPE, SIG_DFL);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
@@ -99,7 +120,7 @@ _Noreturn static void supervise(const char *command, const char *directory, pid_
         exec_command(command, directory, supervisor, pipes);
     }
     dup2(pipes[STATUS][WRITE_END], STDIN_FILENO);
-    close_range(STDIN_FILENO + 1, ~0u, 0);
+    close_from(STDIN_FILENO + 1);
     if (process > 0) {
         setpgid(process, process); /* in both processes: either may run first */
         bool end = getppid() != parent;

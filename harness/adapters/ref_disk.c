@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,37 +79,60 @@ static enum addcow_status refuse_rule(struct addcow_error *error, const char *pa
 
 /* ---- Mapped files ---- */
 
-static void unmap(struct mapped *file)
+/* Like mmap with MAP_NORESERVE, but maps at least one byte, and fails with ENOMEM if the length does not fit size_t. */
+static void *map(uint64_t length, int protection, int flags, int descriptor)
 {
-    if (file->bytes != NULL) {
-        munmap(file->bytes, file->length > 0 ? file->length : 1);
-        file->bytes = NULL;
+    if (length > SIZE_MAX) {
+        errno = ENOMEM;
+        return MAP_FAILED;
     }
+    return mmap(NULL, length > 0 ? (size_t)length : 1, protection, flags | MAP_NORESERVE, descriptor, 0);
+}
+
+static void unmap(void *bytes, uint64_t length)
+{
+    if (bytes != NULL) {
+        munmap(bytes, length > 0 ? (size_t)length : 1);
+    }
+}
+
+static bool can_map(uint64_t length)
+{
+    void *bytes = map(length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (bytes == MAP_FAILED) {
+        return false;
+    }
+    unmap(bytes, length);
+    return true;
+}
+
+/* In KiB. */
+static long most_memory_used(void)
+{
+    struct rusage usage = {.ru_maxrss = 0};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
 }
 
 bool ref_disk_maps_large(void)
 {
-    size_t size = (size_t)32 << 40;
-    void *bytes = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED) {
-        return false;
-    }
-    munmap(bytes, size);
-    return true;
+    long before = most_memory_used();
+    /* With 8 bytes for each page of the first mapping, the second one would take 64 GiB. */
+    return can_map((uint64_t)16 << 30) && most_memory_used() - before < 16 * 1024 && can_map((uint64_t)32 << 40);
 }
 
 static enum addcow_status map_whole(struct mapped *file, const char *path, struct addcow_error *error)
 {
     struct stat status;
-    unmap(file);
+    unmap(file->bytes, file->length);
+    file->bytes = NULL;
     if (fstat(file->descriptor, &status) != 0) {
         return refuse(error, ADDCOW_IO, "", "%s: %s", path, strerror(errno));
     }
     file->length = (uint64_t)status.st_size;
     int protection = file->writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    void *bytes = file->length == 0
-                      ? mmap(NULL, 1, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                      : mmap(NULL, file->length, protection, MAP_SHARED | MAP_NORESERVE, file->descriptor, 0);
+    void *bytes = file->length == 0 ? map(0, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1)
+                                    : map(file->length, protection, MAP_SHARED, file->descriptor);
     if (bytes == MAP_FAILED) {
         return refuse(error, ADDCOW_IO, "", "%s: cannot be mapped: %s", path, strerror(errno));
     }
@@ -187,8 +211,7 @@ static enum addcow_status open_level(const char *path, bool writable, struct ope
 static enum addcow_status read_lower(struct ref_disk *disk, struct addcow_error *error)
 {
     const struct addcow_ref *lower = &disk->lower->state;
-    uint64_t length = lower->size > 0 ? lower->size : 1;
-    void *bytes = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *bytes = map(lower->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (bytes == MAP_FAILED) {
         return refuse(error, ADDCOW_IO, "", "%s: %s", disk->lower->path, strerror(errno));
     }
@@ -323,7 +346,7 @@ enum addcow_status ref_disk_open(const char *path, bool writable, struct ref_dis
 
 static void close_file(struct mapped *file)
 {
-    unmap(file);
+    unmap(file->bytes, file->length);
     if (file->descriptor >= 0) {
         close(file->descriptor);
     }
@@ -334,8 +357,8 @@ void ref_disk_close(struct ref_disk *disk)
     if (disk == NULL) {
         return;
     }
-    if (disk->lower_bytes != NULL) {
-        munmap(disk->lower_bytes, disk->lower->state.size > 0 ? disk->lower->state.size : 1);
+    if (disk->lower != NULL) {
+        unmap(disk->lower_bytes, disk->lower->state.size);
     }
     ref_disk_close(disk->lower);
     close_file(&disk->metadata);
@@ -458,7 +481,7 @@ static enum addcow_status commit_to_lower(struct ref_disk *disk)
         struct addcow_ref before = disk->state;
         uint64_t bytes = addcow_bitmap_bytes(before.size, before.cluster_size);
         before.bitmap = report_allocate(bytes, 1);
-        memcpy(before.bitmap, disk->state.bitmap, bytes);
+        memcpy(before.bitmap, disk->state.bitmap, (size_t)bytes);
         code = addcow_ref_commit(&disk->state);
         if (code == ADDCOW_OK) {
             write_lower(&before, lower);

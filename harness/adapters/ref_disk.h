@@ -13,7 +13,11 @@
 
 struct ref_disk;
 
-/* Whether files of several TiB can be mapped. They cannot if a sanitizer occupies most of the address space. */
+/*
+ * Whether files of several TiB can be mapped, and only the pages touched take memory. Not so with 32-bit addresses,
+ * under a sanitizer that occupies most of the address space, or under an emulator that keeps a record of each mapped
+ * page.
+ */
 bool ref_disk_maps_large(void);
 
 /* Opens the disk whose metadata file is `path`. On success the caller closes *disk. */

@@ -57,7 +57,7 @@ static bool receive(struct request *request)
             return false;
         }
         argument->data = report_allocate(argument->number + 1, 1);
-        if (fread(argument->data, 1, argument->number, stdin) != argument->number) {
+        if (fread(argument->data, 1, (size_t)argument->number, stdin) != argument->number) {
             return false;
         }
     }
@@ -97,7 +97,7 @@ static enum addcow_status perform(struct adapter *adapter, uint32_t operation, u
         }
         if (buffer != NULL) {
             printf(" +%" PRIu64 "\n", request.length);
-            fwrite(buffer, 1, request.length, stdout);
+            fwrite(buffer, 1, (size_t)request.length, stdout);
         } else {
             putchar('\n');
         }

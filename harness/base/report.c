@@ -27,11 +27,14 @@ void report_fatal(const char *format, ...)
     exit(REPORT_INCOMPLETE);
 }
 
-void *report_allocate(size_t count, size_t size)
+void *report_allocate(uint64_t count, uint64_t size)
 {
-    void *memory = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
+    void *memory = NULL;
+    if (count <= SIZE_MAX && size <= SIZE_MAX) {
+        memory = calloc(count == 0 ? 1 : (size_t)count, size == 0 ? 1 : (size_t)size);
+    }
     if (memory == NULL) {
-        report_fatal("no memory for %zu times %zu bytes", count, size);
+        report_fatal("no memory for %" PRIu64 " times %" PRIu64 " bytes", count, size);
     }
     return memory;
 }

@@ -24,8 +24,9 @@ enum report_exit {
  */
 _Noreturn void report_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Like calloc, but calls report_fatal on failure. Never null. The caller frees. */
-void *report_allocate(size_t count, size_t size);
+/* Like calloc, but calls report_fatal on failure, also if the size does not fit size_t. Never null. The caller frees.
+ */
+void *report_allocate(uint64_t count, uint64_t size);
 
 /* The index of the first byte that differs, or `length`. */
 size_t report_first_difference(const uint8_t *left, const uint8_t *right, size_t length);

@@ -81,7 +81,7 @@ static bool judge_answer(struct execution *run, const struct corpus_step *step, 
     for (size_t i = 0; good && properties->data == DATA_FROM_DISK && i < step->data.count; i++) {
         const struct corpus_span *span = &step->data.items[i];
         const uint8_t *found = request->buffer;
-        good = corpus_span_check(span, span->at, span->length, found + (span->at - step->offset), run->out);
+        good = corpus_span_check(span, span->at, (size_t)span->length, found + (span->at - step->offset), run->out);
     }
     if (properties->answers_map && (request->allocated != step->allocated || request->map_length != step->run)) {
         fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
@@ -106,11 +106,11 @@ static bool run_operation(struct execution *run, const struct corpus_step *step,
                                         .data = buffer,
                                         .buffer = buffer};
     if (properties->data == DATA_FROM_DISK) {
-        memset(buffer, 0xee, step->length);
+        memset(buffer, 0xee, (size_t)step->length);
     }
     for (size_t i = 0; properties->data == DATA_TO_DISK && i < step->data.count; i++) {
         const struct corpus_span *span = &step->data.items[i];
-        corpus_span_fill(span, span->at, span->length, buffer + (span->at - step->offset));
+        corpus_span_fill(span, span->at, (size_t)span->length, buffer + (span->at - step->offset));
     }
     enum addcow_status outcome = adapter->ops->perform(adapter, &request, &run->error);
     bool good = judge_outcome(run, step, outcome) && (outcome || judge_answer(run, step, &request));

@@ -64,7 +64,7 @@ static bool parse_span_bytes(struct where *where, const struct span_members *mem
     if (members->text) {
         span->length = strlen(members->text);
         span->bytes = report_allocate(span->length, 1);
-        memcpy(span->bytes, members->text, span->length);
+        memcpy(span->bytes, members->text, (size_t)span->length);
     }
     if (members->hex && !parse_hex(members->hex, span)) {
         return refuse(where, "\"hex\" must be pairs of digits 0-9a-f, with optional blanks between pairs");

@@ -28,7 +28,7 @@ static bool same_disk(const struct addcow_ref *disk, const struct addcow_ref *ex
     uint8_t *bytes = report_allocate(2, size);
     addcow_ref_read(expected, 0, size, bytes);
     addcow_ref_read(disk, 0, size, bytes + size);
-    bool same = memcmp(bytes, bytes + size, size) == 0;
+    bool same = memcmp(bytes, bytes + size, (size_t)size) == 0;
     for (uint64_t k = 0; bits && same && k < addcow_cluster_count(size, expected->cluster_size); k++) {
         same = ((disk->bitmap[k / 8] ^ expected->bitmap[k / 8]) >> k % 8 & 1) == 0;
     }

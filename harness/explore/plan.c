@@ -65,7 +65,7 @@ static struct fault_injection choose_fault(struct random *random)
         {SIM_PREAD, DISK_BASE, 3},      {SIM_PREAD, DISK_IMAGE, 4},     {SIM_PUNCH, DISK_IMAGE, 2},
         {SIM_TRUNCATE, DISK_IMAGE, 1},  {SIM_PWRITE, DISK_BASE, 3},     {SIM_SYNC, DISK_BASE, 1},
     };
-    size_t n = random_below(random, sizeof calls / sizeof calls[0]);
+    size_t n = (size_t)random_below(random, sizeof calls / sizeof calls[0]);
     struct fault_injection fault = {
         .one_kind = true,
         .kind = (enum fault_kind)random_below(random, FAULT_KINDS),
@@ -98,7 +98,7 @@ static const struct sched_strategy_kind *choose_strategy(struct random *random)
     while (sched_strategy_at(count) != NULL) {
         count++;
     }
-    return sched_strategy_at(random_below(random, count + 1) % count);
+    return sched_strategy_at((size_t)(random_below(random, count + 1) % count));
 }
 
 static void choose_schedules(struct random *random, const struct plan_limits *limits, struct plan *plan)

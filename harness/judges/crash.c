@@ -106,7 +106,7 @@ static bool is_read_by_engine(struct crash_judge *judge, const struct crash_stat
     enum addcow_status code = same ? adapter_read(judge->adapter, 0, got->size, bytes, &error) : ADDCOW_OK;
     bool fine = !crash_refused(out, "read", code, &error);
     fine = !crash_refused(out, "close", ops->close(judge->adapter, &error), &error) && fine;
-    same = same && memcmp(bytes, got->bytes, got->size) == 0;
+    same = same && memcmp(bytes, got->bytes, (size_t)got->size) == 0;
     if (fine && !same) {
         fputs("after a crash the two engines read different disks\n", out);
     }
@@ -163,11 +163,11 @@ static bool covers(const struct trace_operation *operation, uint64_t begin, uint
 static void fill(const struct crash_judge *judge, uint32_t index, uint64_t begin, uint64_t end, uint8_t *bytes)
 {
     if (index == judge->trace->count) {
-        memcpy(bytes, judge->start.bytes + begin, end - begin);
+        memcpy(bytes, judge->start.bytes + begin, (size_t)(end - begin));
     } else if (judge->trace->operations[index].kind == OPERATION_WRITE) {
-        stamp_fill((struct stamp){STAMP_WRITE, index}, begin, bytes, end - begin);
+        stamp_fill((struct stamp){STAMP_WRITE, index}, begin, bytes, (size_t)(end - begin));
     } else {
-        memset(bytes, 0, end - begin);
+        memset(bytes, 0, (size_t)(end - begin));
     }
 }
 
@@ -203,7 +203,7 @@ static bool is_allowed(const struct crash_judge *judge, const struct crash_span 
             continue;
         }
         fill(judge, i, begin, end, expected);
-        if (memcmp(expected, got, end - begin) == 0 && !is_overwritten(judge, spans, i, begin, end, moment)) {
+        if (memcmp(expected, got, (size_t)(end - begin)) == 0 && !is_overwritten(judge, spans, i, begin, end, moment)) {
             return true;
         }
     }
@@ -232,7 +232,7 @@ static void print_wrong_bytes(struct crash_judge *judge, uint64_t begin, uint64_
             "after a crash bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither durable nor written later (%s)\n",
             begin, end, "DUR-01, DUR-02");
     judge->wrong_byte = begin;
-    stamp_print_writers(out, begin, got, end - begin);
+    stamp_print_writers(out, begin, got, (size_t)(end - begin));
 }
 
 static bool is_possible_size(const struct crash_judge *judge, const struct crash_span *spans, uint64_t moment,
@@ -285,7 +285,7 @@ static void do_on_state(const struct crash_judge *judge, uint32_t index, struct 
     if (operation->kind == OPERATION_RESIZE) {
         uint64_t size = operation->offset;
         if (size > state->size) {
-            memset(state->bytes + state->size, 0, size - state->size);
+            memset(state->bytes + state->size, 0, (size_t)(size - state->size));
         }
         state->size = size;
     } else if (operation_changes_range(operation->kind)) {
@@ -302,7 +302,7 @@ static void compare_state(const struct crash_state *state, const struct crash_st
         uint64_t count = left < SIM_SECTOR ? left : SIM_SECTOR;
         sectors[begin / SIM_SECTOR] =
             sectors[begin / SIM_SECTOR] ||
-            (begin + count <= state->size && memcmp(state->bytes + begin, got->bytes + begin, count) == 0);
+            (begin + count <= state->size && memcmp(state->bytes + begin, got->bytes + begin, (size_t)count) == 0);
     }
 }
 
@@ -314,7 +314,7 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
     struct crash_state state = {.bytes = report_allocate(capacity, 1), .size = judge->start.size};
     bool *sectors = report_allocate(got->size / SIM_SECTOR + 1, sizeof *sectors);
     bool size = false;
-    memcpy(state.bytes, judge->start.bytes, state.size);
+    memcpy(state.bytes, judge->start.bytes, (size_t)state.size);
     for (uint32_t i = 0;; i++) {
         /* The state before operation i: it is possible unless a flush came after operation i. */
         if (i == judge->trace->count || !is_durable(judge, spans, i, moment)) {

@@ -42,7 +42,7 @@ static void damage_metadata(struct sim *sim, const struct trace_disk *disk, unsi
     const uint8_t *old = sim_bytes(sim, DISK_METADATA, &length);
     uint8_t *bytes = report_allocate(length + EXTRA_BYTES, 1);
     uint8_t *bitmap = bytes + header.header_size;
-    memcpy(bytes, old, length);
+    memcpy(bytes, old, (size_t)length);
     if ((damage & CRASH_PADDING_USED) != 0) {
         length += disk->layout == ADDCOW_R9 ? EXTRA_BYTES : 0;
         bytes[length - 1] = 0x81;
@@ -72,7 +72,7 @@ static bool is_read_by_reference(const struct damaged *damaged, const struct sim
         fprintf(out, "after a repair the reference engine refuses the disk: %s (CHK-02)\n", problem);
         return false;
     }
-    bool same = (size == damaged->size || size == damaged->cut) && memcmp(got, damaged->bytes, size) == 0;
+    bool same = (size == damaged->size || size == damaged->cut) && memcmp(got, damaged->bytes, (size_t)size) == 0;
     free(got);
     if (!same) {
         fputs("a repair changes what the reference engine reads (CHK-02)\n", out);
@@ -90,7 +90,7 @@ static bool is_read_by_engine(const struct damaged *damaged, struct sim *sim, FI
     bool same = size == damaged->size || size == damaged->cut;
     if (same) {
         code = adapter_read(adapter, 0, size, got, &error);
-        same = code == ADDCOW_OK && memcmp(got, damaged->bytes, size) == 0;
+        same = code == ADDCOW_OK && memcmp(got, damaged->bytes, (size_t)size) == 0;
     }
     if (!same) {
         fprintf(out, "after a repair the engine reads another disk: %s %s (CHK-02)\n", addcow_status_name(code),

@@ -55,7 +55,7 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
     }
     if (properties->data == DATA_TO_DISK) {
         data = report_allocate(operation->length, 1);
-        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, operation->length);
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, data, (size_t)operation->length);
         request.data = data;
     }
     enum addcow_status code = adapter->ops->perform(adapter, &request, error);

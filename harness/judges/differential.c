@@ -50,7 +50,7 @@ static struct answer ask(struct oracle *oracle, const struct trace_operation *op
         answer.request.data = answer.request.buffer = answer.data;
     }
     if (data == DATA_TO_DISK) {
-        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, answer.data, operation->length);
+        stamp_fill((struct stamp){STAMP_WRITE, index}, operation->offset, answer.data, (size_t)operation->length);
     }
     answer.status = oracle_perform(oracle, &answer.request);
     return answer;
@@ -58,9 +58,9 @@ static struct answer ask(struct oracle *oracle, const struct trace_operation *op
 
 static void print_read(const struct trace_operation *operation, const uint8_t *expected, const uint8_t *got, FILE *out)
 {
-    size_t first = report_first_difference(expected, got, operation->length);
+    size_t first = report_first_difference(expected, got, (size_t)operation->length);
     size_t begin = first - first % SECTOR;
-    size_t length = operation->length - begin < SECTOR ? operation->length - begin : SECTOR;
+    size_t length = (size_t)(operation->length - begin < SECTOR ? operation->length - begin : SECTOR);
     fprintf(out, "  byte %" PRIu64 " of the disk differs (RD-01)\n", operation->offset + first);
     report_hex_window(out, operation->offset + begin, expected + begin, got + begin, length);
     fputs("  expected:\n", out);
@@ -80,7 +80,7 @@ static bool same_answer(const struct answer *answer, const struct execution_reco
     }
     const struct operation_properties *properties = operation_properties(operation->kind);
     if (properties->data == DATA_FROM_DISK) {
-        return memcmp(answer->data, record->data, operation->length) == 0;
+        return memcmp(answer->data, record->data, (size_t)operation->length) == 0;
     }
     return !properties->answers_map ||
            (answer->request.allocated == record->allocated && answer->request.map_length == record->map_length);
@@ -168,7 +168,7 @@ static bool judge_by_reference(const struct oracle *oracle, const char *path, FI
         uint8_t *got = report_allocate(size, 1);
         addcow_ref_read(&oracle->disk, 0, size, expected);
         addcow_ref_read(state, 0, size, got);
-        same = memcmp(expected, got, size) == 0;
+        same = memcmp(expected, got, (size_t)size) == 0;
         free(expected);
         free(got);
     }

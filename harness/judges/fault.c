@@ -84,7 +84,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
         fine = false;
     }
     fine = fine && fault_contents_judge(&judge->contents, bytes, when, clause, judge->out);
-    if (fine && live != NULL && memcmp(bytes, live, size) != 0) {
+    if (fine && live != NULL && memcmp(bytes, live, (size_t)size) != 0) {
         fprintf(judge->out, "%s: the disk differs from what was read (%s)\n", when, clause);
         fine = false;
     }

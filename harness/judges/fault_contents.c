@@ -92,7 +92,7 @@ static bool is_possible(const struct fault_contents *contents, const struct faul
                         const uint8_t *got)
 {
     uint8_t expected[SECTOR];
-    size_t length = fragment->end - fragment->begin;
+    size_t length = (size_t)(fragment->end - fragment->begin);
     for (uint32_t content = 0; content <= FAULT_AFTER; content++) {
         if ((fragment->possible >> content & 1) == 0) {
             continue;
@@ -118,7 +118,8 @@ bool fault_contents_judge(const struct fault_contents *contents, const uint8_t *
         if (fragment->end <= contents->size && !is_possible(contents, fragment, bytes + fragment->begin)) {
             fprintf(out, "%s: bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither old nor new (%s)\n", when,
                     fragment->begin, fragment->end, clause);
-            stamp_print_writers(out, fragment->begin, bytes + fragment->begin, fragment->end - fragment->begin);
+            stamp_print_writers(out, fragment->begin, bytes + fragment->begin,
+                                (size_t)(fragment->end - fragment->begin));
             return false;
         }
     }

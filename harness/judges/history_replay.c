@@ -18,7 +18,7 @@ static void replay_write(struct history *history, struct oracle *oracle, const s
     struct operation_request request = {
         .operation = OPERATION_ZERO, .offset = write->begin, .length = length, .data = bytes};
     if (operation_properties(history->trace->operations[write->operation].kind)->data == DATA_TO_DISK) {
-        stamp_fill((struct stamp){STAMP_WRITE, write->operation}, write->begin, bytes, length);
+        stamp_fill((struct stamp){STAMP_WRITE, write->operation}, write->begin, bytes, (size_t)length);
         request.operation = OPERATION_WRITE;
     }
     enum addcow_status code = oracle_perform(oracle, &request);
@@ -35,7 +35,7 @@ static void take_over(const struct history *history, struct oracle *oracle, cons
         oracle_write(oracle, write->begin, length, history->snapshot.bytes + write->begin);
     }
     if (history->committed != NULL && write->end <= oracle->disk.backing_size) {
-        memcpy(oracle->disk.backing + write->begin, history->committed + write->begin, length);
+        memcpy(oracle->disk.backing + write->begin, history->committed + write->begin, (size_t)length);
     }
 }
 

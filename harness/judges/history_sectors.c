@@ -59,7 +59,7 @@ static void fragment_free(struct fragment *fragment)
 static uint32_t value_number(struct fragment *fragment, const uint8_t *bytes)
 {
     for (uint32_t i = 0; i < fragment->value_count; i++) {
-        if (memcmp(fragment->values[i], bytes, fragment->end - fragment->begin) == 0) {
+        if (memcmp(fragment->values[i], bytes, (size_t)(fragment->end - fragment->begin)) == 0) {
             return i;
         }
     }
@@ -87,7 +87,8 @@ static void fragment_add_access(const struct history *history, struct fragment *
     } else {
         bool stamped = history->trace->operations[access->operation].kind == OPERATION_WRITE;
         struct stamp stamp = {stamped ? STAMP_WRITE : STAMP_ZERO, access->operation};
-        stamp_fill(stamp, fragment->begin, fragment->written[fragment->count], fragment->end - fragment->begin);
+        stamp_fill(stamp, fragment->begin, fragment->written[fragment->count],
+                   (size_t)(fragment->end - fragment->begin));
     }
     fragment_add(fragment, access->operation, history_epoch(history, access->invoked), access->is_write, bytes,
                  access->invoked, access->returned)
@@ -151,7 +152,7 @@ static void print_content(FILE *out, const struct fragment *fragment, uint32_t v
         fputc('\n', out);
         return;
     }
-    stamp_print_writers(out, fragment->begin, fragment->values[value], length);
+    stamp_print_writers(out, fragment->begin, fragment->values[value], (size_t)length);
 }
 
 static void print_operation(const struct history *history, const struct fragment *fragment, uint32_t index)
@@ -190,7 +191,7 @@ static void print_fragment(const struct history *history, const struct fragment 
     if (value != 0) {
         fputs("; against the content at the start:\n", out);
         report_hex_window(out, fragment->begin, fragment->values[0], fragment->values[value],
-                          fragment->end - fragment->begin);
+                          (size_t)(fragment->end - fragment->begin));
     } else {
         fputs(": it is the content at the start\n", out);
     }
@@ -257,8 +258,8 @@ static bool rests(const struct history *history, uint64_t begin, uint64_t end)
         }
     }
     return end > history->old_size ||
-           (memcmp(expected, history->snapshot.bytes + begin, end - begin) == 0 &&
-            (history->committed == NULL || memcmp(expected, history->committed + begin, end - begin) == 0));
+           (memcmp(expected, history->snapshot.bytes + begin, (size_t)(end - begin)) == 0 &&
+            (history->committed == NULL || memcmp(expected, history->committed + begin, (size_t)(end - begin)) == 0));
 }
 
 /* Judges [begin, end), every byte of which the accesses covering[0, count) cover, and no others. */

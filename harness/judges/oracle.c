@@ -46,7 +46,7 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
         .touched = report_allocate(clusters, 1),
         .metadata_length = addcow_file_length(&header, disk->size),
     };
-    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, oracle->disk.image, disk->size);
+    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, oracle->disk.image, (size_t)disk->size);
     disk_files_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
     for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
         if (disk_files_cluster_is_allocated(disk, k)) {
@@ -60,7 +60,7 @@ static void *copy_of(const void *bytes, uint64_t length)
 {
     void *copy = report_allocate(length, 1);
     if (length > 0) {
-        memcpy(copy, bytes, length);
+        memcpy(copy, bytes, (size_t)length);
     }
     return copy;
 }
@@ -90,7 +90,7 @@ static enum addcow_status touch(struct oracle *oracle, enum addcow_status code, 
 {
     if (code == ADDCOW_OK && length > 0) {
         uint64_t first = begin / oracle->disk.cluster_size;
-        memset(oracle->touched + first, 1, clusters_in(oracle, begin + length) - first);
+        memset(oracle->touched + first, 1, (size_t)(clusters_in(oracle, begin + length) - first));
     }
     return code;
 }
@@ -155,7 +155,7 @@ void oracle_commit_surely(struct oracle *oracle)
         uint64_t end = end_of_cluster(disk, k);
         uint64_t copied = end < disk->backing_size ? end : disk->backing_size;
         if (oracle_is_allocated(oracle, k) && begin < copied) {
-            memcpy(disk->backing + begin, disk->image + begin, copied - begin);
+            memcpy(disk->backing + begin, disk->image + begin, (size_t)(copied - begin));
         }
         if (end <= disk->backing_size) {
             disk->bitmap[k / 8] = (uint8_t)(disk->bitmap[k / 8] & ~(1u << k % 8));
@@ -200,12 +200,12 @@ bool oracle_set_status(struct oracle *oracle, uint64_t cluster, bool allocated)
 static bool same_bytes(FILE *out, const char *what, const char *clause, uint64_t begin, const uint8_t *expected,
                        const uint8_t *got, uint64_t length)
 {
-    size_t first = report_first_difference(expected, got, length);
+    size_t first = report_first_difference(expected, got, (size_t)length);
     if (first == length) {
         return true;
     }
     fprintf(out, "%s: byte %" PRIu64 " differs (%s)\n", what, begin + first, clause);
-    report_hex_window(out, begin, expected, got, length);
+    report_hex_window(out, begin, expected, got, (size_t)length);
     return false;
 }
 
@@ -239,7 +239,7 @@ static bool judge_metadata(const struct oracle *oracle, const char *directory, F
     uint8_t *expected = report_allocate(oracle->metadata_length, 1);
     disk_files_encode_header(&oracle->start, &header, expected);
     memcpy(expected + header.header_size, oracle->disk.bitmap,
-           addcow_bitmap_bytes(oracle->disk.size, oracle->disk.cluster_size));
+           (size_t)addcow_bitmap_bytes(oracle->disk.size, oracle->disk.cluster_size));
     bool same = same_length(out, DISK_METADATA, "BMP-04, RSZ-08", oracle->metadata_length, length);
     if (same) {
         same &= same_bytes(out, "header", "HDR-21", 0, expected, got, header.header_size);
@@ -262,13 +262,13 @@ static bool judge_image_cluster(const struct oracle *oracle, uint64_t cluster, c
                           image + begin, length);
     } else if (!oracle->touched[cluster]) {
         uint8_t *start = report_allocate(length, 1);
-        stamp_fill((struct stamp){STAMP_IMAGE, oracle->start.seed}, begin, start, length);
+        stamp_fill((struct stamp){STAMP_IMAGE, oracle->start.seed}, begin, start, (size_t)length);
         same = same_bytes(out, "image of a cluster that nothing was written to", "WR-05", begin, start, image + begin,
                           length);
         free(start);
     }
     if (!same) {
-        stamp_print_writers(out, begin, image + begin, length < 4096 ? length : 4096);
+        stamp_print_writers(out, begin, image + begin, (size_t)(length < 4096 ? length : 4096));
     }
     return same;
 }
@@ -319,7 +319,7 @@ bool oracle_load_backing(const struct oracle *oracle, const char *directory, uin
     }
     bool same = same_length(out, DISK_BASE, "CMT-02", oracle->disk.backing_size, length);
     if (same) {
-        memcpy(buffer, bytes, length);
+        memcpy(buffer, bytes, (size_t)length);
     }
     free(bytes);
     return same;

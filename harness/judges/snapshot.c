@@ -29,7 +29,7 @@ static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *o
     struct addcow_error error = {.code = ADDCOW_OK};
     for (uint64_t at = 0; at < snapshot->size; at += READ_BYTES) {
         uint64_t length = snapshot->size - at < READ_BYTES ? snapshot->size - at : READ_BYTES;
-        memset(snapshot->bytes + at, 0xA5, length);
+        memset(snapshot->bytes + at, 0xA5, (size_t)length);
         if (failed(out, "read", at, adapter_read(adapter, at, length, snapshot->bytes + at, &error), &error)) {
             return false;
         }
@@ -59,7 +59,8 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
             return false;
         }
         uint64_t first = at / cluster_size;
-        memset(snapshot->allocated + first, allocated, addcow_cluster_count(at + length, cluster_size) - first);
+        memset(snapshot->allocated + first, allocated,
+               (size_t)(addcow_cluster_count(at + length, cluster_size) - first));
         last = allocated;
         at += length;
     }
@@ -94,16 +95,16 @@ bool snapshot_judge(const struct snapshot *snapshot, const struct oracle *oracle
 {
     uint8_t *expected = report_allocate(oracle->disk.size, 1);
     addcow_ref_read(&oracle->disk, 0, oracle->disk.size, expected);
-    size_t first = report_first_difference(expected, snapshot->bytes, oracle->disk.size);
+    size_t first = report_first_difference(expected, snapshot->bytes, (size_t)oracle->disk.size);
     if (first < oracle->disk.size) {
         uint64_t sector = first / 512 * 512;
         uint64_t shown = snapshot->size - sector < WRITERS_SHOWN ? snapshot->size - sector : WRITERS_SHOWN;
         fprintf(out, "byte %zu of the disk at rest differs (VRT-02)\n", first);
-        report_hex_window(out, sector, expected + sector, snapshot->bytes + sector, shown);
+        report_hex_window(out, sector, expected + sector, snapshot->bytes + sector, (size_t)shown);
         fputs("  expected:\n", out);
-        stamp_print_writers(out, sector, expected + sector, shown);
+        stamp_print_writers(out, sector, expected + sector, (size_t)shown);
         fputs("  got:\n", out);
-        stamp_print_writers(out, sector, snapshot->bytes + sector, shown);
+        stamp_print_writers(out, sector, snapshot->bytes + sector, (size_t)shown);
     }
     free(expected);
     if (first < oracle->disk.size) {

@@ -273,7 +273,8 @@ static const uint8_t *map_file(const char *name, uint64_t *size)
     void *bytes = MAP_FAILED;
     if (file >= 0 && fstat(file, &status) == 0) {
         *size = (uint64_t)status.st_size;
-        bytes = mmap(NULL, *size, PROT_READ, MAP_SHARED, file, 0);
+        errno = ENOMEM;
+        bytes = *size <= SIZE_MAX ? mmap(NULL, (size_t)*size, PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
     }
     if (bytes == MAP_FAILED) {
         fprintf(stderr, "realdisk: %s: %s\n", name, strerror(errno));
@@ -308,7 +309,7 @@ static void shuffle_differences(struct carry *carry)
     }
     struct random random = {carry->seed};
     for (size_t i = carry->count; i > 1; i--) {
-        size_t other = random_below(&random, i);
+        size_t other = (size_t)random_below(&random, i);
         uint32_t block = carry->order[i - 1];
         carry->order[i - 1] = carry->order[other];
         carry->order[other] = block;
@@ -378,7 +379,7 @@ static void check_image(struct carry *carry)
         fail(carry, REPORT_DIFFERS, "the image does not have the disk's %" PRIu64 " bytes", carry->size);
         return;
     }
-    size_t same = report_first_difference(carry->new_bytes, image, size);
+    size_t same = report_first_difference(carry->new_bytes, image, (size_t)size);
     if (same < size) {
         size_t block = same / BLOCK * BLOCK;
         fail(carry, REPORT_DIFFERS, "the image differs from the target at byte %zu (STR-02)", same);

@@ -29,7 +29,7 @@ static void apply(const struct sim *from, const struct sim_event *event, struct 
     }
     uint64_t count = sim_content_sector_bytes(content, event->number);
     if (count > 0) {
-        memcpy(content->bytes + event->number * SIM_SECTOR, from->pool + event->data, count);
+        memcpy(content->bytes + event->number * SIM_SECTOR, from->pool + event->data, (size_t)count);
     }
 }
 
@@ -146,7 +146,7 @@ static uint32_t count_versions(const struct crash *crash, uint32_t first, const 
     uint32_t versions = 1;
     for (uint32_t i = next_version(crash, first, sector); i != UINT32_MAX; i = next_version(crash, i + 1, sector)) {
         const uint8_t *bytes = crash->from->pool + crash->unsynced->list[i]->data;
-        versions += count > 0 && memcmp(bytes, last, count) != 0;
+        versions += count > 0 && memcmp(bytes, last, (size_t)count) != 0;
         last = bytes;
     }
     return versions;
@@ -166,7 +166,7 @@ static void choose_sector(const struct crash *crash, uint32_t first, struct sim_
     }
     for (uint32_t i = next_version(crash, first, sector); chosen > 0; i = next_version(crash, i + 1, sector)) {
         const struct sim_event *event = unsynced->list[i];
-        if (memcmp(bytes, crash->from->pool + event->data, count) == 0) {
+        if (memcmp(bytes, crash->from->pool + event->data, (size_t)count) == 0) {
             continue; /* no version of its own */
         }
         if (--chosen == 0 && sector * SIM_SECTOR >= crash->torn_from) {

@@ -172,7 +172,7 @@ void sim_put(struct sim *sim, const char *name, const uint8_t *bytes, uint64_t l
     struct sim_content *now = &sim->list[inode].now;
     sim_content_set_length(now, length);
     if (length > 0) {
-        memcpy(now->bytes, bytes, length);
+        memcpy(now->bytes, bytes, (size_t)length);
     }
 }
 

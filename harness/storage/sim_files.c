@@ -84,7 +84,7 @@ static ssize_t sim_pread(struct addcow_file *self, void *buffer, size_t size, ui
         if (end <= position) {
             break;
         }
-        memcpy((uint8_t *)buffer + (position - offset), now->bytes + position, end - position);
+        memcpy((uint8_t *)buffer + (position - offset), now->bytes + position, (size_t)(end - position));
     }
     return (ssize_t)(position - offset);
 }
@@ -94,9 +94,9 @@ static void change(struct sim_file *file, uint64_t begin, uint64_t end, const ui
 {
     struct sim_content *now = &inode_of(file)->now;
     if (data != NULL) {
-        memcpy(now->bytes + begin, data, end - begin);
+        memcpy(now->bytes + begin, data, (size_t)(end - begin));
     } else {
-        memset(now->bytes + begin, 0, end - begin);
+        memset(now->bytes + begin, 0, (size_t)(end - begin));
     }
     for (uint64_t sector = begin / SIM_SECTOR; sector <= (end - 1) / SIM_SECTOR; sector++) {
         sim_log_sector(file->sim, file->inode, sector);

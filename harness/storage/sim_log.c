@@ -14,15 +14,15 @@ void sim_content_set_length(struct sim_content *content, uint64_t length)
 {
     if (length >= content->room) {
         uint64_t room = length < 4096 ? 4096 : 2 * length;
-        content->bytes = realloc(content->bytes, room);
+        content->bytes = realloc(content->bytes, (size_t)room);
         if (content->bytes == NULL) {
             report_fatal("no memory for a simulated file");
         }
-        memset(content->bytes + content->room, 0, room - content->room);
+        memset(content->bytes + content->room, 0, (size_t)(room - content->room));
         content->room = room;
     }
     if (length < content->length) {
-        memset(content->bytes + length, 0, content->length - length);
+        memset(content->bytes + length, 0, (size_t)(content->length - length));
     }
     content->length = length;
 }
@@ -31,7 +31,7 @@ void sim_content_copy(struct sim_content *to, const struct sim_content *from)
 {
     sim_content_set_length(to, from->length);
     if (from->length > 0) {
-        memcpy(to->bytes, from->bytes, from->length);
+        memcpy(to->bytes, from->bytes, (size_t)from->length);
     }
 }
 
@@ -46,7 +46,7 @@ struct sim_event *sim_log_event(struct sim *sim, enum sim_event_kind kind, uint3
 {
     if (sim->event_count == sim->event_room) {
         sim->event_room = sim->event_room == 0 ? 256 : 2 * sim->event_room;
-        sim->events = realloc(sim->events, sim->event_room * sizeof *sim->events);
+        sim->events = realloc(sim->events, (size_t)(sim->event_room * sizeof *sim->events));
         if (sim->events == NULL) {
             report_fatal("no memory for the log of a simulated storage");
         }
@@ -70,7 +70,7 @@ void sim_log_sector(struct sim *sim, uint32_t inode, uint64_t sector)
     uint8_t *data = sim->pool + sim->pool_used;
     uint64_t count = sim_content_sector_bytes(now, sector);
     memset(data, 0, SIM_SECTOR);
-    memcpy(data, now->bytes + sector * SIM_SECTOR, count);
+    memcpy(data, now->bytes + sector * SIM_SECTOR, (size_t)count);
     struct sim_event *event = sim_log_event(sim, SIM_EVENT_SECTOR, inode);
     event->number = sector;
     event->data = sim->pool_used;

@@ -44,7 +44,7 @@ void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uin
         uint64_t left = TRACE_BLOCK - offset % TRACE_BLOCK;
         uint64_t part = length < left ? length : left;
         struct stamp stamp = {is_hole(disk, offset) ? STAMP_ZERO : STAMP_BACKING, disk->seed};
-        stamp_fill(stamp, offset, buffer, part);
+        stamp_fill(stamp, offset, buffer, (size_t)part);
         offset += part;
         buffer += part;
         length -= part;
@@ -149,7 +149,7 @@ static void make_disk(const struct trace_disk *disk, struct disk_files *files)
     }
     struct disk_file *image = add_file(files, disk->size);
     snprintf(image->name, sizeof image->name, DISK_IMAGE);
-    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, disk->size);
+    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, (size_t)disk->size);
 }
 
 /* Fills the image of one level, or the raw file below all: backing contents where this file supplies them, else a
@@ -162,7 +162,7 @@ static void fill_level(const struct trace_disk *disk, unsigned level, struct dis
         if (chain_visible_level(disk, offset) == level) {
             disk_files_fill_backing(disk, offset, file->bytes + offset, part);
         } else {
-            stamp_fill((struct stamp){STAMP_HIDDEN, level}, offset, file->bytes + offset, part);
+            stamp_fill((struct stamp){STAMP_HIDDEN, level}, offset, file->bytes + offset, (size_t)part);
         }
     }
 }
@@ -225,7 +225,7 @@ static void join(char path[PATH_BYTES], const char *directory, const char *name)
 
 static bool is_zero(const uint8_t *bytes, uint64_t length)
 {
-    return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)(length - 1)) == 0;
 }
 
 /* Where the run of data, or of blocks of zeros, that begins at `begin` ends; *data says which it is. */
@@ -247,7 +247,7 @@ static uint64_t find_stretch(const uint8_t *bytes, uint64_t length, uint64_t beg
 static bool write_all(int descriptor, const uint8_t *bytes, uint64_t begin, uint64_t end)
 {
     while (begin < end) {
-        ssize_t count = pwrite(descriptor, bytes + begin, end - begin, (off_t)begin);
+        ssize_t count = pwrite(descriptor, bytes + begin, (size_t)(end - begin), (off_t)begin);
         if (count < 0 && errno != EINTR) {
             return false;
         }
@@ -297,7 +297,7 @@ bool disk_files_load(const char *directory, const char *name, uint8_t **bytes, u
     *bytes = report_allocate(*length, 1);
     uint64_t done = 0;
     while (done < *length) {
-        ssize_t count = read(descriptor, *bytes + done, *length - done);
+        ssize_t count = read(descriptor, *bytes + done, (size_t)(*length - done));
         if (count == 0 || (count < 0 && errno != EINTR)) {
             free(*bytes);
             close(descriptor);

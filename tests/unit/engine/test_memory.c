@@ -118,7 +118,7 @@ static enum addcow_status act_grow(struct addcow *disk, struct model *model, str
         struct model larger = {.size = clusters * CLUSTER, .cluster = CLUSTER};
         larger.virt = allocate_bytes(larger.size);
         larger.allocated = allocate_bytes(clusters);
-        memcpy(larger.virt, model->virt, model->size);
+        memcpy(larger.virt, model->virt, (size_t)model->size);
         memcpy(larger.allocated, model->allocated, CLUSTERS);
         larger.allocated[CLUSTERS - 1] = 1;
         free_model(model);

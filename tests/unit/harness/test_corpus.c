@@ -314,7 +314,7 @@ static enum addcow_status wrong_perform(struct adapter *adapter, struct operatio
         ((uint8_t *)request->buffer)[request->length - 1] ^= 1;
     }
     if (is_read && !outcome && has_defect(adapter, "reads nothing")) {
-        memset(request->buffer, 0xee, request->length);
+        memset(request->buffer, 0xee, (size_t)request->length);
     }
     if (request->operation == OPERATION_MAP && request->map_length > 512 &&
         has_defect(adapter, "maps a sector short")) {

@@ -189,10 +189,10 @@ static void prepare_cluster(struct plain *disk, uint64_t k, uint64_t offset, uin
     }
     allocate(disk, k);
     if (disk->mistake == NO_HEAD && k * disk->cluster < offset) {
-        memset(disk->image.bytes + k * disk->cluster, 0, offset - k * disk->cluster);
+        memset(disk->image.bytes + k * disk->cluster, 0, (size_t)(offset - k * disk->cluster));
     }
     if (disk->mistake == NO_TAIL && cluster_end(disk, k) > offset + length) {
-        memset(disk->image.bytes + offset + length, 0, cluster_end(disk, k) - offset - length);
+        memset(disk->image.bytes + offset + length, 0, (size_t)(cluster_end(disk, k) - offset - length));
     }
 }
 
@@ -200,8 +200,8 @@ static void prepare_cluster(struct plain *disk, uint64_t k, uint64_t offset, uin
 static void grow_to_cluster(struct plain *disk)
 {
     uint64_t length = clusters(disk) * disk->cluster;
-    disk->image.bytes = realloc(disk->image.bytes, length);
-    memset(disk->image.bytes + disk->image.length, 0, length - disk->image.length);
+    disk->image.bytes = realloc(disk->image.bytes, (size_t)length);
+    memset(disk->image.bytes + disk->image.length, 0, (size_t)(length - disk->image.length));
     disk->image.length = length;
 }
 
@@ -285,7 +285,7 @@ static enum addcow_status plain_map(struct plain *disk, uint64_t offset, uint64_
 static void set_length(struct file *file, uint64_t length)
 {
     uint8_t *bytes = report_allocate(length, 1);
-    memcpy(bytes, file->bytes, length < file->length ? length : file->length);
+    memcpy(bytes, file->bytes, (size_t)(length < file->length ? length : file->length));
     free(file->bytes);
     *file = (struct file){bytes, length};
 }
@@ -305,7 +305,7 @@ static void grow(struct plain *disk, uint64_t new_size)
     uint64_t old_clusters = clusters(disk);
     set_length(&disk->image, new_size);
     if (disk->mistake == OLD_BYTES_AFTER_SHRINK_AND_GROW && disk->writes > 3) {
-        memset(disk->image.bytes + old_size, 0x22, new_size - old_size);
+        memset(disk->image.bytes + old_size, 0x22, (size_t)(new_size - old_size));
     }
     for (uint64_t k = old_size / disk->cluster; k < clusters(disk); k++) {
         uint64_t begin = k * disk->cluster > old_size ? k * disk->cluster : old_size;

@@ -112,7 +112,7 @@ static void test_hex_window_marks_the_difference(void **state)
 static void make_any_trace(struct random *random, struct trace *trace)
 {
     static uint8_t bytes[TRACE_BINARY_MAX];
-    size_t length = TRACE_HEADER_BYTES + random_below(random, 100) * TRACE_OPERATION_BYTES;
+    size_t length = TRACE_HEADER_BYTES + (size_t)random_below(random, 100) * TRACE_OPERATION_BYTES;
     for (size_t i = 0; i < length; i++) {
         bytes[i] = (uint8_t)random_next(random);
     }

@@ -69,18 +69,18 @@ static struct pair *pair_new(uint64_t size, uint64_t capacity, uint64_t cluster,
     for (uint64_t i = 0; i < backing_size; i++) {
         model->backing[i] = (uint8_t)(1 + i % 251);
     }
-    memcpy(model->virt, model->backing, size < backing_size ? size : backing_size);
-    pair->ref = (struct addcow_ref){.image = malloc(capacity + 1),
+    memcpy(model->virt, model->backing, (size_t)(size < backing_size ? size : backing_size));
+    pair->ref = (struct addcow_ref){.image = malloc((size_t)(capacity + 1)),
                                     .bitmap = calloc(1, bytes + 1),
-                                    .backing = malloc(backing_size + 1),
+                                    .backing = malloc((size_t)(backing_size + 1)),
                                     .size = size,
                                     .capacity = capacity,
                                     .backing_size = backing_size,
                                     .cluster_size = cluster,
                                     .has_backing = (uint32_t)has_backing};
     assert_true(pair->ref.image && pair->ref.bitmap && pair->ref.backing);
-    memset(pair->ref.image, 0xEE, capacity);
-    memcpy(pair->ref.backing, model->backing, backing_size);
+    memset(pair->ref.image, 0xEE, (size_t)capacity);
+    memcpy(pair->ref.backing, model->backing, (size_t)backing_size);
     return pair;
 }
 
@@ -151,8 +151,8 @@ static void compare(const struct pair *pair)
     const struct model *model = &pair->model;
     assert_true(pair->ref.size == model->size);
     assert_int_equal(addcow_ref_read(&pair->ref, 0, model->size, buffer), ADDCOW_OK);
-    assert_memory_equal(buffer, model->virt, model->size);
-    assert_memory_equal(pair->ref.backing, model->backing, model->backing_size);
+    assert_memory_equal(buffer, model->virt, (size_t)model->size);
+    assert_memory_equal(pair->ref.backing, model->backing, (size_t)model->backing_size);
     assert_int_equal(pair->ref.all_allocated, model->flag);
     for (uint64_t k = 0; k < clusters_of(model); k++) {
         assert_int_equal(bit_of(&pair->ref, k), model->allocated[k]);
@@ -213,7 +213,7 @@ static void random_request(struct pair *pair)
     for (uint64_t i = 0; i < length; i++) {
         data[i] = (uint8_t)random_below(256);
     }
-    memcpy(pair->before, pair->ref.image, model->capacity);
+    memcpy(pair->before, pair->ref.image, (size_t)model->capacity);
     switch (random_below(4)) {
     case 0:
         assert_int_equal(addcow_ref_zero(&pair->ref, offset, length), ADDCOW_OK);
@@ -241,11 +241,11 @@ static void random_maintenance(struct pair *pair)
     case 0:
         addcow_ref_stream(&pair->ref, 1);
         model->flag = 1;
-        memset(model->allocated, 1, clusters_of(model));
+        memset(model->allocated, 1, (size_t)clusters_of(model));
         break;
     case 1:
         addcow_ref_stream(&pair->ref, 0);
-        memset(model->allocated, 1, clusters_of(model));
+        memset(model->allocated, 1, (size_t)clusters_of(model));
         break;
     case 2:
         assert_int_equal(addcow_ref_commit(&pair->ref), model_commit(model));

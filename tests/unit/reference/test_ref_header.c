@@ -318,9 +318,9 @@ static void decode_agrees_with_the_rules(void **state)
                 first = rule;
             }
         }
-        uint8_t *exact = malloc(length > 4096 ? 4096 : length + 1);
+        uint8_t *exact = malloc((size_t)(length > 4096 ? 4096 : length + 1));
         assert_non_null(exact);
-        memcpy(exact, file, length > 4096 ? 4096 : length);
+        memcpy(exact, file, (size_t)(length > 4096 ? 4096 : length));
         assert_int_equal(addcow_decode(exact, length, &header), first);
         free(exact);
     }
