@@ -85,6 +85,7 @@ void disk_create(struct disk *disk)
     backing_name(disk, backing);
     disk->backing = backing_open(disk);
     struct addcow_create_options options = {
+        .struct_size = sizeof options,
         .layout = ADDCOW_R20,
         .cluster_bits = CLUSTER_BITS,
         .image_name = image,
@@ -93,7 +94,7 @@ void disk_create(struct disk *disk)
         .make_image = true,
         .image_size = disk->size,
     };
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     check_engine(addcow_create(metadata, &options, disk->storage, &error), &error);
     check_engine(addcow_open(metadata, ADDCOW_OPEN_READWRITE, disk->storage, &disk->handle, &error), &error);
     disk->image = open_file(image, O_RDWR);
@@ -105,7 +106,7 @@ void disk_remove(struct disk *disk)
     char metadata[NAME_SIZE];
     char image[NAME_SIZE];
     disk_names(disk, metadata, image);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     check_engine(addcow_close(disk->handle, &error), &error);
     close(disk->image);
     close(disk->backing);
@@ -118,7 +119,7 @@ void disk_remove(struct disk *disk)
 void disk_fill(struct disk *disk)
 {
     uint8_t *data = buffer_new(CLUSTER);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (uint64_t at = 0; at < disk->size; at += CLUSTER) {
         check_engine(addcow_write(disk->handle, at, CLUSTER, data, &error), &error);
     }

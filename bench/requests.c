@@ -88,7 +88,7 @@ static void bare_read(void *context, unsigned thread, uint64_t seed)
 static void engine_read(void *context, unsigned thread, uint64_t seed)
 {
     struct load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_REQUESTS; i++) {
         uint64_t offset = random_offset(load, thread, seed, i);
         check_engine(addcow_read(load->disk.handle, offset, REQUEST, load->data[thread], &error), &error);
@@ -107,7 +107,7 @@ static void bare_write(void *context, unsigned thread, uint64_t seed)
 static void engine_write(void *context, unsigned thread, uint64_t seed)
 {
     struct load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_REQUESTS; i++) {
         uint64_t offset = random_offset(load, thread, seed, i);
         check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data[thread], &error), &error);
@@ -181,7 +181,7 @@ static void engine_sequential(void *context, unsigned thread, uint64_t seed)
 {
     (void)seed;
     struct load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint64_t share = load->disk.size / load->threads;
     for (uint64_t at = thread * share; at < (thread + 1) * share; at += MIB) {
         check_engine(addcow_write(load->disk.handle, at, MIB, load->data[thread], &error), &error);
@@ -234,7 +234,7 @@ static void bare_small(void *context, unsigned thread, uint64_t seed)
 static void engine_small(void *context, unsigned thread, uint64_t seed)
 {
     struct load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (uint64_t i = thread; i < load->disk.size / CLUSTER; i += load->threads) {
         uint64_t offset = small_offset(load, seed, i);
         check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data[thread], &error), &error);

@@ -38,7 +38,7 @@ static void fill_bitmap(const struct disk *disk)
 static double time_open(const char *path, struct addcow_storage *storage)
 {
     struct addcow *handle;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     double start = (double)clock_nanoseconds();
     check_engine(addcow_open(path, ADDCOW_OPEN_READWRITE, storage, &handle, &error), &error);
     double end = (double)clock_nanoseconds();
@@ -53,7 +53,7 @@ static void run_open(const struct bench_case *self, const struct settings *setti
     struct disk disk = {.name = "open", .size = TIB, .backing_size = MIB, .storage = storage_cached()};
     disk_create(&disk);
     fill_bitmap(&disk);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     check_engine(addcow_close(disk.handle, &error), &error);
     double times[OPENS];
     for (unsigned i = 0; i < OPENS; i++) {
@@ -113,7 +113,7 @@ static double resident_kib(void)
 static void touch(const struct disk *disk, uint64_t bytes)
 {
     uint8_t *data = buffer_new(REQUEST);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (uint64_t at = 0; at < bytes; at += 64 * MIB) {
         check_engine(addcow_read(disk->handle, at, REQUEST, data, &error), &error);
     }
@@ -125,7 +125,7 @@ static double memory_growth(uint64_t bytes, double (*measure)(void))
 {
     struct disk disk = {.name = "memory", .size = 4 * TIB, .backing_size = MIB, .storage = storage_cached()};
     disk_create(&disk);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     check_engine(addcow_close(disk.handle, &error), &error);
     trim_heap();
     double before = measure();
@@ -236,7 +236,7 @@ static void place_finish(void *context)
 
 static void write_all_places(struct place_load *load)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < PLACES; i++) {
         enum addcow_status code = addcow_write(load->disk.handle, place_offset(load, i), REQUEST, load->data, &error);
         check_engine(code, &error);
@@ -257,7 +257,7 @@ static void engine_read(void *context, unsigned thread, uint64_t seed)
 {
     (void)thread;
     struct place_load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_PLACES; i++) {
         uint64_t offset = random_place(load, seed, i);
         check_engine(addcow_read(load->disk.handle, offset, REQUEST, load->data, &error), &error);
@@ -278,7 +278,7 @@ static void engine_write(void *context, unsigned thread, uint64_t seed)
 {
     (void)thread;
     struct place_load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_PLACES; i++) {
         uint64_t offset = random_place(load, seed, i);
         check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data, &error), &error);
@@ -306,7 +306,7 @@ static void engine_first(void *context, unsigned thread, uint64_t seed)
 {
     (void)thread;
     struct place_load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_PLACES; i++) {
         uint64_t offset = fresh_place(load, seed, i);
         check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data, &error), &error);
@@ -330,7 +330,7 @@ static void engine_flush(void *context, unsigned thread, uint64_t seed)
 {
     (void)thread;
     struct place_load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < SLICE_PLACES; i++) {
         uint64_t offset = fresh_place(load, seed, i);
         check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data, &error), &error);

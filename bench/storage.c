@@ -59,7 +59,7 @@ static int cached_rename(struct addcow_storage *storage, const char *from, const
     return rename(from, to) == 0 ? 0 : -errno;
 }
 
-static const struct addcow_storage_ops cached_ops = {cached_open, cached_remove, cached_rename};
+static const struct addcow_storage_ops cached_ops = {sizeof cached_ops, cached_open, cached_remove, cached_rename};
 
 static int cached_sync(struct addcow_file *file)
 {
@@ -143,6 +143,7 @@ static int slow_close(struct addcow_file *file)
 static void replace_slow(struct addcow_file_ops *ops)
 {
     *ops = (struct addcow_file_ops){
+        .struct_size = sizeof *ops,
         .pread = slow_pread,
         .pwrite = slow_pwrite,
         .sync = slow_sync,

@@ -42,7 +42,7 @@ static void waiting_finish(void *context)
 static void write_next(struct waiting_load *load)
 {
     uint64_t offset = atomic_fetch_add(&load->next, 1) * CLUSTER + 5 * REQUEST;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     check_engine(addcow_write(load->disk.handle, offset, REQUEST, load->data, &error), &error);
 }
 
@@ -96,7 +96,7 @@ static void flush_slice(void *context, unsigned thread, uint64_t seed)
     (void)thread;
     (void)seed;
     struct waiting_load *load = context;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (unsigned i = 0; i < OPERATIONS; i++) {
         write_next(load);
         check_engine(addcow_flush(load->disk.handle, &error), &error);
@@ -109,7 +109,7 @@ static void run_flushes(const struct bench_case *self, bool allocated, struct re
     struct waiting_load load;
     waiting_load_new(&load, storage_counting());
     waiting_prepare(&load);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (allocated) {
         disk_fill(&load.disk);
         check_engine(addcow_flush(load.disk.handle, &error), &error);

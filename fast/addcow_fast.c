@@ -111,7 +111,7 @@ enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64
     }
     addcow_request_end(&disk->quiesce, stripe);
     if (code == ADDCOW_OK) {
-        *extent = found;
+        addcow_give(extent, &found, sizeof found, ADDCOW_SIZE_TO(struct addcow_extent, path));
     }
     return code;
 }
@@ -174,9 +174,11 @@ enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress,
 
 void addcow_get_info(struct addcow *disk, struct addcow_info *info)
 {
+    struct addcow_info found;
     unsigned stripe = addcow_request_begin(&disk->quiesce);
-    addcow_disk_describe(disk, info);
+    addcow_disk_describe(disk, &found);
     addcow_request_end(&disk->quiesce, stripe);
+    addcow_give(info, &found, sizeof found, ADDCOW_SIZE_TO(struct addcow_info, chain_depth));
 }
 
 uint64_t addcow_size(struct addcow *disk)

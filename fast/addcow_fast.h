@@ -8,6 +8,9 @@
  * fills *error on failure with a message that names the file, the offset and the reason. *error is not touched on
  * success.
  *
+ * Structs that begin with struct_size can grow in newer versions (addcow_version.h). Those that a function fills begin
+ * as `= ADDCOW_..._INIT`; {0} means the struct as version 0.2.0 had it. Members beyond struct_size are not touched.
+ *
  * Thread-safety: every function is safe from any thread at any time on the same handle, except addcow_close, which must
  * be the last call, with no other call in progress.
  */
@@ -37,11 +40,13 @@ const char *addcow_status_name(enum addcow_status status);
 struct addcow;
 
 struct addcow_error {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_error));
     enum addcow_status code;
     int errnum;         /* the errno that caused it, or 0 */
     char clause[8];     /* the broken clause, or "" */
     char message[1024]; /* "FILE: at OFFSET: reason", without a newline; always NUL-terminated */
 };
+#define ADDCOW_ERROR_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_error))
 
 enum addcow_open_flags {
     ADDCOW_OPEN_READONLY = 0,
@@ -49,6 +54,7 @@ enum addcow_open_flags {
 };
 
 struct addcow_info {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_info));
     enum addcow_layout layout;
     uint64_t virtual_size; /* bytes */
     uint32_t cluster_size; /* bytes */
@@ -65,6 +71,7 @@ struct addcow_info {
     uint64_t backing_length;    /* bytes; 0 if there is none or it is not opened (LNK-10) */
     unsigned chain_depth;       /* metadata files below this one */
 };
+#define ADDCOW_INFO_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_info))
 
 /*
  * Opens the disk whose metadata file is `path` [HDR, HR9, BMP, LNK, VRT-01, LCK]. `storage` may be null for POSIX
@@ -104,12 +111,15 @@ enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t len
 
 /* Like addcow_map for the whole chain: the longest run that one file supplies. */
 struct addcow_extent {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_extent));
     uint64_t length;      /* bytes */
     unsigned depth;       /* 0: this disk's image; 1: its backing file, or that one's image; ... */
     bool present;         /* allocated at some depth, or within a raw backing file */
     uint64_t file_offset; /* bytes; the run's offset in that file, if present */
     const char *path;     /* that file, if present; lives as long as the handle */
 };
+#define ADDCOW_EXTENT_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_extent))
+
 enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
                                     struct addcow_error *error);
 
@@ -145,9 +155,14 @@ enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress,
 
 /* ---- Functions on files that are not open ---- */
 
+/*
+ * ADDCOW_CREATE_OPTIONS_INIT sets the layout and the size of clusters that most want. A missing struct_size, and
+ * members of a newer version that are not zero, are refused with ADDCOW_UNSUPPORTED.
+ */
 struct addcow_create_options {
-    enum addcow_layout layout;
-    uint32_t cluster_bits;      /* 12..21; 16 for r9 */
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_create_options));
+    enum addcow_layout layout ADDCOW_INITIALLY(ADDCOW_R20);
+    uint32_t cluster_bits ADDCOW_INITIALLY(ADDCOW_CLUSTER_BITS_DEFAULT); /* 12..21; 16 for r9 */
     const char *image_name;     /* stored as given; resolved relative to the metadata file's directory */
     const char *backing_name;   /* null: no backing file (r20 only) */
     const char *backing_format; /* "raw" or "add-cow" */
@@ -156,6 +171,9 @@ struct addcow_create_options {
     bool make_image;            /* make a sparse image of image_size; it must not exist */
     uint64_t image_size;        /* bytes */
 };
+#define ADDCOW_CREATE_OPTIONS_INIT                                                                                     \
+    ADDCOW_INIT(.struct_size = sizeof(struct addcow_create_options), .layout = ADDCOW_R20,                             \
+                .cluster_bits = ADDCOW_CLUSTER_BITS_DEFAULT)
 
 /*
  * Creates the metadata file `path` [CRE], and the image file if make_image is set. Durable on return. A failure leaves
@@ -165,8 +183,9 @@ struct addcow_create_options {
 enum addcow_status addcow_create(const char *path, const struct addcow_create_options *options,
                                  struct addcow_storage *storage, struct addcow_error *error);
 
-/* One finding of addcow_check. */
+/* One finding of addcow_check. The library sets struct_size: members beyond it are not there. */
 struct addcow_finding {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_finding));
     enum addcow_status code;
     const char *clause;
     const char *message;
@@ -176,11 +195,13 @@ struct addcow_finding {
 typedef void addcow_report(void *context, const struct addcow_finding *finding);
 
 struct addcow_check_result {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_check_result));
     unsigned broken; /* findings that remain after the check */
     unsigned repaired;
     uint64_t clusters; /* 0 if the header could not be read */
     uint64_t allocated;
 };
+#define ADDCOW_CHECK_RESULT_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_check_result))
 
 /*
  * Reports every broken clause of the metadata file `path` and of its links [CHK-01]; with `repair` fixes

@@ -11,6 +11,8 @@
 #include "addcow_fast.h"
 #include "addcow_header.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #define ADDCOW_SECTOR 512u
@@ -33,6 +35,53 @@ static inline uint64_t addcow_le64(uint64_t number)
     uint8_t bytes[8];
     memcpy(bytes, &number, sizeof bytes);
     return (uint64_t)addcow_load_le32(bytes) | (uint64_t)addcow_load_le32(bytes + 4) << 32;
+}
+
+/* ---- Structs that grow (addcow_version.h) ---- */
+
+/* The size of a struct that ends with `member`. With the last one of version 0.2.0: what every caller has. */
+#define ADDCOW_SIZE_TO(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
+
+/*
+ * Copies the struct `from`, of `size` bytes, to the one of a caller, whose struct_size says how much of it he has. That
+ * stays as it is. 0 counts as `first`, the size of version 0.2.0.
+ */
+static inline void addcow_give(void *to, const void *from, size_t size, size_t first)
+{
+    size_t room;
+    memcpy(&room, to, sizeof room);
+    room = room == 0 ? first : room;
+    room = room < size ? room : size;
+    if (room > sizeof room) {
+        memcpy((uint8_t *)to + sizeof room, (const uint8_t *)from + sizeof room, room - sizeof room);
+    }
+}
+
+/* Gives an error to a caller, who wants none if `to` is null. A message that is cut short ends with a NUL too. */
+static inline void addcow_give_error(struct addcow_error *to, const struct addcow_error *from)
+{
+    if (to) {
+        addcow_give(to, from, sizeof *from, ADDCOW_SIZE_TO(struct addcow_error, message));
+        if (to->struct_size > offsetof(struct addcow_error, message) && to->struct_size < sizeof *to) {
+            ((char *)to)[to->struct_size - 1] = '\0';
+        }
+    }
+}
+
+/*
+ * Copies the struct of a caller to `to`, of `size` bytes, which are all zero. Members that the caller does not have
+ * stay zero. Returns false, and copies nothing, if the caller did not set struct_size, or says what this version does
+ * not know: anything but zeros after `size` bytes.
+ */
+static inline bool addcow_take(void *to, const void *from, size_t size)
+{
+    size_t given;
+    memcpy(&given, from, sizeof given);
+    if (given < sizeof given || (given > size && !addcow_all_zero((const uint8_t *)from + size, given - size))) {
+        return false;
+    }
+    memcpy(to, from, given < size ? given : size);
+    return true;
 }
 
 /* ---- Errors ---- */

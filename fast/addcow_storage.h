@@ -4,13 +4,17 @@
  * The engine reaches files only through these two tables. The default is POSIX (addcow_posix_storage). Simulated
  * storage, faults and latency use other tables.
  *
- * An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct. Results
- * are 0 or a byte count, or a negative errno. Transfers may be short, and may fail with -EINTR: the engine continues
- * them, in one place. Every file function may be called from any number of threads at once.
+ * A table begins with its struct_size, as addcow_version.h explains; members of newer versions that it lacks count as
+ * null. An implementation embeds struct addcow_file or struct addcow_storage as the first member of its own struct.
+ * Results are 0 or a byte count, or a negative errno. Transfers may be short, and may fail with -EINTR: the engine
+ * continues them, in one place. Every file function may be called from any number of threads at once.
  */
 #ifndef ADDCOW_STORAGE_H
 #define ADDCOW_STORAGE_H
 
+#include "addcow_version.h"
+
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +34,7 @@ struct addcow_identity {
 };
 
 struct addcow_file_ops {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_file_ops));
     /* At most `size` bytes at `offset`; 0 only at the end of the file. */
     ssize_t (*pread)(struct addcow_file *file, void *buffer, size_t size, uint64_t offset);
     ssize_t (*pwrite)(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset);
@@ -66,6 +71,7 @@ enum addcow_open_mode {
 };
 
 struct addcow_storage_ops {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_storage_ops));
     /* Opens a regular file; -EINVAL for another kind. The caller closes *file. */
     int (*open)(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                 struct addcow_file **file);

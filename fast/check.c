@@ -58,7 +58,8 @@ struct tally {
 
 static void add_finding(struct check *check, const struct addcow_error *what, bool repairable, bool repaired)
 {
-    struct addcow_finding finding = {.code = what->code,
+    struct addcow_finding finding = {.struct_size = sizeof finding,
+                                     .code = what->code,
                                      .clause = what->clause,
                                      .message = what->message,
                                      .repairable = repairable,
@@ -92,15 +93,13 @@ static enum addcow_status finding_or_failure(struct check *check, const struct a
         add_finding(check, refusal, false, false);
         return ADDCOW_OK;
     }
-    if (error) {
-        *error = *refusal;
-    }
+    addcow_give_error(error, refusal);
     return refusal->code;
 }
 
 static void add_rule(struct check *check, enum addcow_rule rule)
 {
-    struct addcow_error refusal;
+    struct addcow_error refusal = ADDCOW_ERROR_INIT;
     addcow_fail_rule(&refusal, check->path, rule);
     add_finding(check, &refusal, false, false);
 }
@@ -275,7 +274,7 @@ static bool check_backing_name(struct check *check)
 /* Opens the image and judges the lengths. *usable becomes whether the extent of the bitmap is known. */
 static enum addcow_status check_image(struct check *check, bool *usable, struct addcow_error *error)
 {
-    struct addcow_error refusal;
+    struct addcow_error refusal = ADDCOW_ERROR_INIT;
     enum addcow_status code =
         addcow_io_open(check->storage, check->metadata.image_path, ADDCOW_FILE_READ, &check->image, &refusal);
     if (code == ADDCOW_OK) {
@@ -299,7 +298,7 @@ static enum addcow_status check_image(struct check *check, bool *usable, struct 
 
 static enum addcow_status check_backing(struct check *check, struct addcow_error *error)
 {
-    struct addcow_error refusal;
+    struct addcow_error refusal = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_links_add_backing(check->storage, &check->metadata, &check->identities, &refusal);
     return code == ADDCOW_OK ? ADDCOW_OK : finding_or_failure(check, &refusal, error);
 }
@@ -388,7 +387,7 @@ static enum addcow_status scan_bitmap(struct check *check, bool repair, struct t
 
 static void report_bitmap(struct check *check, const struct tally *tally, bool repaired)
 {
-    struct addcow_error what;
+    struct addcow_error what = ADDCOW_ERROR_INIT;
     uint64_t length = check->metadata.file_length;
     uint64_t wanted = addcow_file_length(&check->metadata.header, check->image_length);
     if (length < wanted) {
@@ -493,19 +492,20 @@ enum addcow_status addcow_check(const char *path, bool repair, struct addcow_sto
                                 void *context, struct addcow_check_result *result, struct addcow_error *error)
 {
     assert(path && result);
-    *result = (struct addcow_check_result){0};
+    struct addcow_check_result found = {0};
     struct check check = {
         .path = path,
         .storage = storage ? storage : addcow_posix_storage(),
         .repair = repair,
         .report = report,
         .context = context,
-        .result = result,
+        .result = &found,
     };
     enum addcow_status code = check_disk(&check, error);
     addcow_metadata_free(&check.metadata);
     free(check.bytes.data);
     addcow_io_close(&check.image, NULL);
     enum addcow_status closed = addcow_io_close(&check.io, code == ADDCOW_OK ? error : NULL);
+    addcow_give(result, &found, sizeof found, ADDCOW_SIZE_TO(struct addcow_check_result, allocated));
     return code != ADDCOW_OK ? code : closed;
 }

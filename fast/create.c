@@ -156,7 +156,7 @@ static enum addcow_status make_header(struct creation *creation, struct addcow_e
 /* Fails unless there is no file `path`. */
 static enum addcow_status check_absent(const struct creation *creation, const char *path, struct addcow_error *error)
 {
-    struct addcow_error found;
+    struct addcow_error found = ADDCOW_ERROR_INIT;
     struct addcow_io io;
     if (addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, &found) == ADDCOW_OK) {
         addcow_io_close(&io, NULL);
@@ -165,9 +165,7 @@ static enum addcow_status check_absent(const struct creation *creation, const ch
     if (found.errnum == ENOENT) {
         return ADDCOW_OK;
     }
-    if (error) {
-        *error = found;
-    }
+    addcow_give_error(error, &found);
     return found.code;
 }
 
@@ -191,15 +189,13 @@ static enum addcow_status check_replaceable(const struct addcow_io *io, struct a
 /* Makes sure that the metadata file's name is free, or stands for a file that may be replaced. */
 static enum addcow_status link_target(struct creation *creation, struct addcow_error *error)
 {
-    struct addcow_error taken;
+    struct addcow_error taken = ADDCOW_ERROR_INIT;
     enum addcow_status code = check_absent(creation, creation->path, &taken);
     if (code == ADDCOW_OK) {
         return ADDCOW_OK;
     }
     if (!creation->options->replace) {
-        if (error) {
-            *error = taken;
-        }
+        addcow_give_error(error, &taken);
         return code;
     }
     struct addcow_io *io = &creation->replaced;
@@ -329,7 +325,7 @@ static const char *making_clause(int errnum)
 static enum addcow_status make_temporary(const struct creation *creation, const char *path, struct new_file *file,
                                          struct addcow_error *error)
 {
-    struct addcow_error failure = {.errnum = EEXIST};
+    struct addcow_error failure = {.struct_size = sizeof failure, .errnum = EEXIST};
     enum addcow_status code = ADDCOW_READONLY;
     for (unsigned i = 0; i < TEMPORARY_NAMES && code != ADDCOW_OK && failure.errnum == EEXIST; i++) {
         char name[32];
@@ -491,9 +487,14 @@ enum addcow_status addcow_create(const char *path, const struct addcow_create_op
                                  struct addcow_storage *storage, struct addcow_error *error)
 {
     assert(path && options);
+    struct addcow_create_options known = {0};
+    if (!addcow_take(&known, options, sizeof known)) {
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, EINVAL, "",
+                           "%s: the options have no struct_size, or are of a newer version", path);
+    }
     struct creation creation = {
         .path = path,
-        .options = options,
+        .options = &known,
         .storage = storage ? storage : addcow_posix_storage(),
     };
     enum addcow_status code = create(&creation, error);

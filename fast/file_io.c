@@ -27,18 +27,18 @@ enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status co
     if (!error) {
         return code;
     }
-    error->code = code;
-    error->errnum = errnum;
-    snprintf(error->clause, sizeof error->clause, "%s", clause);
+    struct addcow_error made = {.code = code, .errnum = errnum};
+    snprintf(made.clause, sizeof made.clause, "%s", clause);
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(error->message, sizeof error->message, format, arguments);
+    int length = vsnprintf(made.message, sizeof made.message, format, arguments);
     va_end(arguments);
-    if (errnum != 0 && length >= 0 && (size_t)length < sizeof error->message) {
+    if (errnum != 0 && length >= 0 && (size_t)length < sizeof made.message) {
         char buffer[128];
-        snprintf(error->message + length, sizeof error->message - (size_t)length, ": %s",
+        snprintf(made.message + length, sizeof made.message - (size_t)length, ": %s",
                  addcow_platform_error_text(errnum, buffer, sizeof buffer));
     }
+    addcow_give_error(error, &made);
     return code;
 }
 
@@ -76,6 +76,7 @@ static enum addcow_status fail_at(struct addcow_error *error, const struct addco
 static int open_uninterrupted(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                               struct addcow_file **file)
 {
+    assert(storage->ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_storage_ops, rename));
     int result;
     do {
         result = storage->ops->open(storage, path, mode, file);
@@ -128,6 +129,7 @@ enum addcow_status addcow_io_open(struct addcow_storage *storage, const char *pa
     }
     int result = open_uninterrupted(storage, path, mode, &io->file);
     if (result == 0) {
+        assert(io->file->ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, close));
         return ADDCOW_OK;
     }
     free(io->path);

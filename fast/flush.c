@@ -144,7 +144,7 @@ static enum addcow_status run_cycle(struct addcow *disk, struct addcow_error *er
 static void lead_cycle(struct addcow *disk)
 {
     struct addcow_flushing *flushing = &disk->flushing;
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     flushing->running = true;
     uint64_t cycle = ++flushing->started;
     sync_unlock(&flushing->lock);
@@ -185,8 +185,8 @@ enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *e
         }
     }
     sync_unlock(&flushing->lock);
-    if (self.code != ADDCOW_OK && error) {
-        *error = self.error;
+    if (self.code != ADDCOW_OK) {
+        addcow_give_error(error, &self.error);
     }
     return self.code;
 }

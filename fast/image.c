@@ -30,13 +30,11 @@ enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_err
     if (code != ADDCOW_OK) {
         return code;
     }
-    struct addcow_error failure;
+    struct addcow_error failure = ADDCOW_ERROR_INIT;
     code = addcow_io_sync(&disk->image, &failure);
     if (code != ADDCOW_OK) {
         sync_store(&disk->image_lost, (uint64_t)failure.errnum);
-        if (error) {
-            *error = failure;
-        }
+        addcow_give_error(error, &failure);
     }
     return code;
 }

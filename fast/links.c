@@ -57,7 +57,7 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
     if (code != ADDCOW_OK) {
         return code;
     }
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     if (info.chain_depth + 2 > ADDCOW_CHAIN_MAX) {
         code = addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: more than %d metadata files in one chain",

@@ -96,6 +96,7 @@ static int file_close(struct addcow_file *file)
 }
 
 static const struct addcow_file_ops posix_file_ops = {
+    .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
     .pwrite = file_pwrite,
     .sync = file_sync,
@@ -200,6 +201,7 @@ static int storage_rename(struct addcow_storage *storage, const char *from, cons
 }
 
 static const struct addcow_storage_ops posix_storage_ops = {
+    .struct_size = sizeof posix_storage_ops,
     .open = storage_open,
     .remove = storage_remove,
     .rename = storage_rename,

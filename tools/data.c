@@ -158,7 +158,7 @@ static int read_chunks(struct addcow *disk, uint64_t offset, uint64_t length, ui
     out->end = length;
     while (length > 0 && code == EXIT_OK) {
         uint64_t part = chunk_at(offset) < length ? chunk_at(offset) : length;
-        struct addcow_error error;
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         if (addcow_read(disk, offset, part, buffer, &error) != ADDCOW_OK) {
             return complain_error(&error);
         }
@@ -296,7 +296,7 @@ static enum addcow_status write_chunk(struct addcow *disk, uint64_t *offset, uin
     uint64_t rest = addcow_size(disk) - *offset;
     uint64_t part = got < rest ? got : rest;
     if (part > 0) {
-        struct addcow_error failure;
+        struct addcow_error failure = ADDCOW_ERROR_INIT;
         if (addcow_write(disk, *offset, part, buffer, &failure) != ADDCOW_OK) {
             *error = failure;
             return failure.code;
@@ -320,7 +320,7 @@ static int write_chunks(struct addcow *disk, uint64_t offset, const struct strea
     }
     uint64_t position = offset;
     bool more = true;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = ADDCOW_OK;
     while (more && code == ADDCOW_OK) {
         code = write_chunk(disk, &position, buffer, in, &more, &error);
@@ -417,7 +417,7 @@ static int run_range(const struct operands *operands, const char *name, range_op
     if (code != EXIT_OK) {
         return code;
     }
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (operation(disk, offset, length, &error) != ADDCOW_OK) {
         code = complain_error(&error);
     }

@@ -143,7 +143,7 @@ static int run_info(const struct operands *operands)
     if (code != EXIT_OK) {
         return code;
     }
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     if (info_options.json) {
         code = info_json(path, &info);
@@ -231,8 +231,8 @@ static int run_check(const struct operands *operands)
 {
     const char *path = operands->item[0];
     struct check_output output = {.print = !check_options.quiet, .findings = check_options.json ? json_array() : NULL};
-    struct addcow_check_result result;
-    struct addcow_error error;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_check(path, check_options.repair, NULL, report_finding, &output, &result, &error) != ADDCOW_OK) {
         json_decref(output.findings);
         return complain_error(&error);
@@ -388,8 +388,8 @@ static int map_range(struct addcow *disk, struct map_output *output, uint64_t st
 {
     int code = EXIT_OK;
     while (start < end && code == EXIT_OK) {
-        struct addcow_extent extent;
-        struct addcow_error error;
+        struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         if (addcow_map_chain(disk, start, end - start, &extent, &error) != ADDCOW_OK) {
             return complain_error(&error);
         }

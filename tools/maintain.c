@@ -75,6 +75,7 @@ static int run_create(const struct operands *operands)
         return complain_usage("create", "the cluster size must be a power of two from 4k to 2M");
     }
     struct addcow_create_options create = {
+        .struct_size = sizeof create,
         .layout = options->layout,
         .cluster_bits = cluster_bits,
         .image_name = options->image,
@@ -85,7 +86,7 @@ static int run_create(const struct operands *operands)
         .make_image = options->size != NO_SIZE,
         .image_size = options->size != NO_SIZE ? options->size : 0,
     };
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_create(operands->item[0], &create, NULL, &error) != ADDCOW_OK) {
         return complain_create(&error);
     }
@@ -165,7 +166,7 @@ static int resize_disk(const struct operands *operands, struct addcow *disk)
                         " bytes would discard data beyond the new end; use --shrink to allow it",
                         operands->item[0], size, new_size);
     }
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     return addcow_resize(disk, new_size, &error) == ADDCOW_OK ? EXIT_OK : complain_error(&error);
 }
 
@@ -222,7 +223,7 @@ static int run_long(const struct operands *operands, long_operation *operation, 
         return code;
     }
     struct progress progress;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     progress_start(&progress, long_options.progress, long_options.quiet);
     enum addcow_status result = operation(disk, progress_step, &progress, &error);
     bool stopped = progress_end(&progress);

@@ -90,7 +90,7 @@ void untrusted_image_free(struct untrusted_image *untrusted)
 struct addcow *untrusted_image_open(const struct untrusted_image *untrusted, enum addcow_open_flags flags)
 {
     struct addcow *disk = NULL;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_open(DISK_METADATA, flags, sim_storage(untrusted->sim), &disk, &error);
     if (code != ADDCOW_OK) {
         fuzz_require(!untrusted->opens, error.message);

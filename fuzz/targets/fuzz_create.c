@@ -68,6 +68,7 @@ static void choose(struct fuzz_part choices, struct wanted *wanted)
     static const char *const formats[] = {"raw", "add-cow", "qcow2", NULL};
     uint64_t flags = take(&choices, 1);
     struct addcow_create_options *options = &wanted->options;
+    options->struct_size = sizeof *options;
     options->layout = flags & 1 ? ADDCOW_R9 : ADDCOW_R20;
     options->make_image = flags & 2;
     options->replace = flags & 4;
@@ -162,7 +163,7 @@ static void fill_from_below(const struct sim *sim, const struct addcow_create_op
         return;
     }
     struct addcow *below = NULL;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_open(options->backing_name, ADDCOW_OPEN_READONLY,
                                           sim_storage((struct sim *)(uintptr_t)sim), &below, &error);
     fuzz_require(code == ADDCOW_OK, "a backing file that was accepted opens (CRE-05)");
@@ -260,7 +261,7 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
     fuzz_require(reads_as(sim, &content), "what was created reads as the backing file or the image (CRE-02, CRE-03)");
     judge_crashes(sim, &wanted->random, before, &content);
     struct addcow *disk = NULL;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_open(DISK_METADATA, ADDCOW_OPEN_READWRITE, sim_storage(sim), &disk, &error);
     fuzz_require(code == ADDCOW_OK, "what was created opens (CRE-05)");
     addcow_close(disk, NULL);
@@ -288,7 +289,7 @@ static void judge_refusal(const struct sim *sim, const struct wanted *wanted, co
 static void create(struct sim *sim, struct wanted *wanted)
 {
     struct before before;
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     bool asks = wanted->random.state % 4 != 0; /* for the reason */
     note(sim, &before);
     if (wanted->fails) {

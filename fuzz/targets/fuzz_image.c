@@ -73,7 +73,7 @@ static void free_ref(struct addcow_ref *ref)
 /* Where it comes from, down to the backing file. */
 static void judge_extent(const struct pair *pair, const struct trace_operation *operation, bool allocated, uint64_t run)
 {
-    struct addcow_extent extent;
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
     enum addcow_status code = addcow_map_chain(pair->fast, operation->offset, operation->length, &extent, NULL);
     uint64_t left = operation->offset < pair->ref.backing_size ? pair->ref.backing_size - operation->offset : 0;
     fuzz_require(code == ADDCOW_OK && extent.length <= run, "map_chain succeeds and its run is within the run of map");
@@ -123,7 +123,7 @@ static bool stop(void *context, uint64_t done, uint64_t total)
 
 static void judge_whole(struct pair *pair, enum addcow_status code, enum addcow_status expected)
 {
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     fuzz_require(code == expected || (pair->stopped && code == ADDCOW_IO),
                  "both engines do the same to the whole disk");
     addcow_get_info(pair->fast, &info);
@@ -206,7 +206,7 @@ static void judge_change(struct pair *pair, const struct trace_operation *operat
 static void cut_image(struct pair *pair)
 {
     struct addcow_storage *storage = sim_storage(pair->untrusted->sim);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     struct addcow_file *file;
     addcow_get_info(pair->fast, &info);
     if (storage->ops->open(storage, info.image_path, ADDCOW_FILE_READWRITE, &file) == 0) {
@@ -391,7 +391,7 @@ static void ignore(void *context, const struct addcow_finding *finding);
 static void disturb(const struct untrusted_image *untrusted, const struct trace *trace, struct storage_fault *fault)
 {
     struct addcow *fast = NULL;
-    struct addcow_check_result result;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     struct addcow_error error = {.message = ""};
     struct addcow_error *reported = fault->inject.at % 2 == 0 ? &error : NULL; /* the caller may pass null */
     storage_fault_begin(fault, untrusted->sim);
@@ -430,9 +430,9 @@ static void ignore(void *context, const struct addcow_finding *finding)
  * repair. */
 static void check(const struct untrusted_image *untrusted, addcow_report *report)
 {
-    struct addcow_check_result result;
-    struct addcow_check_result again;
-    struct addcow_error error;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_check_result again = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code =
         addcow_check(DISK_METADATA, false, sim_storage(untrusted->sim), report, NULL, &result, &error);
     fuzz_require(code == ADDCOW_OK, error.message);

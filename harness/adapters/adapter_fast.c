@@ -32,7 +32,7 @@ static uint64_t fast_size(struct adapter *adapter)
 
 static bool fast_all_allocated(struct adapter *adapter)
 {
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(fast_of(adapter)->disk, &info);
     return info.all_allocated;
 }

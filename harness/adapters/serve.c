@@ -66,7 +66,8 @@ static bool receive(struct request *request)
 
 static enum addcow_status create(struct adapter *adapter, const struct argument *arguments, struct addcow_error *error)
 {
-    struct addcow_create_options options = {.layout = strcmp(arguments[0].word, "r9") == 0 ? ADDCOW_R9 : ADDCOW_R20,
+    struct addcow_create_options options = {.struct_size = sizeof options,
+                                            .layout = strcmp(arguments[0].word, "r9") == 0 ? ADDCOW_R9 : ADDCOW_R20,
                                             .cluster_bits = (uint32_t)arguments[1].number,
                                             .image_name = arguments[3].data,
                                             .backing_name = arguments[4].data,
@@ -129,7 +130,7 @@ static void hello(const struct adapter *adapter, uint64_t tag)
 
 static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, const struct argument *arguments)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = ADDCOW_OK;
     if (request == PROTOCOL_HELLO) {
         hello(adapter, tag);

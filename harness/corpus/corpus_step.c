@@ -180,6 +180,7 @@ static bool parse_create(struct where *where, const struct step_members *members
     if (bits > UINT32_MAX) {
         return refuse(where, "cluster_bits must be below 2^32");
     }
+    create->struct_size = sizeof *create;
     create->layout = layout ? ADDCOW_R9 : ADDCOW_R20;
     create->cluster_bits = (uint32_t)bits;
     create->image_name = members->image;

@@ -243,7 +243,7 @@ static enum explore_answer run_phases(struct explore *explore, struct sched_stra
 static enum explore_answer run_once(struct explore *explore, struct sched_strategy *strategy,
                                     struct explore_counts *counts, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct execution execution;
     struct oracle oracle;
     sim_restore(explore->sim);

@@ -87,7 +87,7 @@ static bool write_after(const struct explore *explore, struct oracle *oracle, FI
 bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out)
 {
     const struct fault_injection *fault = &explore->fault;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct choices nothing_unsynced = {0};
     struct sim_crash_options options = sim_disk_crash_options(&explore->trace->disk);
     if (fault->at == 0) {
@@ -116,7 +116,7 @@ bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle
 
 bool explore_judge_close(struct explore *explore, const struct oracle *oracle, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct crash_span *span = &explore->spans[explore->trace->count];
     span->begin = sim_moment(explore->sim);
     enum addcow_status code = explore->adapter->ops->close(explore->adapter, &error);

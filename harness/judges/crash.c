@@ -96,7 +96,7 @@ bool crash_refused(FILE *out, const char *what, enum addcow_status code, const s
 /* Reads the crashed disk with the production engine, which must find the same as the reference engine. */
 static bool is_read_by_engine(struct crash_judge *judge, const struct crash_state *got, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     const struct adapter_ops *ops = judge->adapter->ops;
     if (crash_refused(out, "open", ops->open(judge->adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error), &error)) {
         return false;

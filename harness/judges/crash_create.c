@@ -84,7 +84,7 @@ static bool judge_created(const void *subject, struct sim *crashed, bool complet
 /* Creates the disk. In layout r9 without a backing file that must be refused, and change nothing (CRE-03). */
 static bool create(struct sim *sim, const struct creation *creation, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool possible = creation->options.layout == ADDCOW_R20 || creation->options.backing_name != NULL;
     enum addcow_status code = adapter->ops->create(adapter, DISK_METADATA, &creation->options, &error);
@@ -99,7 +99,8 @@ static bool create(struct sim *sim, const struct creation *creation, FILE *out)
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)
 {
     struct creation creation = {.replace = how->replace,
-                                .options = {.layout = how->layout,
+                                .options = {.struct_size = sizeof creation.options,
+                                            .layout = how->layout,
                                             .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
                                             .image_name = DISK_IMAGE,
                                             .backing_name = how->has_backing ? DISK_BASE : NULL,

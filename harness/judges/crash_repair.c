@@ -82,7 +82,7 @@ static bool is_read_by_reference(const struct damaged *damaged, const struct sim
 
 static bool is_read_by_engine(const struct damaged *damaged, struct sim *sim, FILE *out)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     uint8_t *got = report_allocate(damaged->size, 1);
     enum addcow_status code = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READONLY, &error);
@@ -110,8 +110,8 @@ static void ignore_finding(void *context, const struct addcow_finding *finding)
 /* Repairs the disk in `sim`. *repaired, if not null, is the number of findings that were repaired. */
 static bool repair(struct sim *sim, unsigned *repaired, FILE *out)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
-    struct addcow_check_result result;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     enum addcow_status code =
         addcow_check(DISK_METADATA, true, sim_storage(sim), ignore_finding, NULL, &result, &error);
     if (repaired != NULL) {

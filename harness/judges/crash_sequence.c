@@ -70,7 +70,7 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
 static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
                                struct crash_span *spans, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (trace->operations[index].kind != TRACE_REOPEN) { /* that has closed it */
         adapter->ops->close(adapter, NULL);
     }
@@ -101,7 +101,7 @@ static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const s
 static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault_injection *death,
                         struct crash_span *spans, FILE *out)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     bool opened = !crash_refused(out, "open for writing",
                                  adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), &error);

@@ -154,7 +154,7 @@ static bool judge_phases(struct execution *execution, struct oracle *oracle, con
 static bool judge_by_reference(const struct oracle *oracle, const char *path, FILE *out)
 {
     struct ref_disk *disk;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = ref_disk_open(path, false, &disk, &error);
     if (code != ADDCOW_OK) {
         fprintf(out, "the reference engine refuses the files: %s: %s\n", addcow_status_name(code), error.message);
@@ -196,7 +196,7 @@ static bool judge_rest(struct execution *execution, const struct oracle *oracle,
 static bool judge_end(struct execution *execution, const struct oracle *oracle, const char *directory,
                       struct differential_counts *counts, FILE *out)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     bool same = judge_rest(execution, oracle, counts, out);
     enum addcow_status code = execution->adapter->ops->close(execution->adapter, &error);
     if (code != ADDCOW_OK) {
@@ -221,7 +221,7 @@ bool differential_judge(const struct trace *trace, struct adapter *adapter, cons
     struct disk_files files;
     struct execution execution;
     struct oracle oracle;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert(trace_problem(trace) == NULL);
     snprintf(path, sizeof path, "%s/%s", directory, DISK_METADATA);
     disk_files_make(&trace->disk, &files);

@@ -105,7 +105,7 @@ void execution_operation(struct execution *execution, uint32_t index)
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
     struct execution_record *record = &execution->records[index];
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     prepare_buffer(execution, index);
     note_event(execution, operation->thread, index + 1);
     record->invoked = atomic_fetch_add(&execution->clock, 1);

@@ -200,7 +200,7 @@ static enum addcow_status open_disk(struct judge *judge, struct addcow_error *er
 /* Closes and opens again; if the open fails because of the fault, once more without it. */
 static bool do_reopen(struct judge *judge)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
     if (!judge_close(judge, code, &error)) {
         return false;
@@ -242,7 +242,7 @@ static bool reopen_after_death(struct judge *judge, const struct trace_operation
 static bool do_operation(struct judge *judge, uint32_t index, enum addcow_status *usual)
 {
     const struct trace_operation *operation = &judge->trace->operations[index];
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = crash_perform(judge->adapter, operation, index, &error);
     if (judge->fault.at == 0) {
         *usual = code;
@@ -284,7 +284,7 @@ static bool write_after(struct judge *judge)
 /* Reads all of the disk; null, with a message, if that fails. The caller frees. */
 static uint8_t *read_all(struct judge *judge)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t *bytes = report_allocate(judge->contents.size, 1);
     enum addcow_status code = adapter_read(judge->adapter, 0, judge->contents.size, bytes, &error);
     if (code != ADDCOW_OK) {
@@ -299,7 +299,7 @@ static uint8_t *read_all(struct judge *judge)
 /* After a flush everything that the disk reads as is durable, unless a sync of the image has failed. */
 static bool judge_read_and_flush(struct judge *judge)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t *bytes = read_all(judge);
     if (bytes == NULL) {
         return false;
@@ -340,7 +340,7 @@ static bool do_operations(struct judge *judge, enum addcow_status *usual)
 
 static bool close_disk(struct judge *judge)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = judge->adapter->ops->close(judge->adapter, &error);
     return judge_close(judge, code, &error) &&
            (code != ADDCOW_OK || judge_storage(judge, judge->sim, NULL, "after close", "DUR-10"));
@@ -366,7 +366,7 @@ static bool do_trace(struct judge *judge, enum addcow_status *usual)
 /* Executes the trace with judge->fault. The execution without a fault fills the `usual` statuses. */
 static bool run_once(struct judge *judge, enum addcow_status *usual)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     sim_restore(judge->sim);
     sim_set_hook(judge->sim, fault_injection_hook, &judge->fault);
     fault_contents_begin(&judge->contents);

@@ -293,7 +293,7 @@ static bool load_chain(const char *directory, uint64_t length, uint8_t *buffer, 
 {
     char path[4096];
     struct ref_disk *disk;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     snprintf(path, sizeof path, "%s/%s", directory, DISK_CHAIN_TOP);
     if (ref_disk_open(path, false, &disk, &error) != ADDCOW_OK) {
         fprintf(out, "the reference engine cannot open the backing file: %s\n", error.message);

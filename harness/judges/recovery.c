@@ -12,7 +12,7 @@ bool recovery_write(struct adapter *adapter, uint64_t size, uint64_t cluster_siz
 {
     uint8_t sector[SECTOR];
     for (uint64_t at = SECTOR; at + SECTOR <= size && at < CLUSTERS * cluster_size; at += cluster_size) {
-        struct addcow_error error = {.code = ADDCOW_OK};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         stamp_fill(stamp, at, sector, sizeof sector);
         enum addcow_status code = adapter_write(adapter, at, sizeof sector, sector, &error);
         if (code != ADDCOW_OK) {

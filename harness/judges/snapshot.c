@@ -26,7 +26,7 @@ static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_
 
 static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *out)
 {
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (uint64_t at = 0; at < snapshot->size; at += READ_BYTES) {
         uint64_t length = snapshot->size - at < READ_BYTES ? snapshot->size - at : READ_BYTES;
         memset(snapshot->bytes + at, 0xA5, (size_t)length);
@@ -43,7 +43,7 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
     bool last = false;
     uint64_t at = 0;
     while (at < snapshot->size) {
-        struct addcow_error error = {.code = ADDCOW_OK};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         bool allocated = false;
         uint64_t length = 0;
         uint64_t left = snapshot->size - at;

@@ -113,7 +113,7 @@ static bool failed(struct carry *carry)
 static void *write_blocks(void *context)
 {
     struct carry *carry = context;
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     for (size_t i; !failed(carry) && (i = atomic_fetch_add(&carry->next, 1)) < carry->count;) {
         uint32_t block = carry->order[i];
         uint64_t offset = (uint64_t)block * BLOCK;
@@ -174,7 +174,7 @@ static void *read_blocks(void *context)
         for (uint64_t i = 0; i < count; i++) {
             before[i] = atomic_load(&carry->states[first + i]);
         }
-        struct addcow_error error = {0};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         enum addcow_status outcome = adapter_read(carry->adapter, first * BLOCK, count * BLOCK, buffer, &error);
         if (outcome) {
             fail_request(carry, "a read", outcome, &error);
@@ -199,7 +199,7 @@ static void *run_stream(void *context)
         nanosleep(&pause, NULL);
     }
     atomic_store(&carry->stream, STREAM_RUNNING);
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status outcome = adapter_perform(carry->adapter, OPERATION_STREAM, 0, 0, &error);
     if (outcome) {
         fail_request(carry, "the stream", outcome, &error);
@@ -338,14 +338,15 @@ static bool load_images(struct carry *carry)
 
 static bool create_disk(struct carry *carry)
 {
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = CLUSTER_BITS,
                                                   .image_name = "image.raw",
                                                   .backing_name = "backing.raw",
                                                   .backing_format = "raw",
                                                   .make_image = true,
                                                   .image_size = carry->size};
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status outcome = addcow_create("disk.addcow", &options, NULL, &error);
     if (!outcome) {
         outcome = carry->adapter->ops->open(carry->adapter, "disk.addcow", ADDCOW_OPEN_READWRITE, &error);
@@ -358,7 +359,7 @@ static bool create_disk(struct carry *carry)
 
 static bool close_disk(struct carry *carry)
 {
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status outcome = adapter_flush(carry->adapter, &error);
     if (outcome) {
         fail_request(carry, "the flush", outcome, &error);

@@ -115,7 +115,8 @@ static int sim_rename(struct addcow_storage *storage, const char *from, const ch
 
 struct sim *sim_make(void)
 {
-    static const struct addcow_storage_ops ops = {.open = sim_open, .remove = sim_remove, .rename = sim_rename};
+    static const struct addcow_storage_ops ops = {
+        .struct_size = sizeof ops, .open = sim_open, .remove = sim_remove, .rename = sim_rename};
     struct sim *sim = report_allocate(1, sizeof *sim);
     sim->storage.ops = &ops;
     sim->split = true;

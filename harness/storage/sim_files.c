@@ -244,6 +244,7 @@ static int sim_close(struct addcow_file *self)
 }
 
 static const struct addcow_file_ops file_ops = {
+    .struct_size = sizeof file_ops,
     .pread = sim_pread,
     .pwrite = sim_pwrite,
     .sync = sim_sync,

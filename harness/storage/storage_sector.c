@@ -300,6 +300,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
                        struct addcow_file **file)
 {
     static const struct addcow_file_ops ops = {
+        .struct_size = sizeof ops,
         .pread = sector_pread,
         .pwrite = sector_pwrite,
         .sync = sector_sync,
@@ -340,6 +341,7 @@ static int sector_rename(struct addcow_storage *storage, const char *from, const
 struct addcow_storage *storage_sector_make(const struct storage_sector_options *options)
 {
     static const struct addcow_storage_ops ops = {
+        .struct_size = sizeof ops,
         .open = sector_open,
         .remove = sector_remove,
         .rename = sector_rename,

@@ -17,7 +17,7 @@ setup_file() {
 #include <stdio.h>
 int main(int argc, char **argv)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct addcow *disk;
     if (argc != 2 || addcow_open(argv[1], ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
         puts(error.message);

@@ -87,7 +87,8 @@ static void make_disk(bool wrapped)
     store("image", SIZE, 1);
     store("base", SIZE, 2);
     store("lower", SIZE, 3);
-    struct addcow_create_options below = {.layout = ADDCOW_R20,
+    struct addcow_create_options below = {.struct_size = sizeof below,
+                                          .layout = ADDCOW_R20,
                                           .cluster_bits = 12,
                                           .image_name = "lower",
                                           .backing_name = "base",
@@ -117,7 +118,7 @@ static void break_flag(void)
 static uint8_t *read_disk(void)
 {
     struct addcow *disk;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t *bytes = malloc(SIZE);
     assert_non_null(bytes);
     if (addcow_open("disk", ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
@@ -156,8 +157,8 @@ static void note(void *context, const struct addcow_finding *finding)
 static void expect(bool repair, const char *clauses, unsigned broken, unsigned repaired)
 {
     struct findings findings = {0};
-    struct addcow_check_result result;
-    struct addcow_error error;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_check("disk", repair, NULL, note, &findings, &result, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
     }
@@ -213,7 +214,7 @@ static void test_repair_flag(void **state)
 static void test_result(void **state)
 {
     (void)state;
-    struct addcow_check_result result;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     make_disk(false);
     patch("disk", CLUSTER, "\x06\x05", 2);
     assert_int_equal(addcow_check("disk", false, NULL, NULL, NULL, &result, NULL), ADDCOW_OK);
@@ -242,8 +243,8 @@ static bool try_fault(size_t variant, uint64_t fail_at, int errnum, bool after)
     uint8_t *before = read_disk();
     struct faults faults = make_faults(fail_at, errnum, after);
     struct findings findings = {.faults = &faults};
-    struct addcow_check_result result;
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_check("disk", true, &faults.storage, note, &findings, &result, &error);
     assert_int_equal(code, error.code);
     if (code == ADDCOW_OK) {
@@ -274,8 +275,8 @@ static unsigned forbid_every_call(int errnum)
     for (uint64_t call = 1; faults.calls >= faults.fail_at; call++) {
         faults = make_faults(call, errnum, false);
         struct findings findings = {.count = 0};
-        struct addcow_check_result result;
-        struct addcow_error error = {.code = ADDCOW_OK};
+        struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         enum addcow_status code = addcow_check("disk", false, &faults.storage, note, &findings, &result, &error);
         assert_int_equal(code, error.code);
         assert_true(code == ADDCOW_OK || code == ADDCOW_IO);
@@ -299,8 +300,8 @@ static void test_locks(void **state)
 {
     (void)state;
     struct addcow *disk;
-    struct addcow_check_result result;
-    struct addcow_error error;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     make_disk(false);
     assert_int_equal(addcow_open("disk", ADDCOW_OPEN_READONLY, NULL, &disk, NULL), ADDCOW_OK);
     assert_int_equal(addcow_check("disk", false, NULL, NULL, NULL, &result, &error), ADDCOW_OK);

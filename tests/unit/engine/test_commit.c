@@ -146,7 +146,7 @@ static int read_only_open(struct addcow_storage *storage, const char *path, enum
 static void test_commit_refused(void **state)
 {
     (void)state;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     make_disk("disk", &(struct disk_spec){.size = 4096, .allocated = 1});
     struct addcow *disk = open_disk("disk.add-cow");
     assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_UNSUPPORTED);
@@ -170,7 +170,8 @@ static void test_commit_refused(void **state)
 
     spec = spec_with_backing(5 * 4096);
     make_disk("disk", &spec);
-    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){.open = read_only_open}};
+    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){
+                                         .struct_size = sizeof(struct addcow_storage_ops), .open = read_only_open}};
     disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage);
     assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_READONLY);
     close_disk(disk);

@@ -102,9 +102,9 @@ static uint64_t fingerprint(void)
 /* Opens the disk, and checks that it reads as the file `expected`, then zeros, and that nothing of it is broken. */
 static void assert_complete(const char *path, const char *expected)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct addcow *disk;
-    struct addcow_check_result result;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     if (addcow_open(path, ADDCOW_OPEN_READONLY, NULL, &disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
     }
@@ -135,13 +135,25 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-    {"wrap an image", {.layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "image"}, false, "image"},
+    {"wrap an image",
+     {.struct_size = sizeof(struct addcow_create_options),
+      .layout = ADDCOW_R20,
+      .cluster_bits = 12,
+      .image_name = "image"},
+     false,
+     "image"},
     {"make an image and wrap it",
-     {.layout = ADDCOW_R20, .cluster_bits = 16, .image_name = "new", .make_image = true, .image_size = IMAGE_SIZE},
+     {.struct_size = sizeof(struct addcow_create_options),
+      .layout = ADDCOW_R20,
+      .cluster_bits = 16,
+      .image_name = "new",
+      .make_image = true,
+      .image_size = IMAGE_SIZE},
      false,
      "/dev/null"},
     {"an overlay",
-     {.layout = ADDCOW_R20,
+     {.struct_size = sizeof(struct addcow_create_options),
+      .layout = ADDCOW_R20,
       .cluster_bits = 16,
       .image_name = "new",
       .backing_name = "base",
@@ -151,11 +163,17 @@ static const struct scenario scenarios[] = {
      false,
      "base"},
     {"an r9 overlay over an image of zeros",
-     {.layout = ADDCOW_R9, .cluster_bits = 16, .image_name = "zeros", .backing_name = "base", .backing_format = "raw"},
+     {.struct_size = sizeof(struct addcow_create_options),
+      .layout = ADDCOW_R9,
+      .cluster_bits = 16,
+      .image_name = "zeros",
+      .backing_name = "base",
+      .backing_format = "raw"},
      false,
      "base"},
     {"an overlay over a disk, in place of another",
-     {.layout = ADDCOW_R20,
+     {.struct_size = sizeof(struct addcow_create_options),
+      .layout = ADDCOW_R20,
       .cluster_bits = 12,
       .image_name = "new",
       .backing_name = "below",
@@ -175,7 +193,8 @@ static void prepare(const struct scenario *scenario)
     store("base", BASE_SIZE, 2);
     store("zeros", 0, 0);
     assert_int_equal(truncate("zeros", IMAGE_SIZE), 0);
-    struct addcow_create_options below = {.layout = ADDCOW_R20, .cluster_bits = 14, .image_name = "image"};
+    struct addcow_create_options below = {
+        .struct_size = sizeof below, .layout = ADDCOW_R20, .cluster_bits = 14, .image_name = "image"};
     assert_int_equal(addcow_create("below", &below, NULL, NULL), ADDCOW_OK);
     if (scenario->replaces) {
         struct addcow_create_options old = below;
@@ -197,7 +216,7 @@ static bool try_fault(size_t variant, uint64_t fail_at, int errnum, bool after)
     prepare(scenario);
     uint64_t before = fingerprint();
     struct faults faults = make_faults(fail_at, errnum, after);
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = addcow_create("disk", &scenario->options, &faults.storage, &error);
     print_message("# %s: call %u, errno %d, %s: %s\n", scenario->name, (unsigned)fail_at, errnum,
                   after ? "after" : "before", code == ADDCOW_OK ? "made" : error.message);
@@ -224,7 +243,7 @@ static struct every_call every_call = {try_fault, SCENARIOS};
 static void refused(struct addcow_create_options options, enum addcow_status code, const char *clause)
 {
     uint64_t before = fingerprint();
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_create("disk", &options, NULL, &error), code);
     assert_int_equal(error.code, code);
     assert_string_equal(error.clause, clause);
@@ -311,7 +330,8 @@ static void test_hidden_data(void **state)
 {
     (void)state;
     const uint64_t places[] = {0, 1, 4095, 4096, IMAGE_SIZE - 1};
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "zeros",
                                                   .backing_name = "base",
@@ -339,12 +359,13 @@ static void test_sizes(void **state)
         const uint64_t sizes[] = {0, 1, cluster - 1, cluster, cluster + 1, 8 * cluster, 8 * cluster + 1, 77 * cluster};
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             empty_directory();
-            struct addcow_create_options options = {.layout = ADDCOW_R20,
+            struct addcow_create_options options = {.struct_size = sizeof options,
+                                                    .layout = ADDCOW_R20,
                                                     .cluster_bits = bits,
                                                     .image_name = "new",
                                                     .make_image = true,
                                                     .image_size = sizes[i]};
-            struct addcow_check_result result;
+            struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
             assert_int_equal(addcow_create("disk", &options, NULL, NULL), ADDCOW_OK);
             assert_int_equal(length_of("new"), sizes[i]);
             assert_int_equal(length_of("disk") % cluster, 0);
@@ -403,12 +424,13 @@ static int names_rename(struct addcow_storage *self, const char *from, const cha
     return addcow_posix_storage()->ops->rename(addcow_posix_storage(), from, to, replace);
 }
 
-static const struct addcow_storage_ops names_ops = {.open = names_open, .remove = names_remove, .rename = names_rename};
+static const struct addcow_storage_ops names_ops = {
+    .struct_size = sizeof names_ops, .open = names_open, .remove = names_remove, .rename = names_rename};
 
 /* Makes an overlay and its image on that storage, which does not go well. */
 static void refused_by(struct names names, enum addcow_status code, int errnum, const char *clause)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     names.storage.ops = &names_ops;
     assert_int_equal(addcow_create("disk", &scenarios[2].options, &names.storage, &error), code);
     assert_int_equal(error.code, code);
@@ -484,7 +506,7 @@ static void test_replace_own_file(void **state)
     (void)state;
     prepare(&scenarios[4]);
     struct addcow_create_options options = {
-        .layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "disk", .replace = true};
+        .struct_size = sizeof options, .layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "disk", .replace = true};
     refused(options, ADDCOW_UNLINKABLE, "LNK-07");
     options = scenarios[4].options;
     options.backing_name = "disk";
@@ -537,7 +559,7 @@ static void test_replace_open_disk(void **state)
     uint64_t before = fingerprint();
     for (int flags = ADDCOW_OPEN_READONLY; flags <= ADDCOW_OPEN_READWRITE; flags++) {
         struct addcow *disk;
-        struct addcow_error error;
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         assert_int_equal(addcow_open("disk", (enum addcow_open_flags)flags, NULL, &disk, NULL), ADDCOW_OK);
         assert_int_equal(addcow_create("disk", &scenarios[4].options, NULL, &error), ADDCOW_BUSY);
         assert_string_equal(error.clause, "LCK-02");

@@ -42,7 +42,8 @@ static void test_block_loaded_twice(void **state)
     make_disk("disk", &usual);
     struct model model = make_model(&usual);
     struct probe *probe = make_probe();
-    probe->storage.ops = &(const struct addcow_storage_ops){.open = open_for_another};
+    probe->storage.ops =
+        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = open_for_another};
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
     asked_twice = disk;
     write_both(disk, &model, 3 * 4096 + 5, 100, 4);
@@ -83,7 +84,7 @@ static void test_all_allocated(void **state)
     compare(disk, &model);
     write_both(disk, &model, 4096 * 3 + 5, 9000, 9);
     compare(disk, &model);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     assert_true(info.all_allocated);
     assert_int_equal(info.backing_length, 0);
@@ -337,7 +338,7 @@ static void test_info(void **state)
         {.size = 97, .compatible = ADDCOW_ALL_ALLOCATED, .allocated = 1},
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        struct addcow_info info;
+        struct addcow_info info = ADDCOW_INFO_INIT;
         make_disk("disk", &specs[i]);
         struct addcow *disk = open_disk_on("disk.add-cow", i == 0 ? ADDCOW_OPEN_READONLY : ADDCOW_OPEN_READWRITE, NULL);
         addcow_get_info(disk, &info);
@@ -390,7 +391,7 @@ static void test_ranges(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint64_t offset = bad[i][0], length = bad[i][1], run;
         bool allocated;
-        struct addcow_extent extent;
+        struct addcow_extent extent = ADDCOW_EXTENT_INIT;
         assert_out_of_range(addcow_read(disk, offset, length, &byte, &reason), &reason, offset, length);
         assert_out_of_range(addcow_write(disk, offset, length, &byte, &reason), &reason, offset, length);
         assert_out_of_range(addcow_zero(disk, offset, length, &reason), &reason, offset, length);
@@ -422,7 +423,7 @@ static void test_read_only(void **state)
     make_disk("disk", &usual);
     struct model model = make_model(&usual);
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READONLY, NULL);
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t byte = 1;
     assert_int_equal(addcow_write(disk, 0, 1, &byte, &error), ADDCOW_READONLY);
     assert_string_equal(error.clause, "REQ-03");

@@ -194,7 +194,7 @@ static void test_metadata_failures(void **state)
         rig.probe->context = &file;
         rig.probe->decide = kind == 0 ? fail_sync : fail_metadata_write;
         for (int again = 0; again < 2; again++) {
-            struct addcow_error error;
+            struct addcow_error error = ADDCOW_ERROR_INIT;
             assert_int_equal(addcow_flush(rig.disk, &error), kind == 0 ? ADDCOW_IO : ADDCOW_NOSPACE);
             assert_non_null(strstr(error.message, "disk.add-cow"));
             assert_int_equal(error.errnum, kind == 0 ? EIO : ENOSPC);
@@ -219,7 +219,7 @@ static void test_image_sync_failure(void **state)
     char file = 'i';
     rig.probe->context = &file;
     rig.probe->decide = fail_sync;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_flush(rig.disk, &error), ADDCOW_IO);
     assert_non_null(strstr(error.message, "disk.raw"));
     rig.probe->decide = NULL;
@@ -247,7 +247,7 @@ static void test_close_flushes(void **state)
     struct rig rig = make_rig(&usual);
     write_both(rig.disk, &rig.model, 5 * 4096, 100, 3);
     rig.probe->decide = fail_metadata_write;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_close(rig.disk, &error), ADDCOW_NOSPACE);
     assert_int_equal(count_events(rig.probe, 0, EVENT_CLOSE, 'm'), 1);
     assert_int_equal(count_events(rig.probe, 0, EVENT_CLOSE, 'i'), 1);
@@ -267,7 +267,7 @@ static void test_close_failure(void **state)
     (void)state;
     struct rig rig = make_rig(&usual);
     rig.probe->decide = fail_close;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_close(rig.disk, &error), ADDCOW_IO);
     assert_non_null(strstr(error.message, "disk.raw"));
     free_rig(&rig);

@@ -72,7 +72,7 @@ static void test_vanished_bytes(void **state)
     struct rig rig = make_rig(&usual);
     uint8_t byte = 9, cluster[4096] = {0};
     assert_int_equal(truncate(in_directory("base.raw"), 4 * 4096), 0);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_read(rig.disk, 5 * 4096, 1, &byte, &error), ADDCOW_IO);
     assert_string_equal(error.clause, "ERR-04");
     assert_non_null(strstr(error.message, "base.raw: at 20480"));
@@ -163,7 +163,7 @@ static void test_write_failing(void **state)
         rig.probe->decide = fail_once;
         uint8_t *data = allocate_bytes(length);
         fill_pattern(data, 8, offset, length);
-        struct addcow_error error;
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         enum addcow_status code = addcow_write(rig.disk, offset, length, data, &error);
         rig.probe->decide = NULL;
         if (code == ADDCOW_OK) {
@@ -208,8 +208,8 @@ static void test_unreadable_bitmap(void **state)
     uint8_t byte = 1;
     bool allocated;
     uint64_t run;
-    struct addcow_extent extent;
-    struct addcow_error error;
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_read(rig.disk, 0, 1, &byte, &error), ADDCOW_IO);
     assert_non_null(strstr(error.message, "disk.add-cow: at 4096"));
     assert_int_equal(addcow_write(rig.disk, 0, 1, &byte, NULL), ADDCOW_IO);
@@ -252,9 +252,10 @@ static void test_writing_nothing(void **state)
     (void)state;
     make_disk("disk", &usual);
     struct probe *probe = make_probe();
-    probe->storage.ops = &(const struct addcow_storage_ops){.open = open_idle};
+    probe->storage.ops =
+        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = open_idle};
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_write(disk, 4096, 5, "write", &error), ADDCOW_IO);
     assert_int_equal(error.errnum, EIO);
     close_disk(disk);
@@ -274,7 +275,7 @@ static void test_close_failing(void **state)
     (void)state;
     for (const char *file = "mib"; *file; file++) {
         struct rig rig = make_rig(&usual);
-        struct addcow_error error = {0};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         rig.probe->context = (void *)(uintptr_t)file;
         rig.probe->decide = fail_closing;
         assert_int_equal(addcow_close(rig.disk, &error), ADDCOW_IO);
@@ -304,7 +305,7 @@ static void test_open_failing(void **state)
         probe->context = &countdown;
         probe->decide = fail_once;
         struct addcow *disk = NULL;
-        struct addcow_error error = {0};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         enum addcow_status code =
             addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, &probe->storage, &disk, &error);
         size_t writes = count_events(probe, 0, EVENT_WRITE, 'm') + count_events(probe, 0, EVENT_WRITE, 'i') +

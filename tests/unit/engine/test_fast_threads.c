@@ -65,7 +65,7 @@ static void test_stream_beside_writes(void **state)
     join_workers(workers, THREADS, &barrier);
     expect_own_sectors(&model);
     compare(disk, &model);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     assert_true(info.all_allocated);
     close_disk(disk);

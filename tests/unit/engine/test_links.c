@@ -21,7 +21,8 @@ static void make_chain(bool all_allocated)
 static enum addcow_status create_over(const char *backing, const char *format, const char *image,
                                       struct addcow_error *error)
 {
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = image,
                                                   .backing_name = backing,
@@ -49,7 +50,7 @@ static void note(void *context, const struct addcow_finding *finding)
 static struct findings check(const char *name)
 {
     struct findings findings = {0};
-    struct addcow_check_result result;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     assert_ok(addcow_check(in_directory(name), false, NULL, note, &findings, &result, &reason));
     assert_int_equal(result.broken, findings.count);
     return findings;
@@ -183,7 +184,8 @@ static const char *long_name(const char *name, size_t size)
 
 static enum addcow_status create_named(enum addcow_layout layout, size_t backing_size, size_t image_size)
 {
-    const struct addcow_create_options options = {.layout = layout,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = layout,
                                                   .cluster_bits = layout == ADDCOW_R9 ? 16 : 12,
                                                   .image_name = long_name("image.raw", image_size),
                                                   .backing_name = long_name("base.raw", backing_size),
@@ -224,7 +226,8 @@ static void test_backing_format(void **state)
     store_pattern("base.raw", 1, SIZE);
     store_pattern("image.raw", 2, SIZE);
     for (size_t i = 0; i < 6; i++) {
-        const struct addcow_create_options options = {.layout = i % 2 ? ADDCOW_R9 : ADDCOW_R20,
+        const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                      .layout = i % 2 ? ADDCOW_R9 : ADDCOW_R20,
                                                       .cluster_bits = 16,
                                                       .image_name = "image.raw",
                                                       .backing_name = "base.raw",
@@ -243,7 +246,8 @@ static void test_stored_zeros(void **state)
     uint8_t *bytes = allocate_bytes(size);
     store_pattern("base.raw", 1, SIZE);
     store_file("image.raw", bytes, size);
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "image.raw",
                                                   .backing_name = "base.raw",
@@ -262,7 +266,8 @@ static void test_huge_bitmap(void **state)
 {
     (void)state;
     const uint64_t clusters = ((uint64_t)9 << 20) + 3;
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "image.raw",
                                                   .make_image = true,

@@ -45,7 +45,7 @@ static bool grow_at_end(void *context, uint64_t done, uint64_t total)
 static void test_stream_grown_unreadable(void **state)
 {
     (void)state;
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     make_sparse_disk(&(struct disk_spec){.size = 4096}, BLOCK);
     struct probe *probe = make_probe();
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
@@ -154,7 +154,8 @@ static void test_stream_holes(void **state)
         fill_pattern(data, 8, 0, sizeof data);
         patch_file("base.raw", 40 * 65536, data, sizeof data);
         struct probe *probe = make_probe();
-        probe->storage.ops = &(const struct addcow_storage_ops){.open = open_telling};
+        probe->storage.ops =
+            &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = open_telling};
         struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
         told = 0;
         assert_ok(addcow_stream(disk, NULL, NULL, &reason));
@@ -220,7 +221,7 @@ static bool fail_call(const struct disk_spec *spec, action *run, uint64_t n)
     make_disk("disk", spec);
     struct faults faults = make_faults(0, EIO, false);
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &faults.storage);
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     faults.calls = 0;
     faults.fail_at = n;
     enum addcow_status code = run(disk, &error);

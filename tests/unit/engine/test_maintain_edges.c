@@ -272,7 +272,7 @@ static int open_restricted(struct addcow_storage *storage, const char *path, enu
     return addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
 }
 
-static const struct addcow_storage_ops restricted_ops = {.open = open_restricted};
+static const struct addcow_storage_ops restricted_ops = {.struct_size = sizeof restricted_ops, .open = open_restricted};
 
 /* CMT-02 LCK-03: neither the metadata file nor the image of the disk below can be written; it is free for others
  * afterwards. */

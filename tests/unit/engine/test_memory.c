@@ -139,7 +139,7 @@ static enum addcow_status act_shrink(struct addcow *disk, struct model *model, s
 static enum addcow_status act_stream(struct addcow *disk, struct model *model, struct addcow_error *error)
 {
     enum addcow_status code = addcow_stream(disk, NULL, NULL, error);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     armed = false;
     addcow_get_info(disk, &info);
     assert_true(info.all_allocated == (code == ADDCOW_OK));
@@ -178,7 +178,7 @@ static bool try_action(action *act)
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct addcow *disk = open_disk("disk.add-cow");
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     calls = 0;
     armed = true;
     enum addcow_status code = act(disk, &model, &error);
@@ -251,7 +251,7 @@ static enum addcow_status do_map_chain(struct addcow_error *error)
     bool was_armed = armed;
     armed = false;
     struct addcow *disk = open_disk("top.add-cow");
-    struct addcow_extent extent = {0};
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
     armed = was_armed;
     enum addcow_status code = addcow_map_chain(disk, CLUSTER, 5 * CLUSTER, &extent, error);
     armed = false;
@@ -271,7 +271,8 @@ static bool exists(const char *name)
 
 static enum addcow_status do_create(struct addcow_error *error)
 {
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "new.raw",
                                                   .backing_name = "disk.add-cow",
@@ -293,7 +294,8 @@ static enum addcow_status do_create(struct addcow_error *error)
 
 static enum addcow_status create_around_empty(const char *backing_name, struct addcow_error *error)
 {
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "empty.raw",
                                                   .backing_name = backing_name,
@@ -323,7 +325,8 @@ static enum addcow_status do_wrap(struct addcow_error *error)
 /* Over an image that is there, in place of a metadata file that is there. */
 static enum addcow_status do_replace(struct addcow_error *error)
 {
-    const struct addcow_create_options options = {.layout = ADDCOW_R20,
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
                                                   .cluster_bits = 12,
                                                   .image_name = "old.raw",
                                                   .backing_name = "base.raw",
@@ -348,7 +351,7 @@ static void count_finding(void *context, const struct addcow_finding *finding)
 
 static enum addcow_status do_check(struct addcow_error *error)
 {
-    struct addcow_check_result result;
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     unsigned findings = 0;
     enum addcow_status code =
         addcow_check(in_directory("top.add-cow"), true, NULL, count_finding, &findings, &result, error);
@@ -375,7 +378,7 @@ static void test_files(void **state)
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
         fail_at = 0;
         do {
-            struct addcow_error error = {0};
+            struct addcow_error error = ADDCOW_ERROR_INIT;
             fail_at++;
             calls = 0;
             armed = true;
@@ -404,7 +407,7 @@ static void test_empty_path(void **state)
     fail_at = 0;
     do {
         struct addcow *disk;
-        struct addcow_error error = {0};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         fail_at++;
         calls = 0;
         armed = true;

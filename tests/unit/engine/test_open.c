@@ -40,7 +40,7 @@ static void test_chain(void **state)
     }
     struct addcow *disk = open_disk("disk.add-cow");
     compare(disk, &model);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     assert_int_equal(info.chain_depth, 2);
     assert_int_equal(info.backing_length, 8 * 4096);
@@ -69,7 +69,7 @@ static void test_map_chain(void **state)
         {8 * 4096, 4096, 0, NULL},       {9 * 4096, 4096, 0, "disk.raw"},   {10 * 4096, 9, 0, NULL},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        struct addcow_extent extent;
+        struct addcow_extent extent = ADDCOW_EXTENT_INIT;
         uint64_t offset = expected[i].offset;
         assert_ok(addcow_map_chain(disk, offset, addcow_size(disk) - offset, &extent, &reason));
         assert_int_equal(extent.length, expected[i].length);
@@ -95,7 +95,7 @@ static void test_map_chain(void **state)
 static void test_info_then_resize(void **state)
 {
     (void)state;
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     make_disk("disk", &usual);
     struct addcow *disk = open_disk("disk.add-cow");
     addcow_get_info(disk, &info);
@@ -218,7 +218,8 @@ static int open_numbered(struct addcow_storage *storage, const char *path, enum 
 static void test_identity_zero(void **state)
 {
     (void)state;
-    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){.open = open_numbered}};
+    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){
+                                         .struct_size = sizeof(struct addcow_storage_ops), .open = open_numbered}};
     static const char *const names[] = {"disk.add-cow", "disk.raw", "base.raw"};
     make_disk("disk", &usual);
     for (size_t i = 0; i < 3; i++) {
@@ -252,7 +253,7 @@ static void test_missing_files(void **state)
 static void assert_reason(enum addcow_open_flags flags, const char *text, int errnum)
 {
     struct addcow *disk;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     char expected[PATH_SIZE + 100];
     snprintf(expected, sizeof expected, "%s: %s: %s", in_directory("disk.raw"), text, strerror(errnum));
     assert_int_equal(addcow_open(in_directory("disk.add-cow"), flags, NULL, &disk, &error), ADDCOW_UNLINKABLE);
@@ -279,7 +280,8 @@ static int no_write_open(struct addcow_storage *storage, const char *path, enum 
 
 static bool readable_for_test;
 
-static struct addcow_storage no_write_storage = {.ops = &(const struct addcow_storage_ops){.open = no_write_open}};
+static struct addcow_storage no_write_storage = {
+    .ops = &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = no_write_open}};
 
 static int no_write_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                          struct addcow_file **file)
@@ -299,7 +301,7 @@ static void test_not_permitted(void **state)
     for (int readable = 0; readable < 2; readable++) {
         readable_for_test = readable;
         struct addcow *disk = NULL;
-        struct addcow_error error = {0};
+        struct addcow_error error = ADDCOW_ERROR_INIT;
         assert_int_equal(
             addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, &no_write_storage, &disk, &error),
             readable ? ADDCOW_READONLY : ADDCOW_IO);
@@ -337,7 +339,7 @@ static void test_names(void **state)
                                           .backing_format = "raw",
                                           .backing_is_made = true});
     disk = open_disk("disk.add-cow");
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     assert_string_equal(info.backing_path, in_directory("base.raw"));
     close_disk(disk);
@@ -385,7 +387,7 @@ static void test_damaged_headers(void **state)
             struct addcow_header header;
             enum addcow_rule rule = addcow_decode(bytes, file_length("disk.add-cow"), &header);
             struct addcow *disk = NULL;
-            struct addcow_error error = {0};
+            struct addcow_error error = ADDCOW_ERROR_INIT;
             enum addcow_status code =
                 addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, NULL, &disk, &error);
             if (rule != ADDCOW_RULE_NONE) {
@@ -412,7 +414,7 @@ static void test_locks(void **state)
     refuse_open("disk.add-cow", ADDCOW_OPEN_READONLY, ADDCOW_BUSY, "LCK-02");
     refuse_open("low.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_BUSY, "LCK-02");
     struct addcow *low = open_disk_on("low.add-cow", ADDCOW_OPEN_READONLY, NULL);
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_BUSY);
     close_disk(low);
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));

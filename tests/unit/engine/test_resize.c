@@ -238,7 +238,7 @@ static void test_resize_range(void **state)
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct addcow *disk = open_disk("disk.add-cow");
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_resize(disk, ADDCOW_SIZE_MAX + (uint64_t)1, &error), ADDCOW_RANGE);
     assert_string_equal(error.clause, "RSZ-09");
     assert_int_equal(addcow_resize(disk, UINT64_MAX, NULL), ADDCOW_RANGE);

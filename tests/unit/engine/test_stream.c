@@ -59,7 +59,7 @@ static void test_flag_that_was_not_synced(void **state)
     probe->decide = NULL;
     assert_ok(addcow_flush(disk, &reason));
     close_disk(disk);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     disk = open_disk("disk.add-cow");
     addcow_get_info(disk, &info);
     assert_false(info.all_allocated);
@@ -154,7 +154,7 @@ static void test_stream_large_clusters(void **state)
 static void test_stream_empty(void **state)
 {
     (void)state;
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     make_disk("disk", &(struct disk_spec){.backing_name = "base.raw", .backing_size = 4096});
     struct addcow *disk = open_disk("disk.add-cow");
     assert_ok(addcow_stream(disk, NULL, NULL, &reason));
@@ -257,7 +257,7 @@ static void test_stopping(void **state)
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct addcow *disk = open_disk("disk.add-cow");
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct stopping stopping = {.calls_left = 3};
     assert_int_equal(addcow_commit(disk, stop_later, &stopping, &error), ADDCOW_IO);
     assert_int_equal(error.errnum, ECANCELED);

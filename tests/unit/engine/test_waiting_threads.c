@@ -43,7 +43,8 @@ static void test_flushes_join(void **state)
     struct disk_spec spec = {.size = 1024 * 1024, .backing_name = "base.raw", .backing_size = 4096};
     make_disk("disk", &spec);
     struct probe *probe = make_probe();
-    probe->storage.ops = &(const struct addcow_storage_ops){.open = slow_open};
+    probe->storage.ops =
+        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = slow_open};
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
     struct worker workers[THREADS];
     pthread_barrier_t barrier;
@@ -89,7 +90,8 @@ static void test_joined_flushes_fail(void **state)
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct probe *probe = make_probe();
-    probe->storage.ops = &(const struct addcow_storage_ops){.open = slow_open};
+    probe->storage.ops =
+        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = slow_open};
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
     probe->decide = fail_metadata_syncs;
     struct worker workers[THREADS];
@@ -175,7 +177,8 @@ static void make_held_rig(struct held_rig *rig, bool sync, uint64_t offset)
     };
     make_disk("disk", &rig->spec);
     rig->model = make_model(&rig->spec);
-    rig->probe->storage.ops = &(const struct addcow_storage_ops){.open = held_open};
+    rig->probe->storage.ops =
+        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = held_open};
     holding.sync = sync;
     holding.offset = offset;
     sem_init(&holding.arrived, 0, 0);

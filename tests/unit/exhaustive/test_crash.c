@@ -383,7 +383,7 @@ static void list_contents(const struct sim *sim, const struct trace_disk *disk, 
 
 static void do_with_engine(struct sim *sim, const struct trace *trace)
 {
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct adapter *adapter = sched_adapter_make_fast(sim_storage(sim));
     assert_int_equal(adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
     for (uint32_t i = 0; i < trace->count; i++) {

@@ -46,7 +46,7 @@ static void expect(const char *script, int timeout, enum exec_state wanted, cons
     unsigned descriptors = count_descriptors();
     uint64_t start = clock_nanoseconds();
     struct adapter *adapter = adapter_make_exec(script, NULL, timeout);
-    struct addcow_error error = {.code = ADDCOW_OK};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t buffer[1024];
     char why[2048] = "";
     enum addcow_status code = adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error);
@@ -171,7 +171,7 @@ static void failures_that_are_answers(void **state)
     struct adapter *adapter = adapter_make_exec(
         OPEN "read line; printf '3 error nospace ERR-05 +9\\nno\\nspace!'; read line; echo 4 error io; read line", NULL,
         LONG);
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     char why[2048];
     assert_int_equal(adapter->ops->open(adapter, PATH, ADDCOW_OPEN_READWRITE, &error), ADDCOW_OK);
     assert_int_equal(adapter_perform(adapter, OPERATION_ZERO, 0, 1, &error), ADDCOW_NOSPACE);

@@ -82,7 +82,7 @@ static inline struct addcow *open_disk_on(const char *name, enum addcow_open_fla
                                           struct addcow_storage *storage)
 {
     struct addcow *disk = NULL;
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_open(in_directory(name), flags, storage, &disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
     }
@@ -96,7 +96,7 @@ static inline struct addcow *open_disk(const char *name)
 
 static inline void close_disk(struct addcow *disk)
 {
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_close(disk, &error) != ADDCOW_OK) {
         fail_msg("%s", error.message);
     }
@@ -107,7 +107,7 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
                                const char *clause)
 {
     struct addcow *disk = NULL;
-    struct addcow_error error = {0};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     if (addcow_open(in_directory(name), flags, NULL, &disk, &error) != code) {
         fail_msg("expected %s: %s", addcow_status_name(code), error.message);
     }
@@ -120,7 +120,7 @@ static inline void refuse_open(const char *name, enum addcow_open_flags flags, e
 }
 
 /* Calls of the engine put their error here, and assert_ok fails the test with its message. */
-static _Thread_local struct addcow_error reason;
+static _Thread_local struct addcow_error reason = ADDCOW_ERROR_INIT;
 
 static inline void assert_ok(enum addcow_status code)
 {

@@ -113,6 +113,7 @@ static inline int faulty_close(struct addcow_file *self)
 }
 
 static const struct addcow_file_ops faulty_file_ops = {
+    .struct_size = sizeof faulty_file_ops,
     .pread = faulty_pread,
     .pwrite = faulty_pwrite,
     .sync = faulty_sync,
@@ -160,7 +161,7 @@ static inline int faulty_rename(struct addcow_storage *self, const char *from, c
 static inline struct faults make_faults(uint64_t fail_at, int errnum, bool after)
 {
     static const struct addcow_storage_ops ops = {
-        .open = faulty_open, .remove = faulty_remove, .rename = faulty_rename};
+        .struct_size = sizeof ops, .open = faulty_open, .remove = faulty_remove, .rename = faulty_rename};
     return (struct faults){.storage = {&ops}, .fail_at = fail_at, .errnum = errnum, .after = after};
 }
 

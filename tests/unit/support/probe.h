@@ -125,6 +125,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
                              struct addcow_file **file)
 {
     static const struct addcow_file_ops ops = {
+        .struct_size = sizeof ops,
         .pread = probe_pread,
         .pwrite = probe_pwrite,
         .sync = probe_sync,
@@ -159,7 +160,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
 /* The caller frees it after the disk is closed. */
 static inline struct probe *make_probe(void)
 {
-    static const struct addcow_storage_ops ops = {.open = probe_open};
+    static const struct addcow_storage_ops ops = {.struct_size = sizeof ops, .open = probe_open};
     struct probe *probe = calloc(1, sizeof *probe);
     assert_non_null(probe);
     probe->storage.ops = &ops;
