@@ -307,15 +307,17 @@ enum addcow_status addcow_disk_set_all_allocated(struct addcow *disk, bool value
 enum addcow_status addcow_disk_resize(struct addcow *disk, uint64_t old_size, uint64_t new_size,
                                       struct addcow_error *error);
 
+/* ---- progress.c ---- */
+
+/* Calls progress, if there is one, and fails with ECANCELED if that returns false. */
+enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
+                                               uint64_t done, uint64_t total, struct addcow_error *error);
+
 /* ---- stream.c ---- */
 
 /* addcow_stream, for a writable disk. Called outside any request: it enters as one for each of its steps. */
 enum addcow_status addcow_disk_stream(struct addcow *disk, addcow_progress *progress, void *context,
                                       struct addcow_error *error);
-
-/* Calls progress, if there is one, and fails with ECANCELED if that returns false. */
-enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
-                                               uint64_t done, uint64_t total, struct addcow_error *error);
 
 /* ---- commit.c ---- */
 

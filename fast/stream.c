@@ -12,8 +12,6 @@
  */
 #include "addcow_disk.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,15 +20,6 @@
 
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
-
-enum addcow_status addcow_disk_report_progress(const struct addcow *disk, addcow_progress *progress, void *context,
-                                               uint64_t done, uint64_t total, struct addcow_error *error)
-{
-    if (!progress || progress(context, done, total)) {
-        return ADDCOW_OK;
-    }
-    return addcow_fail(error, ADDCOW_IO, ECANCELED, "", "%s: at %" PRIu64 ": stopped", disk->file.path, done);
-}
 
 static uint64_t step_bytes(const struct addcow *disk)
 {
