@@ -11,6 +11,8 @@
 #include "lib/storage_fault.h"
 #include "lib/untrusted_image.h"
 
+#include "adapters/adapter_fast.h"
+#include "adapters/reference.h"
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "storage/sim_disk.h"
@@ -160,46 +162,32 @@ static void judge_stream(struct pair *pair)
     judge_whole(pair, code, ADDCOW_OK);
 }
 
-/* A disk opened read-only refuses requests that change it. */
-static enum addcow_status change(struct addcow *fast, const struct trace_operation *operation, const uint8_t *bytes)
+/* The operation as a request that both engines can perform. What it writes is a stamp. */
+static struct operation_request make_request(struct pair *pair, const struct trace_operation *operation, uint32_t index)
 {
-    switch (operation->kind) {
-    case OPERATION_WRITE:
-        return addcow_write(fast, operation->offset, operation->length, bytes, NULL);
-    case OPERATION_ZERO:
-        return addcow_zero(fast, operation->offset, operation->length, NULL);
-    case OPERATION_DISCARD:
-        return addcow_discard(fast, operation->offset, operation->length, NULL);
-    case OPERATION_RESIZE:
-        return addcow_resize(fast, operation->offset, NULL);
-    case OPERATION_STREAM:
-        return addcow_stream(fast, NULL, NULL, NULL);
-    case OPERATION_COMMIT:
-        return addcow_commit(fast, NULL, NULL, NULL);
-    default:
-        return ADDCOW_READONLY;
-    }
+    uint64_t offset = operation->offset <= STAMP_OFFSET_MAX / 2 ? operation->offset : 0;
+    stamp_fill((struct stamp){STAMP_WRITE, index}, offset, pair->got,
+               (size_t)(operation->length <= REQUEST_MAX ? operation->length : 0));
+    return (struct operation_request){.operation = (enum operation)operation->kind,
+                                      .offset = operation->offset,
+                                      .length = operation->length,
+                                      .data = pair->got};
 }
 
 static void judge_change(struct pair *pair, const struct trace_operation *operation, uint32_t index)
 {
-    uint64_t offset = operation->offset;
-    uint64_t length = operation->length;
-    enum addcow_status expected;
-    stamp_fill((struct stamp){STAMP_WRITE, index}, offset <= STAMP_OFFSET_MAX / 2 ? offset : 0, pair->got,
-               (size_t)(length <= REQUEST_MAX ? length : 0));
-    enum addcow_status code = change(pair->fast, operation, pair->got);
-    switch (operation->kind) {
-    case OPERATION_WRITE:
-        expected = addcow_ref_write(&pair->ref, offset, length, pair->got);
-        break;
-    case OPERATION_ZERO:
-        expected = addcow_ref_zero(&pair->ref, offset, length);
-        break;
-    default:
-        expected = addcow_ref_discard(&pair->ref, offset, length);
-    }
+    struct operation_request request = make_request(pair, operation, index);
+    enum addcow_status code = adapter_fast_request(pair->fast, &request, NULL);
+    enum addcow_status expected = reference_perform(&pair->ref, pair->untrusted->header.layout == ADDCOW_R20, &request);
     fuzz_require(code == expected, "a request has the same status in both engines");
+}
+
+/* A disk opened read-only refuses requests that change it. */
+static void judge_refusal(struct pair *pair, const struct trace_operation *operation, uint32_t index)
+{
+    struct operation_request request = make_request(pair, operation, index);
+    fuzz_require(adapter_fast_request(pair->fast, &request, NULL) == ADDCOW_READONLY,
+                 "a disk that was opened read-only is not changed (REQ-03)");
 }
 
 /* From now on only read: the specification does not define changes to an image that was truncated from outside. */
@@ -262,9 +250,8 @@ static void judge_requests(struct pair *pair, const struct trace *trace)
         const struct trace_operation *operation = &trace->operations[i];
         if (!changes(operation->kind) || !(pair->read_only || pair->cut)) {
             judge_request(pair, operation, i);
-        } else if (!pair->cut) {
-            fuzz_require(change(pair->fast, operation, pair->got) == ADDCOW_READONLY,
-                         "a disk that was opened read-only is not changed (REQ-03)");
+        } else if (!pair->cut && operation->kind < OPERATIONS) {
+            judge_refusal(pair, operation, i);
         }
     }
 }
@@ -365,20 +352,17 @@ static void perform(struct addcow *fast, const struct trace *trace, uint8_t *byt
 {
     for (uint32_t i = 0; i < trace->count; i++) {
         const struct trace_operation *operation = &trace->operations[i];
-        uint64_t offset = operation->offset;
-        uint64_t length = operation->length;
-        enum addcow_status code = ADDCOW_OK;
-        if ((operation_has_range(operation->kind) && length > REQUEST_MAX) ||
-            (operation->kind == OPERATION_RESIZE && offset > TRACE_SIZE_MAX)) {
+        struct operation_request request = {.operation = (enum operation)operation->kind,
+                                            .offset = operation->offset,
+                                            .length = operation->length,
+                                            .data = bytes,
+                                            .buffer = bytes};
+        if ((operation_has_range(operation->kind) && request.length > REQUEST_MAX) ||
+            (operation->kind == OPERATION_RESIZE && request.offset > TRACE_SIZE_MAX) ||
+            operation->kind == OPERATION_MAP || operation->kind >= OPERATIONS) {
             continue;
         }
-        if (operation->kind == OPERATION_READ) {
-            code = addcow_read(fast, offset, length, bytes, NULL);
-        } else if (operation->kind == OPERATION_FLUSH) {
-            code = addcow_flush(fast, NULL);
-        } else if (operation->kind != OPERATION_MAP) {
-            code = change(fast, operation, bytes);
-        }
+        enum addcow_status code = adapter_fast_request(fast, &request, NULL);
         bool refused = code == ADDCOW_RANGE || code == ADDCOW_UNSUPPORTED || code == ADDCOW_READONLY ||
                        code == ADDCOW_UNLINKABLE; /* the backing file, which is not opened with "all allocated" */
         fuzz_require(code == ADDCOW_OK || refused || storage_fault_explains(fault, code),

@@ -37,10 +37,9 @@ static bool fast_all_allocated(struct adapter *adapter)
     return info.all_allocated;
 }
 
-static enum addcow_status fast_perform(struct adapter *adapter, struct operation_request *request,
-                                       struct addcow_error *error)
+enum addcow_status adapter_fast_request(struct addcow *disk, struct operation_request *request,
+                                        struct addcow_error *error)
 {
-    struct addcow *disk = fast_of(adapter)->disk;
     switch (request->operation) {
     case OPERATION_READ:
         return addcow_read(disk, request->offset, request->length, request->buffer, error);
@@ -64,6 +63,12 @@ static enum addcow_status fast_perform(struct adapter *adapter, struct operation
         break;
     }
     report_fatal("no operation has the number %d", (int)request->operation);
+}
+
+static enum addcow_status fast_perform(struct adapter *adapter, struct operation_request *request,
+                                       struct addcow_error *error)
+{
+    return adapter_fast_request(fast_of(adapter)->disk, request, error);
 }
 
 static enum addcow_status fast_create(struct adapter *adapter, const char *path,

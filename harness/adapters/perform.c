@@ -35,6 +35,14 @@ enum addcow_status adapter_map(struct adapter *adapter, uint64_t offset, uint64_
     return code;
 }
 
+enum addcow_status adapter_reopen(struct adapter *adapter, const char *path, bool *open, struct addcow_error *error)
+{
+    enum addcow_status closed = adapter->ops->close(adapter, error);
+    enum addcow_status opened = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, error);
+    *open = opened == ADDCOW_OK;
+    return *open ? closed : opened;
+}
+
 enum addcow_status adapter_flush(struct adapter *adapter, struct addcow_error *error)
 {
     return adapter_perform(adapter, OPERATION_FLUSH, 0, 0, error);

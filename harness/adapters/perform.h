@@ -25,6 +25,12 @@ enum addcow_status adapter_write(struct adapter *adapter, uint64_t offset, uint6
 enum addcow_status adapter_map(struct adapter *adapter, uint64_t offset, uint64_t length, bool *allocated,
                                uint64_t *map_length, struct addcow_error *error);
 
+/*
+ * Closes the disk and opens it again for writing. *open: whether it is open now. Returns the failure of the open, else
+ * that of the close.
+ */
+enum addcow_status adapter_reopen(struct adapter *adapter, const char *path, bool *open, struct addcow_error *error);
+
 enum addcow_status adapter_flush(struct adapter *adapter, struct addcow_error *error);
 
 #endif

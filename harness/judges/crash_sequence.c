@@ -13,6 +13,7 @@
 #include "storage/sim_disk.h"
 #include "workload/stamp.h"
 #include "adapters/adapter_scheduled.h"
+#include "adapters/perform.h"
 
 #include <stdlib.h>
 
@@ -33,13 +34,6 @@ static void make_second_trace(const struct trace_disk *disk, uint64_t size, stru
     trace_add(trace, 0, OPERATION_WRITE, 0, size < 700 ? size : 700);
 }
 
-static enum addcow_status reopen_disk(struct adapter *adapter, struct addcow_error *error)
-{
-    enum addcow_status closed = adapter->ops->close(adapter, error);
-    enum addcow_status opened = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, error);
-    return closed != ADDCOW_OK ? closed : opened;
-}
-
 enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                  struct addcow_error *error)
 {
@@ -48,7 +42,8 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
         .operation = (enum operation)operation->kind, .offset = operation->offset, .length = operation->length};
     uint8_t *data = NULL;
     if (operation->kind == TRACE_REOPEN) {
-        return reopen_disk(adapter, error);
+        bool open;
+        return adapter_reopen(adapter, DISK_METADATA, &open, error);
     }
     if (properties->changes == CHANGES_NOTHING && !properties->makes_durable) {
         return ADDCOW_OK;
@@ -63,12 +58,14 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
     return code;
 }
 
-/*
- * After a process has died in operation `index`, another one opens the disk. What was not flushed may be lost. The size
- * is that of the image.
- */
-static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
-                               struct crash_span *spans, FILE *out)
+bool crash_has_resized(struct adapter *adapter, const struct trace_operation *operation)
+{
+    return operation->kind == OPERATION_RESIZE && adapter->ops->size(adapter) == operation->offset;
+}
+
+/* After a process has died in operation `index`, another one opens the disk. What was not flushed may be lost. */
+static bool open_after_death(struct adapter *adapter, struct sim *sim, const struct trace *trace, uint32_t index,
+                             struct crash_span *spans, FILE *out)
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
     if (trace->operations[index].kind != TRACE_REOPEN) { /* that has closed it */
@@ -80,8 +77,7 @@ static bool reopen_after_death(struct adapter *adapter, struct sim *sim, const s
         return false;
     }
     if (trace->operations[index].kind == OPERATION_RESIZE) {
-        bool resized = adapter->ops->size(adapter) == trace->operations[index].offset;
-        spans[index].status = resized ? ADDCOW_OK : ADDCOW_IO;
+        spans[index].status = crash_has_resized(adapter, &trace->operations[index]) ? ADDCOW_OK : ADDCOW_IO;
     }
     for (uint32_t i = index + 1; i-- > 0;) {
         if (crash_is_flush(&trace->operations[i]) && spans[i].status == ADDCOW_OK) {
@@ -113,7 +109,7 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault
                                             : crash_perform(adapter, &trace->operations[i], i, &error);
         if (i < trace->count && !dead && fault_injection_was_hit(death)) {
             dead = true;
-            opened = reopen_after_death(adapter, sim, trace, i, spans, out);
+            opened = open_after_death(adapter, sim, trace, i, spans, out);
         }
         spans[i].end = sim_moment(sim);
     }

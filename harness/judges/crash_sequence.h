@@ -13,6 +13,12 @@
 enum addcow_status crash_perform(struct adapter *adapter, const struct trace_operation *operation, uint32_t index,
                                  struct addcow_error *error);
 
+/*
+ * Whether a resize in which the process died has changed the size; either is right (DUR-11). Another process has opened
+ * the disk. False for other operations.
+ */
+bool crash_has_resized(struct adapter *adapter, const struct trace_operation *operation);
+
 struct crash_options {
     bool deaths;     /* also let the process die at each of its calls, and another one go on (DUR-12) */
     bool second;     /* use the disk in each state, and crash it again */

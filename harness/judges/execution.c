@@ -7,6 +7,7 @@
  */
 #include "judges/execution.h"
 
+#include "adapters/perform.h"
 #include "base/report.h"
 #include "workload/stamp.h"
 
@@ -44,21 +45,15 @@ static size_t buffer_size(const struct execution *execution, uint64_t length)
     return (size_t)(length < execution->capacity ? length : execution->capacity);
 }
 
-static enum addcow_status reopen(struct execution *execution, struct addcow_error *error)
-{
-    enum addcow_status closed = execution->adapter->ops->close(execution->adapter, error);
-    enum addcow_status opened =
-        execution->adapter->ops->open(execution->adapter, execution->path, ADDCOW_OPEN_READWRITE, error);
-    execution->closed = opened != ADDCOW_OK;
-    return opened != ADDCOW_OK ? opened : closed;
-}
-
 static enum addcow_status perform(struct execution *execution, uint32_t index, struct addcow_error *error)
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
     struct execution_record *record = &execution->records[index];
     if (operation->kind == TRACE_REOPEN) {
-        return reopen(execution, error);
+        bool open;
+        enum addcow_status code = adapter_reopen(execution->adapter, execution->path, &open, error);
+        execution->closed = !open;
+        return code;
     }
     if (operation->kind == TRACE_BARRIER) {
         return ADDCOW_OK;

@@ -224,16 +224,13 @@ static bool do_reopen(struct judge *judge)
     return code == ADDCOW_OK;
 }
 
-/*
- * After a process has died in an operation, another one opens the disk. A resize in which it died has changed the size
- * or not (DUR-11).
- */
+/* After a process has died in an operation, another one opens the disk. */
 static bool reopen_after_death(struct judge *judge, const struct trace_operation *operation)
 {
     if (!do_reopen(judge)) {
         return false;
     }
-    if (operation->kind == OPERATION_RESIZE && judge->adapter->ops->size(judge->adapter) == operation->offset) {
+    if (crash_has_resized(judge->adapter, operation)) {
         fault_contents_resize(&judge->contents, operation->offset);
     }
     return true;
