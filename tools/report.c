@@ -44,7 +44,7 @@ int complain_usage(const char *command, const char *format, ...)
     char line[LINE_MAX_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    format_line(line, format, arguments);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     complain("%s%s%s; try 'addcow %s%s--help'", command, *command ? ": " : "", line, command, *command ? " " : "");
     return EXIT_USAGE;

@@ -42,7 +42,8 @@ END
     echo "$output"
     [ "$status" -eq 1 ]
     [[ "${lines[-2]}" == *" 1 failures"* ]]
-    [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: hunt replay --impl 'exec:python3 adapter.py' hunt-"*".trace" ]]
+    command="hunt replay --impl 'exec:python3 adapter.py' hunt-"
+    [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: $command"*".trace" ]]
     reason=${lines[-1]#hunt: failed: }
     [ "${reason%; run it again*}" = "${lines[0]}" ]
     eval "set -- ${lines[-1]##*run it again: hunt}"

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "addcow_fast.h"
+#include "support/current_directory.h"
 #include "support/every_call.h"
 #include "support/faults.h"
 
@@ -22,24 +23,14 @@
 #define CLUSTERS 11
 #define SIZE (10 * CLUSTER + 5)
 
-static char origin[4096];
-
-static int enter_directory(void **state)
-{
-    (void)state;
-    char name[] = "/tmp/addcow-check-XXXXXX";
-    return getcwd(origin, sizeof origin) && mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
-}
-
 static int leave_directory(void **state)
 {
     (void)state;
-    char name[4096];
     static const char *const files[] = {"disk", "image", "base", "below", "lower"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         unlink(files[i]);
     }
-    return getcwd(name, sizeof name) && chdir(origin) == 0 && rmdir(name) == 0 ? 0 : -1;
+    return leave_empty_directory();
 }
 
 /* ---- Disks ---- */

@@ -10,6 +10,7 @@
 
 #include "addcow_fast.h"
 #include "addcow_header.h"
+#include "support/current_directory.h"
 #include "support/every_call.h"
 #include "support/faults.h"
 
@@ -27,15 +28,6 @@
 
 /* ---- A directory, and what it holds ---- */
 
-static char origin[4096];
-
-static int enter_directory(void **state)
-{
-    (void)state;
-    char name[] = "/tmp/addcow-create-XXXXXX";
-    return getcwd(origin, sizeof origin) && mkdtemp(name) && chdir(name) == 0 ? 0 : -1;
-}
-
 static void empty_directory(void)
 {
     DIR *directory = opendir(".");
@@ -51,9 +43,8 @@ static void empty_directory(void)
 static int leave_directory(void **state)
 {
     (void)state;
-    char name[4096];
     empty_directory();
-    return getcwd(name, sizeof name) && chdir(origin) == 0 && rmdir(name) == 0 ? 0 : -1;
+    return leave_empty_directory();
 }
 
 static void store(const char *name, uint64_t size, unsigned seed)

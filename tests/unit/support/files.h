@@ -4,6 +4,8 @@
 #ifndef TESTS_SUPPORT_FILES_H
 #define TESTS_SUPPORT_FILES_H
 
+#include "base/scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,26 +20,23 @@
 
 #include <cmocka.h>
 
-#define PATH_SIZE 512
+#define PATH_SIZE (SCRATCH_PATH_BYTES + 512)
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-static char directory[PATH_SIZE / 2];
+static char directory[SCRATCH_PATH_BYTES];
 
 static inline int make_directory(void **state)
 {
     (void)state;
-    const char *parent = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/addcow-test-XXXXXX", parent ? parent : "/tmp");
-    return mkdtemp(directory) ? 0 : -1;
+    return scratch_make(scratch_large_parent(), "addcow-test", directory) ? 0 : -1;
 }
 
 static inline int remove_directory(void **state)
 {
     (void)state;
-    char command[PATH_SIZE];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
+    scratch_remove(directory);
+    return 0;
 }
 
 /* A path in that directory; of the last 16 that were asked for. */
