@@ -37,3 +37,10 @@ $(B)/fuzz/seeds: $(B)/fuzz/make_seeds $(SEED_SOURCES)
 
 $(B)/fuzz/mutator_afl.so: $(B)/fuzz/mutator/mutator_afl.o $(B)/fuzz/mutator/mutator.o $(FUZZ_MUTATOR_NEEDS)
 	$(CC) $(ALL_LDFLAGS) -shared -o $@ $^
+
+# The tests of fuzz/run need the source of jansson, which this fetches once from the distribution.
+FUZZ_TESTS := $(wildcard tests/fuzz/*.bats)
+
+build/fuzz/jansson:
+	@echo "fetching the source of jansson..." >&2
+	.clusterfuzzlite/fetch-jansson $@

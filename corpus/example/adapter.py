@@ -8,7 +8,6 @@ import errno
 import os
 import sys
 import threading
-import traceback
 
 sys.dont_write_bytecode = True
 import addcow
@@ -46,7 +45,7 @@ class Adapter:
             kind = "nospace" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "io"  # ERR-05
             self.answer(tag, "error", kind, "-", str(problem).encode()[:1000])
         except Exception:  # a defect: better no adapter than no answer
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             os._exit(1)
 
     def do_hello(self, _version):

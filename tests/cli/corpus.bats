@@ -44,14 +44,16 @@ names() {
 }
 
 @test "corpus: the defects for the example in Python can be put into it" {
-    local patch
+    local patch copies=()
     for patch in "$root"/mutants/python/*.patch; do
-        rm -rf corpus
-        mkdir -p corpus/example
-        cp "$root"/corpus/example/*.py corpus/example
-        patch -p1 -s -i "$patch" || { echo "${patch##*/} does not apply" && return 1; }
-        python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' corpus/example/addcow.py
+        copies+=("copies/${patch##*/}")
+        mkdir -p "${copies[-1]}/corpus/example"
+        cp "$root"/corpus/example/*.py "${copies[-1]}/corpus/example"
+        patch -d "${copies[-1]}" -p1 -s -i "$patch" || { echo "${patch##*/} does not apply" && return 1; }
     done
+    [ "${#copies[@]}" -gt 0 ]
+    python3 -c 'import ast, sys; [ast.parse(open(path).read()) for path in sys.argv[1:]]' \
+        "${copies[@]/%//corpus/example/addcow.py}"
 }
 
 # The implementation that scripts/corpus-strength makes misbehave is right where it is not told to, and wrong where it

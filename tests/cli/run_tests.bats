@@ -47,7 +47,10 @@ END
 }
 
 @test "a failed unit test: what it says behind the result" {
-    program wrong <<<"printf '1..2\nok 1 - first\nnot ok 2 - second\n# 0x1 != 0x2\n# test.c:7: error: Failure!\n'; exit 1"
+    program wrong <<'END'
+printf '1..2\nok 1 - first\nnot ok 2 - second\n# 0x1 != 0x2\n# test.c:7: error: Failure!\n'
+exit 1
+END
     run_tests 1 ./wrong
     [[ "$output" == *"failed: ./wrong: 2 - second"*"    0x1 != 0x2"*"    test.c:7: error: Failure!"* ]]
 }

@@ -1,16 +1,13 @@
 #!/usr/bin/env bats
-# What fuzz/run does beside fuzzing itself. It has builds of its own, so this is tried once, with the ordinary build.
-# Each build is made once below build/fuzz and shared; an engine with a defect is built from a copy of one.
+# What fuzz/run does beside fuzzing itself: `make check-fuzz`. It builds with compilers of its own. Each build is made
+# once below build/fuzz and shared; an engine with a defect is built from a copy of one.
 
-load common
+load ../cli/common
 
 setup() {
     mkdir "$BATS_TEST_TMPDIR/work"
     cd "$BATS_TEST_TMPDIR/work" || return
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-    case ${FUZZERS:-gcc} in
-    *gcc-*|*clang*) skip "the same in every variant" ;;
-    esac
 }
 
 count() {
