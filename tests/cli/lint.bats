@@ -92,6 +92,17 @@ function_of() {
     passes
 }
 
+@test "a file or folder that Markdown names and that does not exist" {
+    # shellcheck disable=SC2016 # text
+    printf '`ref/addcow_ref.h`, `addcow_header.h`, `ref/addcow_*.{h}`, `ref/addcow_NAME.h`, `fast/`, `build/x.o`\n' \
+        >>text.md
+    passes
+    for path in ref/addcow_gone.h gone.h ref/gone_*.h 'ref/addcow_ref.{h,c}' ref/gone/; do
+        printf '`%s`\n' "$path" >other.md
+        finds "other.md:1: path: there is no $path"
+    done
+}
+
 @test "a function of 71 lines; not one of 70" {
     function_of 70 >fast/long.c
     passes
