@@ -76,7 +76,7 @@ static void trim_heap(void)
 #endif
 }
 
-/* NaN if the C library does not tell. */
+/* NaN if the C library does not report it. */
 static double heap_bytes(void)
 {
 #ifdef __GLIBC__

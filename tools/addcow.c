@@ -67,7 +67,7 @@ static int print_usage(void)
     }
     printf(
         "\nSIZE, OFFSET and LENGTH are in bytes, or have a suffix: k M G T P E, powers of 1024.\n"
-        "`addcow COMMAND --help` tells more about a command, `addcow --version` the version.\n"
+        "`addcow COMMAND --help` describes a command. `addcow --version` prints the version.\n"
         "Exit status: 0 done; 1 failed; 2 wrong usage; 3 check: broken clauses remain.\n");
     return EXIT_OK;
 }

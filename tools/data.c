@@ -238,7 +238,7 @@ static const struct command_option write_table[] = {
     OPTIONS_END,
 };
 
-/* The bytes that are left in `in`, or NO_SIZE if only reading them will tell. */
+/* The bytes that are left in `in`, or NO_SIZE if that is unknown before they are read. */
 static uint64_t input_length(const struct stream *in)
 {
     struct stat status;
@@ -262,7 +262,7 @@ static enum addcow_status fail_input(struct addcow_error *error, enum addcow_sta
     return code;
 }
 
-/* Reads until `count` bytes or the end of the input; *got tells how far that came, also after a failure. */
+/* Reads until `count` bytes or the end of the input; *got is the number of bytes read, also after a failure. */
 static enum addcow_status get_chunk(const struct stream *in, uint8_t *bytes, size_t count, size_t *got,
                                     struct addcow_error *error)
 {

@@ -298,7 +298,7 @@ struct map_output {
     int descriptors[ADDCOW_CHAIN_MAX + 1]; /* of the file at each depth; -1: not opened */
 };
 
-/* The type of an entry is told by `data` and `zero`, as qemu-img does: what is no data reads as zeros. */
+/* `data` and `zero` give the type of an entry, as in qemu-img: what is no data reads as zeros. */
 static int print_json_entry(struct map_output *output, const struct map_entry *entry)
 {
     json_t *object = json_pack("{s:o, s:o, s:i, s:b, s:b, s:b}", "start", json_size(entry->start), "length",
@@ -347,7 +347,8 @@ static int add_entry(struct map_output *output, const struct map_entry *entry)
     return code;
 }
 
-/* Where the hole or the data at `position` of the file ends, at most `end`. Data if the file system does not tell. */
+/* Where the hole or the data at `position` of the file ends, at most `end`. Data if the file system does not report
+ * holes. */
 static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, bool *data)
 {
     off_t found = lseek(descriptor, (off_t)position, SEEK_DATA);

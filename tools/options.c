@@ -2,8 +2,8 @@
  * Reading options with getopt_long.
  *
  * getopt gets the options of all commands at once. So a long name can be abbreviated in the same way everywhere, and an
- * option of another command is told apart from one that does not exist. The long forms have numbers above every letter:
- * LONG_FORMS plus their place in the list.
+ * option of another command is distinguished from one that does not exist. The long forms have numbers above every
+ * letter: LONG_FORMS plus their place in the list.
  */
 #include "options.h"
 
@@ -155,7 +155,7 @@ static int complain_unknown(const struct command *command, const char *word)
     return complain_usage(command->name, "unknown option '%s'", word);
 }
 
-/* Does what one answer of getopt asks for. EXIT_OK: go on. */
+/* Does what one answer of getopt asks for. EXIT_OK: continue. */
 static int apply(const struct command *command, const struct vocabulary *words, int answer, const char *word)
 {
     const struct command_option *found = find_option(words, answer);

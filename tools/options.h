@@ -34,7 +34,8 @@ struct command_option {
 
 /*
  * Reads the options of `command` into their variables; argv[0] is the name of the command. Afterwards `optind` of
- * getopt is the first operand. True: go on. False: a help text or an error was printed, and *exit_code is the result.
+ * getopt is the first operand. True: continue. False: a help text or an error was printed, and *exit_code is the
+ * result.
  */
 bool parse_options(const struct command *command, int argc, char **argv, int *exit_code);
 

@@ -1,8 +1,8 @@
 /*
  * What the command says to people: failures in one line each, and text on standard output.
  *
- * File names come from the command line, but also from headers that a stranger may have written. So nothing is printed
- * as it is: control characters, which could forge lines or steer a terminal, become question marks.
+ * File names come from the command line, but also from headers that somebody else may have written. So nothing is
+ * printed as it is: control characters, which could forge lines or steer a terminal, become question marks.
  */
 #include "command.h"
 

@@ -105,7 +105,7 @@ def command_afl(options):
                 print(CLEAR, end="")
             print_status([options.target])
     except KeyboardInterrupt:
-        print("stopped; the same command goes on")
+        print("stopped; the same command continues")
     for run in running:
         if run.process:
             run.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 from campaign import builds
 
 LOOK_SECONDS = 0.1
-HANG_SECONDS = 25  # of a clock on the wall, which goes on while others use the processor
+HANG_SECONDS = 25  # of wall-clock time, which passes while others use the processor
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

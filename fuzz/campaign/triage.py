@@ -31,7 +31,7 @@ TELLING = (
 
 
 def kind_of(text):
-    """What tells failures apart: the sentence of the judge or the sanitizer, without numbers."""
+    """What distinguishes failures: the message of the judge or the sanitizer, without numbers."""
     for pattern in TELLING:
         match = re.search(pattern, text, re.M)
         if match:
@@ -98,7 +98,7 @@ def shrink(judge, target, path, out):
     """Writes to `out` a smallest input that fails as `path` does: no single piece of it can be removed."""
     kind = judge.report(path)[0]
     shutil.copy(path, out)
-    trial = out.with_suffix(".trial")
+    candidate = out.with_suffix(".candidate")
     pieces = Pieces(target, path.read_bytes())
     for _, _, section in pieces.sections:
         size = len(section)
@@ -107,15 +107,15 @@ def shrink(judge, target, path, out):
             while at < len(section):
                 gone = section[at : at + size]
                 del section[at : at + size]
-                trial.write_bytes(pieces.join())
-                if judge.report(trial)[0] == kind:
-                    trial.replace(out)
+                candidate.write_bytes(pieces.join())
+                if judge.report(candidate)[0] == kind:
+                    candidate.replace(out)
                     changed = True
                 else:
                     section[at:at] = gone
                     at += size
             size = size if changed and size == 1 else size // 2
-    trial.unlink(missing_ok=True)
+    candidate.unlink(missing_ok=True)
     return out
 
 
@@ -143,7 +143,7 @@ def sort(target, paths):
 
 
 def tell(target, kind, judge, paths):
-    """Shrinks the smallest input of a kind, and leaves it and its story."""
+    """Shrinks the smallest input of a kind, and stores it with a report."""
     place = builds.WORK / "findings" / target
     place.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(kind.encode()).hexdigest()[:12]

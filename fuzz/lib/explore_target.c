@@ -25,7 +25,8 @@ static void make_explorable(struct trace *trace)
     }
 }
 
-/* Memory that one execution frees is kept for the next one, not returned to the system. Only glibc can be told so. */
+/* Memory that one execution frees is kept for the next one, not returned to the system. Only glibc has a setting for
+ * that. */
 static void keep_memory(void)
 {
 #ifdef __GLIBC__

@@ -166,7 +166,7 @@ static bool run_concurrent(struct explore *explore, struct sched_strategy *strat
 static bool judge_outcome(const struct explore *explore, FILE *out)
 {
     if (explore->scheduled.outcome == SCHED_DEADLOCK) {
-        fputs("deadlock: no thread can go on (CON-12)\n", out);
+        fputs("deadlock: no thread can run (CON-12)\n", out);
     } else if (explore->scheduled.outcome == SCHED_LIVELOCK) {
         fprintf(out, "livelock: no end after %" PRIu64 " steps (CON-12)\n", explore->scheduled.steps);
     }

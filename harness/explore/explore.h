@@ -32,7 +32,7 @@ struct explore_counts {
     struct history_counts history;
 };
 
-#define EXPLORE_BEHAVIOURS ((uint64_t)1 << 24) /* told apart by a hash of so many values */
+#define EXPLORE_BEHAVIOURS ((uint64_t)1 << 24) /* distinguished by a hash with so many values */
 
 struct explore_options {
     bool self_check;                 /* run everything twice, and demand the same */
@@ -56,7 +56,7 @@ void explore_free(struct explore *explore);
 
 enum explore_answer {
     EXPLORE_OK,
-    EXPLORE_FAILED, /* `out` says why; explore_schedule tells how */
+    EXPLORE_FAILED, /* `out` has the reason, explore_schedule the schedule */
     EXPLORE_OVER,   /* the strategy has no schedule left: nothing was run */
 };
 

@@ -14,7 +14,7 @@
  *   crash-seed 7                       which crashes of a run are judged
  *   fault EIO at sync 3 of disk.raw    `persistent` may follow: all such calls from then on
  *   schedule 0x14,1x3                  who does how many steps, one after the other; `continue` may follow: then the
- *                                      run goes on after it without preemption
+ *                                      run continues after it without preemption
  *
  * A file has one of the first three judges at most, and stress alone. Each keyword stands where it means something, and
  * only there; so a file is replayed exactly or refused.

@@ -2,7 +2,7 @@
  * Every crash of a sequence of operations.
  *
  * The sequence is executed once, and every crash state of the recorded log is judged. With deaths, it is executed once
- * more for each call of the storage. The process dies at that call, and another process opens the disk and goes on.
+ * more for each call of the storage. The process dies at that call, and another process opens the disk and continues.
  */
 #include "judges/crash_sequence.h"
 
@@ -205,7 +205,7 @@ static bool changes_files(enum sim_call call)
     return call == SIM_PWRITE || call == SIM_SYNC || call == SIM_TRUNCATE || call == SIM_PUNCH;
 }
 
-/* The process dies at each of its calls, and another one goes on. */
+/* The process dies at each of its calls, and another one continues. */
 static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t calls, struct crash_span *spans,
                          const struct crash_options *options, struct crash_counts *counts, FILE *out)
 {

@@ -20,7 +20,7 @@ enum addcow_status crash_perform(struct adapter *adapter, const struct trace_ope
 bool crash_has_resized(struct adapter *adapter, const struct trace_operation *operation);
 
 struct crash_options {
-    bool deaths;     /* also let the process die at each of its calls, and another one go on (DUR-12) */
+    bool deaths;     /* also let the process die at each of its calls, and another one continue (DUR-12) */
     bool second;     /* use the disk in each state, and crash it again */
     uint64_t states; /* judged at a moment; 0: all. If there are more, as many again are chosen at random */
 };

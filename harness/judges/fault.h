@@ -2,7 +2,7 @@
  * The fault judge: whatever call of the storage fails, in whatever way, the error clauses must hold.
  *
  * A trace of one thread is executed once for each call that it makes, with a fault at that call; and once with the
- * death of the process at it, after which another process opens the disk and goes on (DUR-12). The judge checks:
+ * death of the process at it, after which another process opens the disk and continues (DUR-12). The judge checks:
  *
  *   - Every error has the right status (ERR-01, ERR-05).
  *   - Interruptions and short transfers do not show (ERR-04).

@@ -63,7 +63,7 @@ struct history {
     uint32_t commits;   /* that succeeded */
     bool streamed;      /* a stream succeeded */
     bool commit_failed; /* a commit did, and may have changed the backing file under allocated clusters */
-    bool flag_known;    /* the phase does not tell what became of "all allocated", but it was found out: */
+    bool flag_known;    /* "all allocated" does not follow from the phase, but was read from the disk: */
     bool flag;          /* this */
     uint8_t *initial;   /* larger_size bytes: virt at the start, zeros behind it */
     uint8_t *committed; /* after a commit: larger_size bytes, the backing file's contents and zeros behind them */

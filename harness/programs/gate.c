@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT 30u /* seconds */
-#define WHOLE_MAX 10u       /* failing cases that are told whole, without --all */
+#define WHOLE_MAX 10u       /* failing cases that are printed in full without --all */
 #define JOBS_MAX 256u
 #define TIMEOUT_MAX 86400u /* seconds */
 
@@ -180,10 +180,10 @@ static void select_cases(const struct corpus *corpus, const struct options *opti
 struct telling {
     const struct options *options;
     const struct corpus_results *results;
-    size_t whole; /* failing cases that were told whole */
+    size_t whole; /* failing cases that were printed in full */
 };
 
-/* Tells one result. False if there is nobody to tell it to. */
+/* Prints one result. False if the output cannot be written. */
 static bool tell(void *context, size_t index)
 {
     struct telling *telling = context;
@@ -484,7 +484,7 @@ static void parse_options(int count, char **words, struct options *options)
          .least = 1, .greatest = JOBS_MAX},
         {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,
          .greatest = TIMEOUT_MAX, .unit = "seconds"},
-        {"all", NULL, "tell all failing cases whole, not only the first 10", .flag = &options->all},
+        {"all", NULL, "print all failing cases in full, not only the first 10", .flag = &options->all},
         {"tap", NULL, "print TAP instead of failures only", .flag = &options->tap},
         {"json", "FILE", "also write a report in JSON (corpus/README.md)", .text = &options->json},
         {"junit", "FILE", "also write a report in JUnit XML", .text = &options->junit},

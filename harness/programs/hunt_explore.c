@@ -131,26 +131,26 @@ static void write_failure(const struct plan *plan, const struct trace *trace, co
 }
 
 /* A workload that was minimised, with a schedule. The timeline may end with the engine. */
-static void tell_small(const struct plan *plan, const struct trace *trace, const struct minimise_result *result,
-                       struct failure *failure)
+static void print_small(const struct plan *plan, const struct trace *trace, const struct minimise_result *result,
+                        struct failure *failure)
 {
-    puts("made small:\n");
+    puts("minimised:\n");
     trace_print(stdout, trace);
     fputs("\nschedule ", stdout);
     sched_schedule_print(stdout, &result->schedule);
     puts("\n");
     write_failure(plan, trace, &result->schedule, !result->ended, failure);
     puts("");
-    struct timeline_result told = timeline_print(trace, &plan->run, &result->schedule, result->wrong_byte, stdout);
-    sched_schedule_free(&told.done);
+    struct timeline_result printed = timeline_print(trace, &plan->run, &result->schedule, result->wrong_byte, stdout);
+    sched_schedule_free(&printed.done);
 }
 
-static void tell_failure(const struct options *hunt, const struct plan *plan, struct trace *trace,
-                         const struct explore *explore, const char *story, struct failure *failure)
+static void print_failure(const struct options *hunt, const struct plan *plan, struct trace *trace,
+                          const struct explore *explore, const char *message, struct failure *failure)
 {
     struct minimise_result result;
-    printf("%s\n", story);
-    hunt_take_reason(story, failure->reason);
+    printf("%s\n", message);
+    hunt_take_reason(message, failure->reason);
     if (hunt->brief) {
         return;
     }
@@ -162,7 +162,7 @@ static void tell_failure(const struct options *hunt, const struct plan *plan, st
         result.ended = explore_ended(explore);
         result.wrong_byte = explore_wrong_byte(explore);
     }
-    tell_small(plan, trace, &result, failure);
+    print_small(plan, trace, &result, failure);
     sched_schedule_free(&result.schedule);
 }
 
@@ -178,9 +178,9 @@ static void name_seed(uint64_t seed, char command[HUNT_COMMAND_BYTES])
 static bool explore_trace(const struct options *hunt, const struct plan *plan, struct trace *trace,
                           struct totals *totals, struct failure *failure)
 {
-    char *story = NULL;
+    char *message = NULL;
     size_t length = 0;
-    FILE *out = open_memstream(&story, &length);
+    FILE *out = open_memstream(&message, &length);
     struct explore_options options = plan->run;
     options.coverage = totals->coverage;
     struct explore *explore = explore_make(trace, &options);
@@ -196,9 +196,9 @@ static bool explore_trace(const struct options *hunt, const struct plan *plan, s
     fclose(out);
     if (answer == EXPLORE_FAILED) {
         report_progress(NULL);
-        tell_failure(hunt, plan, trace, explore, story, failure);
+        print_failure(hunt, plan, trace, explore, message, failure);
     }
-    free(story);
+    free(message);
     sched_strategy_free(strategy);
     explore_free(explore);
     return answer != EXPLORE_FAILED;
@@ -260,7 +260,7 @@ static bool judge_alone(const struct options *hunt, const struct plan *plan, str
     }
     free(message);
     if (!conforms && !hunt->brief && minimise_while(trace, fails_alone, &copy)) {
-        puts("\nmade small:\n");
+        puts("\nminimised:\n");
         judge_every(plan, trace, totals, stdout);
         if (plan->judge != PLAN_FAULT) {
             trace_print(stdout, trace); /* the judge of faults has done so */
@@ -345,12 +345,12 @@ static int show_death(void *context)
         write_failure(hunting->plan, hunting->trace, NULL, false, &failure);
         return try_to_die(context);
     }
-    tell_small(hunting->plan, hunting->trace, &result, &failure);
+    print_small(hunting->plan, hunting->trace, &result, &failure);
     return REPORT_CONFORMS;
 }
 
 /* Minimises a workload in which the engine dies, and prints it and the last line of the hunt. */
-static void tell_death(const struct options *options, uint64_t seed)
+static void print_death(const struct options *options, uint64_t seed)
 {
     static struct trace trace;
     struct failure failure;
@@ -386,7 +386,7 @@ static int explore(const struct options *options)
     struct hunting hunting = {.options = options, .sandbox = sandbox_make(false, sched_print_current)};
     int answer = sandbox_run(hunting.sandbox, run_workloads, &hunting);
     if (answer == REPORT_CRASHED) {
-        tell_death(options, hunting.sandbox->seed);
+        print_death(options, hunting.sandbox->seed);
     }
     sandbox_free(hunting.sandbox);
     return answer;

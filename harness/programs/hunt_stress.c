@@ -49,12 +49,12 @@
 #define SPACE_MIN (1u << 20) /* bytes; with less free space, a workload that fails is not judged */
 #define WHY_BYTES 1024u
 
-/* What the child tells the parent. In shared memory. */
+/* What the child reports to the parent. In shared memory. */
 struct progress {
     struct differential_counts counts;
     _Atomic uint64_t seed;            /* of the trace in progress */
     _Atomic uint64_t finished;        /* traces */
-    bool told;                        /* the child has said what is wrong */
+    bool printed;                     /* the child has printed what is wrong */
     char reason[HUNT_REASON_BYTES];   /* what is wrong, in one line */
     struct generate_options generate; /* as the implementation's abilities restrict them */
     struct execution_watch watch;
@@ -101,12 +101,12 @@ static const char *storage_failure(const struct addcow_storage *storage, const c
 }
 
 /* Prints what is wrong with a workload, and notes it. */
-static int tell_failure(struct progress *progress, const char *story, enum exec_state state, const char *why,
-                        const char *storage_failed)
+static int print_failure(struct progress *progress, const char *message, enum exec_state state, const char *why,
+                         const char *storage_failed)
 {
     char line[WHY_BYTES + 64];
-    fputs(story, stdout);
-    hunt_take_reason(story, progress->reason);
+    fputs(message, stdout);
+    hunt_take_reason(message, progress->reason);
     if (state != EXEC_OK) {
         snprintf(line, sizeof line, "the implementation %s: %s", exec_state_name(state), why);
         puts(line);
@@ -116,18 +116,18 @@ static int tell_failure(struct progress *progress, const char *story, enum exec_
         printf("hunt: not judged: the storage under the hunt failed: %s\n", storage_failed);
     }
     fflush(stdout);
-    progress->told = true;
+    progress->printed = true;
     return storage_failed != NULL ? REPORT_INCOMPLETE : state != EXEC_OK ? REPORT_CRASHED : REPORT_DIFFERS;
 }
 
-/* Runs one workload and tells its story if it fails. */
+/* Runs one workload, and prints what is wrong if it fails. */
 static int run_trace(const struct trace *trace, struct adapter *adapter, const struct addcow_storage *storage,
                      const char *directory, struct progress *progress)
 {
-    char *story = NULL;
+    char *message = NULL;
     size_t length = 0;
     char why[WHY_BYTES];
-    FILE *out = open_memstream(&story, &length);
+    FILE *out = open_memstream(&message, &length);
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
@@ -136,9 +136,9 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const s
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
     int verdict = REPORT_CONFORMS;
     if (!conforms || state != EXEC_OK) {
-        verdict = tell_failure(progress, story, state, why, storage_failure(storage, directory));
+        verdict = print_failure(progress, message, state, why, storage_failure(storage, directory));
     }
-    free(story);
+    free(message);
     return verdict;
 }
 
@@ -336,7 +336,7 @@ static enum report_exit judge_exit(const struct stress *stress, struct progress 
     }
     int code = WEXITSTATUS(status);
     bool failed = code == REPORT_DIFFERS || code == REPORT_CRASHED;
-    if (code > REPORT_INCOMPLETE || (failed && !progress->told)) { /* a sanitizer ends a process with 1 */
+    if (code > REPORT_INCOMPLETE || (failed && !progress->printed)) { /* a sanitizer ends a process with 1 */
         return fail(stress, progress, REPORT_CRASHED, "the implementation ended the process with status %d", code);
     }
     if (code != REPORT_CONFORMS) {

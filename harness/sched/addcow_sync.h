@@ -1,6 +1,6 @@
 /*
  * Replaces fast/addcow_sync.h when the engine is compiled for the scheduler. It has the same guard and the same names,
- * but every operation is a point at which the scheduler may let another thread go on.
+ * but every operation is a point at which the scheduler may switch to another thread.
  *
  * A point without a choice costs one decrement. Outside a run nothing is chosen, and locks must be free.
  */

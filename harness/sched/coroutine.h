@@ -2,7 +2,7 @@
  * Coroutines: several stacks in one thread of the operating system.
  *
  * A switch exchanges only the registers that a call preserves. It costs a few nanoseconds; swapcontext would make two
- * system calls. The sanitizers and valgrind are told of every stack.
+ * system calls. Every stack is registered with the sanitizers and valgrind.
  */
 #ifndef HARNESS_SCHED_COROUTINE_H
 #define HARNESS_SCHED_COROUTINE_H

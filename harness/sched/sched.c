@@ -1,8 +1,8 @@
 /*
  * The deterministic scheduler: how threads run, and what they do at a point.
  *
- * At a point a thread says what it is about to do. It decides, on its own stack, which thread goes on, and switches to
- * that thread's stack directly. The strategy grants a number of steps at once, so most points only count down
+ * At a point a thread says what it is about to do. It decides, on its own stack, which thread runs next, and switches
+ * to that thread's stack directly. The strategy grants a number of steps at once, so most points only count down
  * (addcow_sync.h). A thread is not enabled while its next step takes a lock that is held, or while it waits for a
  * broadcast. Only enabled threads are switched to, so a lock that is taken is always free.
  */
@@ -221,7 +221,7 @@ void sched_file_point(const void *object, enum sched_kind kind, uint64_t first, 
     }
 }
 
-/* The others may go on now: the strategy is asked at the next point. */
+/* The others may run now: the strategy is asked at the next point. */
 static void wake(void)
 {
     if (scheduler.woken) {

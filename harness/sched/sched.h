@@ -7,7 +7,7 @@
  * Everything else is atomic, and memory is sequentially consistent.
  *
  * A strategy chooses who runs next. A run is one execution of the threads. It is written down as its schedule, which
- * replays it exactly. A run ends in a deadlock if no thread can go on, and in a livelock if it exceeds the step limit.
+ * replays it exactly. A run ends in a deadlock if no thread can run, and in a livelock if it exceeds the step limit.
  * What the threads then held is lost.
  *
  * Nothing here may be used by several threads of the operating system.
@@ -65,7 +65,7 @@ struct sched_strategy_ops {
     bool (*begin)(struct sched_strategy *strategy, uint32_t threads);
     /*
      * Chooses who runs next, one of the enabled. *steps, at least 1, is how many steps that thread may do before the
-     * next choice. The next choice comes sooner if the thread cannot go on, or if it enables another one.
+     * next choice. The next choice comes sooner if the thread blocks, or if it enables another one.
      */
     uint32_t (*choose)(struct sched_strategy *strategy, const struct sched_choice *choice, uint64_t *steps);
     /* The schedule is over after `steps` steps. */
@@ -88,7 +88,7 @@ struct sched_strategy *sched_make_pct(uint64_t seed, uint32_t depth); /* depth 1
 struct sched_strategy *sched_make_bytes(const uint8_t *bytes, size_t length);
 
 /*
- * Every schedule with at most `preemptions` preemptions (switches away from a thread that could go on). With `reduce`,
+ * Every schedule with at most `preemptions` preemptions (switches away from a thread that could run). With `reduce`,
  * one of those that differ only in the order of independent steps; without, every one. The bounds 0, 1, ...
  * `preemptions` come one after the other. The program must do the same in each run as long as the choices are the same.
  */
@@ -157,7 +157,7 @@ uint32_t sched_schedule_divergence(const struct sched_schedule *schedule, bool m
                                    const struct sched_schedule *done);
 
 /*
- * Follows the schedule. Where that is not possible, and at its end, it goes on without preemption. The schedule must
+ * Follows the schedule. Where that is not possible, and at its end, it continues without preemption. The schedule must
  * outlive the strategy. Any number of runs, each from the beginning of the schedule.
  */
 struct sched_strategy *sched_make_replay(const struct sched_schedule *schedule);
@@ -183,7 +183,7 @@ struct sched_run {
  * What runs have covered: the points in the code at which a thread was preempted or blocked, and the pairs of such a
  * point and the point at which the other thread went on.
  */
-#define SCHED_COVERAGE ((uint64_t)1 << 20) /* told apart by a hash of so many values */
+#define SCHED_COVERAGE ((uint64_t)1 << 20) /* distinguished by a hash with so many values */
 struct sched_coverage {
     uint64_t points;
     uint64_t pairs;

@@ -29,7 +29,7 @@ static inline uint32_t strategy_nth(uint32_t enabled, uint32_t n)
     return (uint32_t)__builtin_ctz(enabled);
 }
 
-/* The current thread if it can go on, else the first that can. */
+/* The current thread if it can run, else the first that can. */
 static inline uint32_t strategy_go_on(const struct sched_choice *choice)
 {
     bool can = choice->current != SCHED_NOBODY && (choice->enabled >> choice->current & 1) != 0;

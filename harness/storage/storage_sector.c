@@ -6,8 +6,8 @@
  * eight sectors. A step is one sector, or as much as lies in its block. All files of a storage share the locks: two
  * handles on one file must exclude each other, and it does no harm that blocks of other files sometimes wait.
  *
- * The file below may move less than a step, for example where a file system is nearly full. The step goes on under its
- * lock then, since a sector that another request could see in two halves would be a fault of the storage.
+ * The file below may move less than a step, for example where a file system is nearly full. The step then continues
+ * under its lock, since a sector that another request could see in two halves would be a fault of the storage.
  */
 #include "storage/storage_sector.h"
 

@@ -306,7 +306,7 @@ class Campaign:
     def engine(self, file, text):
         return Engine(self.base, pathlib.Path(tempfile.mkdtemp(dir=self.scratch)), file, text)
 
-    def tell(self, verdict, mutant, rest):
+    def report(self, verdict, mutant, rest):
         with self.lock:
             self.counts[verdict] += 1
             if verdict not in ("refused", "same") or self.options.verbose:
@@ -339,9 +339,9 @@ class Campaign:
         try:
             owner = self.owner_of(mutant, engine)
             if owner is None:
-                self.tell("refused", mutant, "by the compiler")
+                self.report("refused", mutant, "by the compiler")
             elif owner != mutant.name:
-                self.tell("same", mutant, f"code as {owner}")
+                self.report("same", mutant, f"code as {owner}")
             else:
                 self.judge_mutant(mutant, engine)
         finally:
@@ -356,12 +356,12 @@ class Campaign:
                 after = f"{name}, {time.monotonic() - started:.1f} s" + (f", {count} schedules" if count else "")
                 with self.lock:
                     self.killers[name] = self.killers.get(name, 0) + 1
-                self.tell("STALE" if reason else "killed", mutant, f"{after}: {noticed}")
+                self.report("STALE" if reason else "killed", mutant, f"{after}: {noticed}")
                 return
         if reason:
-            self.tell("equivalent", mutant, reason)
+            self.report("equivalent", mutant, reason)
         else:
-            self.tell("SURVIVED", mutant, "\n" + block_of(mutant))
+            self.report("SURVIVED", mutant, "\n" + block_of(mutant))
 
     def control(self, file):
         """True if every judge passes the unchanged engine."""

@@ -6,7 +6,7 @@ load common
 
 bench=${BENCH:-$BATS_TEST_DIRNAME/../../build/gcc/bench/bench}
 
-@test "bench measures, writes JSON, and leaves no file behind" {
+@test "bench measures, writes JSON, and removes its files" {
     mkdir files
     "$bench" --quick --filter heap --dir files --json out.json >out.txt
     grep -q '^targets: [0-9]* met, [0-9]* missed$' out.txt
@@ -14,13 +14,13 @@ bench=${BENCH:-$BATS_TEST_DIRNAME/../../build/gcc/bench/bench}
     [ -z "$(ls files)" ]
 }
 
-@test "bench refuses what it does not know with status 2" {
+@test "bench: wrong usage ends with 2" {
     run -2 "$bench" --fast
     run -2 "$bench" something
     run -2 "$bench" --filter 'no such case'
 }
 
-@test "bench says why it could not measure, with status 1" {
+@test "bench: a failed measurement ends with 1 and the reason" {
     run -1 --separate-stderr "$bench" --filter heap --json missing/out.json
     # shellcheck disable=SC2154 # run sets it
     [[ "$stderr" == "bench: missing/out.json: "* ]]
@@ -29,14 +29,14 @@ bench=${BENCH:-$BATS_TEST_DIRNAME/../../build/gcc/bench/bench}
     [ ! -e out.json ]
 }
 
-@test "bench on a full disk leaves neither files nor an empty result" {
+@test "bench on a full file system leaves no files and no empty result" {
     small_filesystem 1m
     run -1 --separate-stderr "$bench" --filter 'random reads' --dir small --json out.json
     [[ "$stderr" == *"No space left on device"* ]]
     [ -z "$(ls small)" ] && [ ! -e out.json ]
 }
 
-@test "bench that is interrupted removes its files" {
+@test "an interrupted bench removes its files" {
     mkdir files
     "$bench" --filter 'random writes' --dir files --json out.json >out.txt 3>&- &
     pid=$!

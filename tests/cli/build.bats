@@ -33,7 +33,7 @@ make() {
     env -u MAKEFLAGS -u MAKEOVERRIDES -u MFLAGS -u SAN -u CC make --no-print-directory "B=$BATS_TEST_TMPDIR/build" "$@"
 }
 
-@test "need installs what is missing, and says so" {
+@test "need installs missing packages and names them" {
     INSTALLED="libjansson-dev gcc" run scripts/need library command
     echo "$output"
     [ "$status" -eq 0 ]
@@ -41,7 +41,7 @@ make() {
     [ "$(cat "$asked")" = "install -y -q --no-install-recommends make binutils libc6-dev" ]
 }
 
-@test "need is silent where nothing is missing" {
+@test "need is silent if nothing is missing" {
     INSTALLED="libjansson-dev" run scripts/need command
     [ "$status" -eq 0 ]
     [ -z "$output" ]
@@ -72,7 +72,7 @@ make() {
     [ "$status" -eq 2 ]
 }
 
-@test "make check and make gate install what they need, and say so" {
+@test "make check and make gate install missing packages and name them" {
     for goal in check gate "lint" "hunt" "bench" "mutants" "trace" "check-contracts" "contracts" "check-valgrind"; do
         rm -f "$asked"
         APT_STATUS=1 run make "$goal"
@@ -83,7 +83,7 @@ make() {
     done
 }
 
-@test "with NO_INSTALL=1 they install nothing, name what is missing and fail" {
+@test "with NO_INSTALL=1 they name the missing packages and fail" {
     for goal in check gate "lint" "hunt" "bench" "mutants" "trace" "check-contracts" "contracts" "check-valgrind"; do
         run make "$goal" NO_INSTALL=1
         echo "$output"
@@ -93,7 +93,7 @@ make() {
     done
 }
 
-@test "make and make install name what is missing and fail; they install nothing" {
+@test "make and make install never install packages; they name missing ones and fail" {
     for goal in all install; do
         INSTALLED="make gcc binutils libc6-dev" run make "$goal" CC=cc-without-jansson DESTDIR="$BATS_TEST_TMPDIR/stage"
         echo "$output"
@@ -104,7 +104,7 @@ make() {
     done
 }
 
-@test "make says what the compiler says where no package is missing" {
+@test "make prints the compiler's error if no package is missing" {
     INSTALLED="make gcc binutils libc6-dev libjansson-dev" run make CC=cc-without-jansson
     echo "$output"
     [ "$status" -ne 0 ]
@@ -148,7 +148,7 @@ make() {
     [[ "$output" == *"WERROR=-Werror programs tests fuzzers"* ]]
 }
 
-@test "every package that is named stands in one list" {
+@test "all packages are in one list" {
     run git grep --no-index --exclude-standard -lE 'apt-get install|apt install' -- \
         ':!*.md' ':!tests/cli/build.bats' ':!scripts/bare-check'
     [ "$output" = scripts/need ]

@@ -4,14 +4,14 @@
 
 load common
 
-# A sound disk of 17 clusters of 4096 bytes, the last one partial, two of them allocated.
+# A valid disk of 17 clusters of 4096 bytes, the last one partial, two of them allocated.
 overlay() {
     random 50000 base.raw
     addcow create -q -c 4k -b base.raw -i image.raw --size 65537 disk.addcow
     random 5000 data
     addcow write disk.addcow 8000 <data
     addcow read disk.addcow >model
-    cp disk.addcow sound.addcow
+    cp disk.addcow valid.addcow
 }
 
 # found STATUS CLAUSE...: check ends with STATUS and names exactly these clauses, in this order.
@@ -35,7 +35,7 @@ unchanged() {
     [ "$before" = "$after" ]
 }
 
-@test "a sound disk: status 0, and what people and programs read" {
+@test "a valid disk: status 0, text and JSON" {
     overlay
     run addcow check disk.addcow
     [ "$status" -eq 0 ]
@@ -56,7 +56,7 @@ unchanged() {
     overlay
     local offset bytes clauses count=0
     while read -r offset bytes clauses; do
-        cp sound.addcow disk.addcow
+        cp valid.addcow disk.addcow
         poke disk.addcow "$offset" "$bytes"
         # shellcheck disable=SC2086 # a list of words
         found 3 $clauses
@@ -95,7 +95,7 @@ END
     found 3 HDR-01
     truncate -s 0 disk.addcow
     found 3 HDR-01
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     truncate -s 4098 disk.addcow
     found 3 BMP-03
     unchanged addcow check -q --repair disk.addcow
@@ -109,11 +109,11 @@ END
 @test "names that are the same (HDR-19), and the rules of r9" {
     random 50000 base.raw
     addcow create -q --layout r9 -b base.raw -i image.raw --size 65537 disk.addcow
-    cp disk.addcow sound.addcow
+    cp disk.addcow valid.addcow
     found 0
     local offset bytes clauses
     while read -r offset bytes clauses; do
-        cp sound.addcow disk.addcow
+        cp valid.addcow disk.addcow
         poke disk.addcow "$offset" "$bytes"
         # shellcheck disable=SC2086 # a list of words
         found 3 $clauses
@@ -138,14 +138,14 @@ END
     poke disk.addcow 65 'x'
     poke disk.addcow 4000 'x'
     found 3 HDR-03 HDR-16 HDR-18
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     poke disk.addcow 4000 'x'
     poke disk.addcow 65 'x'
     poke disk.addcow 4098 '\xff'
     rm base.raw
     found 3 HDR-16 HDR-18 LNK-06 BMP-05
     [ "$(json found.json "[f['repairable'] for f in j['findings']]")" = "[False, False, False, False]" ]
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     poke disk.addcow 76 'nbd:x'
     poke disk.addcow 44 'foo'
     poke disk.addcow 60 'bar'
@@ -156,15 +156,15 @@ END
     overlay
     poke disk.addcow 44 'vpc'
     found 3 LNK-04
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     poke disk.addcow 60 'vpc'
     found 3 LNK-03
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     poke disk.addcow 76 'a:'
     found 3 LNK-02
     poke disk.addcow 84 'a:'
     found 3 LNK-02 LNK-02
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     mv base.raw moved
     found 3 LNK-06
     mkdir base.raw
@@ -190,7 +190,7 @@ END
     run addcow check top.addcow
     [ "$status" -eq 3 ]
     [[ "${lines[0]}" == "HDR-03: unsupported: disk.addcow: "* ]]
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     mv base.raw moved
     ln top.raw base.raw
     run addcow check top.addcow
@@ -230,13 +230,13 @@ END
     [[ "${lines[0]}" == "BMP-04: "*"[repaired]" ]]
     [ "${lines[2]}" = "2 broken clauses were repaired." ]
     [ "${lines[3]}" = "No errors are left on the disk." ]
-    cmp disk.addcow sound.addcow
+    cmp disk.addcow valid.addcow
     cmp image.raw image.before
     found 0
     reads_as disk.addcow model
 }
 
-@test "bits past the end that a longer file still holds, as after a crash in a shrink" {
+@test "bits past the end in a file that was not cut yet, as after a crash in a shrink" {
     overlay
     truncate -s 3M disk.addcow
     found 0
@@ -256,7 +256,7 @@ END
     found 3 BMP-04
     reads_as disk.addcow model
     addcow check -q --repair disk.addcow
-    cmp disk.addcow sound.addcow
+    cmp disk.addcow valid.addcow
     # r9 has no padding.
     rm image.raw
     addcow create -q --force --layout r9 -b base.raw -i image.raw --size 65537 disk.addcow
@@ -270,19 +270,19 @@ END
     random 65537 image.raw
     cp image.raw model
     addcow create -q -c 4k -i image.raw disk.addcow
-    cp disk.addcow sound.addcow
+    cp disk.addcow valid.addcow
     poke disk.addcow 4096 '\xfe\xff\x00'
     found 3 VRT-05
     reads_as disk.addcow model
     addcow check -q --repair disk.addcow
-    cmp disk.addcow sound.addcow
+    cmp disk.addcow valid.addcow
     cmp image.raw model
 }
 
 @test "a bitmap of many chunks is repaired everywhere" {
     truncate -s 100G base.raw
     addcow create -q -c 4k -b base.raw -i image.raw --size 99999999999 disk.addcow
-    cp disk.addcow sound.addcow
+    cp disk.addcow valid.addcow
     addcow resize -q --shrink disk.addcow 20000000000
     cp disk.addcow after
     # 4882813 clusters: bytes 4096 + 610351 and on hold bits past the end.
@@ -294,7 +294,7 @@ END
     cmp disk.addcow after
 }
 
-@test "repair changes nothing that it could only guess" {
+@test "repair changes nothing that is ambiguous" {
     overlay
     # With a broken header nothing is certain.
     poke disk.addcow 4000 x
@@ -302,7 +302,7 @@ END
     found 3 HDR-18 BMP-05
     unchanged addcow check -q --repair disk.addcow
     # Without its image, neither.
-    cp sound.addcow disk.addcow
+    cp valid.addcow disk.addcow
     poke disk.addcow 4098 '\x82'
     mv image.raw moved
     found 3 LNK-06
@@ -312,7 +312,7 @@ END
     cmp disk.addcow before
 }
 
-@test "what cannot be checked: status 1 (LNK-06, LCK-02)" {
+@test "files that cannot be checked: status 1 (LNK-06, LCK-02)" {
     refused 1 "No such file" check nowhere
     refused 1 "No such file" check --repair nowhere
     mkdir directory
@@ -337,13 +337,13 @@ END
     [ "$status" -eq 3 ]
 }
 
-@test "whatever the header's bytes are: open and check agree, and nothing crashes" {
+@test "for any bytes of the header, open and check agree and do not crash" {
     overlay
     python3 - "$addcow" <<'END'
 import os, random, re, subprocess, sys
 addcow = sys.argv[1]
 source = random.Random(20260101)
-sound = open("sound.addcow", "rb").read()
+valid = open("valid.addcow", "rb").read()
 benign = {"BMP-04", "BMP-05", "VRT-05"}
 def run(*arguments):
     done = subprocess.run([addcow, *arguments], capture_output=True, text=True, errors="replace")
@@ -351,7 +351,7 @@ def run(*arguments):
     return done
 opened = 0
 for number in range(200):
-    data = bytearray(sound)
+    data = bytearray(valid)
     for _ in range(source.choice((1, 1, 2, 5))):
         data[source.choice((source.randrange(100), source.randrange(100), source.randrange(len(data))))] = \
             source.choice((0, 1, 0x7f, 0xff, source.randrange(256)))

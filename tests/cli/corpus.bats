@@ -31,7 +31,7 @@ names() {
     diff clauses named
 }
 
-@test "corpus: the table of mistakes names cases and wrong implementations that exist" {
+@test "corpus: the cases and wrong implementations in the table of mistakes exist" {
     table mistake >mistakes
     [ "$(wc -l <mistakes)" -ge 40 ]
     local id patch
@@ -43,7 +43,7 @@ names() {
     done
 }
 
-@test "corpus: the defects for the example in Python can be put into it" {
+@test "corpus: the mutants of the Python example apply" {
     local patch copies=()
     for patch in "$root"/mutants/python/*.patch; do
         copies+=("copies/${patch##*/}")
@@ -58,7 +58,7 @@ names() {
 
 # The implementation that scripts/corpus-strength makes misbehave is right where it is not told to, and wrong where it
 # is.
-@test "corpus: an implementation that is wrong in one situation is found by the case that brings it about" {
+@test "corpus: an implementation that is wrong in one situation fails the case for that situation" {
     local gate=${GATE:-$root/build/gcc/gate} wrong="$root/mutants/python/wrong.py" situation
     run "$gate" --corpus "$root/corpus" --impl "exec:python3 '$wrong' --record '$PWD/recorded'" --case wr-03-tail
     echo "$output"

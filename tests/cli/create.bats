@@ -36,7 +36,7 @@ nothing_made() {
     [ "$(length d.addcow)" -eq 4116 ]
 }
 
-@test "with a backing file the disk reads as it, cut or zero-filled (CRE-02)" {
+@test "a disk with a backing file reads as that file, cut or extended with zeros (CRE-02)" {
     random 300001 base.raw
     for size in 1 65536 300000 300001 300002 1000000; do
         for options in "--layout=r9" "-c 4k" "-c 64k" "-c 2M"; do
@@ -50,7 +50,7 @@ nothing_made() {
     done
 }
 
-@test "without a backing file create wraps the image and leaves it as it is (CRE-01, CRE-03)" {
+@test "without a backing file, create wraps the image and does not change it (CRE-01, CRE-03)" {
     random 700001 image.raw
     cp image.raw before
     addcow create -q -i image.raw disk.addcow
@@ -84,7 +84,7 @@ nothing_made() {
     nothing_made base.raw
 }
 
-@test "--size does not touch an image that exists (CRE-01)" {
+@test "--size does not change an existing image (CRE-01)" {
     random 1000 image.raw
     cp image.raw before
     refused 1 "image.raw: File exists" create -i image.raw --size 1M disk.addcow
@@ -93,7 +93,7 @@ nothing_made() {
     nothing_made image.raw before
 }
 
-@test "a file that exists is replaced with --force only" {
+@test "an existing file is replaced only with --force" {
     random 5000 image.raw
     addcow create -q -i image.raw disk.addcow
     cp disk.addcow before
@@ -105,7 +105,7 @@ nothing_made() {
     nothing_made image.raw before disk.addcow
 }
 
-@test "--force never replaces what is no add-cow file" {
+@test "--force replaces only add-cow files" {
     random 5000 image.raw
     random 5000 precious
     cp precious before
@@ -116,7 +116,7 @@ nothing_made() {
     nothing_made image.raw precious before empty
 }
 
-@test "--force does not replace a disk that somebody has open (LCK-02)" {
+@test "--force does not replace an open disk (LCK-02)" {
     random 300000 image.raw
     cp image.raw before.raw
     addcow create -q -i image.raw disk.addcow
@@ -128,7 +128,7 @@ nothing_made() {
     cmp disk.addcow before
 }
 
-@test "the same file twice is refused, however it is spelled (LNK-07)" {
+@test "the same file in two places is refused, under any spelling (LNK-07)" {
     random 5000 a.raw
     ln a.raw hard.raw
     ln -s a.raw soft.raw
@@ -150,7 +150,7 @@ nothing_made() {
     cmp disk.addcow before
 }
 
-@test "files that are missing or no regular files (LNK-06)" {
+@test "missing files and files that are not regular are refused (LNK-06)" {
     random 5000 image.raw
     mkdir directory
     mkfifo fifo
@@ -192,7 +192,7 @@ nothing_made() {
     reads_as disk.addcow wanted
 }
 
-@test "an image with data under a backing file is refused unless it is said" {
+@test "an image with data under a backing file is refused unless --hide-image-data is given" {
     random 5000 base.raw
     truncate -s 3M image.raw
     addcow create -q -b base.raw -i image.raw zero.addcow
@@ -208,7 +208,7 @@ nothing_made() {
     cmp image.raw before
 }
 
-@test "layout r9: header, and what it cannot say (HR9)" {
+@test "layout r9: the header, and the options that it cannot store (HR9)" {
     random 200000 base.raw
     addcow create -q --layout r9 -b base.raw -i image.raw --size 200000 disk.addcow
     [ "$(peek disk.addcow 0 12)" = 4144445f434f57ff01000000 ]
@@ -256,7 +256,7 @@ nothing_made() {
     reads_as 16.addcow image1.raw
 }
 
-@test "a chain ends at a disk that is all allocated (LNK-10)" {
+@test "a chain ends at an all-allocated disk (LNK-10)" {
     random 100000 base.raw
     addcow create -q -b base.raw -i 1.raw --size 100000 1.addcow
     addcow stream -q 1.addcow
@@ -266,13 +266,13 @@ nothing_made() {
     addcow check -q 2.addcow
 }
 
-@test "a full file system: nospace, and nothing is left (ERR-05, CRE-04)" {
+@test "a full file system: nospace, and no file is left (ERR-05, CRE-04)" {
     small_filesystem 64k
     refused 1 "nospace" create -i image.raw --size 10G -c 4k small/disk.addcow
     [ -z "$(ls -A small)" ]
 }
 
-@test "a limit on file sizes: nothing is left" {
+@test "a file size limit: no file is left" {
     (
         ulimit -f 100
         refused 1 "disk.addcow" create -i image.raw --size 1000 -c 64k disk.addcow
@@ -297,7 +297,7 @@ nothing_made() {
     refused 1 "readonly" write disk.addcow 0
 }
 
-@test "create says what it has made, unless told to be quiet" {
+@test "create prints what it made, unless -q is given" {
     run addcow create -i image.raw --size 1M disk.addcow
     [ "$status" -eq 0 ]
     [[ "$output" == "Created disk.addcow"* ]]

@@ -125,7 +125,7 @@ overlay() {
     cmp disk.addcow before
 }
 
-@test "write: only what is left of the input counts" {
+@test "write: only the rest of the input counts" {
     overlay 1000000 500000
     random 200000 data
     { head -c 150000 >/dev/null; addcow write disk.addcow 940000; } < <(cat data)
@@ -140,7 +140,7 @@ overlay() {
     reads_as disk.addcow model
 }
 
-@test "write: input of unknown length is written as far as the disk reaches, and the command says so" {
+@test "write: input of unknown length is written up to the end of the disk, and the command reports it" {
     overlay 1000000 500000
     random 600000 data
     write_pipe() {
@@ -168,7 +168,7 @@ overlay() {
     reads_as disk.addcow model
 }
 
-@test "write -i from a file, from a device, from what is missing or a directory" {
+@test "write -i: a file, a device, a missing file, a directory" {
     overlay 1M 500000
     random 100000 data
     addcow write -i data disk.addcow 1000
@@ -182,7 +182,7 @@ overlay() {
     reads_as disk.addcow model
 }
 
-@test "output that does not arrive is an error (ERR-01)" {
+@test "lost output is an error (ERR-01)" {
     overlay 1M 500000
     into_full() {
         addcow "$@" disk.addcow >/dev/full
@@ -213,7 +213,7 @@ overlay() {
     [ -z "$(ls -A small)" ]
 }
 
-@test "a full file system under the image: nospace, and the disk stays whole (ERR-02, ERR-05)" {
+@test "a full file system under the image: nospace, and the disk stays valid (ERR-02, ERR-05)" {
     small_filesystem 1M
     random 3000000 base.raw
     addcow create -q -b "$PWD/base.raw" -i image.raw --size 4M small/disk.addcow
@@ -263,7 +263,7 @@ END
     cmp -n 64M <(addcow read disk.addcow) /dev/zero
 }
 
-@test "a disk that is being written to is busy for everyone else (LCK-01, LCK-02)" {
+@test "a disk that is open for writing is busy for all others (LCK-01, LCK-02)" {
     overlay 1M 500000
     hold disk.addcow model
     for command in info check map read stream commit "resize --shrink"; do

@@ -34,19 +34,19 @@ replays() {
     done
 }
 
-@test "seeds are the same whenever they are made" {
+@test "making the seeds is reproducible" {
     mkdir made
     "$fuzzers/make_seeds" "$inputs/../corpus" made
     diff -r made "$fuzzers/seeds"
 }
 
-@test "a directory without inputs is not a success" {
+@test "a directory without inputs is an error" {
     mkdir empty
     run "$fuzzers/fuzz_header" empty
     [ "$status" -eq 4 ]
 }
 
-@test "an input that cannot be read is told, and is no success" {
+@test "an unreadable input is reported, and is an error" {
     run "$fuzzers/fuzz_header" missing
     [ "$status" -eq 2 ]
     [[ "$output" == *"missing: No such file or directory"* ]]

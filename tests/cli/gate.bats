@@ -36,7 +36,7 @@ small_corpus() {
     [[ "${lines[-1]}" == "corpus "*", fast: "*": conforms" ]]
 }
 
-@test "gate: the reference engine passes what applies to it, and the rest makes the run incomplete" {
+@test "gate: the reference engine passes all applicable cases, and skipped cases make the run incomplete" {
     run gate --impl ref
     echo "$output"
     [ "$status" -eq 4 ]
@@ -45,7 +45,7 @@ small_corpus() {
     [ "$status" -eq 0 ]
 }
 
-@test "gate: TAP counts every case and is what prove reads" {
+@test "gate: the TAP output counts every case, and prove accepts it" {
     gate --impl fast --clause BMP-03 --tap >out.tap
     [ "$(head -n 1 out.tap)" = "TAP version 13" ]
     [ "$(grep -c '^ok ' out.tap)" -ge 4 ]
@@ -53,7 +53,7 @@ small_corpus() {
     [ "$status" -eq 0 ]
 }
 
-@test "gate: --case, --filter and --clause choose, and choosing nothing is no success" {
+@test "gate: --case, --filter and --clause select cases, and an empty selection is incomplete" {
     run gate list --case hdr-05-double
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq 1 ]
@@ -80,7 +80,7 @@ small_corpus() {
     [[ "${lines[-1]}" == *": incomplete" ]]
 }
 
-@test "corpus: the generated cases are what the generator writes, and there are enough of them" {
+@test "corpus: the generated cases are up to date, and there are enough of them" {
     run "$root/corpus/generate" --check
     echo "$output"
     [ "$status" -eq 0 ]
@@ -96,7 +96,7 @@ small_corpus() {
 }
 
 # Nothing that the cases of concurrency and of killing expect is found by an engine that they do not fit.
-@test "gate: cases with requests in flight together and with a killed process can fail" {
+@test "gate: cases with concurrent requests and cases with a killed process can fail" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i 's/"any": \[2, 3\]/"any": [4, 5]/' corpus/cases/generated/grid-beside-same-sectors-4k.json
     sed -i '/"op": "flush"/d' corpus/cases/generated/grid-kill-write-4k.json
@@ -109,7 +109,7 @@ small_corpus() {
     done
 }
 
-@test "gate: an engine behind the protocol, as another gate's adapter, conforms" {
+@test "gate: the production engine conforms behind `gate serve`" {
     run gate --impl "exec:'$gate' serve fast" --filter wr-0
     echo "$output"
     [ "$status" -eq 0 ]
@@ -132,7 +132,7 @@ small_corpus() {
     done
 }
 
-@test "gate: a corpus that cannot be used ends with 2 and names file and place" {
+@test "gate: an invalid corpus ends with 2 and names the file and the position" {
     run "$gate" --impl fast --corpus nowhere
     [ "$status" -eq 2 ]
     [[ "$output" == *"nowhere/corpus.json: No such file"* ]]
@@ -159,7 +159,7 @@ small_corpus() {
     corpus_error "the corpus has format 2, but this program reads format 1"
 }
 
-@test "gate: a case that is not a regular file is refused without waiting for it" {
+@test "gate: a case that is not a regular file is refused without blocking" {
     small_corpus
     mkfifo broken/cases/a.json
     corpus_error "broken/cases/a.json: Invalid argument"
@@ -180,7 +180,7 @@ small_corpus() {
     corpus_error "broken/cases/README: only cases"
 }
 
-@test "gate: an empty corpus is no success" {
+@test "gate: an empty corpus is incomplete" {
     small_corpus
     rm broken/cases/*
     run "$gate" --impl fast --corpus broken
@@ -188,7 +188,7 @@ small_corpus() {
     [[ "${lines[-1]}" == *"0 of 0 cases passed: incomplete" ]]
 }
 
-@test "gate: several cases at once are told in the order of one after the other" {
+@test "gate: parallel cases are reported in the order of the corpus" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/requests/rd-0*.json
     local jobs
@@ -201,7 +201,7 @@ small_corpus() {
     [ "$status" -eq 2 ]
 }
 
-@test "gate: ten failing cases are told whole, the others on one line each, unless all are asked for" {
+@test "gate: ten failing cases are printed in full, the others on one line each, unless --all is given" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/*/*.json
     run "$gate" --impl fast --corpus corpus
@@ -220,7 +220,7 @@ small_corpus() {
     [ "$(grep -c '^  Repeat: ' <<<"$output")" -eq "$failing" ]
 }
 
-@test "gate: explain tells a case in plain words" {
+@test "gate: explain prints a case in plain English" {
     run gate explain grid-kill-write-4k
     echo "$output"
     [ "$status" -eq 0 ]
@@ -238,16 +238,16 @@ small_corpus() {
     [ "$status" -eq 4 ]
     run gate explain
     [ "$status" -eq 2 ]
-    # Whatever is in the corpus can be told.
+    # Every case of the corpus can be explained.
     local id
     gate list | cut -d ' ' -f 1 | shuf -n 40 --random-source=<(yes) >ids
     while read -r id; do
-        gate explain "$id" >told
-        [ "$(wc -l <told)" -gt 8 ]
+        gate explain "$id" >explained
+        [ "$(wc -l <explained)" -gt 8 ]
     done <ids
 }
 
-@test "gate: on a terminal it shows how far it is" {
+@test "gate: progress is shown on a terminal" {
     run script -qec "'$gate' --corpus '$root/corpus' --impl fast --filter rd-0 --jobs 1" /dev/null
     echo "$output"
     [ "$status" -eq 0 ]
@@ -266,7 +266,7 @@ small_corpus() {
     [ "$status" -eq 2 ]
 }
 
-@test "gate: what a killed process left is judged by the reference engine, not by the implementation alone" {
+@test "gate: the reference engine judges the files that a killed process left" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i 's/"needs": \["kill"\]/"needs": ["kill", "cut"]/
         s/\( *\){"op": "kill"},/&{"op": "cut", "path": "disk.addcow", "size": 4096},/
@@ -277,7 +277,7 @@ small_corpus() {
     [[ "$output" == *"step 6 of "*", open disk.addcow by the reference engine: expected ok, got malformed"* ]]
 }
 
-@test "gate: a case that witnesses a clause which does not exist ends with 2" {
+@test "gate: a case for an unknown clause ends with 2" {
     cp -r "$root/corpus" "$root/spec" .
     local unknown="RD-$((70 + 7))" # not spelled out: it would be taken for a clause that this test witnesses
     sed -i "s/\"clauses\": \[\"RD-01\"\]/\"clauses\": [\"$unknown\"]/" corpus/cases/requests/rd-01-mixed.json
@@ -324,7 +324,7 @@ PYTHON
     [ "$status" -eq 0 ]
 }
 
-@test "gate: reports are valid whatever an adapter says, and skipped cases are not passed ones" {
+@test "gate: reports are valid for any output of an adapter, and skipped cases do not count as passed" {
     cat >adapter <<'SCRIPT'
 read line
 echo '0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks='
@@ -356,7 +356,7 @@ PYTHON
     [ "$status" -eq 2 ]
 }
 
-@test "corpus: every case keeps its schema, and the schema refuses what is unknown" {
+@test "corpus: every case matches the schema, and the schema refuses unknown members" {
     run python3 - "$root/corpus" <<'PYTHON'
 import json, pathlib, sys, jsonschema
 corpus = pathlib.Path(sys.argv[1])
@@ -384,7 +384,7 @@ images() {
     dd if=backing.raw of=target.raw bs=4096 count=40 conv=notrunc status=none
 }
 
-@test "real disk: both engines carry an image to another one" {
+@test "real disk: both engines copy an image to another image" {
     local implementation
     for implementation in fast ref; do
         images 4194304
@@ -428,7 +428,7 @@ images() {
     [[ "$output" == *"hardly differ"* ]]
 }
 
-@test "make gate: an adapter is judged by the corpus alone, and options reach it" {
+@test "make gate: an adapter is judged by the corpus only, and the options are passed on" {
     IMPL="exec:python3 '$root/corpus/example/adapter.py'" B=$(dirname "$gate") \
         run "$root/scripts/gate" --filter rd-01 --junit out.xml
     echo "$output"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The hunt: what it prints and with what status it ends, for implementations that are right, wrong, dead and stuck.
+# hunt stress: output and exit status for implementations that conform, differ, crash and hang.
 
 bats_require_minimum_version 1.5.0
 
@@ -28,7 +28,7 @@ END
     done
 }
 
-@test "hunt: options choose the workloads, and a time ends it" {
+@test "hunt: options select the workloads, and --time ends the hunt" {
     run "$hunt" stress --time 1 --threads 2 --ops 30 --cluster-bits 12 --layout r20
     echo "$output"
     [ "$status" -eq 0 ]
@@ -66,7 +66,7 @@ END
     [[ "${lines[-1]}" == "hunt: failed: "*"; run it again: hunt stress "*" --traces 1 --threads 2 --ops "* ]]
 }
 
-@test "hunt: an implementation that dies or hangs" {
+@test "hunt: an implementation that crashes or hangs ends the hunt with 3" {
     run "$hunt" stress --impl "exec:false" --traces 1
     echo "$output"
     [ "$status" -eq 3 ]
@@ -100,7 +100,7 @@ ends_with() {
     [[ "$(cat output)" == *"$2"* ]]
 }
 
-@test "hunt: time in which all of it was stopped is no hang" {
+@test "hunt: the time during which the whole hunt was stopped does not count as a hang" {
     in_background stress --seed 1 --time 3 --hang 1
     kill -STOP -- "-$group"
     sleep 2.5
@@ -108,13 +108,13 @@ ends_with() {
     ends_with 0 " 0 failures"
 }
 
-@test "hunt: a child that is stopped alone hangs" {
+@test "hunt: a stopped child counts as a hang" {
     in_background stress --seed 1 --time 60 --hang 1
     kill -STOP "$child"
     ends_with 3 "hunt: failed: the implementation hangs"
 }
 
-@test "hunt: a child that is killed from outside is no crash" {
+@test "hunt: a child killed from outside does not count as a crash" {
     for command in stress explore; do
         in_background $command --seed 1 --time 60
         kill -KILL "$child"
@@ -124,7 +124,7 @@ ends_with() {
     done
 }
 
-@test "hunt explore: the last line of an engine that dies has the seed" {
+@test "hunt explore: the last line gives the seed if the engine crashes" {
     in_background explore --seed 1 --time 60 --brief --judge schedule --threads 2
     kill -SEGV "$child"
     ends_with 3 "hunt: failed: the engine dies in the workload of --seed "
@@ -146,7 +146,7 @@ ends_with() {
     false
 }
 
-@test "hunt replay: a file for real threads runs again and again" {
+@test "hunt replay: a trace for real threads runs repeatedly" {
     cat >beside.trace <<'END'
 add-cow trace 2
 judge stress

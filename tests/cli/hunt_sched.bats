@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
-# The hunt under the deterministic scheduler: that it repeats itself, replays what once failed, and says what it was
-# asked wrongly.
+# hunt explore and hunt replay: they are reproducible, replay the regression traces, and refuse wrong usage.
 
 bats_require_minimum_version 1.5.0
 
@@ -29,7 +28,7 @@ counts() {
     done
 }
 
-@test "hunt explore: a seed decides everything" {
+@test "hunt explore: a seed determines the whole hunt" {
     first=$("$hunt" explore --seed 5 --traces 9 --self-check | counts)
     second=$("$hunt" explore --seed 5 --traces 9 --self-check | counts)
     other=$("$hunt" explore --seed 6 --traces 9 --self-check | counts)
@@ -39,7 +38,7 @@ counts() {
     [ "$first" != "$other" ]
 }
 
-@test "hunt replay: what once failed does not any more" {
+@test "hunt replay: all regression traces conform" {
     for file in "$regressions"/*.trace; do
         run "$hunt" replay "$file"
         echo "$output"
@@ -74,7 +73,7 @@ schedule_of() {
     "$hunt" replay "$1" 2>&1 >/dev/null | sed -n 's/.* the run leaves the schedule at segment [0-9]*; it is //p'
 }
 
-@test "hunt replay: a judge, a fault and a schedule come from the file" {
+@test "hunt replay: the judge, the fault and the schedule come from the file" {
     faulty='judge fault
 crash-seed 5
 storage punch-refused
@@ -164,7 +163,7 @@ schedule 0x1 continue" >file.trace
     [[ ! "$output" =~ locks\ [0-9a-f]{4} ]]
 }
 
-@test "hunt bench: says how many schedules a second there are" {
+@test "hunt bench: prints schedules per second" {
     run "$hunt" bench --seed 1
     echo "$output"
     [ "$status" -eq 0 ]

@@ -56,7 +56,7 @@ overlay() {
     [ "$(peek disk.addcow 32 8)" = 0100000000000080 ]
 }
 
-@test "file names with control characters and bytes that are no UTF-8 do no harm" {
+@test "file names with control characters or invalid UTF-8 are printed safely" {
     name=$(printf 'a\nb\033[31mc\377.raw')
     random 1000 "$name"
     addcow create -q -i "$name" disk.addcow
@@ -224,7 +224,7 @@ END
     refused 2 "too many operands: 'b'" info a b
 }
 
-@test "disks that are no disks (LNK-06, HDR-01, HDR-02)" {
+@test "files that are not disks are refused (LNK-06, HDR-01, HDR-02)" {
     refused 1 "nowhere: cannot open for reading: No such file or directory (unlinkable, LNK-06)" info nowhere
     mkdir directory
     : >empty

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# `make install`: a program of a stranger must compile and run against what was installed, statically and shared, and
+# `make install`: a user's program must compile and run against what was installed, statically and shared, and
 # find nothing but the documented names in it.
 
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return
     export STAGE="$BATS_FILE_TMPDIR/stage"
-    # The library of a stranger, not a variant for tests: what was said to the make above does not count.
+    # The library as users build it, not a variant for tests: what was said to the make above does not count.
     env -u MAKEFLAGS -u MAKEOVERRIDES -u SAN make CC=gcc install DESTDIR="$STAGE" PREFIX=/opt/addcow \
         >"$BATS_FILE_TMPDIR/log" 2>&1 || {
         cat "$BATS_FILE_TMPDIR/log" >&2

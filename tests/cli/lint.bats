@@ -98,6 +98,7 @@ function_of() {
         >>text.md
     passes
     for path in ref/addcow_gone.h gone.h ref/gone_*.h 'ref/addcow_ref.{h,c}' ref/gone/; do
+        # shellcheck disable=SC2016 # text
         printf '`%s`\n' "$path" >other.md
         finds "other.md:1: path: there is no $path"
     done

@@ -35,7 +35,7 @@ overlay() {
     done
 }
 
-@test "shrinking needs --shrink, and what it cut never comes back (RSZ-05, RSZ-06)" {
+@test "shrinking needs --shrink, and the data beyond the new end never comes back (RSZ-05, RSZ-06)" {
     for options in "-c 4k" "-c 1M" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
         overlay 3000000 2500000 $options
@@ -99,7 +99,7 @@ overlay() {
     reads_as disk.addcow model
 }
 
-@test "a resize that finds the storage full changes nothing (RSZ-07)" {
+@test "a resize on full storage changes nothing (RSZ-07)" {
     small_filesystem 512k
     random 500000 base.raw
     addcow create -q -c 4k -b "$PWD/base.raw" -i image.raw --size 100000 small/disk.addcow
@@ -137,7 +137,7 @@ overlay() {
     done
 }
 
-@test "a stream over holes writes data wherever it is, and zeros over what the image held (STR-01)" {
+@test "a stream of a sparse backing file copies its data and zeroes old bytes of the image (STR-01)" {
     truncate -s 8M base.raw
     for offset in 0 65535 131072 1048575 3145727 3145728 5242880 8388607; do
         poke base.raw $offset '\x5a'
@@ -151,7 +151,7 @@ overlay() {
     [ "$(peek image.raw 9999999 1)" = 00 ]
 }
 
-@test "a stream sets the bits that another writer forgot under \"all allocated\" (VRT-05)" {
+@test "a stream sets the bits that another writer left clear under \"all allocated\" (VRT-05)" {
     random 1000000 image.raw
     addcow create -q -c 4k -i image.raw disk.addcow
     poke disk.addcow 4100 '\0'
@@ -163,7 +163,7 @@ overlay() {
     [ "$(peek disk.addcow 4096 5)" = ffffffffff ]
 }
 
-@test "holes of any size cost create and stream nothing" {
+@test "create and stream skip holes of any size" {
     truncate -s 2T base.raw
     poke base.raw 1649267441664 '\x5a'
     truncate -s 3T image.raw
@@ -184,7 +184,7 @@ overlay() {
     cmp image.raw model
 }
 
-@test "commit brings the data into the backing file and clears the bits (CMT-01)" {
+@test "commit copies the data into the backing file and clears the bits (CMT-01)" {
     for options in "-c 4k" "-c 64k" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
         overlay 3000001 3000001 $options
@@ -245,7 +245,7 @@ overlay() {
 }
 
 # Holes of a disk in a chain are read like data, so a stream of 4 TiB of them takes far longer than any signal does.
-@test "a signal stops a stream, nothing is lost, and it can be started again (STR-03)" {
+@test "a signal stops a stream without data loss, and the stream can be restarted (STR-03)" {
     random 100000 data
     addcow create -q -i lower.raw --size 4T lower.addcow
     addcow write -i data lower.addcow 0

@@ -74,12 +74,12 @@ hangs() {
     [ ! -e "$root/corpus/example/__pycache__" ]
 }
 
-@test "protocol: the example adapters are as short as they are said to be" {
+@test "protocol: the example adapters are as short as documented" {
     [ "$(wc -l <"$root/corpus/example/adapter.py")" -lt 100 ]
     [ "$(grep -cvE '^ *(#.*|""".*""")?$' "$root/corpus/example/addcow.py")" -lt 450 ]
 }
 
-@test "protocol: a wrapped command-line tool conforms as far as it claims, and the rest is not applicable" {
+@test "protocol: a wrapped command-line tool conforms in what it declares; the rest is not applicable" {
     local part
     for part in wr-0 map- cre- rsz- req- lnk-0; do
         run gate "python3 '$root/corpus/example/wrap_addcow.py'" --applicable --filter "$part"
@@ -91,7 +91,7 @@ hangs() {
     [[ "$output" == *"lck-02-two-writers: not applicable to "*", which does not claim locks"* ]]
 }
 
-@test "protocol: what an adapter does not declare is not applicable, by name" {
+@test "protocol: cases for undeclared abilities are not applicable, and the ability is named" {
     local reader="${hello}cat >/dev/null" # not exec: the standard output must stay open
     run gate "$reader" --case wr-05-second-write
     [ "$status" -eq 4 ]
@@ -107,7 +107,7 @@ hangs() {
     [[ "$output" == *"does not claim chain"* ]]
 }
 
-@test "protocol: an adapter that cannot be met ends the run with 3" {
+@test "protocol: an adapter that does not answer hello ends the run with 3" {
     verdict 3 "gate: the adapter did not start: it exited with status 127" "/no/such/program"
     verdict 3 "did not start: it exited with status 0" "true"
     verdict 3 "did not start: it died of signal 11" 'kill -SEGV $$'
@@ -116,7 +116,7 @@ hangs() {
     hangs "hung: it did not answer hello" "exec sleep 1000"
 }
 
-@test "protocol: an adapter that ends, hangs or babbles in a case is not taken for a failure" {
+@test "protocol: an adapter that exits, hangs or floods in a case ends the run with 3" {
     verdict 3 "the adapter ended: it exited with status 9" "$hello read line; exit 9"
     verdict 3 "the adapter ended: it died of signal 6" "$hello read line; kill -ABRT \$\$"
     hangs "the adapter hung: it did not answer open" "$hello exec sleep 1000"
@@ -155,7 +155,7 @@ hangs() {
 }
 
 # What an adapter prints without end is not kept: a terabyte would not fit, nor do these in what the gate may have.
-@test "protocol: no flood fills the memory" {
+@test "protocol: a flood of output does not fill the memory" {
     [[ "$gate" != */build/*-*/gate ]] || return 0 # a sanitizer needs more address space than this leaves
     ulimit -v 2000000
     verdict 3 "broke the protocol" "$hello cat /dev/zero"
@@ -178,7 +178,7 @@ begin() {
     done
 }
 
-@test "protocol: a gate that is told to end leaves no file and no process" {
+@test "protocol: a terminated gate leaves no file and no process" {
     local signal status
     for signal in INT TERM HUP; do
         begin
@@ -195,7 +195,7 @@ begin() {
     done
 }
 
-@test "protocol: a gate that is killed leaves no process" {
+@test "protocol: a killed gate leaves no process" {
     begin
     kill -KILL $!
     wait $! || true
@@ -224,7 +224,7 @@ begin() {
     [[ "$output" == *"expected malformed, got ok"* ]]
 }
 
-@test "protocol: what an adapter starts in the background is killed with it" {
+@test "protocol: background processes of an adapter are killed with it" {
     run gate "$hello bash -c 'exec -a stray sleep 1000' & read line; exit 1" --case rd-01-mixed
     [ "$status" -eq 3 ]
     [ -z "$(find_strays)" ]

@@ -44,7 +44,7 @@ setup() {
     scripts/trace
 }
 
-@test "fails on a clause that vanished" {
+@test "fails on a removed clause" {
     sed -i "/$p-01/d" spec/add-cow.md
     rm ref/a.h
     run scripts/trace

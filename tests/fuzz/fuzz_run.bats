@@ -14,7 +14,7 @@ count() {
     find "$@" -type f | wc -l
 }
 
-@test "what is asked wrongly is refused, with exit status 2" {
+@test "wrong usage ends with 2" {
     run "$root/fuzz/run" regress fuzz_missing
     [ "$status" -eq 2 ]
     [[ "$output" == *"there is no target fuzz_missing"* ]]
@@ -24,13 +24,13 @@ count() {
     [ "$status" -eq 2 ]
 }
 
-@test "every defect names the target that should find it, or why none can" {
+@test "every mutant names the fuzz target that should find it, or the reason why none can" {
     run "$root/fuzz/run" timetokill --list
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" -eq "$(find "$root/mutants/engine" -name '*.patch' | wc -l)" ]
 }
 
-@test "a planted defect is found, and triage tells it as a small workload" {
+@test "fuzzing finds a mutant, and triage prints a small workload for it" {
     place=$root/build/fuzz/defects/tail-not-copied
     rm -rf "$place/libfuzzer" "$place/afl" "$place/findings"
     run "$root/fuzz/run" libfuzzer fuzz_trace --defect tail-not-copied --time 60
@@ -47,7 +47,7 @@ count() {
     done
 }
 
-@test "what jobs of a cluster leave is brought together" {
+@test "the results of all jobs of a cluster are merged" {
     mkdir first second seeds
     echo 'ok 1 2' >seeds/one
     for job in first second; do
@@ -64,14 +64,14 @@ count() {
     [ "$(count together)" -le "$(count first/corpus second/corpus)" ]
 }
 
-@test "a campaign leaves a row of figures" {
+@test "a campaign writes a row of figures" {
     run "$root/fuzz/run" campaign fuzz_protocol --time 2 --table table.md
     echo "$output"
     [ "$status" -eq 0 ]
     grep -qE '^\| [0-9-]+ \| .* \| fuzz_protocol \| libfuzzer \| [0-9]+ \| [1-9][0-9]* \|' table.md
 }
 
-@test "seconds until a defect is found: none, where the seeds show it" {
+@test "time to kill: zero if the seeds show the defect" {
     rm -f "$root/build/fuzz/timetokill/tail-not-copied.json"
     run "$root/fuzz/run" timetokill --only tail-not-copied no-such-thing --engine libfuzzer
     [ "$status" -eq 2 ]
@@ -81,7 +81,7 @@ count() {
     grep -q '^| tail-not-copied | fuzz_trace | seeds | – |$' table.md
 }
 
-@test "the build of OSS-Fuzz gives what that asks for" {
+@test "the OSS-Fuzz build makes the files that OSS-Fuzz expects" {
     run "$root/fuzz/run" oss-fuzz --sanitizer address
     echo "$output"
     [ "$status" -eq 0 ]

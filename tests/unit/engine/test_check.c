@@ -69,7 +69,7 @@ static uint8_t *load(const char *name, size_t *count)
     return bytes;
 }
 
-/* A sound disk of 11 clusters over a disk over a raw file; its image holds data in every cluster. */
+/* A valid disk of 11 clusters over a disk over a raw file; its image holds data in every cluster. */
 static void make_disk(bool wrapped)
 {
     unlink("disk");
@@ -139,7 +139,7 @@ static void note(void *context, const struct addcow_finding *finding)
     assert_int_not_equal(strlen(finding->clause), 0);
     assert_int_not_equal(strlen(finding->message), 0);
     assert_true(finding->repairable || !finding->repaired);
-    /* A repair is told of only after a sync. */
+    /* A repair is reported only after a sync. */
     assert_true(!finding->repaired || !findings->faults || findings->faults->syncs > 0);
     size_t length = strlen(findings->clauses);
     snprintf(findings->clauses + length, sizeof findings->clauses - length, "%s%s", length ? " " : "", finding->clause);
@@ -167,19 +167,19 @@ static void test_repair(void **state)
     make_disk(false);
     expect(false, "", 0, 0);
     patch("disk", CLUSTER, "\x06\x01", 2);
-    size_t sound_count, count;
-    uint8_t *sound = load("disk", &sound_count);
+    size_t intact_count, count;
+    uint8_t *intact = load("disk", &intact_count);
     uint8_t *before = read_disk();
     break_bitmap();
     expect(false, "BMP-04 BMP-04 BMP-05", 3, 0);
     expect(true, "BMP-04 BMP-04 BMP-05", 0, 3);
     expect(true, "", 0, 0);
     uint8_t *repaired = load("disk", &count);
-    assert_int_equal(count, sound_count);
-    assert_memory_equal(repaired, sound, count);
+    assert_int_equal(count, intact_count);
+    assert_memory_equal(repaired, intact, count);
     uint8_t *after = read_disk();
     assert_memory_equal(after, before, SIZE);
-    free(sound);
+    free(intact);
     free(repaired);
     free(before);
     free(after);
@@ -189,15 +189,15 @@ static void test_repair_flag(void **state)
 {
     (void)state;
     make_disk(true);
-    size_t sound_count, count;
-    uint8_t *sound = load("disk", &sound_count);
+    size_t intact_count, count;
+    uint8_t *intact = load("disk", &intact_count);
     break_flag();
     expect(false, "VRT-05", 1, 0);
     expect(true, "VRT-05", 0, 1);
     uint8_t *repaired = load("disk", &count);
-    assert_int_equal(count, sound_count);
-    assert_memory_equal(repaired, sound, count);
-    free(sound);
+    assert_int_equal(count, intact_count);
+    assert_memory_equal(repaired, intact, count);
+    free(intact);
     free(repaired);
 }
 
@@ -301,7 +301,7 @@ static void test_locks(void **state)
     assert_int_equal(addcow_open("disk", ADDCOW_OPEN_READWRITE, NULL, &disk, NULL), ADDCOW_OK);
     assert_int_equal(addcow_check("disk", false, NULL, NULL, NULL, &result, &error), ADDCOW_BUSY);
     assert_int_equal(addcow_close(disk, NULL), ADDCOW_OK);
-    /* A backing disk that is written to: its state cannot be told, which is no finding. */
+    /* A backing disk that is written to: its state is unknown, which is no finding. */
     assert_int_equal(addcow_open("below", ADDCOW_OPEN_READWRITE, NULL, &disk, NULL), ADDCOW_OK);
     assert_int_equal(addcow_check("disk", false, NULL, NULL, NULL, &result, &error), ADDCOW_BUSY);
     assert_string_equal(error.clause, "LCK-02");

@@ -80,7 +80,7 @@ static const struct disk_spec r9 = {.layout = ADDCOW_R9,
                                     .backing_size = 5 * 4096,
                                     .allocated = 0x106};
 
-/* CHK-02 mends these where the header is sound. */
+/* CHK-02 mends these where the header is valid. */
 static bool is_mended(const char *clause)
 {
     return strcmp(clause, "BMP-04") == 0 || strcmp(clause, "BMP-05") == 0 || strcmp(clause, "VRT-05") == 0;

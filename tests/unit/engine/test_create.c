@@ -290,7 +290,7 @@ static void test_options(void **state)
     refused(bad, ADDCOW_UNSUPPORTED, "VRT-01");
 }
 
-/* CRE-05: which of two things that are wrong is told; how much room the names have is not known without a cluster size.
+/* CRE-05: which of two errors is reported; how much room the names have is not known without a cluster size.
  */
 static void test_options_and_long_names(void **state)
 {
@@ -335,7 +335,7 @@ static void test_hidden_data(void **state)
         fputc(1, file);
         assert_int_equal(fclose(file), 0);
         refused(options, ADDCOW_RANGE, "CRE-02");
-        /* A storage that cannot tell where holes are: every byte is read. */
+        /* A storage that does not report holes: every byte is read. */
         struct faults without_holes = make_faults(0, EIO, false);
         assert_int_equal(addcow_create("disk", &options, &without_holes.storage, NULL), ADDCOW_RANGE);
     }

@@ -210,7 +210,7 @@ static void test_metadata_failures(void **state)
     }
 }
 
-/* DUR-07 DUR-10 ERR-03: final for this opening; nothing is ever written to the bitmap; reads and writes go on. */
+/* DUR-07 DUR-10 ERR-03: final for this opening; nothing is ever written to the bitmap; reads and writes continue. */
 static void test_image_sync_failure(void **state)
 {
     (void)state;

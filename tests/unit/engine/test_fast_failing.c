@@ -47,7 +47,7 @@ static int cut_in_sector(struct probe *probe, const struct event *event)
     return event->kind == EVENT_READ || event->kind == EVENT_WRITE ? 700 : 0;
 }
 
-/* CON-02 ERR-04: a transfer that was cut inside a sector goes on from the sector's start. */
+/* CON-02 ERR-04: a transfer that was cut inside a sector continues from the sector's start. */
 static void test_sectors_stay_whole(void **state)
 {
     (void)state;

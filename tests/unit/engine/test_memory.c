@@ -397,7 +397,7 @@ static void test_files(void **state)
     }
 }
 
-/* ERR-01: the reason is told also when there is no name to tell before it. */
+/* ERR-01: the reason is reported even if there is no name to put before it. */
 static void test_empty_path(void **state)
 {
     (void)state;

@@ -173,7 +173,7 @@ static void test_grow_over_stale_block(void **state)
 }
 
 /* RSZ-03 BMP-05: stale bits in the block in which the disk ends, in words far behind its end. */
-static void test_stale_bits_far_behind(void **state)
+static void test_stale_bits_far_past_the_end(void **state)
 {
     (void)state;
     const uint64_t count = 9000;
@@ -413,7 +413,7 @@ int main(void)
         TEST(test_shrink_drops_dirty_blocks),
         TEST(test_shrink_clears_bits),
         TEST(test_grow_over_stale_block),
-        TEST(test_stale_bits_far_behind),
+        TEST(test_stale_bits_far_past_the_end),
         TEST(test_grow_failing_late),
         TEST(test_grow_within_the_file),
         TEST(test_resize_bitmap),

@@ -258,7 +258,7 @@ static void *write_three_then_around(void *argument)
 
 /* CON-05 CON-06: a write over a cluster that is being allocated leaves that one alone until it is done, and then wins.
  */
-static void test_write_around_flight(void **state)
+static void test_write_around_inflight_range(void **state)
 {
     (void)state;
     struct held_rig rig;
@@ -405,8 +405,12 @@ static void test_write_waits_for_resize(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_flushes_join),           TEST(test_joined_flushes_fail), TEST(test_who_waits),
-        TEST(test_write_around_flight),    TEST(test_flush_during_flush),  TEST(test_resize_waits_for_write),
+        TEST(test_flushes_join),
+        TEST(test_joined_flushes_fail),
+        TEST(test_who_waits),
+        TEST(test_write_around_inflight_range),
+        TEST(test_flush_during_flush),
+        TEST(test_resize_waits_for_write),
         TEST(test_write_waits_for_resize),
     };
     return cmocka_run_group_tests_name("fast, waiting", tests, NULL, NULL);

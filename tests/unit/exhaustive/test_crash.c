@@ -132,7 +132,7 @@ static int fail_first_sync(void *context, enum sim_call call, const char *name, 
     return call == SIM_SYNC && (*failures)++ == 0 ? -EIO : 0;
 }
 
-static void a_failed_sync_loses_what_it_should_have_covered(void **state)
+static void a_failed_sync_loses_its_writes(void **state)
 {
     (void)state;
     struct sim_crash_options options = {0};
@@ -157,7 +157,7 @@ static void a_failed_sync_loses_what_it_should_have_covered(void **state)
     sim_free(sim);
 }
 
-static void sectors_tear_where_they_may(void **state)
+static void sectors_tear_if_allowed(void **state)
 {
     (void)state;
     struct sim_crash_options options = {.torn = {{"f", SIM_SECTOR}}};
@@ -514,8 +514,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unsynced_sectors_reach_the_disk_in_any_combination),
         cmocka_unit_test(a_length_may_be_old_or_new),
-        cmocka_unit_test(a_failed_sync_loses_what_it_should_have_covered),
-        cmocka_unit_test(sectors_tear_where_they_may),
+        cmocka_unit_test(a_failed_sync_loses_its_writes),
+        cmocka_unit_test(sectors_tear_if_allowed),
         cmocka_unit_test(names_are_durable_after_a_rename),
         cmocka_unit_test(locks_exclude),
         cmocka_unit_test(the_judge_rejects_lost_writes),

@@ -175,7 +175,7 @@ static void whole_disk_operations_beside_each_other(void **state)
 }
 
 /* CON-02: zeros that are more than the engine writes at once, from the middle of a sector on. */
-static void zeros_cut_no_sector(void **state)
+static void zeroing_keeps_sectors_atomic(void **state)
 {
     (void)state;
     begin_trace(2, 73728, 73728);
@@ -251,7 +251,7 @@ int main(void)
         cmocka_unit_test(a_stream_beside_a_write),
         cmocka_unit_test(a_commit_beside_requests),
         cmocka_unit_test(whole_disk_operations_beside_each_other),
-        cmocka_unit_test(zeros_cut_no_sector),
+        cmocka_unit_test(zeroing_keeps_sectors_atomic),
         cmocka_unit_test(flushes_beside_a_write),
         cmocka_unit_test(random_traces),
         cmocka_unit_test(runs_repeat_exactly),

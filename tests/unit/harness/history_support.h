@@ -1,5 +1,6 @@
 /*
- * Histories told by hand: each test lays a small disk, says what every operation answered and when, and asks the judge.
+ * Histories written by hand: each test makes a small disk, states when each operation ran and what it answered, and
+ * calls the judge.
  */
 #ifndef TESTS_HISTORY_SUPPORT_H
 #define TESTS_HISTORY_SUPPORT_H

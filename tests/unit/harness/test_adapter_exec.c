@@ -164,7 +164,7 @@ static void requests_larger_than_a_pipe(void **state)
 }
 
 /* An ordinary failure is none of the child. */
-static void failures_that_are_answers(void **state)
+static void failures_as_answers(void **state)
 {
     unsigned descriptors = count_descriptors();
     (void)state;
@@ -295,7 +295,7 @@ static void one_at_a_time(void **state)
     destroy(adapter, descriptors);
 }
 
-/* When the child is given up, whoever waits is told. */
+/* When the child has failed, all waiting requests fail. */
 static void crash_with_several_in_flight(void **state)
 {
     unsigned descriptors = count_descriptors();
@@ -410,7 +410,7 @@ int main(void)
         cmocka_unit_test(children_that_break_the_protocol),
         cmocka_unit_test(flood_behind_an_answer),
         cmocka_unit_test(requests_larger_than_a_pipe),
-        cmocka_unit_test(failures_that_are_answers),
+        cmocka_unit_test(failures_as_answers),
         cmocka_unit_test(undeclared_operations),
         cmocka_unit_test(kill_and_open_again),
         cmocka_unit_test(answers_out_of_order),

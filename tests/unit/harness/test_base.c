@@ -62,7 +62,7 @@ static void options_and_operands_come_in_any_order(void **state)
     assert_true(given[0] && given[1] && !given[2] && given[3] && given[4]);
 }
 
-static void scratch_directories_go_with_all_in_them(void **state)
+static void scratch_directories_are_removed_with_their_content(void **state)
 {
     (void)state;
     char path[SCRATCH_PATH_BYTES];
@@ -79,7 +79,7 @@ static void scratch_directories_go_with_all_in_them(void **state)
     assert_false(scratch_make("/nonexistent", "addcow-test", path));
 }
 
-static void the_clock_goes_on(void **state)
+static void the_clock_advances(void **state)
 {
     (void)state;
     uint64_t start = clock_nanoseconds();
@@ -94,8 +94,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_digits_only),
         cmocka_unit_test(options_and_operands_come_in_any_order),
-        cmocka_unit_test(scratch_directories_go_with_all_in_them),
-        cmocka_unit_test(the_clock_goes_on),
+        cmocka_unit_test(scratch_directories_are_removed_with_their_content),
+        cmocka_unit_test(the_clock_advances),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

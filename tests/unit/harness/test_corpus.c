@@ -340,7 +340,7 @@ static struct adapter *make_wrong(const struct corpus_subject *subject)
     return &wrong->adapter;
 }
 
-static struct adapter *make_sound(const struct corpus_subject *subject)
+static struct adapter *make_correct(const struct corpus_subject *subject)
 {
     (void)subject;
     return adapter_make_fast(NULL);
@@ -348,7 +348,7 @@ static struct adapter *make_sound(const struct corpus_subject *subject)
 
 static const struct {
     const char *defect;
-    const char *id; /* of the case that must tell */
+    const char *id; /* of the case that must fail */
     enum corpus_verdict verdict;
     const char *explanation;
 } defects[] = {
@@ -385,7 +385,7 @@ static const struct corpus_case *find_case(const struct corpus *corpus, const ch
     return NULL;
 }
 
-/* Each result must be told once, in order. */
+/* Each result must be reported once, in order. */
 static bool count_judged(void *context, size_t index)
 {
     size_t *told = context;
@@ -432,7 +432,8 @@ static void wrong_implementations_are_caught(void **state)
     corpus_free(corpus);
 }
 
-/* Cases that end in another order than they began are told in theirs, and hanging ones hang together. */
+/* Cases that end in another order than they began are reported in their order, and hanging ones hang at the same time.
+ */
 static void cases_run_at_once(void **state)
 {
     (void)state;
@@ -441,13 +442,13 @@ static void cases_run_at_once(void **state)
     if (!corpus_load("corpus", &corpus, error, sizeof error)) {
         fail_msg("%s", error);
     }
-    const struct corpus_subject sound = {.name = "sound", .make = make_sound};
+    const struct corpus_subject correct = {.name = "correct", .make = make_correct};
     const struct corpus_subject hanging = {.name = "hangs", .make = make_wrong};
     struct corpus_result results[12];
     for (size_t i = 0; i < 12; i++) {
         results[i] = (struct corpus_result){.c = &corpus->cases[i]};
     }
-    judge_at_once(results, 12, &sound, 60, 5, -1);
+    judge_at_once(results, 12, &correct, 60, 5, -1);
     for (size_t i = 0; i < 12; i++) {
         assert_int_equal(results[i].verdict, CORPUS_PASSED);
         free(results[i].text);
@@ -501,7 +502,7 @@ static int exit_of(enum corpus_verdict first, enum corpus_verdict second)
     return corpus_exit(&results);
 }
 
-static void exit_code_tells_the_worst(void **state)
+static void exit_code_is_the_worst_verdict(void **state)
 {
     (void)state;
     const struct corpus_results nothing = {.count = 0};
@@ -535,7 +536,7 @@ int main(void)
         cmocka_unit_test(wrong_implementations_are_caught),
         cmocka_unit_test(cases_run_at_once),
         cmocka_unit_test(an_interruption_ends_all),
-        cmocka_unit_test(exit_code_tells_the_worst),
+        cmocka_unit_test(exit_code_is_the_worst_verdict),
         cmocka_unit_test(clauses_have_their_sentences),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -19,11 +19,11 @@
 
 #include <cmocka.h>
 
-#define SOUND_SEEDS 60u
+#define CORRECT_SEEDS 60u
 #define SEEDS 300u /* workloads within which a mistake must be found */
 
 enum mistake {
-    SOUND,
+    NO_MISTAKE,
     COPY_GARBAGE_PAST_BACKING,
     READ_GARBAGE_PAST_BACKING,
     GROW_IMAGE_ON_LAST_CLUSTER,
@@ -500,9 +500,9 @@ static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
 
 static void test_accepts_correct_answers(void **state)
 {
-    struct plain disk = {.adapter = {&plain_ops, "plain"}, .mistake = SOUND};
+    struct plain disk = {.adapter = {&plain_ops, "plain"}, .mistake = NO_MISTAKE};
     (void)state;
-    for (uint64_t seed = 0; seed < SOUND_SEEDS; seed++) {
+    for (uint64_t seed = 0; seed < CORRECT_SEEDS; seed++) {
         assert_true(accepted(&disk.adapter, seed, stderr));
     }
 }
@@ -512,7 +512,7 @@ static void test_accepts_the_engines(void **state)
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
         struct adapter *adapter = adapter_make(i == 0 ? "ref" : "fast", NULL);
-        for (uint64_t seed = 0; seed < SOUND_SEEDS; seed++) {
+        for (uint64_t seed = 0; seed < CORRECT_SEEDS; seed++) {
             assert_true(accepted(adapter, seed, stderr));
         }
         adapter->ops->destroy(adapter);
@@ -524,7 +524,7 @@ static void test_rejects_every_mistake(void **state)
     (void)state;
     FILE *out = fopen("/dev/null", "w");
     assert_non_null(out);
-    for (int mistake = SOUND + 1; mistake < MISTAKES; mistake++) {
+    for (int mistake = NO_MISTAKE + 1; mistake < MISTAKES; mistake++) {
         struct plain disk = {.adapter = {&plain_ops, "plain"}, .mistake = (enum mistake)mistake};
         uint64_t seed = 0;
         while (seed < SEEDS && accepted(&disk.adapter, seed, out)) {

@@ -318,7 +318,7 @@ static const char *problem_of(uint32_t first, uint32_t second)
     return phase_problem(&trace, 0, trace.count);
 }
 
-static void test_what_cannot_be_judged_is_made_sequential(void **state)
+static void test_unjudgeable_phases_become_sequential(void **state)
 {
     (void)state;
     assert_null(problem_of(OPERATION_STREAM, OPERATION_FLUSH));
@@ -360,7 +360,7 @@ int main(void)
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_status_never_goes_back),
         cmocka_unit_test(test_statuses_at_rest),
-        cmocka_unit_test(test_what_cannot_be_judged_is_made_sequential),
+        cmocka_unit_test(test_unjudgeable_phases_become_sequential),
     };
     return cmocka_run_group_tests_name("history", tests, make_directory, remove_directory);
 }

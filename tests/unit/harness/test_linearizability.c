@@ -163,7 +163,7 @@ static void expect(enum linearizability_verdict expected, uint32_t count,
            sizeof((struct linearizability_operation[]){__VA_ARGS__}) / sizeof(struct linearizability_operation),       \
            (struct linearizability_operation[]){__VA_ARGS__})
 
-static void test_accepts_what_is_right(void **state)
+static void test_accepts_correct_histories(void **state)
 {
     (void)state;
     ACCEPT(reads(1, 2, 0));
@@ -233,7 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees_with_trying_every_order),
-        cmocka_unit_test(test_accepts_what_is_right),
+        cmocka_unit_test(test_accepts_correct_histories),
         cmocka_unit_test(test_rejects_a_lost_update),
         cmocka_unit_test(test_rejects_a_value_from_nowhere),
         cmocka_unit_test(test_rejects_new_then_old),

@@ -48,7 +48,7 @@ static bool parse_fault(const char *text, struct fault_injection *inject)
     return fault_injection_parse(words, count, inject) == NULL;
 }
 
-static void a_plan_fails_the_call_that_it_says(void **state)
+static void a_fault_hits_the_planned_call(void **state)
 {
     (void)state;
     struct fault_injection once, on, parsed;
@@ -77,7 +77,7 @@ static void a_plan_fails_the_call_that_it_says(void **state)
     }
 }
 
-static void short_transfers_cut_no_sector(void **state)
+static void short_transfers_keep_sectors_whole(void **state)
 {
     (void)state;
     static uint8_t bytes[8 * SIM_SECTOR];
@@ -171,7 +171,7 @@ static bool needs_two(const struct trace *trace, void *context)
     return writes && flushes;
 }
 
-static void what_fails_is_made_small(void **state)
+static void failing_traces_are_minimised(void **state)
 {
     (void)state;
     static struct trace trace;
@@ -218,7 +218,7 @@ static void make_two_writes(void)
     trace_add(&two_writes, 1, OPERATION_WRITE, 1024, 512);
 }
 
-static void a_timeline_has_a_row_a_step(void **state)
+static void a_timeline_has_one_row_per_step(void **state)
 {
     (void)state;
     struct explore_options options = {0};
@@ -233,7 +233,8 @@ static void a_timeline_has_a_row_a_step(void **state)
     fclose(out);
     assert_int_equal(told.answer, EXPLORE_OK);
     assert_false(told.fault_hit);
-    assert_true(sched_schedule_divergence(&schedule, false, &told.done) != UINT32_MAX); /* it goes on after it */
+    assert_true(sched_schedule_divergence(&schedule, false, &told.done) !=
+                UINT32_MAX); /* it continues after the schedule */
     assert_int_equal(sched_schedule_divergence(&told.done, false, &told.done), UINT32_MAX);
     sched_schedule_free(&told.done);
     strtok(text, "\n");
@@ -249,7 +250,7 @@ static void a_timeline_has_a_row_a_step(void **state)
     free(text);
 }
 
-static void coverage_grows_to_an_end(void **state)
+static void coverage_converges(void **state)
 {
     (void)state;
     static struct sched_coverage coverage;
@@ -314,9 +315,9 @@ static void faults_beside_other_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_plan_fails_the_call_that_it_says), cmocka_unit_test(short_transfers_cut_no_sector),
-        cmocka_unit_test(a_sandbox_outlives_the_engine),      cmocka_unit_test(what_fails_is_made_small),
-        cmocka_unit_test(a_timeline_has_a_row_a_step),        cmocka_unit_test(coverage_grows_to_an_end),
+        cmocka_unit_test(a_fault_hits_the_planned_call),   cmocka_unit_test(short_transfers_keep_sectors_whole),
+        cmocka_unit_test(a_sandbox_outlives_the_engine),   cmocka_unit_test(failing_traces_are_minimised),
+        cmocka_unit_test(a_timeline_has_one_row_per_step), cmocka_unit_test(coverage_converges),
         cmocka_unit_test(faults_beside_other_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

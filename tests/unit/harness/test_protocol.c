@@ -35,7 +35,7 @@ static void numbers(void **state)
     }
 }
 
-static void answers_that_are_none(void **state)
+static void malformed_answers(void **state)
 {
     static const char *const bad[] = {
         "",
@@ -107,7 +107,7 @@ static void answers(void **state)
 }
 
 /* An answer to another operation than was asked, or with other values than it may have. */
-static void answers_to_something_else(void **state)
+static void answers_of_another_kind(void **state)
 {
     static const struct {
         uint32_t request; /* enum operation or enum protocol_request */
@@ -191,8 +191,8 @@ static void hellos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers), cmocka_unit_test(answers_that_are_none),
-        cmocka_unit_test(answers), cmocka_unit_test(answers_to_something_else),
+        cmocka_unit_test(numbers), cmocka_unit_test(malformed_answers),
+        cmocka_unit_test(answers), cmocka_unit_test(answers_of_another_kind),
         cmocka_unit_test(hellos),
     };
     return cmocka_run_group_tests_name("protocol", tests, NULL, NULL);

@@ -497,7 +497,7 @@ static void divergence_is_found(void **state)
     }
 }
 
-static void bytes_decide(void **state)
+static void bytes_determine_the_schedule(void **state)
 {
     (void)state;
     struct sched_run run = {0};
@@ -523,7 +523,7 @@ int main(void)
         cmocka_unit_test(schedules_replay_exactly),
         cmocka_unit_test(bad_schedules_are_refused),
         cmocka_unit_test(divergence_is_found),
-        cmocka_unit_test(bytes_decide),
+        cmocka_unit_test(bytes_determine_the_schedule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

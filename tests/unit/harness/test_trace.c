@@ -62,7 +62,7 @@ static void test_stamps_do_not_depend_on_cuts(void **state)
     assert_false(stamp_matches((struct stamp){STAMP_WRITE, 7}, 1008, whole, sizeof whole));
 }
 
-static void test_writers_are_told(void **state)
+static void test_writers_are_named(void **state)
 {
     (void)state;
     uint8_t bytes[512] = {0};
@@ -162,7 +162,7 @@ static void round_trip(const struct trace *trace)
     assert_true(trace_equal(trace, &second));
 }
 
-static void test_both_forms_keep_every_trace(void **state)
+static void test_round_trips(void **state)
 {
     (void)state;
     struct random random = {3};
@@ -270,7 +270,7 @@ static void test_errors_name_their_line(void **state)
         "9: layout r9 has 64 KiB clusters, a raw backing file and no compatible features");
 }
 
-static void test_bytes_that_are_no_text(void **state)
+static void test_invalid_text(void **state)
 {
     (void)state;
     static char text[(1 << 20) + 200] = "layout r20";
@@ -295,16 +295,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stamps_name_writer_and_place),
         cmocka_unit_test(test_stamps_do_not_depend_on_cuts),
-        cmocka_unit_test(test_writers_are_told),
+        cmocka_unit_test(test_writers_are_named),
         cmocka_unit_test(test_hex_window_marks_the_difference),
         cmocka_unit_test(test_any_bytes_decode_to_a_valid_trace),
         cmocka_unit_test(test_surplus_bytes_are_left_out),
-        cmocka_unit_test(test_both_forms_keep_every_trace),
+        cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_generated_traces),
         cmocka_unit_test(test_generator_keeps_to_its_options),
         cmocka_unit_test(test_text_may_be_commented),
         cmocka_unit_test(test_errors_name_their_line),
-        cmocka_unit_test(test_bytes_that_are_no_text),
+        cmocka_unit_test(test_invalid_text),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ static void files_keep_every_plan(void **state)
     }
 }
 
-static void files_keep_what_runs_on_real_threads(void **state)
+static void files_keep_stress_plans(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < 8; i++) {
@@ -109,7 +109,7 @@ static void files_keep_what_runs_on_real_threads(void **state)
     }
 }
 
-static void a_seed_decides_everything(void **state)
+static void a_seed_determines_the_plan(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < 100; seed++) {
@@ -191,7 +191,7 @@ static void limits_are_kept(void **state)
 #define TWO DISK("2") "0 write 0 512\n1 write 1024 512\n"
 #define ONE DISK("1") "0 write 0 512\n"
 
-static void what_cannot_be_replayed_is_refused(void **state)
+static void unreplayable_files_are_refused(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -236,7 +236,7 @@ static void what_cannot_be_replayed_is_refused(void **state)
     }
 }
 
-static void comments_mean_nothing(void **state)
+static void comments_are_ignored(void **state)
 {
     (void)state;
     char error[200] = "";
@@ -251,10 +251,13 @@ static void comments_mean_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_keep_every_plan),     cmocka_unit_test(files_keep_what_runs_on_real_threads),
-        cmocka_unit_test(a_seed_decides_everything), cmocka_unit_test(plans_have_every_kind),
-        cmocka_unit_test(limits_are_kept),           cmocka_unit_test(what_cannot_be_replayed_is_refused),
-        cmocka_unit_test(comments_mean_nothing),
+        cmocka_unit_test(files_keep_every_plan),
+        cmocka_unit_test(files_keep_stress_plans),
+        cmocka_unit_test(a_seed_determines_the_plan),
+        cmocka_unit_test(plans_have_every_kind),
+        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(unreplayable_files_are_refused),
+        cmocka_unit_test(comments_are_ignored),
     };
     return cmocka_run_group_tests_name("trace files", tests, NULL, NULL);
 }
