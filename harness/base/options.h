@@ -12,6 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Stands before the names of programs in usage texts and in commands to type. mk/package.mk gives installed ones one.
+ */
+#ifndef PROGRAM_PREFIX
+#define PROGRAM_PREFIX ""
+#endif
+
 /*
  * One option. Exactly one of flag, text, number and choice is not null: where its value is stored. What is there before
  * is the default, which the usage text shows if an option could have set it.

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +34,13 @@
 #define WHOLE_MAX 10u       /* failing cases that are printed in full without --all */
 #define JOBS_MAX 256u
 #define TIMEOUT_MAX 86400u /* seconds */
+
+#define GATE PROGRAM_PREFIX "gate" /* what to type */
+
+/* Where the corpus is, relative to the directory of the program (mk/package.mk); "": ./corpus. */
+#ifndef GATE_CORPUS
+#define GATE_CORPUS ""
+#endif
 
 struct options {
     const char *command; /* "list", "explain", "serve"; null: run */
@@ -287,6 +295,17 @@ static int run(struct corpus_results *results, const struct options *options, co
 
 /* ---- The corpus ---- */
 
+/* Where the corpus is unless --corpus says so. The caller may use it as long as `path`. */
+static const char *default_corpus(char path[PATH_MAX])
+{
+    char program[PATH_MAX] = "", beside[2 * PATH_MAX];
+    if (!*GATE_CORPUS || readlink("/proc/self/exe", program, sizeof program - 1) < 0) {
+        return "corpus";
+    }
+    snprintf(beside, sizeof beside, "%s/%s", dirname(program), GATE_CORPUS);
+    return realpath(beside, path) ? path : GATE_CORPUS;
+}
+
 /* A clause that the specification does not have would make a case a witness of nothing. */
 static bool check_clauses(const struct corpus *corpus, const char *spec)
 {
@@ -492,12 +511,14 @@ static void parse_options(int count, char **words, struct options *options)
     };
     const struct options_command command = {
         .program = "gate",
-        .call = "gate",
+        .call = GATE,
         .synopsis =
             "--impl NAME [OPTION]...   run the conformance corpus against an implementation\n"
-            "       gate list [OPTION]...          list the selected cases\n"
-            "       gate explain CASE [OPTION]...  explain a case in plain words\n"
-            "       gate serve ENGINE              be an adapter for ref or fast that another gate can judge",
+            "       " GATE
+            " list [OPTION]...          list the selected cases\n"
+            "       " GATE
+            " explain CASE [OPTION]...  explain a case in plain words\n"
+            "       " GATE " serve ENGINE              be an adapter for ref or fast that another gate can judge",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .notes =
@@ -512,12 +533,13 @@ static void parse_options(int count, char **words, struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.corpus = "corpus", .level = PROTOCOL_LEVELS, .timeout = DEFAULT_TIMEOUT};
+    char corpus[PATH_MAX];
+    struct options options = {.corpus = default_corpus(corpus), .level = PROTOCOL_LEVELS, .timeout = DEFAULT_TIMEOUT};
     signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
     signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
     parse_options(argc, argv, &options);
     if (options.version) {
-        return puts("gate " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
+        return puts(GATE " " ADDCOW_VERSION) < 0 || fflush(stdout) ? REPORT_USAGE : 0;
     }
     options.jobs = options.jobs ? options.jobs : count_processors();
     if (options.command && !strcmp(options.command, "serve")) {

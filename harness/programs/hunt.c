@@ -45,14 +45,14 @@ void hunt_print_failure(const char *reason, const char *command)
 
 static void print_overview(FILE *out)
 {
-    fputs(
-        "Usage: hunt COMMAND [OPTION]...\n"
-        "Runs random workloads on an add-cow implementation and judges them by the reference engine.\n\n",
-        out);
+    fputs("Usage: " PROGRAM_PREFIX
+          "hunt COMMAND [OPTION]...\n"
+          "Runs random workloads on an add-cow implementation and judges them by the reference engine.\n\n",
+          out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].meaning);
     }
-    fputs("\n'hunt COMMAND --help' lists the options of a command.\n\n" HUNT_EXIT_STATUS, out);
+    fputs("\n'" PROGRAM_PREFIX "hunt COMMAND --help' lists the options of a command.\n\n" HUNT_EXIT_STATUS, out);
 }
 
 int main(int count, char **words)
@@ -66,6 +66,7 @@ int main(int count, char **words)
             return commands[i].run(count - 1, words + 1);
         }
     }
-    fprintf(stderr, "hunt: unknown %s '%s'\nTry 'hunt --help'.\n", words[1][0] == '-' ? "option" : "command", words[1]);
+    fprintf(stderr, "hunt: unknown %s '%s'\nTry '" PROGRAM_PREFIX "hunt --help'.\n",
+            words[1][0] == '-' ? "option" : "command", words[1]);
     return REPORT_USAGE;
 }

@@ -57,7 +57,7 @@ int hunt_bench(int count, char **words)
     const struct option_row rows[] = {HUNT_ROW_SEED(&seed)};
     const struct options_command command = {
         .program = "hunt",
-        .call = "hunt bench",
+        .call = PROGRAM_PREFIX "hunt bench",
         .synopsis = "[OPTION]...",
         .purpose =
             "Counts how many schedules a second are run and judged, of workloads of 3 threads with 2 operations "

@@ -125,7 +125,7 @@ static void write_failure(const struct plan *plan, const struct trace *trace, co
     trace_file_print(out, &file);
     trace_file_free(&file);
     fclose(out);
-    snprintf(failure->command, sizeof failure->command, "hunt replay %s", name);
+    snprintf(failure->command, sizeof failure->command, PROGRAM_PREFIX "hunt replay %s", name);
     printf("Run it again with: %s\n", failure->command);
     printf("Keep it with: cp %s corpus/regressions/\n", name);
 }
@@ -212,7 +212,7 @@ static bool judge_files_written(struct totals *totals, struct failure *failure)
     if (!repaired) {
         snprintf(failure->reason, sizeof failure->reason, "%s a disk fails (judge: crash)",
                  created ? "repairing" : "creating");
-        snprintf(failure->command, sizeof failure->command, "hunt explore --judge crash --traces 1");
+        snprintf(failure->command, sizeof failure->command, PROGRAM_PREFIX "hunt explore --judge crash --traces 1");
         puts(failure->reason);
     }
     return repaired;
@@ -372,7 +372,7 @@ static void print_death(const struct options *options, uint64_t seed)
         sandbox_run(hunting.sandbox, show_death, &hunting);
         name_file(seed, name);
         if (access(name, R_OK) == 0) {
-            snprintf(failure.command, sizeof failure.command, "hunt replay %s", name);
+            snprintf(failure.command, sizeof failure.command, PROGRAM_PREFIX "hunt replay %s", name);
         }
     }
     puts("hunt: 1 failures");
@@ -448,7 +448,7 @@ int hunt_explore(int count, char **words)
     };
     const struct options_command command = {
         .program = "hunt",
-        .call = "hunt explore",
+        .call = PROGRAM_PREFIX "hunt explore",
         .synopsis = "[OPTION]...",
         .purpose =
             "Runs small random workloads on the production engine under a deterministic scheduler, on simulated "

@@ -116,7 +116,7 @@ int hunt_replay(int count, char **words)
     bool given[sizeof rows / sizeof rows[0]];
     const struct options_command command = {
         .program = "hunt",
-        .call = "hunt replay",
+        .call = PROGRAM_PREFIX "hunt replay",
         .synopsis = "[OPTION]... FILE",
         .purpose =
             "Runs the workload of a trace file again, as the file says: under the scheduler once, exactly; on "

@@ -215,7 +215,8 @@ static void print_repeat(const struct stress *stress, const struct progress *pro
     char seed[HUNT_COMMAND_BYTES];
     snprintf(name, sizeof name, "hunt-%" PRIu64 ".trace", progress->seed);
     int length = snprintf(
-        seed, sizeof seed, "hunt stress --impl '%s' --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32,
+        seed, sizeof seed,
+        PROGRAM_PREFIX "hunt stress --impl '%s' --seed %" PRIu64 " --traces 1 --threads %" PRIu32 " --ops %" PRIu32,
         stress->implementation, progress->seed, progress->generate.threads, progress->generate.operations);
     if (progress->generate.cluster_bits != 0 && length < (int)sizeof seed) {
         length += snprintf(seed + length, sizeof seed - (size_t)length, " --cluster-bits %" PRIu32,
@@ -226,7 +227,7 @@ static void print_repeat(const struct stress *stress, const struct progress *pro
     }
     bool has_file = stress->file != NULL || write_file(stress, progress, name);
     if (has_file) {
-        snprintf(command, HUNT_COMMAND_BYTES, "hunt replay --impl '%s' %s", stress->implementation,
+        snprintf(command, HUNT_COMMAND_BYTES, PROGRAM_PREFIX "hunt replay --impl '%s' %s", stress->implementation,
                  stress->file != NULL ? stress->path : name);
         printf("Run it again with: %s\n", command);
     } else {
@@ -486,7 +487,7 @@ int hunt_stress(int count, char **words)
     };
     const struct options_command command = {
         .program = "hunt",
-        .call = "hunt stress",
+        .call = PROGRAM_PREFIX "hunt stress",
         .synopsis = "[OPTION]...",
         .purpose =
             "Runs random concurrent workloads on real threads and real files, and compares the implementation "
