@@ -62,7 +62,7 @@ length() {
 
 # json FILE EXPRESSION: evaluates a Python expression over the JSON document, `j`.
 json() {
-    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"
+    python3 -S -c 'import json, sys; j = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"
 }
 
 # info DISK EXPRESSION: the same over `addcow info`.
