@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The user's flags and tools: they are used, what the build needs stays, and the libraries export the same names.
 
+# shellcheck disable=SC2016 # what shells of make run is text here
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -37,43 +38,45 @@ build_libraries() {
     [[ "$output" != *warning* ]]
 }
 
-# program_works COMPILER: a program that is linked statically with it.
+# A program of another compiler, without link-time optimisation.
 program_works() {
+    local program=$BATS_TEST_TMPDIR/program
     printf '%s\n' '#include <addcow_fast.h>' '#include <stdio.h>' \
-        'int main(void) { return puts(addcow_version()) < 0 || !addcow_posix_storage(); }' >"$BATS_TEST_TMPDIR/program.c"
-    "$1" -Iref -Ifast -o "$BATS_TEST_TMPDIR/program" "$BATS_TEST_TMPDIR/program.c" "$build/install/libaddcow.a"
-    [[ "$("$BATS_TEST_TMPDIR/program")" == [0-9]*.[0-9]*.[0-9]* ]]
+        'int main(void) { return puts(addcow_version()) < 0 || !addcow_posix_storage(); }' >"$program.c"
+    gcc -Iref -Ifast -o "$program" "$program.c" "$build/install/libaddcow.a"
+    [[ "$("$program")" == [0-9]*.[0-9]*.[0-9]* ]]
 }
 
 @test "both libraries export what the headers declare, with CFLAGS=-O0" {
     build_libraries CFLAGS=-O0 CPPFLAGS=-DUNUSED LDFLAGS=-Wl,-z,now
     exports_what_is_declared
-    program_works gcc
+    program_works
     readelf -d "$build"/libaddcow.so.* | grep -q 'NOW'
 }
 
 @test "both libraries export what the headers declare, with CFLAGS=-O3" {
     build_libraries CFLAGS=-O3
     exports_what_is_declared
-    program_works gcc
+    program_works
 }
 
 @test "both libraries export what the headers declare, with -O3 -flto of gcc" {
     build_libraries CFLAGS='-O3 -flto'
     exports_what_is_declared
-    program_works gcc
+    program_works
     run grep -a gnu.lto "$build/install/libaddcow.a"
     [ "$status" -eq 1 ]
 }
 
 @test "both libraries export what the headers declare, with -O3 -flto of clang" {
-    command -v clang-19 >/dev/null || skip "clang-19 is not there"
+    local clang=clang-19
+    command -v $clang >/dev/null || skip "$clang is not there"
     echo 'int main(void) { return 0; }' >"$BATS_TEST_TMPDIR/empty.c"
-    clang-19 -flto -o "$BATS_TEST_TMPDIR/empty" "$BATS_TEST_TMPDIR/empty.c" 2>/dev/null ||
-        skip "the linker has no plugin for clang-19"
-    build_libraries CC=clang-19 CFLAGS='-O3 -flto'
+    $clang -flto -o "$BATS_TEST_TMPDIR/empty" "$BATS_TEST_TMPDIR/empty.c" 2>/dev/null ||
+        skip "the linker has no plugin for $clang: llvm-19-linker-tools is not there"
+    build_libraries CC=$clang CFLAGS='-O3 -flto'
     exports_what_is_declared
-    program_works gcc
+    program_works
 }
 
 @test "a static library of no use stops make install, which installs nothing" {
