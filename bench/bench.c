@@ -14,7 +14,7 @@
  *   scale.c     opening, memory, and how time grows with the disk
  *   waiting.c   allocations beside each other, and flushes that join
  *
- * The columns `bare` and `engine` are medians of what the case measures on both sides: nanoseconds for one operation,
+ * The columns `bare` and `engine` are medians of the case's measurements on both sides: nanoseconds for one operation,
  * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is
  * compared with the target.
  *

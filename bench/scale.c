@@ -144,7 +144,7 @@ static void run_memory_open(const struct bench_case *self, const struct settings
     *result = (struct result){.bare = NAN, .engine = growth, .value = growth, .low = NAN, .high = NAN};
 }
 
-/* What the engine took for the bits of what was touched, over these bits themselves. */
+/* The engine's memory for the bits of the touched clusters, over the size of these bits. */
 static void compare_memory(uint64_t touched, double growth, struct result *result)
 {
     double bits = (double)(touched / CLUSTER / 8 / KIB);

@@ -2,7 +2,7 @@
  * The benchmark's storage tables: POSIX files with some functions replaced.
  *
  * A file is opened by the engine's own POSIX table, and gets a copy of its table of functions with the replaced ones in
- * it. So what is not replaced costs exactly what it costs in production, without one call in between.
+ * it. So a function that is not replaced costs as much as in production, without a call in between.
  *
  * Files are opened by one thread at a time (addcow_open and addcow_create on the main thread); everything else is safe
  * from any thread.

@@ -1,7 +1,7 @@
 /*
  * The front door: every public function on an opened disk.
  *
- * Each function checks what the caller asks for and passes it on to the file of its concern, which addcow_disk.h names.
+ * Each function checks its arguments and calls the file of its concern (addcow_disk.h lists them).
  * A request runs between addcow_request_begin and addcow_request_end, so that no resize or commit runs at the same time
  * (CON-09). The range is checked in there, as a resize may change the size until then. Resize and commit quiesce the
  * disk instead. Stream runs beside requests and is a request itself, one short step at a time (stream.c).

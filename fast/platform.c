@@ -42,7 +42,7 @@ const char *addcow_platform_error_text(int errnum, char *buffer, size_t size)
 
 /* ---- Durability ---- */
 
-/* macOS leaves what fsync writes in the cache of the device, unless it is asked to flush that too. */
+/* On macOS, fsync leaves the data in the cache of the device, unless it is asked to flush that too. */
 #ifdef F_FULLFSYNC
 static int full_sync(int descriptor)
 {

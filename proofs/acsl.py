@@ -400,7 +400,7 @@ class Writer:
     # Quantifiers
 
     def conjuncts(self, tree):
-        """What holds when the tree does, with predicates opened that might have bounds in them."""
+        """The consequences of the tree, with predicates expanded that may contain bounds."""
         if tree[0] == "binary" and tree[1] == "&&":
             yield from self.conjuncts(tree[2])
             yield from self.conjuncts(tree[3])

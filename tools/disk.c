@@ -1,5 +1,5 @@
 /*
- * Opening and closing the disk that a command works on, with the messages for what fails.
+ * Opening and closing the disk that a command works on, with the messages for failures.
  */
 #include "command.h"
 

@@ -1,6 +1,6 @@
 """A whole implementation of add-cow, written from spec/add-cow.md alone and in the most naive way.
 
-It is here as an example of what the gate can drive, and as a third opinion on what the specification means. It is
+It is an example of an implementation for the gate, and a third reading of the specification. It is
 made to be read beside the specification: each rule stands with its clause. It is not made to be fast. One lock
 serialises all requests of a disk, the bitmap is a bytearray, and its changes are written by flush. Python 3.9 or later
 on Linux, standard library only.

@@ -29,7 +29,7 @@ def fresh(bits, clusters=8):
 
 
 def same_sectors():
-    """Each in every cluster of a disk, as what follows, so that several chances are taken."""
+    """Each in every cluster of a disk, like the following ones, so that a race has several chances."""
     c, disk = 4096, fresh(12)
     starts = range(0, 8 * c, c)
     concurrent(

@@ -57,7 +57,7 @@ def fail(message):
 
 
 def need(*purposes):
-    """Names the packages of scripts/packages.txt that are missing, and fails; installing them is left to who calls."""
+    """Names the packages of scripts/packages.txt that are missing, and fails. The caller may install them."""
     command = [ROOT / "scripts/need", *purposes]
     if subprocess.run(command, env=dict(os.environ, NO_INSTALL="1"), check=False).returncode != 0:
         sys.exit(2)

@@ -8,7 +8,7 @@ from campaign import builds
 
 
 def merge(target, into, sources):
-    """Adds to `into` the smallest set of inputs that has what coverage the sources have beyond it (libFuzzer)."""
+    """Adds to `into` the smallest set of inputs with the coverage that only the sources have (libFuzzer)."""
     program = builds.build("libfuzzer", [target]) / target
     into.mkdir(parents=True, exist_ok=True)
     command = [program, "-merge=1", f"-max_len={builds.MAX_LENGTH}", into, *sources]

@@ -170,7 +170,7 @@ def check_target(out, target, sanitizer, place):
 
 
 def check_planted(place, source, sanitizer):
-    """The same build again, of an engine that is wrong: what comes out must find it, from nothing."""
+    """The same build of an engine with a defect. Its fuzzers must find the defect without seeds."""
     sys.path.insert(0, str(builds.ROOT / "mutants" / "tool"))
     import mutation
 

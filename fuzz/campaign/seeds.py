@@ -1,5 +1,5 @@
 """
-Seeds that stand in the repository: inputs that no generator makes, and that cover what nothing else covers.
+Seeds in the repository: inputs that no generator makes and that add coverage.
 
 What campaigns find is added with `fuzz/run seed`: as few inputs as it takes to cover each outcome of a condition that
 the corpora of libFuzzer, or other directories, cover and that the inputs of all targets do not. Everything else that a

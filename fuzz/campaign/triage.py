@@ -1,5 +1,5 @@
 """
-Failures: which are of one kind, the smallest input of each, and what it says.
+Failures: their kinds, the smallest input of each kind, and its report.
 
 An input is minimised piece by piece, as long as it fails in the same way. An operation of a trace is one piece, so that
 the result can be read.
@@ -19,7 +19,7 @@ SYMBOLS = {
     "ASAN_OPTIONS": "abort_on_error=1:symbolize=1:detect_leaks=0",
     "ASAN_SYMBOLIZER_PATH": "/usr/bin/llvm-symbolizer-19",
 }
-# What a report begins with that says what is wrong, the most telling first.
+# Beginnings of the lines of a report that name the failure, the most specific first.
 TELLING = (
     r"SUMMARY: (\w+Sanitizer: .*)",
     r"runtime error: (.*)",

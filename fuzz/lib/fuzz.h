@@ -11,9 +11,9 @@
  *   u16 n, n bytes    the binary form of a trace (trace.h)
  *   the rest          bytes of a file
  *
- * Numbers are little-endian. A section that is announced longer than what is left ends with the input, so every byte
- * string is an input. A target that calls fuzz_split is structured: the build links the custom mutator to it, which
- * mutates these sections.
+ * Numbers are little-endian. A section that is longer than the rest ends with the input, so every byte string is an
+ * input. A target that calls fuzz_split is structured: the build links the custom mutator to it, which mutates these
+ * sections.
  */
 #ifndef FUZZ_LIB_FUZZ_H
 #define FUZZ_LIB_FUZZ_H

@@ -268,7 +268,7 @@ static void judge_success(struct sim *sim, struct wanted *wanted, const struct b
     free(content.bytes);
 }
 
-/* A single fault in what makes files; one that hits what is cleaned up after another failure may leave something. */
+/* A single fault in what makes files; a fault in the clean-up after another failure may leave a file. */
 static bool must_leave_nothing(const struct wanted *wanted)
 {
     const struct fault_injection *fault = &wanted->fault.inject;

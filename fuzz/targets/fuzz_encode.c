@@ -1,8 +1,8 @@
 /*
- * Any numbers as a header to encode: what encodes decodes to the same, and what is refused would not open either.
+ * Any numbers as a header to encode: encoded headers decode to the same value, and refused ones would not open either.
  *
  * fuzz_header goes the other way, from bytes to fields. The input is a record of fixed length, then the bytes of the
- * two names. A name that is announced longer than what is left of them is padded with zeros.
+ * two names. A name that is longer than the rest of them is padded with zeros.
  */
 #include "addcow_header.h"
 #include "lib/fuzz.h"

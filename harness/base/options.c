@@ -1,5 +1,5 @@
 /*
- * Command lines. getopt_long takes them apart; what is right and what is said about it follows from the table.
+ * Command lines. getopt_long splits them; the table of options decides what is valid, and gives the messages.
  */
 #include "base/options.h"
 

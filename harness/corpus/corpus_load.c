@@ -2,8 +2,8 @@
  * Loads the conformance corpus, strictly.
  *
  * jansson checks the members and types of every object (corpus_shape.c). Then corpus_spans.c, corpus_step.c and
- * corpus_case.c check the values. The first error refuses the whole corpus: a gate that skipped a case that it cannot
- * read would report a complete run that is not complete.
+ * corpus_case.c check the values. The first error refuses the whole corpus: if the gate skipped unreadable cases, it
+ * would report an incomplete run as complete.
  */
 #include "corpus/corpus_parse.h"
 

@@ -92,8 +92,8 @@ static bool judge_answer(struct execution *run, const struct corpus_step *step, 
     return good;
 }
 
-/*
- * The buffer of a read starts with bytes that are neither zeros nor a pattern of the corpus, so that bytes which are
+/* The buffer of a read starts with bytes that are neither zeros nor a pattern of the corpus. So bytes that are
+
  * not read are detected.
  */
 static bool run_operation(struct execution *run, const struct corpus_step *step, struct adapter *adapter)

@@ -34,12 +34,12 @@ struct explore {
  */
 bool explore_judge_recovery(const struct explore *explore, struct oracle *oracle, FILE *out);
 
-/* Closes the disk: that succeeds, leaves no file open, and the files are what the oracle has (DUR-10). */
+/* Closes the disk. The close must succeed and leave no file open, and the files must equal the oracle (DUR-10). */
 bool explore_judge_close(struct explore *explore, const struct oracle *oracle, FILE *out);
 
 /*
- * Judges some crashes, if any are to be judged: after each flush that returned, with nothing but what was synced; and
- * at moments that the schedule decides, with that or with any part of the rest.
+ * Judges some crashes, if any are to be judged: after each flush that returned, with only the synced data; and at
+ * moments that the schedule determines, with only the synced data or with any part of the rest.
  */
 bool explore_judge_crashes(struct explore *explore, struct explore_counts *counts, FILE *out);
 

@@ -2,8 +2,8 @@
  * The crash judge: after a power failure the disk must be one that the durability clauses allow.
  *
  * The production engine and the reference engine open the files after the crash. Both must accept them and read the
- * same (DUR-11). Each sector then holds what the last flush that returned has made durable, or something that was
- * written later; what was never written is as it was (DUR-01, DUR-02). The size is one that the disk has had since that
+ * same (DUR-11). Each sector then holds the data of the last flush that returned, or data that was written later.
+ * Sectors that were never written are unchanged (DUR-01, DUR-02). The size is one that the disk has had since that
  * flush (DUR-11).
  */
 #ifndef HARNESS_CRASH_H

@@ -1,5 +1,5 @@
 /*
- * What the judge of one crash (crash.c) and that of every crash of a sequence (crash_sequence.c) share. Private to
+ * Shared by the judge of one crash (crash.c) and the judge of every crash of a sequence (crash_sequence.c). Private to
  * them.
  */
 #ifndef HARNESS_CRASH_PARTS_H

@@ -2,8 +2,8 @@
  * The fault judge.
  *
  * The trace is executed once without a fault, and then once for each call and each way in which it can fail. Each time
- * fault_contents.h says what the disk may hold. What is durable shows in the crash after which the disk has only what
- * was synced.
+ * fault_contents.h says what the disk may hold. To see what is durable, the judge crashes the disk so that only synced
+ * data is left.
  */
 #include "judges/fault.h"
 
@@ -92,7 +92,7 @@ static bool judge_storage(const struct judge *judge, const struct sim *sim, cons
     return fine;
 }
 
-/* Judges the crash after which the disk has only what was synced: the first of all choices. */
+/* Judges the crash after which the disk has only the synced data: the first of all choices. */
 static bool judge_durable(const struct judge *judge, const uint8_t *live)
 {
     struct choices choices = {0};

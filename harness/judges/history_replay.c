@@ -67,8 +67,8 @@ static void replay_epochs(struct history *history, struct oracle *oracle)
 
 /*
  * A commit that failed may have changed the backing file, and cleared "all allocated" and bits. If another commit
- * succeeded, it is not known which of them wrote a byte of the backing file, and so which writes came later. Then what
- * the disk shows, which has been judged, is taken over.
+ * succeeded, it is not known which of them wrote a byte of the backing file, and so which writes came later. Then the
+ * oracle takes over the contents of the disk, which have been judged.
  */
 static bool replay_failed_commit(const struct history *history, struct oracle *oracle)
 {

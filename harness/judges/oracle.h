@@ -72,8 +72,7 @@ bool oracle_fail_commit(struct oracle *oracle, uint64_t size, const char *direct
 bool oracle_load_backing(const struct oracle *oracle, const char *directory, uint8_t *buffer, FILE *out);
 
 /*
- * Compares got[0, backing_size), backing contents, with what they must be, where that is known. Prints the first
- * difference.
+ * Compares got[0, backing_size) with the expected backing contents, where these are known. Prints the first difference.
  */
 bool oracle_judge_backing(const struct oracle *oracle, const uint8_t *got, FILE *out);
 

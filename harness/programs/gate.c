@@ -377,7 +377,7 @@ static char *make_name(const char *name)
     return copy;
 }
 
-/* Does what the options say with a corpus that can be used. */
+/* Runs, explains or lists cases of a valid corpus, as the options say. */
 static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
                         const struct corpus_subject *subject)
 {
@@ -458,7 +458,7 @@ static unsigned count_processors(void)
     return count < 1 ? 1 : (unsigned)count < JOBS_MAX ? (unsigned)count : JOBS_MAX;
 }
 
-/* Takes what is no option, and refuses what makes no sense. */
+/* Takes the operands, and refuses invalid combinations. */
 static void take_operands(const struct options_command *command, struct options *options, int count, char **operands)
 {
     options->command = count > 0 ? operands[0] : NULL;

@@ -2,8 +2,8 @@
  * hunt replay: runs the workload of a trace file again, as the file says (trace_file.h).
  *
  * A file whose judge is `stress` runs on real threads, again and again. Any other runs under the scheduler in a child
- * process, exactly as it ran when the file was written. If that is not possible, because the engine takes other steps
- * by now, the file is refused: what was run would not be what the file says.
+ * process, exactly as it ran when the file was written. If the engine takes other steps by now, the file is refused,
+ * because the run would not be the one in the file.
  */
 #include "programs/hunt.h"
 

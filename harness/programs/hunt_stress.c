@@ -142,7 +142,7 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const s
     return verdict;
 }
 
-/* Restricts the workloads to what a child process says that it can do; ends the hunt if that is too little. */
+/* Restricts the workloads to the abilities that a child process declares; ends the hunt if that is too little. */
 static void respect_abilities(const struct stress *stress, struct adapter *adapter, struct generate_options *generate)
 {
     const struct protocol_abilities *abilities = adapter_exec_abilities(adapter);

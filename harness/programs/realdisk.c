@@ -1,17 +1,16 @@
 /*
- * realdisk: carries a real file system from one state to another through an add-cow disk, with everything going on at
- * once.
+ * realdisk: turns one real file system image into another one through an add-cow disk, with concurrent operations.
  *
  * The directory holds two images of equal length: backing.raw, a file system, and target.raw, another one. Over
  * backing.raw an add-cow disk is created. Threads write the blocks in which target.raw differs, in random order; others
- * read at random and hold what they get against what may be there; after a quarter of the blocks a stream begins. Then
- * the disk is flushed and closed, the backing file and the metadata file are deleted, and what is left, the raw image
- * alone, must be target.raw byte for byte, and clean in the eyes of e2fsck.
+ * read at random and compare the data with the allowed contents; after a quarter of the blocks a stream begins. Then
+ * the disk is flushed and closed, the backing file and the metadata file are deleted, and the raw image alone must
+ * equal target.raw byte for byte, and e2fsck must find it clean.
  *
  * A reader knows of each block whether it was not yet written, was being written, or was written. It asks before and
  * after its read: written before means new, not yet written after means old, and anything else allows both, byte by
- * byte, because the page cache promises no more for a sector that is read while it is written. What no reader may ever
- * see is a third thing, such as the hole that the image had there (CON-04).
+ * byte, because the page cache promises no more for a sector that is read while it is written. No reader may see
+ * anything else, such as the hole that the image had there (CON-04).
  *
  * The run is a child process, so that a crash or a hang of the implementation is a verdict.
  */

@@ -62,11 +62,11 @@ struct coroutine {
     void *context;
 };
 
-/* Who switched to whom in the switch that is going on. */
+/* The two coroutines of the switch in progress. */
 static struct coroutine *leaving;
 static struct coroutine *entering;
 
-/* ---- Telling the tools ---- */
+/* ---- Announcing switches to the tools ---- */
 
 /* Inlined, as the thread sanitizer must see no function begin or end between this and the switch. */
 __attribute__((always_inline)) static inline void announce_switch(struct coroutine *from, struct coroutine *to,

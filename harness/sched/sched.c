@@ -102,7 +102,7 @@ static uint32_t ask_strategy(uint32_t enabled)
     return next;
 }
 
-/* Ends the run. What threads that are not finished hold is lost. */
+/* Ends the run. Resources that unfinished threads hold are lost. */
 _Noreturn static void stop(enum sched_outcome outcome)
 {
     scheduler.run->outcome = outcome;

@@ -33,7 +33,7 @@ static void apply(const struct sim *from, const struct sim_event *event, struct 
     }
 }
 
-/* Applies a sync: what was written is on the disk now, except for what an earlier sync has failed on. */
+/* Applies a sync: all writes are on the disk now, except those that an earlier sync failed on. */
 static void cover(const struct sim *from, struct unsynced *unsynced, struct sim_content *content)
 {
     uint32_t kept = 0;
@@ -79,7 +79,7 @@ static void choose_length(const struct unsynced *unsynced, struct choices *choic
     }
 }
 
-/* Whether the length that was chosen has cut off what change number `i` wrote. */
+/* Whether the chosen length cuts off the data of change number `i`. */
 static bool is_cut_off(const struct unsynced *unsynced, uint32_t i, uint32_t cut)
 {
     for (uint32_t j = i + 1; j < cut; j++) {

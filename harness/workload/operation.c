@@ -26,7 +26,7 @@ static const struct operation_properties table[OPERATIONS + 1] = {
                           .is_declared = true},
     [OPERATION_STREAM] = {.name = "stream", .changes = CHANGES_DISK, .is_declared = true},
     [OPERATION_COMMIT] = {.name = "commit", .changes = CHANGES_DISK, .is_exclusive = true, .is_declared = true},
-    [OPERATIONS] = {.name = ""}, /* what is no operation */
+    [OPERATIONS] = {.name = ""}, /* other steps */
 };
 
 const struct operation_properties *operation_properties(uint32_t operation)

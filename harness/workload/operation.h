@@ -1,11 +1,10 @@
 /*
- * Operations: the requests that a disk which is open can be asked.
+ * Operations: the requests on an open disk.
  *
- * This table says what there is to know about an operation: its name, its operands, its answer, what it changes.
- * Traces, the protocol of corpus/PROTOCOL.md, conformance cases, adapters and judges read it, and none of them has a
- * list of its own. What they know besides are steps of their own kind, numbered from OPERATIONS on: a trace has
- * barriers and reopens (trace.h), the protocol opens and closes disks (protocol.h), a case looks at files (corpus.h).
- * So one number says which operation or other step a record is about.
+ * This table is the only list of operations. It has the name of each operation, its operands, its answer and its
+ * effect. Traces, the protocol of corpus/PROTOCOL.md, conformance cases, adapters and judges use it. Some of them have
+ * further steps, with numbers from OPERATIONS on: a trace has barriers and reopens (trace.h), the protocol opens and
+ * closes disks (protocol.h), a case checks files (corpus.h).
  *
  * Thread-safety: all is constant.
  */
@@ -31,13 +30,13 @@ enum operation {
 enum operation_operands {
     OPERANDS_NONE,
     OPERANDS_RANGE, /* an offset and a length, in bytes */
-    OPERANDS_SIZE,  /* a new size of the disk, in bytes; it stands where others have their offset */
+    OPERANDS_SIZE,  /* a new size of the disk, in bytes, in the place of the offset */
 };
 
-/* Which way the bytes of the range go. */
+/* The direction in which data is transferred. */
 enum operation_data { DATA_NONE, DATA_TO_DISK, DATA_FROM_DISK };
 
-/* What an operation that succeeds changes. */
+/* The effect of a successful operation. */
 enum operation_changes {
     CHANGES_NOTHING,
     CHANGES_RANGE, /* the contents of its range */
@@ -49,13 +48,13 @@ struct operation_properties {
     enum operation_operands operands;
     enum operation_data data;
     enum operation_changes changes;
-    bool answers_map;   /* it answers whether its range is allocated, and for how many bytes that holds */
-    bool is_exclusive;  /* it takes effect at one moment for the whole disk, beside no other operation (CON-09) */
-    bool makes_durable; /* what was done before it survives a power failure */
+    bool answers_map;   /* the answer is a status (allocated or not), and for how many bytes it holds */
+    bool is_exclusive;  /* it takes effect at one moment for the whole disk (CON-09) */
+    bool makes_durable; /* all earlier changes survive a power failure */
     bool is_declared;   /* an adapter has it only if it declares it */
 };
 
-/* One operation that a disk is asked to do, and its answer. */
+/* One request, and its answer. */
 struct operation_request {
     enum operation operation;
     uint64_t offset;     /* bytes; the new size of a resize */
@@ -66,7 +65,7 @@ struct operation_request {
     uint64_t map_length; /* bytes */
 };
 
-/* The properties of an operation. Any other number is that of a step without operands which changes nothing. */
+/* The properties of an operation. Any other number gives the properties of a step without operands and effect. */
 const struct operation_properties *operation_properties(uint32_t operation);
 
 /* The operation called `name`; OPERATIONS if there is none. */

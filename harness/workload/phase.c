@@ -12,13 +12,14 @@ const char *phase_problem(const struct trace *trace, uint32_t begin, uint32_t en
     for (uint32_t i = begin; i < end; i++) {
         uint32_t kind = trace->operations[i].kind;
         if (kind == TRACE_REOPEN) {
-            return "a reopen beside other threads";
+            return "a phase of several threads has a reopen";
         }
         exclusive += operation_properties(kind)->is_exclusive;
     }
-    return exclusive > PHASE_EXCLUSIVES_MAX ? "more than three resizes or commits beside other threads"
-           : exclusive > 1 && end - begin > PHASE_OPERATIONS_MAX ? "several resizes or commits beside many operations"
-                                                                 : NULL;
+    return exclusive > PHASE_EXCLUSIVES_MAX ? "a phase of several threads has more than three resizes or commits"
+           : exclusive > 1 && end - begin > PHASE_OPERATIONS_MAX
+               ? "a phase of several threads with several resizes or commits has too many operations"
+               : NULL;
 }
 
 void phases_make_judgeable(struct trace *trace)
@@ -45,5 +46,5 @@ const char *phases_problem(const struct trace *trace)
             return phase_problem(trace, begin, end);
         }
     }
-    return concurrent > 1 ? "a second phase of several threads" : NULL;
+    return concurrent > 1 ? "more than one phase has several threads" : NULL;
 }

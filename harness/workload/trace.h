@@ -130,7 +130,7 @@ void trace_print_operation(FILE *out, const struct trace_operation *operation);
 
 /*
  * Other keywords of a text: what else it says beside the trace. They stand before the first operation, as the trace's
- * own do. `parse` gets the words of such a line; it returns null, or what is wrong with the line, in words that live
+ * own do. `parse` gets the words of such a line. It returns null if the line is valid, else the error, which is valid
  * until its next call.
  */
 struct trace_keywords {

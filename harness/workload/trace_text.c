@@ -1,9 +1,9 @@
 /*
  * Traces: the text form.
  *
- * A trace is lines of words separated by blanks. What follows a `#` is a comment, which means nothing, and empty lines
- * do not count. The first line names the format and its version. Then come the disk and the number of threads, each
- * once and in any order, then the operations, one a line:
+ * A trace is lines of words separated by blanks. A `#` begins a comment. Comments and empty lines are ignored. The
+ * first line names the format and its version. Then come the disk and the number of threads, each once and in any
+ * order, then the operations, one a line:
  *
  *   add-cow trace 2
  *   layout r20              r20 or r9

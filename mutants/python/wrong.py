@@ -384,7 +384,7 @@ def describe_disk(disk):
 
 
 class Situation:
-    """What is asked of which disk.
+    """A request, and the disk that gets it.
 
     The answer decides for `open` and `create`; the state before the request decides for all others.
     """

@@ -21,7 +21,7 @@ IDLE_LOOKS = 12  # a test that is idle at so many looks in a row is in a deadloc
 
 
 def why(lines, status):
-    """One line that says what the judge noticed."""
+    """The failure that the judge noticed, in one line."""
     for pattern in (
         r"^not ok \d+ - (.*)",
         r"^\[  FAILED  \] (.*)",
@@ -101,7 +101,7 @@ class Watch(threading.Thread):
 
 
 def run(command, directory, limit, is_test=False):
-    """What the judge noticed, or None; and the lines that it printed.
+    """The failure that the judge noticed, or None; and the lines that it printed.
 
     `limit` is in seconds. A test never waits for long, so an idle test hangs.
     """

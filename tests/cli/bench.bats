@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
-# The benchmark runs, cleans up, and says what it could not do. What it measures is nobody's test: only cases without
-# a clock are run here.
+# The benchmark runs, cleans up, and reports failures. Its figures are not tested: only cases without a clock run here.
 
 load common
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the entry points of the build do where packages are missing: which install them, which only name them.
+# The entry points of the build if packages are missing: some install them, others only name them.
 #
 # The tools that know packages are replaced: of all packages, dpkg-query finds those that $INSTALLED names, apt-get
 # writes down what it is asked for, and sudo refuses.

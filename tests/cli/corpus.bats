@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What the corpus says of itself holds: the clauses that it cannot show, the mistakes that it finds, the defects that it
-# is tried with.
+# The corpus describes itself correctly: the clauses that it cannot test, the mistakes that it finds, and the mutants
+# that apply.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The gate and the real-disk run: what they print and with what status they end.
+# The gate and the real-disk run: output and exit status.
 
 bats_require_minimum_version 1.5.0
 

@@ -129,7 +129,7 @@ hangs() {
     [[ "${lines[-1]}" == *"crashed or hung" ]]
 }
 
-# The tag that an open has, of which the path is read, and what is answered to it.
+# The adapters read the tag and the path of an open, and then answer wrongly.
 @test "protocol: wrong tags, lengths or other wrong answers of an adapter break the protocol" {
     local open="$hello read -r tag rest; head -c \"\${rest##*+}\" >/dev/null;"
     verdict 3 "broke the protocol: an answer has the tag 1, which is not in flight" \
@@ -154,7 +154,7 @@ hangs() {
     hangs "the adapter hung: it did not answer read" "$read while :; do printf '%s' 1; sleep 0.1; done"
 }
 
-# What an adapter prints without end is not kept: a terabyte would not fit, nor do these in what the gate may have.
+# Endless output of an adapter is not stored. The limit on the gate's memory is lower than the output.
 @test "protocol: a flood of output does not fill the memory" {
     [[ "$gate" != */build/*-*/gate ]] || return 0 # a sanitizer needs more address space than this leaves
     ulimit -v 2000000

@@ -34,8 +34,8 @@ static int open_for_another(struct addcow_storage *storage, const char *path, en
     return result;
 }
 
-/* BMP-01 CON-07: the slower one of two requests that load a block drops its own, and what the faster one has set since
- * stays. */
+/* BMP-01 CON-07: two requests load a block at once; the slower one drops its copy, and bits that the faster one set
+ * stay. */
 static void test_block_loaded_twice(void **state)
 {
     (void)state;

@@ -75,8 +75,7 @@ static void test_stream_beside_writes(void **state)
 
 /* ---- Readers ---- */
 
-/*
- * Whether each byte of a sector is what the disk held at first or what its writer writes. Both may be in one sector:
+/* Whether each byte of a sector is the first content of the disk or the writer's data. Both may be in one sector:
  * the page cache of a real file system lets a read see half of a write.
  */
 static bool is_old_or_new(const struct disk_spec *spec, uint64_t sector, const uint8_t data[512])

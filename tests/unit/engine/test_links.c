@@ -148,7 +148,7 @@ static void test_depth(void **state)
     assert_string_equal(findings.clause, "LNK-09");
 }
 
-/* LNK-02 LNK-03: what the header says is judged before any file that it names is looked for. */
+/* LNK-02 LNK-03: the header is judged before the files that it names are opened. */
 static void test_names_come_first(void **state)
 {
     (void)state;

@@ -61,7 +61,7 @@ static void test_stream_grown_unreadable(void **state)
     free_probe(probe);
 }
 
-/* STR-01: zeros that the backing file stores replace what the image holds, and are punched. */
+/* STR-01: zeros that are stored in the backing file replace the content of the image, as holes. */
 static void test_stream_stored_zeros(void **state)
 {
     (void)state;

@@ -50,7 +50,7 @@ static void test_shrink_second_block(void **state)
         close_disk(disk);
         disk = open_disk("disk.add-cow");
     }
-    /* Growing keeps what is set in blocks that are not written yet. */
+    /* Growing keeps the bits that are set in blocks that are not written yet. */
     assert_ok(addcow_zero(disk, 4 * 4096, 4096, &reason));
     assert_ok(addcow_zero(disk, (BLOCK + 3) * 4096, 4096, &reason));
     assert_ok(addcow_resize(disk, 5 * BLOCK * 4096, &reason));

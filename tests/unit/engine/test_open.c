@@ -91,7 +91,7 @@ static void test_map_chain(void **state)
     close_disk(disk);
 }
 
-/* CON-09: who asked what the disk is keeps nobody from being alone afterwards. */
+/* CON-09: a query of the disk's properties does not block a later exclusive operation. */
 static void test_info_then_resize(void **state)
 {
     (void)state;

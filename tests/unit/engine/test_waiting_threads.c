@@ -1,4 +1,4 @@
-/* The production engine: who waits for whom, and who must not. */
+/* The production engine: which requests wait for which, and which must not wait. */
 #include "engine/workers.h"
 
 /* ---- Flushes join ---- */

@@ -1,6 +1,6 @@
 /*
  * Deaths: the process that has a disk open dies at every call of short sequences of operations, another one opens the
- * disk and goes on, and then the power fails. What the first one wrote and did not live to sync is seen by the second
+ * disk and continues, and then the power fails. Data that the first one wrote but did not sync is visible to the second
  * one, which must not rely on it before it is durable.
  *
  * Witnesses DUR-12.

@@ -27,7 +27,8 @@ static void print_counts(const struct fault_counts *counts)
     assert_true(counts->failures > counts->traces);
 }
 
-/* In r9 a ninth cluster needs a longer file. Growing may fail at first, and the second time rely on what that left. */
+/* In r9 a ninth cluster needs a longer file. A growth that failed may have left bytes; the second growth must not rely
+ * on them. */
 static void every_fault_of_a_second_growth(void **state)
 {
     (void)state;

@@ -345,7 +345,7 @@ static pid_t find_grandchild(const char *start, struct adapter **adapter)
     return (pid_t)strtol(text, NULL, 10);
 }
 
-/* What a child started has gone when the child has: also what ignores signals, and what has left the process group. */
+/* What a child started has gone when the child has: also those that ignore signals or have left the process group. */
 static void grandchildren_are_killed(void **state)
 {
     static const char *const starts[] = {"sleep 1000", "(trap '' TERM INT HUP; sleep 1000; sleep 1000)",

@@ -1,5 +1,5 @@
 /*
- * The conformance corpus: what the loader refuses, and that the gate's verdicts are the right ones. Wrong
+ * The conformance corpus: the loader refuses invalid cases, and the gate's verdicts are right. Wrong
  * implementations are the production engine behind an adapter with one defect each; a verdict that cannot be lost is
  * worth nothing.
  */

@@ -49,7 +49,7 @@ static inline const char *in_directory(const char *name)
     return path;
 }
 
-/* Byte i of a file made from this seed. Never 0, so that it differs from what is not there. */
+/* Byte i of a file made from this seed. Never 0, so that it differs from holes. */
 static inline uint8_t pattern(unsigned seed, uint64_t i)
 {
     return (uint8_t)(1 + (i * 2654435761u + (i >> 9) * 97u + seed * 83u) / 7 % 255);
