@@ -43,4 +43,4 @@ FUZZ_TESTS := $(wildcard tests/fuzz/*.bats)
 
 build/fuzz/jansson:
 	@echo "fetching the source of jansson..." >&2
-	.clusterfuzzlite/fetch-jansson $@
+	.clusterfuzzlite/fetch-jansson $@ >/dev/null

@@ -22,6 +22,9 @@ setup() {
     cd "$root" || return
 }
 
+# The goals that install packages.
+installing="check check-fuzz gate lint hunt bench mutants trace check-contracts contracts check-valgrind"
+
 # fake NAME COMMANDS
 fake() {
     printf '#!/bin/sh\n%s\n' "$2" >"$fakes/$1"
@@ -73,7 +76,7 @@ make() {
 }
 
 @test "make check and make gate install missing packages and name them" {
-    for goal in check gate "lint" "hunt" "bench" "mutants" "trace" "check-contracts" "contracts" "check-valgrind"; do
+    for goal in $installing; do
         rm -f "$asked"
         APT_STATUS=1 run make "$goal"
         echo "$output"
@@ -84,13 +87,24 @@ make() {
 }
 
 @test "with NO_INSTALL=1 they name the missing packages and fail" {
-    for goal in check gate "lint" "hunt" "bench" "mutants" "trace" "check-contracts" "contracts" "check-valgrind"; do
+    for goal in $installing; do
         run make "$goal" NO_INSTALL=1
         echo "$output"
         [ "$status" -ne 0 ]
         [[ "$output" == *"need: packages are missing; as root, type: "* ]]
         [ ! -e "$asked" ]
     done
+}
+
+@test "make check-bare without root says that it was not run, and fails" {
+    FAKE_UID=1000 run scripts/bare-check "$BATS_TEST_TMPDIR/bare"
+    echo "$output"
+    [ "$status" -eq 4 ]
+    [[ "$output" == "bare-check: not run: only root can "* ]]
+    FAKE_UID=1000 run make check-bare BARE="$BATS_TEST_TMPDIR/bare"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"bare-check: not run: "* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/bare" ] && [ ! -e "$asked" ]
 }
 
 @test "make and make install never install packages; they name missing ones and fail" {
