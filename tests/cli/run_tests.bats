@@ -15,7 +15,7 @@ program() {
 # run_tests STATUS PROGRAM...
 run_tests() {
     # Without what the bats around these tests has set.
-    run env -i PATH="$(tr : '\n' <<<"$PATH" | grep -v bats | paste -sd :)" B=build "$run_tests" "${@:2}"
+    run env -i PATH="$(tr : '\n' <<<"$PATH" | grep -v bats | paste -sd :)" UNDER="${UNDER:-}" B=build "$run_tests" "${@:2}"
     echo "$output"
     [ "$status" -eq "$1" ]
 }
@@ -72,4 +72,13 @@ END
     run_tests 0 ./right
     [[ "$output" != *"failed"* ]] && [[ "$output" != *"a remark"* ]]
     [ "${lines[-1]}" = "tests: 1 ran, 0 skipped" ]
+}
+
+@test "under a command, as valgrind, that command decides" {
+    program right <<<"printf '1..1\nok 1 - first\n'"
+    # shellcheck disable=SC2016 # the program expands it
+    program wrapper <<<'"$2"; echo "# 17 leaks"; exit 99'
+    UNDER="$PWD/wrapper -q"
+    run_tests 1 ./right
+    [[ "$output" == *"failed: ./right: it ended with status 99"*"    17 leaks"* ]]
 }
