@@ -15,7 +15,9 @@ program() {
 # run_tests STATUS PROGRAM...
 run_tests() {
     # Without what the bats around these tests has set.
-    run env -i PATH="$(tr : '\n' <<<"$PATH" | grep -v bats | paste -sd :)" UNDER="${UNDER:-}" B=build "$run_tests" "${@:2}"
+    local path
+    path=$(tr : '\n' <<<"$PATH" | grep -v bats | paste -sd :)
+    run env -i PATH="$path" UNDER="${UNDER:-}" B=build "$run_tests" "${@:2}"
     echo "$output"
     [ "$status" -eq "$1" ]
 }
