@@ -37,9 +37,10 @@ install_gate() {
     fi
 }
 
-@test "the changelog begins with this version" {
+@test "both changelogs begin with this version" {
     [[ "$version" =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]]
     [[ "$(grep -m 1 '^## ' CHANGELOG.md)" == "## [$version] - 2"* ]]
+    [[ "$(head -n 1 debian/changelog)" == "addcow ($version) "* ]]
 }
 
 @test "the same commit makes the same tarball, whoever makes it and when" {
