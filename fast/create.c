@@ -19,9 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHUNK_SIZE (1u << 20)
-#define TEMPORARY_NAMES 1000 /* as many as crashes may have left behind */
+/*
+ * Temporary names that are tried. They hold the number of the process, so these are only what processes with the same
+ * number left behind when they died, or what threads of this one are making.
+ */
+#define TEMPORARY_NAMES 100000u
 
 /* A file that this call makes. All zero: none. */
 struct new_file {
@@ -328,8 +333,8 @@ static enum addcow_status make_temporary(const struct creation *creation, const 
     struct addcow_error failure = {.struct_size = sizeof failure, .errnum = EEXIST};
     enum addcow_status code = ADDCOW_READONLY;
     for (unsigned i = 0; i < TEMPORARY_NAMES && code != ADDCOW_OK && failure.errnum == EEXIST; i++) {
-        char name[32];
-        snprintf(name, sizeof name, ".addcow-create-%u", i);
+        char name[64];
+        snprintf(name, sizeof name, ".addcow-create-%ld-%u", (long)getpid(), i);
         free(file->temporary);
         file->temporary = addcow_resolve(path, name);
         if (!file->temporary) {

@@ -2,7 +2,7 @@
  * addcow: the command line.
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
- * written. The subcommands are in inspect.c (info, check, map), data.c (read, write, zero, discard) and maintain.c
+ * written. The subcommands are in inspect.c (info, check, map), read.c, write.c, data.c (zero, discard) and maintain.c
  * (create, resize, stream, commit).
  */
 #include "command.h"
@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +65,7 @@ static int print_usage(void)
         printf("  addcow %.*s\n", (int)(end - commands[i]->help), commands[i]->help);
     }
     printf(
-        "\nSIZE, OFFSET and LENGTH are in bytes, or have a suffix: k M G T P E, powers of 1024.\n"
+        "\nSIZE, OFFSET and LENGTH are in bytes, or have a suffix: k M G T P E, powers of 1024; 1.5G is possible.\n"
         "`addcow COMMAND --help` describes a command. `addcow --version` prints the version.\n"
         "Exit status: 0 done; 1 failed; 2 wrong usage; 3 check: broken clauses remain.\n");
     return EXIT_OK;
@@ -118,8 +117,8 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     occupy_standard_streams();
-    /* A closed pipe or a limit on file sizes is an error of the write that meets it. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    return finish_output(dispatch(argc, argv));
+    signals_begin();
+    int code = finish_output(dispatch(argc, argv));
+    signals_obey();
+    return code;
 }

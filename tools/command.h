@@ -23,8 +23,6 @@ enum exit_code {
     EXIT_BROKEN = 3, /* check: broken clauses remain */
 };
 
-#define NO_SIZE UINT64_MAX /* an option of a size that was not given */
-
 #define OPERANDS_MAX 3
 
 /* What stands on the command line behind the options; item[0] is the FILE of every command. */
@@ -43,7 +41,7 @@ struct command {
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in inspect.c, data.c and maintain.c. */
+/* Defined in inspect.c, read.c, write.c, data.c and maintain.c. */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit;
@@ -55,13 +53,30 @@ extern const size_t command_count;
 /* ---- sizes.c ---- */
 
 /*
- * Bytes, decimal or 0x-hexadecimal, with an optional suffix k K M G T P E (powers of 1024) or b. False: not such a
- * size, or 2^64 and above.
+ * Bytes, decimal or 0x-hexadecimal, with an optional suffix k M G T P E (powers of 1024) or b, in upper or lower case.
+ * A decimal number may have a fraction, which is cut to whole bytes: 1.5M. False: not such a size, or 2^64 and above.
  */
 bool parse_size(const char *text, uint64_t *size);
 
 /* `size` as people read it, such as "1.5 GiB", in static storage. */
 const char *human_size(uint64_t size);
+
+/* ---- data.c ---- */
+
+/* Data passes in chunks of at most this size: at least the largest cluster, and a multiple of every one. */
+#define CHUNK (4u << 20)
+
+/* Bytes from `offset` to the end of its chunk. */
+uint64_t chunk_at(uint64_t offset);
+
+/* Reads operand `index` as a size, if it is there. Returns EXIT_OK, or EXIT_USAGE after a message. */
+int parse_operand(const struct operands *operands, const char *command, int index, struct size_value *value);
+
+/* Whether the range lies within a disk of `size` bytes. */
+bool within(uint64_t offset, uint64_t length, uint64_t size);
+
+/* Says that it does not. Returns EXIT_FAILED. */
+int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size);
 
 /* ---- report.c ---- */
 
@@ -94,9 +109,46 @@ int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **di
  */
 int close_disk(struct addcow *disk, int code);
 
+/* ---- files.c ---- */
+
+/*
+ * The files of the operating system, for disks that are only read and for create. Reads, writes and syncs fail with
+ * ECANCELED after a signal asked to stop. Static storage.
+ */
+struct addcow_storage *stoppable_storage(void);
+
+/*
+ * Where the hole ends that begins at `offset` of the file `path`, which the engine has open through stoppable_storage.
+ * `offset` itself if there may be data.
+ */
+uint64_t hole_end(const char *path, uint64_t offset);
+
+/* Whether `descriptor` is the file that the engine has open as `path`. */
+bool is_open_file(const char *path, int descriptor);
+
+/* ---- signals.c ---- */
+
+/* No signal but those that end a program by custom ends this one. SIGUSR1 asks for progress. */
+void signals_begin(void);
+
+/* From now on SIGINT, SIGTERM and SIGHUP only ask to stop, unless they are ignored. */
+void signals_catch(void);
+
+/* Undoes signals_catch. What was asked meanwhile stays asked. */
+void signals_release(void);
+
+/* Whether a signal asked to stop. */
+bool signals_stopped(void);
+
+/* Whether SIGUSR1 has come since the last call. */
+bool signals_progress(void);
+
+/* Dies of the signal that asked to stop, if one did, so that a shell or its loop stops too. */
+void signals_obey(void);
+
 /* ---- progress.c ---- */
 
-/* Shows how far long work is, on standard error, and lets SIGINT, SIGTERM and SIGHUP stop it in an orderly way. */
+/* Shows how far long work is, on standard error: from the start, after a second, or when SIGUSR1 asks. */
 struct progress {
     bool wanted;     /* -p: from the start; else after a second, on a terminal */
     bool allowed;    /* standard error is a terminal, and no -q */
@@ -105,13 +157,16 @@ struct progress {
     int64_t last;    /* milliseconds: when the line was last drawn */
 };
 
-/* `asked`: -p was given; `quiet`: -q was. */
+/* `asked`: -p was given; `quiet`: -q was. Signals stop the work from now on. */
 void progress_start(struct progress *progress, bool asked, bool quiet);
 
 /* The engine's callback; `context` is the struct progress. */
 bool progress_step(void *context, uint64_t done, uint64_t total);
 
-/* Ends the line, if there is one. Returns whether a signal asked to stop. */
-bool progress_end(struct progress *progress);
+/* Ends the line, if there is one. */
+void progress_end(struct progress *progress);
+
+/* Prints how far the work is if SIGUSR1 has asked for it. */
+void progress_answer(uint64_t done, struct size_value total);
 
 #endif

@@ -8,7 +8,9 @@
 int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **disk)
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
-    if (addcow_open(path, flags, NULL, disk, &error) != ADDCOW_OK) {
+    /* A disk that is written must not be stopped at any moment, least of all in its last sync. */
+    struct addcow_storage *storage = flags == ADDCOW_OPEN_READONLY ? stoppable_storage() : NULL;
+    if (addcow_open(path, flags, storage, disk, &error) != ADDCOW_OK) {
         *disk = NULL;
         return complain_error(&error);
     }

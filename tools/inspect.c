@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JSON_INDENTED (JSON_INDENT(4) | JSON_PRESERVE_ORDER)
+/* In ASCII, as names may hold control characters of a terminal beyond it. */
+#define JSON_STYLE (JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII)
 
 /* A JSON string. File names are bytes; those that are no UTF-8 get `?` for every byte outside ASCII. */
 static json_t *json_text(const char *text)
@@ -43,7 +44,7 @@ static json_t *json_size(uint64_t size)
 /* Prints and frees `object`. */
 static int print_json(json_t *object, const char *file)
 {
-    int result = object ? json_dumpf(object, stdout, JSON_INDENTED) : -1;
+    int result = object ? json_dumpf(object, stdout, JSON_STYLE | JSON_INDENT(4)) : -1;
     json_decref(object);
     putchar('\n');
     return result == 0 ? EXIT_OK : complain("%s: the result could not be written as JSON", file);
@@ -269,9 +270,9 @@ const struct command command_check = {
 
 static struct {
     bool json;
-    uint64_t start;  /* bytes */
-    uint64_t length; /* bytes; NO_SIZE: up to the end of the disk */
-} map_options = {.length = NO_SIZE};
+    struct size_value start;  /* not given: 0 */
+    struct size_value length; /* not given: up to the end of the disk */
+} map_options;
 
 static const struct command_option map_table[] = {
     {0, "output", OPTION_OUTPUT, &map_options.json},
@@ -309,7 +310,7 @@ static int print_json_entry(struct map_output *output, const struct map_entry *e
     }
     fputs(output->begun ? ",\n" : "[", stdout);
     output->begun = true;
-    int result = object ? json_dumpf(object, stdout, JSON_PRESERVE_ORDER) : -1;
+    int result = object ? json_dumpf(object, stdout, JSON_STYLE) : -1;
     json_decref(object);
     return result == 0 ? EXIT_OK : complain("the map could not be written as JSON");
 }
@@ -347,31 +348,57 @@ static int add_entry(struct map_output *output, const struct map_entry *entry)
     return code;
 }
 
-/* Where the hole or the data at `position` of the file ends, at most `end`. Data if the file system does not report
- * holes. */
-static uint64_t next_change(int descriptor, uint64_t position, uint64_t end, bool *data)
+/*
+ * Where lseek finds the next data or hole at or past `position`, at most `end`. A file system that does not tell has
+ * data only, which is what `unknown` stands for. False, and errno: it should have told.
+ */
+static bool seek(int descriptor, int whence, uint64_t position, uint64_t end, uint64_t unknown, uint64_t *found)
 {
-    off_t found = lseek(descriptor, (off_t)position, SEEK_DATA);
-    *data = found < 0 ? errno != ENXIO : (uint64_t)found == position;
-    if (!*data) {
-        return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+    off_t result = lseek(descriptor, (off_t)position, whence);
+    if (result < 0 && errno != ENXIO) {
+        *found = unknown;
+        return errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
     }
-    found = lseek(descriptor, (off_t)position, SEEK_HOLE);
-    return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+    *found = result < 0 || (uint64_t)result > end ? end : (uint64_t)result;
+    return true;
+}
+
+/* Where the hole or the data at `position` of the file ends, at most `end`. False, and errno: that failed. */
+static bool next_change(int descriptor, uint64_t position, uint64_t end, bool *data, uint64_t *change)
+{
+    if (!seek(descriptor, SEEK_DATA, position, end, position, change)) {
+        return false;
+    }
+    *data = *change == position;
+    return !*data || seek(descriptor, SEEK_HOLE, position, end, end, change);
+}
+
+/* Opens the file that the engine reads at this depth: holes of another one that got its name would be no answer. */
+static int open_mapped(const char *path, int *descriptor)
+{
+    if (*descriptor >= 0) {
+        return EXIT_OK;
+    }
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (*descriptor < 0) {
+        return complain("%s: %s", path, strerror(errno));
+    }
+    return is_open_file(path, *descriptor) ? EXIT_OK : complain("%s: is another file by now", path);
 }
 
 /* Adds an extent that lies in a file, split into its data and its holes. */
 static int add_present(struct map_output *output, uint64_t start, const struct addcow_extent *extent)
 {
     int *descriptor = &output->descriptors[extent->depth];
-    if (*descriptor < 0) {
-        *descriptor = open(extent->path, O_RDONLY | O_CLOEXEC);
-    }
     uint64_t end = extent->file_offset + extent->length;
-    int code = EXIT_OK;
+    int code = open_mapped(extent->path, descriptor);
     for (uint64_t position = extent->file_offset; position < end && code == EXIT_OK;) {
         bool data;
-        uint64_t change = next_change(*descriptor, position, end, &data);
+        uint64_t change;
+        if (!next_change(*descriptor, position, end, &data, &change)) {
+            return complain("%s: at %" PRIu64 ": the search for holes failed: %s", extent->path, position,
+                            strerror(errno));
+        }
         struct map_entry entry = {.start = start + (position - extent->file_offset),
                                   .length = change - position,
                                   .depth = extent->depth,
@@ -408,11 +435,12 @@ static int map_range(struct addcow *disk, struct map_output *output, uint64_t st
 /* Where the range ends that the options ask for. False: it begins past the end of the disk. */
 static bool map_bounds(uint64_t size, uint64_t *end)
 {
-    if (map_options.start > size) {
+    uint64_t start = map_options.start.bytes;
+    if (start > size) {
         return false;
     }
-    uint64_t rest = size - map_options.start;
-    *end = map_options.start + (map_options.length < rest ? map_options.length : rest);
+    uint64_t rest = size - start;
+    *end = start + (map_options.length.given && map_options.length.bytes < rest ? map_options.length.bytes : rest);
     return true;
 }
 
@@ -429,13 +457,13 @@ static int run_map(const struct operands *operands)
     uint64_t end;
     if (!map_bounds(addcow_size(disk), &end)) {
         code = complain("%s: offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)", path,
-                        map_options.start, addcow_size(disk));
+                        map_options.start.bytes, addcow_size(disk));
         return close_disk(disk, code);
     }
     if (!output.json) {
         printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
     }
-    code = map_range(disk, &output, map_options.start, end);
+    code = map_range(disk, &output, map_options.start.bytes, end);
     if (output.json) {
         printf("%s]\n", output.begun ? "" : "[");
     }

@@ -12,15 +12,15 @@
 
 static struct create_options {
     const char *image;
-    const char *backing; /* null: no backing file */
-    const char *format;  /* of the backing file; null: raw */
-    uint64_t size;       /* of an image to make; NO_SIZE: the image exists */
-    uint64_t cluster_size;
+    const char *backing;    /* null: no backing file */
+    const char *format;     /* of the backing file; null: raw */
+    struct size_value size; /* of an image to make; not given: the image exists */
+    struct size_value cluster_size;
     enum addcow_layout layout;
     bool force;
     bool hide_image_data;
     bool quiet;
-} create_options = {.size = NO_SIZE, .cluster_size = NO_SIZE, .layout = ADDCOW_R20};
+} create_options = {.layout = ADDCOW_R20};
 
 static const struct command_option create_table[] = {
     {'i', "image", OPTION_PATH, &create_options.image},
@@ -45,10 +45,13 @@ static uint32_t exponent_of(uint64_t size)
     return bits;
 }
 
-static int complain_create(const struct addcow_error *error)
+static int complain_create(const char *path, const struct addcow_error *error)
 {
+    if (signals_stopped() && error->errnum == ECANCELED) {
+        return complain("%s: interrupted; nothing was made", path);
+    }
     bool file_missing = error->errnum == ENOENT && strcmp(error->clause, "LNK-06") == 0;
-    bool hint = file_missing && create_options.size == NO_SIZE;
+    bool hint = file_missing && !create_options.size.given;
     return complain_error_and(error, hint ? "; use --size SIZE to create the image file" : "");
 }
 
@@ -70,7 +73,7 @@ static int run_create(const struct operands *operands)
         return complain_usage("create", "-F FORMAT requires -b BACKING");
     }
     uint32_t cluster_bits =
-        options->cluster_size == NO_SIZE ? ADDCOW_CLUSTER_BITS_DEFAULT : exponent_of(options->cluster_size);
+        options->cluster_size.given ? exponent_of(options->cluster_size.bytes) : ADDCOW_CLUSTER_BITS_DEFAULT;
     if (cluster_bits < ADDCOW_CLUSTER_BITS_MIN || cluster_bits > ADDCOW_CLUSTER_BITS_MAX) {
         return complain_usage("create", "the cluster size must be a power of two from 4k to 2M");
     }
@@ -83,12 +86,13 @@ static int run_create(const struct operands *operands)
         .backing_format = options->backing && !options->format ? "raw" : options->format,
         .replace = options->force,
         .hide_image_data = options->hide_image_data,
-        .make_image = options->size != NO_SIZE,
-        .image_size = options->size != NO_SIZE ? options->size : 0,
+        .make_image = options->size.given,
+        .image_size = options->size.bytes,
     };
     struct addcow_error error = ADDCOW_ERROR_INIT;
-    if (addcow_create(operands->item[0], &create, NULL, &error) != ADDCOW_OK) {
-        return complain_create(&error);
+    signals_catch();
+    if (addcow_create(operands->item[0], &create, stoppable_storage(), &error) != ADDCOW_OK) {
+        return complain_create(operands->item[0], &error);
     }
     if (!options->quiet) {
         print_created(operands->item[0], &create);
@@ -226,8 +230,8 @@ static int run_long(const struct operands *operands, long_operation *operation, 
     struct addcow_error error = ADDCOW_ERROR_INIT;
     progress_start(&progress, long_options.progress, long_options.quiet);
     enum addcow_status result = operation(disk, progress_step, &progress, &error);
-    bool stopped = progress_end(&progress);
-    if (result != ADDCOW_OK && stopped && error.errnum == ECANCELED) {
+    progress_end(&progress);
+    if (result != ADDCOW_OK && signals_stopped() && error.errnum == ECANCELED) {
         code = complain("%s: interrupted; no data is lost, and the command can be repeated", operands->item[0]);
     } else if (result != ADDCOW_OK) {
         code = complain_error(&error);

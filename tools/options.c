@@ -112,6 +112,12 @@ static bool parse_output(const char *text, bool *json)
     return *json || strcmp(text, "human") == 0;
 }
 
+static bool store_size(const char *text, struct size_value *value)
+{
+    value->given = parse_size(text, &value->bytes);
+    return value->given;
+}
+
 /* False: the option does not take this value. */
 static bool store_value(const struct command_option *option, const char *value)
 {
@@ -126,7 +132,7 @@ static bool store_value(const struct command_option *option, const char *value)
         *(const char **)option->variable = value;
         return *value != '\0';
     case OPTION_SIZE:
-        return parse_size(value, option->variable);
+        return store_size(value, option->variable);
     case OPTION_OUTPUT:
         return parse_output(value, option->variable);
     case OPTION_LAYOUT:

@@ -12,12 +12,18 @@
 
 struct command;
 
+/* A size that need not be given. Every number of 64 bits is a size, so none can stand for "not given". */
+struct size_value {
+    bool given;
+    uint64_t bytes;
+};
+
 /* What an option takes, and the type of its variable. */
 enum option_kind {
     OPTION_SWITCH, /* bool; no value: it becomes true */
     OPTION_TEXT,   /* const char * */
     OPTION_PATH,   /* const char *, not empty */
-    OPTION_SIZE,   /* uint64_t: see parse_size */
+    OPTION_SIZE,   /* struct size_value: see parse_size */
     OPTION_OUTPUT, /* bool: `json` is true, `human` false */
     OPTION_LAYOUT, /* enum addcow_layout: `r20` or `r9` */
 };

@@ -1,13 +1,12 @@
 /*
- * Progress of long work, and its orderly end.
+ * Progress of long work.
  *
- * Stream and commit may run for hours. A signal that would end the process only sets a flag, which the engine's next
- * call of progress_step turns into a stop: what was done until then is flushed when the disk is closed, and not done
- * twice.
+ * Stream and commit may run for hours. A signal that would end the process makes progress_step stop the engine: what
+ * was done until then is flushed when the disk is closed, and not done twice. SIGUSR1 prints a line, as with qemu-img.
  */
 #include "command.h"
 
-#include <signal.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,14 +14,6 @@
 
 #define QUIET_MILLISECONDS 1000
 #define REDRAW_MILLISECONDS 100
-
-static volatile sig_atomic_t stop_asked;
-
-static void ask_to_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_asked = 1;
-}
 
 static int64_t milliseconds(void)
 {
@@ -37,23 +28,17 @@ void progress_start(struct progress *progress, bool asked, bool quiet)
     progress->wanted = asked;
     progress->allowed = !quiet && (asked || isatty(STDERR_FILENO));
     progress->started = milliseconds();
+    signals_catch();
+}
 
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        struct sigaction before;
-        /* What nohup or a shell has set to be ignored stays ignored. */
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            sigaction(signals[i], &action, NULL);
-        }
-    }
+static double percent(uint64_t done, uint64_t total)
+{
+    return total == 0 ? 100 : 100 * (double)done / (double)total;
 }
 
 static void draw(struct progress *progress, uint64_t done, uint64_t total)
 {
-    double percent = total == 0 ? 100 : 100 * (double)done / (double)total;
-    fprintf(stderr, "\r    (%.2f/100%%)", percent);
+    fprintf(stderr, "\r    (%.2f/100%%)", percent(done, total));
     fflush(stderr);
     progress->shown = true;
 }
@@ -68,13 +53,25 @@ bool progress_step(void *context, uint64_t done, uint64_t total)
         draw(progress, done, total);
         progress->last = now;
     }
-    return !stop_asked;
+    progress_answer(done, (struct size_value){.given = true, .bytes = total});
+    return !signals_stopped();
 }
 
-bool progress_end(struct progress *progress)
+void progress_end(struct progress *progress)
 {
     if (progress->shown) {
         fputc('\n', stderr);
     }
-    return stop_asked;
+}
+
+void progress_answer(uint64_t done, struct size_value total)
+{
+    if (!signals_progress()) {
+        return;
+    }
+    if (total.given) {
+        fprintf(stderr, "    (%.2f/100%%)\n", percent(done, total.bytes));
+    } else {
+        fprintf(stderr, "    (%" PRIu64 " bytes)\n", done);
+    }
 }

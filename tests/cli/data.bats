@@ -85,6 +85,87 @@ overlay() {
     cmp part <(tail -c +1999001 model | head -c 123457)
 }
 
+# The blocks that the files together have on storage.
+blocks() {
+    stat -c %b "$@" | paste -sd+ | bc
+}
+
+@test "read: holes are not read, and stay holes; pipes get zeros" {
+    truncate -s 2T base.raw
+    poke base.raw 1099511627776 '\x5a'
+    addcow create -q -b base.raw -i lower.raw --size 2T lower.addcow
+    addcow create -q -c 2M -b lower.addcow -F add-cow -i image.raw --size 2T disk.addcow
+    poke lower.raw 5000000 y # not allocated: not on the disk
+    printf x | addcow write disk.addcow 3000000
+    [ "$(blocks image.raw lower.raw)" -lt 16384 ]
+    # 2 TiB of holes, at three levels, within the time that a test has.
+    addcow read -o out disk.addcow
+    [ "$(length out)" -eq 2199023255552 ]
+    [ "$(stat -c %b out)" -lt 64 ]
+    [ "$(peek out 2999999 3)" = 007800 ]
+    [ "$(peek out 5000000 1)" = 00 ]
+    [ "$(peek out 1099511627775 3)" = 005a00 ]
+    addcow read disk.addcow 0 100M | cmp - <(head -c 100M out)
+    # Standard output: behind what a file holds already, and not over what stands there.
+    printf head >file
+    addcow read disk.addcow 0 1T >>file
+    [ "$(length file)" -eq 4 ] || [ "$(length file)" -eq $((4 + 1099511627776)) ]
+}
+
+@test "read: standard output that is a file gets holes only where nothing can stand" {
+    overlay 30M 2000000
+    addcow read disk.addcow >out
+    cmp out model
+    [ "$(stat -c %b out)" -lt 5000 ]
+    { printf head && addcow read disk.addcow && printf tail; } >out
+    cmp out <(printf head && cat model && printf tail)
+    [ "$(stat -c %b out)" -lt 5000 ]
+    # In the middle of a file, and appending: every byte is written.
+    tr '\0' x </dev/zero | head -c 31M >out
+    addcow read disk.addcow 1<>out
+    cmp out <(cat model && tr '\0' x </dev/zero | head -c 1M)
+    printf head >out
+    addcow read disk.addcow >>out
+    cmp out <(printf head && cat model)
+    addcow read disk.addcow 20M 0 >out
+    [ "$(length out)" -eq 0 ]
+}
+
+@test "write: holes of the input become zeros that take no storage" {
+    random 3000000 base.raw
+    addcow create -q -b base.raw -i image.raw --size 100G disk.addcow
+    truncate -s 90G sparse
+    for offset in 0 69999 1000000 33554432 96636764159; do
+        poke sparse $offset z
+    done
+    addcow write -i sparse disk.addcow 12345
+    [ "$(stat -c %b image.raw)" -lt 8192 ]
+    [ "$(addcow read disk.addcow 12345 1)" = z ]
+    [ "$(addcow read disk.addcow 96636776504 1)" = z ]
+    addcow read disk.addcow 12345 64M | cmp - <(head -c 64M sparse)
+    addcow read disk.addcow 0 12345 | cmp - <(head -c 12345 base.raw)
+    # Over data, from a position within the file, and by standard input.
+    truncate -s 3M holes
+    random 70000 part
+    dd if=part of=holes bs=64k seek=1000000 oflag=seek_bytes conv=notrunc status=none
+    overlay 3M 3000000
+    {
+        dd bs=500000 count=1 status=none >/dev/null
+        addcow write disk.addcow 500001
+        [ "$(wc -c)" -eq 0 ] # all of it was read
+    } <holes
+    tail -c +500001 holes | model_write model 500001 2>/dev/null
+    reads_as disk.addcow model
+    addcow check -q disk.addcow
+    # Only holes; and a hole that goes past the end of the disk.
+    truncate -s 1M empty
+    addcow write -i empty disk.addcow 1000000
+    model_zero model 1000000 1048576
+    reads_as disk.addcow model
+    refused 1 "are not within the disk" write -i sparse disk.addcow
+    reads_as disk.addcow model
+}
+
 @test "ranges outside the disk are refused, and nothing is touched (REQ-01)" {
     overlay 1000001 500000
     cp disk.addcow before
@@ -319,7 +400,7 @@ END
     refused 2 "too many operands" read disk.addcow 1 2 3
     refused 2 "'x' is not a size" read disk.addcow x
     refused 2 "'' is not a size" read disk.addcow ''
-    refused 2 "'1.5k' is not a size" read disk.addcow 1.5k
+    refused 2 "'1.5' is not a size" read disk.addcow 1.5
     refused 2 "' 1' is not a size" read disk.addcow ' 1'
     refused 2 "'16E' is not a size" read disk.addcow 16E
     refused 2 "'18446744073709551616' is not a size" read disk.addcow 18446744073709551616

@@ -68,6 +68,55 @@ overlay() {
     refused 1 "a?b?[31mc" info disk.addcow
 }
 
+@test "control characters beyond ASCII do not reach a terminal, letters do" {
+    # As bytes and in UTF-8: CSI, a line separator, a mark that turns the direction; long forms, half of a pair, a cut.
+    name=$(printf 'x\233\302\2331m\342\200\250\342\200\256\300\233\340\202\233\355\240\200\303')
+    random 1000 "$name"
+    addcow create -q -i "$name" disk.addcow
+    addcow info disk.addcow >out
+    grep -qF 'image file: x??1m??????????' out
+    addcow info --output=json disk.addcow >>out
+    addcow map disk.addcow >>out
+    refused 1 "File exists" create -i "$name" --size 1 disk2.addcow
+    printf '%s' "$stderr" >>out
+    refused 2 "unknown command 'x??1m" "$name"
+    printf '%s' "$stderr" >>out
+    [ "$(LC_ALL=C tr -d '\n -~' <out | wc -c)" -eq 0 ]
+    # Letters that have such bytes in UTF-8 stay as they are.
+    name=$(printf 'L\304\200\304\233\303\200-\344\270\200-\360\237\230\200.raw')
+    random 1000 "$name"
+    addcow create -q -i "$name" letters.addcow
+    run addcow info letters.addcow
+    [[ "$output" == *"image file: $name"* ]]
+    [ "$(info letters.addcow "j['format-specific']['data']['image-filename'].encode()")" = \
+        "$(python3 -c 'import sys, os; print(os.fsencode(sys.argv[1]))' "$name")" ]
+}
+
+@test "a message ends with the reason, however long the name is" {
+    long=$(printf '%9000s' '' | tr ' ' n)
+    refused 1 "File name too long" info "$long"
+    refused 1 "File name too long" write -i "$long" disk.addcow
+    refused 2 "try 'addcow --help'" "$long"
+    deep=$(printf 'directory-of-a-hundred-bytes-%070d/' {1..15})
+    mkdir -p "$deep"
+    refused 1 "No such file or directory (unlinkable, LNK-06)" info "${deep}missing.addcow"
+    [[ "$stderr" == *"missing.addcow: cannot open for reading: "* ]]
+}
+
+@test "map reports a search for holes that fails" {
+    overlay
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    searching() {
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=lseek -e "inject=lseek:error=$1" \
+            "$addcow" map --output=json disk.addcow
+    }
+    run --separate-stderr searching EIO
+    [ "$status" -eq 1 ] && [ "$stderr" = "addcow: base.raw: at 0: the search for holes failed: Input/output error" ]
+    # A file system that cannot tell has no holes.
+    searching EINVAL >map.json
+    [ "$(json map.json "[e['data'] for e in j]")" = "[True, False]" ]
+}
+
 @test "map for people lists what holds data" {
     overlay
     random 512 data

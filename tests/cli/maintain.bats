@@ -260,7 +260,7 @@ overlay() {
     kill -TERM $pid
     status=0
     wait $pid || status=$?
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 143 ] # it died of that signal
     grep -q "addcow: disk.addcow: .*interrupted" progress
     addcow check -q disk.addcow
     addcow resize -q --shrink disk.addcow 64M

@@ -264,6 +264,14 @@ static enum addcow_status do_map_chain(struct addcow_error *error)
     return code;
 }
 
+/* The first that a new file gets. */
+static const char *temporary_name(void)
+{
+    static char name[64];
+    snprintf(name, sizeof name, ".addcow-create-%ld-0", (long)getpid());
+    return name;
+}
+
 static bool exists(const char *name)
 {
     return access(in_directory(name), F_OK) == 0;
@@ -288,7 +296,7 @@ static enum addcow_status do_create(struct addcow_error *error)
     }
     assert_false(exists("new.add-cow"));
     assert_false(exists("new.raw"));
-    assert_false(exists(".addcow-create-0"));
+    assert_false(exists(temporary_name()));
     return code;
 }
 
@@ -339,7 +347,7 @@ static enum addcow_status do_replace(struct addcow_error *error)
     armed = false;
     close_disk(open_disk("old.add-cow"));
     assert_int_equal(file_length("old.raw"), 3 * CLUSTER);
-    assert_false(exists(".addcow-create-0"));
+    assert_false(exists(temporary_name()));
     return code;
 }
 

@@ -1,0 +1,249 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154 # what common.bash defines
+# Failing system calls and signals under the command itself. strace makes a call fail, or delivers a signal at it.
+
+load common
+
+# A disk of 3 MB, of which some is allocated, over a base of the same size; and the file `model` that it equals.
+overlay() {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    random 3000000 base.raw
+    addcow create -q -b base.raw -i image.raw --size 3000000 disk.addcow
+    random 70000 data
+    addcow write -i data disk.addcow 100000
+    cp base.raw model
+    dd if=data of=model bs=64k seek=100000 oflag=seek_bytes conv=notrunc status=none
+}
+
+# inject CALL WHAT ARGUMENT...: the command, with WHAT done to system calls of that name. A leak checker cannot run
+# under strace.
+inject() {
+    local call=$1 what=$2
+    shift 2
+    ASAN_OPTIONS=detect_leaks=0 strace -qq -y -o strace.log -e "trace=$call" -e "inject=$call:$what" "$addcow" "$@"
+}
+
+# each_sync_fails MORE ARGUMENT...: whichever sync of the command fails, it says so and fails. `input` is its input. MORE
+# is + if all later syncs fail too, or empty.
+each_sync_fails() {
+    local more=$1
+    shift
+    for ((at = 1; ; at++)); do
+        cp --sparse=always image.raw image.copy
+        cp disk.addcow disk.copy
+        cp base.raw base.copy
+        run --separate-stderr inject fdatasync "error=EIO:when=$at$more" "$@" <input
+        echo "$*, sync $at: status $status, output '$output', error '$stderr'"
+        if ! grep -q INJECTED strace.log; then
+            break
+        fi
+        [ "$status" -eq 1 ] && [ -z "$output" ] && [[ "$stderr" == *"sync "*"failed: Input/output error"* ]]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        mv image.copy image.raw
+        mv disk.copy disk.addcow
+        mv base.copy base.raw
+    done
+    [ "$status" -eq 0 ] && [ "$at" -gt 2 ]
+}
+
+@test "a sync that fails is reported, whichever it is, also that of closing (ERR-01, DUR-10)" {
+    overlay
+    random 1000 input
+    # Two syncs of opening, and then at least one of closing.
+    each_sync_fails '' write disk.addcow 2000000
+    each_sync_fails '' zero disk.addcow 500000 70000
+    each_sync_fails '' discard disk.addcow 900000 70000
+    each_sync_fails '' resize -q disk.addcow 4000000
+    # A shrink has happened when its image is cut. Closing tries again what failed after that.
+    each_sync_fails + resize -q --shrink disk.addcow 3000000
+    each_sync_fails '' commit -q disk.addcow
+    each_sync_fails '' stream -q disk.addcow
+}
+
+@test "read: the output is synced, and a failing sync or close is an error" {
+    overlay
+    run --separate-stderr inject fsync error=EIO read -o out disk.addcow
+    [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: out: Input/output error" ]]
+    grep -q 'fsync(.*/out>' strace.log
+    [ ! -e out ]
+    read_out() { inject "$1" "$2" read disk.addcow >out; }
+    run --separate-stderr read_out fsync error=EIO
+    [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: standard output: Input/output error" ]]
+    grep -q 'fsync(1<.*/out>' strace.log
+    # What cannot be synced has arrived all the same.
+    for errnum in EINVAL EROFS EOPNOTSUPP; do
+        rm -f out
+        inject fsync "error=$errnum" read -o out disk.addcow
+        cmp out model
+        read_out fsync "error=$errnum"
+        cmp out model
+    done
+    # An interruption is no failure.
+    rm out
+    inject fsync error=EINTR:when=1..2 read -o out disk.addcow
+    cmp out model
+    # To a pipe and to a device.
+    addcow read disk.addcow | cmp - model
+    addcow read disk.addcow >/dev/null
+    addcow read -o /dev/null disk.addcow
+}
+
+@test "read: an output that cannot be closed is an error" {
+    overlay
+    closing() {
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/out" -e trace=close,fsync \
+            -e inject=close:error=ENOSPC "$addcow" "$@"
+    }
+    run --separate-stderr closing read -o out disk.addcow
+    [ "$status" -eq 1 ] && [ "$stderr" = "addcow: out: No space left on device" ]
+    [ ! -e out ]
+    closing_output() { closing read disk.addcow >out; }
+    : >out
+    run --separate-stderr closing_output
+    [ "$status" -eq 1 ] && [ "$stderr" = "addcow: standard output: No space left on device" ]
+}
+
+@test "write: what it says about a part that was written is true" {
+    overlay
+    truncate -s 20M base.raw
+    addcow create -q -c 1M -b base.raw -i big.raw --size 20M big.addcow
+    random 20M input
+    for when in 1 2 5; do
+        addcow create -q -f -c 1M --hide-image-data -b base.raw -i big.raw big.addcow
+        addcow read big.addcow >before
+        run --separate-stderr inject pwrite64 "error=ENOSPC:when=$when" write -i input big.addcow
+        [ "$status" -eq 1 ]
+        echo "write $when: $stderr"
+        [[ "$stderr" =~ "(nospace, ERR-05); at least the first "([0-9]+)" and at most "([0-9]+)" bytes were written" ]]
+        least=${BASH_REMATCH[1]}
+        most=${BASH_REMATCH[2]}
+        [ "$least" -lt "$most" ]
+        addcow read big.addcow >after
+        cmp -n "$least" after input
+        cmp -i "$most" after before
+    done
+    # The flush that makes it durable fails: then that is not known either.
+    ASAN_OPTIONS=detect_leaks=0 run --separate-stderr strace -qq -o strace.log -e trace=pwrite64,fdatasync \
+        -e inject=pwrite64:error=EIO:when=2+ -e inject=fdatasync:error=EIO:when=3+ "$addcow" write -i input big.addcow
+    echo "status $status, error '$stderr'"
+    [ "$status" -eq 1 ] && [[ "$stderr" == *"; at most the first "*" bytes were written, and may not last" ]]
+    # Input that goes too far, or fails, leaves an exact number.
+    too_far() { addcow write big.addcow 19M < <(cat data input); }
+    refused_run 1 "; the first 1048576 bytes were written" too_far
+    run --separate-stderr inject read error=EIO:when=3+ write -i input big.addcow
+    [ "$status" -eq 1 ]
+}
+
+# ends_by SIGNAL CALL:WHEN ARGUMENT...: the signal arrives at that system call, and the command dies of it.
+ends_by() {
+    local signal=$1 at=$2
+    shift 2
+    run --separate-stderr inject "${at%:*}" "signal=$signal:when=${at#*:}" "$@"
+    echo "status $status, output '$output', error '$stderr'"
+    [ "$status" -eq $((128 + $(kill -l "$signal"))) ]
+}
+
+@test "stream and commit: they die of the signal that stopped them, and can be repeated (STR-03)" {
+    overlay
+    for signal in INT TERM HUP; do
+        ends_by $signal pwrite64:2 stream disk.addcow
+        [ "$stderr" = "addcow: disk.addcow: interrupted; no data is lost, and the command can be repeated" ]
+        reads_as disk.addcow model
+        ends_by $signal pwrite64:1 commit disk.addcow
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+    done
+    # At the end, when there is nothing to stop any more: the work is done.
+    ends_by INT fdatasync:3 stream disk.addcow
+    addcow stream -q disk.addcow
+    cmp image.raw model
+}
+
+@test "a loop of the shell ends when a command in it is interrupted" {
+    overlay
+    cat >loop <<'END'
+for i in 1 2 3; do
+    strace -qq -o strace.log -e trace=pwrite64 -e inject=pwrite64:signal=INT:when=2 "$1" stream disk.addcow 2>/dev/null
+    echo "went on"
+done
+END
+    ASAN_OPTIONS=detect_leaks=0 run bash -i ./loop "$addcow"
+    [[ "$output" != *"went on"*"went on"* ]]
+    reads_as disk.addcow model
+}
+
+@test "a signal that is ignored stays ignored" {
+    overlay
+    (
+        trap '' HUP INT
+        inject pwrite64 signal=HUP:when=1 stream -q disk.addcow
+    )
+    cmp image.raw model
+}
+
+@test "SIGUSR1 shows progress and never kills" {
+    overlay
+    random 1000 input
+    run --separate-stderr inject pwrite64 signal=USR1:when=2 stream -q disk.addcow
+    echo "status $status, error '$stderr'"
+    [ "$status" -eq 0 ] && [[ "$stderr" =~ ^\ *"("[0-9.]+"/100%)"$ ]]
+    for arguments in "write disk.addcow" "zero disk.addcow 1 2" "discard disk.addcow 1 2" "resize -q disk.addcow 4M" \
+        "commit -q disk.addcow"; do
+        # shellcheck disable=SC2086 # a list of words
+        inject fdatasync signal=USR1:when=1 $arguments <input
+    done
+    for arguments in "info disk.addcow" "check disk.addcow" "map disk.addcow" "read disk.addcow" \
+        "create -i new.raw -s 1M new.addcow"; do
+        # shellcheck disable=SC2086 # a list of words
+        inject openat signal=USR1:when=1+ $arguments >/dev/null
+    done
+    run --separate-stderr inject write signal=USR1:when=1 read -o out disk.addcow
+    [ "$status" -eq 0 ] && [[ "$stderr" =~ ^\ *"("[0-9.]+"/100%)"$ ]]
+}
+
+@test "read: a signal leaves no part of the output" {
+    overlay
+    for signal in INT TERM HUP; do
+        for at in pread64:5 write:1 openat:3 fsync:1; do
+            ends_by $signal $at read -o out disk.addcow
+            [ ! -e out ] || cmp out model
+            rm -f out
+        done
+    done
+    ends_by TERM write:1 read disk.addcow
+}
+
+@test "create: a signal leaves nothing, or a whole disk" {
+    overlay
+    rm disk.addcow
+    mkdir keep
+    cp image.raw keep/image.raw
+    cd keep
+    cp ../base.raw .
+    for signal in INT TERM HUP; do
+        for at in pwrite64:1 fdatasync:1 fdatasync:2 ftruncate:1 ftruncate:2; do
+            ends_by $signal $at create -q -b base.raw -i new.raw --size 3000000 disk.addcow
+            if [ -e disk.addcow ]; then
+                reads_as disk.addcow base.raw
+                rm disk.addcow new.raw
+            else
+                [[ "$stderr" == "addcow: disk.addcow: interrupted; nothing was made" ]]
+            fi
+            rm strace.log
+            [ "$(ls -A | tr '\n' ' ')" = "base.raw image.raw " ]
+        done
+    done
+    ends_by INT pread64:2 create -q -b base.raw -i image.raw disk.addcow
+    rm strace.log
+    [ "$(ls -A | tr '\n' ' ')" = "base.raw image.raw " ]
+}
+
+@test "create: any number of files that crashes left behind is no obstacle" {
+    random 5000 image.raw
+    for ((i = 0; i < 1500; i++)); do
+        : >".addcow-create-$i"
+    done
+    addcow create -q -i image.raw disk.addcow
+    addcow check -q disk.addcow
+    [ "$(find . -name '.addcow-create-*' | wc -l)" -eq 1500 ]
+}
