@@ -146,6 +146,13 @@ enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, st
 enum addcow_status addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
                                   struct addcow_error *error);
 
+/*
+ * Whether `path` is a name of the opened file. Between opening a file and locking it, somebody may have given its name
+ * to another one: then the lock protects a file that nobody else will find.
+ */
+enum addcow_status addcow_io_named(struct addcow_storage *storage, const struct addcow_io *io, const char *path,
+                                   bool *named, struct addcow_error *error);
+
 /* The files of a disk and of all levels below it, to find one that occurs twice (LNK-07). Starts all zero. */
 struct addcow_identities {
     size_t count;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define COPY_BYTES ((uint64_t)1 << 20)
+#define HOLE_BYTES ((uint64_t)1 << 30) /* of a hole, between two reports of progress */
 
 /* ---- The range to copy ---- */
 
@@ -117,11 +118,18 @@ static enum addcow_status close_target(struct addcow *disk, struct addcow_io *or
     return code != ADDCOW_OK ? code : lock_code;
 }
 
+/* Writes data, or zeros if it is null: these take no storage where the file can have holes. */
 static enum addcow_status write_target(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                        struct addcow_error *error)
 {
-    return disk->lower ? addcow_disk_write(disk->lower, offset, length, data, error)
-                       : addcow_io_write(&disk->raw_backing, data, length, offset, error);
+    if (disk->lower) {
+        return addcow_disk_write(disk->lower, offset, length, data, error);
+    }
+    if (data) {
+        return addcow_io_write(&disk->raw_backing, data, length, offset, error);
+    }
+    bool hole = addcow_io_hole_end(&disk->raw_backing, offset) >= offset + length;
+    return hole ? ADDCOW_OK : addcow_io_zero(&disk->raw_backing, length, offset, error);
 }
 
 static enum addcow_status sync_target(struct addcow *disk, struct addcow_error *error)
@@ -138,16 +146,32 @@ struct copying {
     void *context;
 };
 
+/* Copies a part of the allocated run [offset, limit), and sets *part to its length. What is zeros stays a hole. */
+static enum addcow_status copy_part(struct addcow *disk, const struct copying *copying, uint64_t offset, uint64_t limit,
+                                    uint64_t *part, struct addcow_error *error)
+{
+    uint64_t hole = addcow_io_hole_end(&disk->image, offset);
+    uint64_t most = hole > offset ? HOLE_BYTES : COPY_BYTES;
+    uint64_t end = hole > offset && hole < limit ? hole : limit;
+    *part = end - offset < most ? end - offset : most;
+    if (hole > offset) {
+        return write_target(disk, offset, *part, NULL, error);
+    }
+    enum addcow_status code = addcow_io_read(&disk->image, copying->buffer, *part, offset, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    bool zeros = addcow_all_zero(copying->buffer, *part);
+    return write_target(disk, offset, *part, zeros ? NULL : copying->buffer, error);
+}
+
 /* Copies the allocated run [offset, limit). */
 static enum addcow_status copy_run(struct addcow *disk, const struct copying *copying, uint64_t offset, uint64_t limit,
                                    struct addcow_error *error)
 {
     while (offset < limit) {
-        uint64_t part = limit - offset < COPY_BYTES ? limit - offset : COPY_BYTES;
-        enum addcow_status code = addcow_io_read(&disk->image, copying->buffer, part, offset, error);
-        if (code == ADDCOW_OK) {
-            code = write_target(disk, offset, part, copying->buffer, error);
-        }
+        uint64_t part;
+        enum addcow_status code = copy_part(disk, copying, offset, limit, &part, error);
         offset += part;
         if (code == ADDCOW_OK) {
             code =

@@ -271,6 +271,23 @@ static enum addcow_status check_lengths(struct creation *creation, struct addcow
     return code;
 }
 
+/*
+ * Locks the file to be replaced. If it has lost its name meanwhile, the lock keeps nobody from what has the name now
+ * (LCK-04).
+ */
+static enum addcow_status lock_replaced(struct creation *creation, struct addcow_error *error)
+{
+    bool named = false;
+    enum addcow_status code = addcow_io_lock(&creation->replaced, true, error);
+    if (code == ADDCOW_OK) {
+        code = addcow_io_named(creation->storage, &creation->replaced, creation->path, &named, error);
+    }
+    if (code == ADDCOW_OK && !named) {
+        code = addcow_fail(error, ADDCOW_BUSY, 0, "LCK-04", "%s: was replaced by somebody else", creation->path);
+    }
+    return code;
+}
+
 static enum addcow_status judge(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_metadata *metadata = &creation->metadata;
@@ -292,10 +309,7 @@ static enum addcow_status judge(struct creation *creation, struct addcow_error *
         code = check_hidden_data(creation, error);
     }
     /* Last, so that a chain that contains the file to be replaced is reported as such and not as busy. */
-    if (code == ADDCOW_OK && creation->replaced.file) {
-        code = addcow_io_lock(&creation->replaced, true, error);
-    }
-    return code;
+    return code == ADDCOW_OK && creation->replaced.file ? lock_replaced(creation, error) : code;
 }
 
 /* ---- Writing ---- */
@@ -421,14 +435,11 @@ static enum addcow_status write_metadata(struct creation *creation, struct addco
 /* Whether the name `path` stands for the new file. */
 static bool has_name(const struct creation *creation, const struct new_file *file, const char *path)
 {
-    struct addcow_io io;
-    bool same = false;
-    if (!path || addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &io, NULL) != ADDCOW_OK) {
-        return false;
+    bool named = false;
+    if (path) {
+        addcow_io_named(creation->storage, &file->io, path, &named, NULL);
     }
-    bool known = addcow_io_same(&io, &file->io, &same, NULL) == ADDCOW_OK;
-    addcow_io_close(&io, NULL);
-    return known && same;
+    return named;
 }
 
 static enum addcow_status publish(const struct creation *creation, struct new_file *file, bool replace,
@@ -438,7 +449,8 @@ static enum addcow_status publish(const struct creation *creation, struct new_fi
     int result;
     do {
         result = storage->ops->rename(storage, file->temporary, file->io.path, replace);
-    } while (result == -EINTR);
+        /* A rename that was interrupted is only repeated if it has not happened. */
+    } while (result == -EINTR && has_name(creation, file, file->temporary));
     if (result == 0) {
         return ADDCOW_OK;
     }

@@ -20,6 +20,29 @@
 /* One call of the table moves at most this many bytes: within ssize_t everywhere. */
 #define TRANSFER_MAX ((uint64_t)1 << 30)
 
+/*
+ * Puts the end of a message that is too long into error->message, behind "...". The end tells what happened, the start
+ * only repeats the directories of a path.
+ */
+static void keep_end(struct addcow_error *error, size_t length, const char *reason, const char *format,
+                     va_list arguments)
+{
+    static const char mark[] = "...";
+    const size_t room = sizeof error->message - 1;
+    size_t reason_length = strlen(reason);
+    size_t kept = room - (sizeof mark - 1) - reason_length; /* of the message */
+    char *whole = malloc(length + 1);
+    if (whole) {
+        vsnprintf(whole, length + 1, format, arguments);
+        memcpy(error->message, mark, sizeof mark - 1);
+        memcpy(error->message + (sizeof mark - 1), whole + (length - kept), kept);
+    } else {
+        memcpy(error->message + kept, mark, sizeof mark - 1); /* the start has to do */
+    }
+    memcpy(error->message + room - reason_length, reason, reason_length + 1);
+    free(whole);
+}
+
 enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status code, int errnum, const char *clause,
                                const char *format, ...)
 {
@@ -29,15 +52,22 @@ enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status co
     }
     struct addcow_error made = {.code = code, .errnum = errnum};
     snprintf(made.clause, sizeof made.clause, "%s", clause);
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(made.message, sizeof made.message, format, arguments);
-    va_end(arguments);
-    if (errnum != 0 && length >= 0 && (size_t)length < sizeof made.message) {
+    char reason[160] = "";
+    if (errnum != 0) {
         char buffer[128];
-        snprintf(made.message + length, sizeof made.message - (size_t)length, ": %s",
-                 addcow_platform_error_text(errnum, buffer, sizeof buffer));
+        snprintf(reason, sizeof reason, ": %s", addcow_platform_error_text(errnum, buffer, sizeof buffer));
     }
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(made.message, sizeof made.message, format, arguments);
+    if (length >= 0 && (size_t)length + strlen(reason) < sizeof made.message) {
+        memcpy(made.message + length, reason, strlen(reason) + 1);
+    } else if (length >= 0) {
+        keep_end(&made, (size_t)length, reason, format, again);
+    }
+    va_end(again);
+    va_end(arguments);
     addcow_give_error(error, &made);
     return code;
 }
@@ -336,6 +366,19 @@ enum addcow_status addcow_io_same(const struct addcow_io *a, const struct addcow
         *same = equal(&identity_a, &identity_b);
     }
     return code;
+}
+
+enum addcow_status addcow_io_named(struct addcow_storage *storage, const struct addcow_io *io, const char *path,
+                                   bool *named, struct addcow_error *error)
+{
+    struct addcow_io found;
+    enum addcow_status code = addcow_io_open(storage, path, ADDCOW_FILE_READ, &found, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    code = addcow_io_same(&found, io, named, error);
+    enum addcow_status close_code = addcow_io_close(&found, code == ADDCOW_OK ? error : NULL);
+    return code != ADDCOW_OK ? code : close_code;
 }
 
 enum addcow_status addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,

@@ -2,9 +2,9 @@
  * Opening a disk with all files below it, and closing.
  *
  * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock,
- * its header, the image, the lengths, the backing file. The identity comes before the lock, so that a chain with a
- * cycle is reported as such and not as busy (LNK-07). Nothing is written (ERR-06). A disk that is opened for writing is
- * synced, because its last writer may have died before its sync (DUR-12).
+ * whether it still has its name, its header, the image, the lengths, the backing file. The identity comes before the
+ * lock, so that a chain with a cycle is reported as such and not as busy (LNK-07). Nothing is written (ERR-06). A disk
+ * that is opened for writing is synced, because its last writer may have died before its sync (DUR-12).
  *
  * Files of lower levels are opened for reading, with one exception. A commit into an add-cow backing file needs an
  * exclusive lock on it (LCK-03). A lock can be upgraded only on the open file that has it, and only if that is open for
@@ -22,6 +22,8 @@ enum role {
     ROLE_READ_ONLY, /* the disk itself opened read-only, or a lower level */
     ROLE_COMMITTED, /* the level below a writable disk */
 };
+
+#define REPLACED_MAX 16 /* how often a file may be replaced while it is being opened */
 
 /* What the levels of one opening share. */
 struct opening {
@@ -71,8 +73,9 @@ static enum addcow_status open_file(struct addcow *disk, const char *path, enum 
     return code;
 }
 
-static enum addcow_status open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,
-                                        struct addcow_error *error)
+/* Opens and locks the metadata file. *current: it still had its name when it was locked. */
+static enum addcow_status open_and_lock(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                        bool *current, struct addcow_error *error)
 {
     enum addcow_status code = open_file(disk, path, role, error);
     if (code == ADDCOW_OK) {
@@ -81,6 +84,33 @@ static enum addcow_status open_metadata(struct addcow *disk, struct opening *ope
     if (code == ADDCOW_OK) {
         code = addcow_io_lock(&disk->file, role == ROLE_WRITABLE, error);
     }
+    if (code == ADDCOW_OK) {
+        code = addcow_io_named(disk->storage, &disk->file, path, current, error);
+    }
+    return code;
+}
+
+/* The same, until it gets the file that has the name (LCK-04). */
+static enum addcow_status open_current(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                       struct addcow_error *error)
+{
+    const size_t known = opening->identities.count;
+    for (unsigned attempt = 0; attempt < REPLACED_MAX; attempt++) {
+        bool current = false;
+        enum addcow_status code = open_and_lock(disk, opening, path, role, &current, error);
+        if (code != ADDCOW_OK || current) {
+            return code;
+        }
+        addcow_io_close(&disk->file, NULL);
+        opening->identities.count = known;
+    }
+    return addcow_fail(error, ADDCOW_BUSY, 0, "LCK-04", "%s: is replaced again and again", path);
+}
+
+static enum addcow_status open_metadata(struct addcow *disk, struct opening *opening, const char *path, enum role role,
+                                        struct addcow_error *error)
+{
+    enum addcow_status code = open_current(disk, opening, path, role, error);
     if (code == ADDCOW_OK) {
         code = addcow_metadata_load(&disk->file, &disk->metadata, error);
     }

@@ -7,6 +7,8 @@
  * at any point loses nothing (STR-03). Clusters that hold only zeros are punched, so a sparse backing file gives a
  * sparse image.
  *
+ * From time to time what was copied is made durable, so that a process that dies has not worked in vain.
+ *
  * The disk may have grown or been committed meanwhile. So at the end stream checks all bits again and, in the same
  * request, makes them durable and sets the flag (DUR-08).
  */
@@ -17,6 +19,9 @@
 
 /* How much a step copies, if a cluster is not larger: enough to be fast, and little enough for a guest to wait for. */
 #define STEP_BYTES ((uint64_t)256 << 10)
+
+/* After so many bytes a stream makes its work durable. A process that dies later has not done these in vain. */
+#define CHECKPOINT_BYTES ((uint64_t)32 << 20)
 
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
@@ -59,8 +64,12 @@ static enum addcow_status copy_up(struct addcow *disk, const struct addcow_infli
     return addcow_disk_put(disk, start, end - start, buffer, error);
 }
 
-/* Advances *position, which is below the cluster count, by some clusters; by none if another request was faster. */
-static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t *buffer, struct addcow_error *error)
+/*
+ * Advances *position, which is below the cluster count, by some clusters; by none if another request was faster. Adds
+ * to *copied what was read and not just found to be zeros.
+ */
+static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t *buffer, uint64_t *copied,
+                               struct addcow_error *error)
 {
     uint64_t limit = disk->bitmap.cluster_count;
     if (limit - *position > STEP_CLUSTERS_MAX) {
@@ -93,8 +102,19 @@ static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t 
     addcow_inflight_end(disk, &range, code == ADDCOW_OK);
     if (code == ADDCOW_OK) {
         *position = range.last + 1;
+        *copied += buffer ? (range.last + 1 - range.first) << disk->cluster_bits : 0;
     }
     return code;
+}
+
+/* Makes what was copied durable from time to time; *copied is what a crash would undo. */
+static enum addcow_status checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error)
+{
+    if (*copied < CHECKPOINT_BYTES) {
+        return ADDCOW_OK;
+    }
+    *copied = 0;
+    return addcow_disk_flush(disk, error);
 }
 
 /* Goes once over the disk. */
@@ -102,11 +122,15 @@ static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_prog
                                struct addcow_error *error)
 {
     uint64_t position = 0;
+    uint64_t copied = 0;
     for (bool more = true; more;) {
         unsigned stripe = addcow_request_begin(&disk->quiesce);
         enum addcow_status code = ADDCOW_OK;
         if (position < disk->bitmap.cluster_count) {
-            code = step(disk, &position, buffer, error);
+            code = step(disk, &position, buffer, &copied, error);
+        }
+        if (code == ADDCOW_OK) {
+            code = checkpoint(disk, &copied, error);
         }
         more = position < disk->bitmap.cluster_count;
         uint64_t total = sync_load_acquire(&disk->size);

@@ -116,8 +116,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    occupy_standard_streams();
     signals_begin();
+    occupy_standard_streams();
     int code = finish_output(dispatch(argc, argv));
     signals_obey();
     return code;

@@ -87,7 +87,7 @@ overlay() {
 
 # The blocks that the files together have on storage.
 blocks() {
-    stat -c %b "$@" | paste -sd+ | bc
+    stat -c %b "$@" | awk '{ blocks += $1 } END { print blocks }'
 }
 
 @test "read: holes are not read, and stay holes; pipes get zeros" {
@@ -106,10 +106,6 @@ blocks() {
     [ "$(peek out 5000000 1)" = 00 ]
     [ "$(peek out 1099511627775 3)" = 005a00 ]
     addcow read disk.addcow 0 100M | cmp - <(head -c 100M out)
-    # Standard output: behind what a file holds already, and not over what stands there.
-    printf head >file
-    addcow read disk.addcow 0 1T >>file
-    [ "$(length file)" -eq 4 ] || [ "$(length file)" -eq $((4 + 1099511627776)) ]
 }
 
 @test "read: standard output that is a file gets holes only where nothing can stand" {
@@ -148,13 +144,14 @@ blocks() {
     truncate -s 3M holes
     random 70000 part
     dd if=part of=holes bs=64k seek=1000000 oflag=seek_bytes conv=notrunc status=none
+    rm image.raw disk.addcow
     overlay 3M 3000000
     {
         dd bs=500000 count=1 status=none >/dev/null
-        addcow write disk.addcow 500001
+        addcow write disk.addcow 499999
         [ "$(wc -c)" -eq 0 ] # all of it was read
     } <holes
-    tail -c +500001 holes | model_write model 500001 2>/dev/null
+    tail -c +500001 holes | model_write model 499999
     reads_as disk.addcow model
     addcow check -q disk.addcow
     # Only holes; and a hole that goes past the end of the disk.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2154 # what common.bash defines
+# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
 # Failing system calls and signals under the command itself. strace makes a call fail, or delivers a signal at it.
 
 load common
@@ -123,8 +123,12 @@ each_sync_fails() {
         cmp -i "$most" after before
     done
     # The flush that makes it durable fails: then that is not known either.
-    ASAN_OPTIONS=detect_leaks=0 run --separate-stderr strace -qq -o strace.log -e trace=pwrite64,fdatasync \
-        -e inject=pwrite64:error=EIO:when=2+ -e inject=fdatasync:error=EIO:when=3+ "$addcow" write -i input big.addcow
+    two_faults() {
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=pwrite64,fdatasync \
+            -e inject=pwrite64:error=EIO:when=2+ -e inject=fdatasync:error=EIO:when=3+ \
+            "$addcow" write -i input big.addcow
+    }
+    run --separate-stderr two_faults
     echo "status $status, error '$stderr'"
     [ "$status" -eq 1 ] && [[ "$stderr" == *"; at most the first "*" bytes were written, and may not last" ]]
     # Input that goes too far, or fails, leaves an exact number.
@@ -187,15 +191,15 @@ END
     run --separate-stderr inject pwrite64 signal=USR1:when=2 stream -q disk.addcow
     echo "status $status, error '$stderr'"
     [ "$status" -eq 0 ] && [[ "$stderr" =~ ^\ *"("[0-9.]+"/100%)"$ ]]
-    for arguments in "write disk.addcow" "zero disk.addcow 1 2" "discard disk.addcow 1 2" "resize -q disk.addcow 4M" \
-        "commit -q disk.addcow"; do
+    for arguments in "write disk.addcow" "zero disk.addcow 1 2" "discard disk.addcow 1 2" "commit -q disk.addcow" \
+        "resize -q disk.addcow 4M"; do
         # shellcheck disable=SC2086 # a list of words
         inject fdatasync signal=USR1:when=1 $arguments <input
     done
     for arguments in "info disk.addcow" "check disk.addcow" "map disk.addcow" "read disk.addcow" \
         "create -i new.raw -s 1M new.addcow"; do
         # shellcheck disable=SC2086 # a list of words
-        inject openat signal=USR1:when=1+ $arguments >/dev/null
+        inject fcntl signal=USR1:when=1+ $arguments >/dev/null
     done
     run --separate-stderr inject write signal=USR1:when=1 read -o out disk.addcow
     [ "$status" -eq 0 ] && [[ "$stderr" =~ ^\ *"("[0-9.]+"/100%)"$ ]]
@@ -230,12 +234,12 @@ END
                 [[ "$stderr" == "addcow: disk.addcow: interrupted; nothing was made" ]]
             fi
             rm strace.log
-            [ "$(ls -A | tr '\n' ' ')" = "base.raw image.raw " ]
+            [ "$(find . -type f | sort | tr '\n' ' ')" = "./base.raw ./image.raw " ]
         done
     done
     ends_by INT pread64:2 create -q -b base.raw -i image.raw disk.addcow
     rm strace.log
-    [ "$(ls -A | tr '\n' ' ')" = "base.raw image.raw " ]
+    [ "$(find . -type f | sort | tr '\n' ' ')" = "./base.raw ./image.raw " ]
 }
 
 @test "create: any number of files that crashes left behind is no obstacle" {

@@ -1,0 +1,158 @@
+/*
+ * A metadata file that somebody replaces between its opening and its locking: the lock must be that of the file which
+ * has the name (LCK-04). A storage does the replacing at the moment of the lock, as another process could.
+ */
+#include "support/disks.h"
+
+/* Does `replace` just before a file is locked, as often as `times` says; everything else is POSIX. */
+static struct {
+    void (*replace)(void);
+    unsigned times;
+} moment;
+
+static const struct addcow_file_ops *posix;
+
+static int replacing_lock(struct addcow_file *file, int exclusive)
+{
+    if (moment.times > 0) {
+        moment.times--;
+        moment.replace();
+    }
+    return posix->lock(file, exclusive);
+}
+
+static int replacing_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                          struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    (void)storage;
+    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
+    if (result == 0) {
+        posix = (*file)->ops;
+        ops = *posix;
+        ops.lock = replacing_lock;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+static struct addcow_storage *replacing_storage(void (*replace)(void), unsigned times)
+{
+    static struct addcow_storage_ops ops;
+    static struct addcow_storage storage = {.ops = &ops};
+    ops = *addcow_posix_storage()->ops;
+    ops.open = replacing_open;
+    moment.replace = replace;
+    moment.times = times;
+    return &storage;
+}
+
+/* Moves the disk `other` to the name of `disk`. */
+static void move_other(void)
+{
+    char to[4096];
+    snprintf(to, sizeof to, "%s", in_directory("disk.add-cow"));
+    assert_int_equal(rename(in_directory("other.add-cow"), to), 0);
+}
+
+static void make_other_again(void)
+{
+    move_other();
+    make_disk("other", &(struct disk_spec){.size = 9 * 4096});
+}
+
+static void remove_name(void)
+{
+    assert_int_equal(unlink(in_directory("disk.add-cow")), 0);
+}
+
+static void make_both(void)
+{
+    make_disk("disk", &(struct disk_spec){.size = 5 * 4096});
+    make_disk("other", &(struct disk_spec){.size = 9 * 4096});
+}
+
+/* The disk of the file that has the name is opened, for reading and for writing, and the lock is its lock. */
+static void test_reopened(void **state)
+{
+    (void)state;
+    for (int flags = ADDCOW_OPEN_READONLY; flags <= ADDCOW_OPEN_READWRITE; flags++) {
+        make_both();
+        struct addcow_storage *storage = replacing_storage(move_other, 1);
+        struct addcow *disk = open_disk_on("disk.add-cow", (enum addcow_open_flags)flags, storage);
+        assert_int_equal(addcow_size(disk), 9 * 4096);
+        refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_BUSY, "LCK-02");
+        close_disk(disk);
+        close_disk(open_disk("disk.add-cow"));
+    }
+}
+
+/* A lower level too. */
+static void test_backing_reopened(void **state)
+{
+    (void)state;
+    make_both();
+    make_disk("top", &(struct disk_spec){.size = 4096, .backing_name = "disk.add-cow", .backing_format = "add-cow"});
+    struct addcow_storage *storage = replacing_storage(move_other, 0);
+    struct addcow *disk = open_disk_on("top.add-cow", ADDCOW_OPEN_READONLY, storage);
+    close_disk(disk);
+    moment.times = 2; /* of the two levels, the lower one loses its name at the second lock */
+    moment.replace = make_other_again;
+    disk = open_disk_on("top.add-cow", ADDCOW_OPEN_READONLY, storage);
+    struct addcow_info info;
+    addcow_get_info(disk, &info);
+    assert_int_equal(info.backing_length, 9 * 4096);
+    close_disk(disk);
+}
+
+/* Whoever never gets the file that has the name is refused, and so is who finds no file any more; nothing stays
+ * locked. */
+static void test_not_opened(void **state)
+{
+    (void)state;
+    struct addcow *disk = NULL;
+    struct addcow_error error;
+    make_both();
+    struct addcow_storage *storage = replacing_storage(make_other_again, UINT32_MAX);
+    char path[4096]; /* in_directory keeps only the last few */
+    snprintf(path, sizeof path, "%s", in_directory("disk.add-cow"));
+    assert_int_equal(addcow_open(path, ADDCOW_OPEN_READWRITE, storage, &disk, &error), ADDCOW_BUSY);
+    assert_string_equal(error.clause, "LCK-04");
+    moment.times = 0;
+    close_disk(open_disk("disk.add-cow"));
+    storage = replacing_storage(remove_name, 1);
+    assert_int_equal(addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READONLY, storage, &disk, &error),
+                     ADDCOW_UNLINKABLE);
+    assert_int_equal(error.errnum, ENOENT);
+}
+
+/* Create that may replace the file does not replace another one, which a writer may hold by then. */
+static void test_create(void **state)
+{
+    (void)state;
+    make_both();
+    const struct addcow_create_options options = {
+        .layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "disk.raw", .replace = true};
+    struct addcow *writer = open_disk("other.add-cow");
+    struct addcow_error error;
+    struct addcow_storage *storage = replacing_storage(move_other, 1);
+    assert_int_equal(addcow_create(in_directory("disk.add-cow"), &options, storage, &error), ADDCOW_BUSY);
+    assert_string_equal(error.clause, "LCK-04");
+    /* The writer's disk has the name, and still is what it was. */
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READONLY, ADDCOW_BUSY, "LCK-02");
+    close_disk(writer);
+    writer = open_disk("disk.add-cow");
+    assert_int_equal(addcow_size(writer), 9 * 4096);
+    close_disk(writer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_reopened, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_backing_reopened, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_not_opened, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_create, make_directory, remove_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
