@@ -99,7 +99,7 @@ static void test_backing_reopened(void **state)
     moment.times = 2; /* of the two levels, the lower one loses its name at the second lock */
     moment.replace = make_other_again;
     disk = open_disk_on("top.add-cow", ADDCOW_OPEN_READONLY, storage);
-    struct addcow_info info;
+    struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
     assert_int_equal(info.backing_length, 9 * 4096);
     close_disk(disk);
@@ -111,7 +111,7 @@ static void test_not_opened(void **state)
 {
     (void)state;
     struct addcow *disk = NULL;
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     make_both();
     struct addcow_storage *storage = replacing_storage(make_other_again, UINT32_MAX);
     char path[4096]; /* in_directory keeps only the last few */
@@ -131,10 +131,13 @@ static void test_create(void **state)
 {
     (void)state;
     make_both();
-    const struct addcow_create_options options = {
-        .layout = ADDCOW_R20, .cluster_bits = 12, .image_name = "disk.raw", .replace = true};
+    const struct addcow_create_options options = {.struct_size = sizeof options,
+                                                  .layout = ADDCOW_R20,
+                                                  .cluster_bits = 12,
+                                                  .image_name = "disk.raw",
+                                                  .replace = true};
     struct addcow *writer = open_disk("other.add-cow");
-    struct addcow_error error;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
     struct addcow_storage *storage = replacing_storage(move_other, 1);
     assert_int_equal(addcow_create(in_directory("disk.add-cow"), &options, storage, &error), ADDCOW_BUSY);
     assert_string_equal(error.clause, "LCK-04");
