@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
+# shellcheck disable=SC2030,SC2031,SC2154,SC2317 # each test is a subshell, what common.bash defines, what `run` calls
 # Failing system calls and signals under the command itself. strace makes a call fail, or delivers a signal at it.
 
 load common
