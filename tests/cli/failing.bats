@@ -23,8 +23,8 @@ inject() {
     ASAN_OPTIONS=detect_leaks=0 strace -qq -y -o strace.log -e "trace=$call" -e "inject=$call:$what" "$addcow" "$@"
 }
 
-# each_sync_fails MORE ARGUMENT...: whichever sync of the command fails, it says so and fails. `input` is its input. MORE
-# is + if all later syncs fail too, or empty.
+# each_sync_fails MORE ARGUMENT...: whichever sync of the command fails, it says so and fails. `input` is its input.
+# MORE is + if all later syncs fail too, or empty.
 each_sync_fails() {
     local more=$1
     shift

@@ -64,9 +64,9 @@ SIZES='
 4294967296 4294967296
 '
 
-# each STATUS ARGUMENTS TEXT <TABLE: for every line `VALUE RESULT` (a tab between them) the command must end with STATUS, print
-# nothing on standard output, and one line with TEXT on standard error. @ stands for VALUE in ARGUMENTS, % for RESULT in
-# TEXT. In Python, as bats takes longer for a command than the command does.
+# each STATUS ARGUMENTS TEXT <TABLE: for every line `VALUE RESULT` (a tab between them) the command must end with
+# STATUS, print nothing on standard output, and one line with TEXT on standard error. @ stands for VALUE in ARGUMENTS, %
+# for RESULT in TEXT. In Python, as bats takes longer for a command than the command does.
 each() {
     python3 -c '
 import subprocess, sys
