@@ -24,7 +24,7 @@ $(LIB): $(CODEC_OBJECTS) $(FAST_OBJECTS)
 $(SHARED): $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libaddcow.so.$(SOVERSION) -Wl,--version-script=fast/libaddcow.map \
 	    $(if $(filter -fsanitize%,$(ALL_LDFLAGS)),,-Wl$(comma)-z$(comma)defs) -o $@ \
-	    $(CODEC_OBJECTS) $(FAST_OBJECTS) $(LDLIBS)
+	    $(CODEC_OBJECTS) $(FAST_OBJECTS) $(LIBATOMIC) $(LDLIBS)
 
 $(B)/addcow: $(TOOL_OBJECTS) $(LIB)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)

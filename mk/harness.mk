@@ -22,10 +22,12 @@ $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
 	$(AR) rcs $@ $^
 
 # A second build of the engine, for the deterministic scheduler. Its locks and atomics call the scheduler, and its names
-# begin with sched_.
+# begin with sched_. It keeps its own copies of functions that the compiler adds, such as __x86.get_pc_thunk.
 $(B)/sched/engine.o: $(SCHED_OBJECTS)
 	$(LD) -r --force-group-allocation -o $@ $^
-	$(NM) -g --defined-only $@ | sed -n 's/.* \(ad[a-z]*_[a-z0-9_]*\)$$/\1 sched_\1/p' >$@.names
+	$(NM) -g --defined-only $@ | sed -n 's/.* \(ad[a-z]*_[a-z0-9_]*\)$$/\1/p' >$@.public
+	sed 's/.*/& sched_&/' $@.public >$@.names
+	$(OBJCOPY) --keep-global-symbols=$@.public $@
 	$(OBJCOPY) --redefine-syms=$@.names $@
 
 $(SCHED_OBJECTS): NEEDED_CPPFLAGS += -include harness/sched/addcow_sync.h
@@ -39,14 +41,14 @@ $(B)/sched/%.o: harness/adapters/%.c $(MAKEFILES_READ)
 	$(compile)
 
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
 $(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LDLIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
 $(foreach source,$(UNIT_SOURCES),$(eval $(B)/tests/$(notdir $(source:.c=)): $(B)/$(source:.c=.o)))
 $(UNIT_TESTS): $(HARNESS_LIB) $(LIB)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka $(JANSSON_LIBS) $(LDLIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) -lcmocka $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
 # It wraps the allocator of the engine.
 $(B)/tests/test_memory: NEEDED_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=strndup

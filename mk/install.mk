@@ -20,7 +20,7 @@ TO_MAN = $(call to,$(MANDIR)/man1)
 TO_PKGCONFIG = $(call to,$(PKGCONFIGDIR))
 
 # What the static library needs from the system, beside the C library.
-PRIVATE_LIBS := -pthread
+PRIVATE_LIBS = -pthread $(LIBATOMIC)
 # Of link-time optimisation there must remain machine code only: other compilers could not read the rest.
 LTO_SECTIONS := .gnu.lto_* .gnu.debuglto_* .llvm.lto
 

@@ -73,7 +73,10 @@ static struct adapter *make_child_adapter(const struct corpus_subject *subject)
                              (int)subject->timeout * 900);
 }
 
-/* An engine of this program in a process of its own, which can be killed: this program once more. */
+/*
+ * An engine of this program in a process of its own, which can be killed: this program once more. The environment may
+ * say how to start it, for programs that the system cannot start by itself, since they are for another processor.
+ */
 static struct adapter *make_process(const struct corpus_subject *subject)
 {
     char program[PATH_MAX] = "";
@@ -81,7 +84,7 @@ static struct adapter *make_process(const struct corpus_subject *subject)
     if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) {
         return NULL;
     }
-    setenv("ADDCOW_GATE", program, 1);
+    setenv("ADDCOW_GATE", program, 0);
     snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->name);
     return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
 }

@@ -12,6 +12,7 @@
 #include "addcow_format.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -25,10 +26,14 @@
 #define SCOPE_SANITIZED 0
 #endif
 
-/* Whether this build has a sanitizer, or runs under valgrind (scripts/run-valgrind says so). */
+/*
+ * Whether this build has a sanitizer, or the environment says SCOPE=small, as scripts/run-valgrind and
+ * scripts/check-platforms do: valgrind and emulators are slow.
+ */
 static inline bool scope_is_small(void)
 {
-    return SCOPE_SANITIZED || getenv("VALGRIND") != NULL;
+    const char *scope = getenv("SCOPE");
+    return SCOPE_SANITIZED || (scope != NULL && strcmp(scope, "small") == 0);
 }
 
 /* Disks of four clusters, the last one of which is not full. */
