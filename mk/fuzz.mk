@@ -22,7 +22,8 @@ export AFL_LLVM_DENYLIST := $(CURDIR)/fuzz/campaign/afl.denylist
 $(FUZZ_STRUCTURED_TARGETS): $(if $(LIB_FUZZING_ENGINE),$(FUZZ_MUTATOR))
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/targets/%.o $(FUZZ_OBJECTS) $(HARNESS_LIB) $(LIB) \
     $(if $(LIB_FUZZING_ENGINE),,$(B)/fuzz/lib/replay.o)
-	$(FUZZ_LD) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
+	$(FUZZ_LD) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(LIB_FUZZING_ENGINE) \
+	    $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
 # The seeds of all targets, one directory for each target.
 $(B)/fuzz/make_seeds: $(SEED_GENERATORS) $(B)/fuzz/lib/fuzz.o $(HARNESS_LIB) $(LIB)

@@ -111,7 +111,7 @@ class Base:
             raise mutation.Broken(f"{self.directory} is in use by another run") from held
         self.lock = threading.Lock()
         self.ready = set()
-        for part in ("mk", "scripts", "fast", "ref", "harness", "tests/unit"):
+        for part in ("mk", "fast", "ref", "harness", "tests/unit"):
             shutil.rmtree(self.directory / part, ignore_errors=True)
             shutil.copytree(mutation.ROOT / part, self.directory / part)
         shutil.copy2(mutation.ROOT / "GNUmakefile", self.directory)

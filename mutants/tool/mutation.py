@@ -59,7 +59,7 @@ def read_patches(directory, only=()):
 class Sources:
     """A copy of the sources in which the judges are built once. A patch costs only what it touches."""
 
-    def __init__(self, work, name, *settings, parts=("mk", "scripts", "fast", "ref", "harness", "tests/unit")):
+    def __init__(self, work, name, *settings, parts=("mk", "fast", "ref", "harness", "tests/unit")):
         self.work, self.name, self.parts = pathlib.Path(work), name, parts
         self.settings = ["WARNINGS=-w", f"B={BUILD}", *settings]
         self.lock = threading.Lock()

@@ -7,6 +7,18 @@
 #include <sys/inotify.h>
 #include <sys/resource.h>
 
+/* What the headers of the system have no call for (fast/addcow_platform.h). */
+#ifdef FALLOC_FL_PUNCH_HOLE
+#define PUNCHES 0
+#else
+#define PUNCHES (-EOPNOTSUPP)
+#endif
+#ifdef SEEK_DATA
+#define FINDS_DATA 0
+#else
+#define FINDS_DATA (-EOPNOTSUPP)
+#endif
+
 static struct addcow_file *open_file(const char *name, enum addcow_open_mode mode)
 {
     struct addcow_file *file = NULL;
@@ -47,9 +59,10 @@ static void test_success(void **state)
     assert_int_equal(number, 108);
     assert_int_equal(ops->truncate(file, 3 << 20), 0);
     assert_int_equal(file_length("file"), 3 << 20);
-    assert_int_equal(ops->punch(file, 102, 3), 0);
+    assert_int_equal(ops->punch(file, 102, 3), PUNCHES);
     assert_int_equal(ops->pread(file, buffer, 8, 100), 8);
-    assert_memory_equal(buffer, ((const char[8]){'1', '2', 0, 0, 0, '6', '7', '8'}), 8);
+    const char punched[8] = {'1', '2', 0, 0, 0, '6', '7', '8'};
+    assert_memory_equal(buffer, PUNCHES == 0 ? punched : "12345678", 8);
     assert_int_equal(ops->lock(file, 1), 0);
     assert_int_equal(ops->identity(file, &identity), 0);
     struct addcow_file *again = open_file("file", ADDCOW_FILE_READWRITE);
@@ -69,7 +82,11 @@ static void test_next_data(void **state)
     const struct addcow_file_ops *ops = file->ops;
     assert_int_equal(ops->truncate(file, 4 << 20), 0);
     assert_int_equal(ops->pwrite(file, "x", 1, 2 << 20), 1);
-    assert_int_equal(ops->next_data(file, 0, &data), 0);
+    assert_int_equal(ops->next_data(file, 0, &data), FINDS_DATA);
+    if (FINDS_DATA != 0) {
+        assert_int_equal(ops->close(file), 0);
+        return;
+    }
     assert_true(data <= 2 << 20);
     assert_int_equal(ops->next_data(file, 2 << 20, &data), 0);
     assert_int_equal(data, 2 << 20);
@@ -78,6 +95,30 @@ static void test_next_data(void **state)
     assert_int_equal(ops->next_data(file, 4 << 20, &data), 0); /* nothing is left */
     assert_int_equal(data, 4 << 20);
     assert_int_equal(ops->close(file), 0);
+}
+
+/* A lock changes its kind. A lock that cannot change stays as it was. */
+static void test_lock_changes(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    struct addcow_file *files[3];
+    for (size_t i = 0; i < 3; i++) {
+        files[i] = open_file("file", ADDCOW_FILE_READWRITE);
+    }
+    const struct addcow_file_ops *ops = files[0]->ops;
+    assert_int_equal(ops->lock(files[0], 0), 0);
+    assert_int_equal(ops->lock(files[1], 0), 0);
+    assert_int_equal(ops->lock(files[0], 1), -EAGAIN);
+    assert_int_equal(ops->close(files[1]), 0);
+    assert_int_equal(ops->lock(files[2], 1), -EAGAIN); /* the first lock is still held */
+    assert_int_equal(ops->lock(files[0], 1), 0);
+    assert_int_equal(ops->lock(files[2], 0), -EAGAIN); /* which leaves no lock behind */
+    assert_int_equal(ops->lock(files[0], 0), 0);
+    assert_int_equal(ops->lock(files[0], 1), 0);
+    assert_int_equal(ops->close(files[0]), 0);
+    assert_int_equal(ops->lock(files[2], 1), 0);
+    assert_int_equal(ops->close(files[2]), 0);
 }
 
 static void test_failures(void **state)
@@ -304,9 +345,9 @@ static void test_old_name_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_success),          TEST(test_next_data),      TEST(test_failures), TEST(test_opening),
-        TEST(test_opening_once),     TEST(test_modes),          TEST(test_names),    TEST(test_short_names),
-        TEST(test_directory_synced), TEST(test_old_name_stays),
+        TEST(test_success),          TEST(test_next_data),      TEST(test_failures),     TEST(test_opening),
+        TEST(test_opening_once),     TEST(test_modes),          TEST(test_names),        TEST(test_short_names),
+        TEST(test_directory_synced), TEST(test_old_name_stays), TEST(test_lock_changes),
     };
     return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
 }

@@ -1,0 +1,7 @@
+/* Not the real header: what the library uses of C, for tests/cli/platforms.bats. */
+#pragma once
+#include <stddef.h>
+void *malloc(size_t size);
+void *calloc(size_t count, size_t size);
+void *realloc(void *memory, size_t size);
+void free(void *memory);

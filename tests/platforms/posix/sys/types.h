@@ -1,0 +1,6 @@
+/* Not the real header: what the library uses of POSIX, for tests/cli/platforms.bats. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+typedef int64_t off_t;
+typedef ptrdiff_t ssize_t;
