@@ -178,8 +178,9 @@ static enum addcow_status create(const struct addcow_create_options *options, si
     memset(memory, after, ROOM);
     memcpy(memory, options, sizeof *options);
     memcpy(memory, &given, sizeof given);
-    if (given < sizeof *options) {
-        memset(memory + given, UNTOUCHED, sizeof *options - given);
+    size_t kept = given < sizeof given ? sizeof given : given; /* struct_size itself is there in any case */
+    if (kept < sizeof *options) {
+        memset(memory + kept, UNTOUCHED, sizeof *options - kept);
     }
     memset(&reason, 0, sizeof reason);
     return addcow_create(in_directory("new.add-cow"), (const struct addcow_create_options *)(void *)memory, NULL,
