@@ -90,10 +90,10 @@ raise_soname() {
         raise_version
         abi 1 --update
         [[ "$output" == *"raise SOVERSION"* ]]
-        raise_soname
-        abi 0 --update
-        abi 0
     done
+    raise_soname
+    abi 0 --update
+    abi 0
 }
 
 @test "a change in each of the public headers is noticed" {
