@@ -27,6 +27,9 @@ int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size);
 /* The first byte at or past `offset` that is not part of a hole. -ENXIO: there is none. -EOPNOTSUPP: cannot tell. */
 int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data);
 
+/* Renames `from` to `to` unless `to` exists: -EEXIST. -EOPNOTSUPP, or another error: cannot do that in one step. */
+int addcow_platform_rename_new(const char *from, const char *to);
+
 /* Which lock an open file holds. */
 enum addcow_platform_lock { ADDCOW_UNLOCKED, ADDCOW_LOCKED_SHARED, ADDCOW_LOCKED_EXCLUSIVE };
 

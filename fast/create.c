@@ -495,8 +495,16 @@ static enum addcow_status create(struct creation *creation, struct addcow_error 
         return code;
     }
     bool replace = creation->replaced.file != NULL;
-    code = publish(creation, &creation->new_metadata, replace, error);
+    struct addcow_error failure = ADDCOW_ERROR_INIT;
+    code = publish(creation, &creation->new_metadata, replace, &failure);
     creation->final = replace && has_name(creation, &creation->new_metadata, creation->path);
+    if (code != ADDCOW_OK && creation->final) {
+        return addcow_fail(error, code, failure.errnum, "CRE-06",
+                           "%s: was replaced, but a crash may bring the old file back", creation->path);
+    }
+    if (code != ADDCOW_OK && error) {
+        addcow_give_error(error, &failure);
+    }
     return code;
 }
 

@@ -6,11 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #ifndef F_OFD_SETLK
 #include <sys/file.h>
+#endif
+#ifdef __linux__
+#include <sys/syscall.h>
 #endif
 
 static int result_of(int returned)
@@ -128,6 +132,28 @@ int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
     return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
 #endif
 }
+
+/* ---- Names ---- */
+
+#if defined SYS_renameat2 /* Linux; not every C library has the function */
+int addcow_platform_rename_new(const char *from, const char *to)
+{
+    const unsigned no_replace = 1;
+    return result_of((int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, no_replace));
+}
+#elif defined RENAME_EXCL /* macOS */
+int addcow_platform_rename_new(const char *from, const char *to)
+{
+    return result_of(renamex_np(from, to, RENAME_EXCL));
+}
+#else
+int addcow_platform_rename_new(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    return -EOPNOTSUPP;
+}
+#endif
 
 /* ---- Locks ---- */
 

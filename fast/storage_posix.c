@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h> /* rename */
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,10 @@ static int file_truncate(struct addcow_file *file, uint64_t length)
 
 static int file_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
-    return addcow_platform_punch(descriptor_of(file), offset, size);
+    int result = addcow_platform_punch(descriptor_of(file), offset, size);
+    /* Holes are an optimisation: whatever keeps a working file from having them, the engine writes zeros instead. */
+    bool refused = result < 0 && result != -EIO && result != -EINTR && result != -EBADF;
+    return refused ? -EOPNOTSUPP : result;
 }
 
 static int file_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
@@ -133,6 +137,26 @@ static int check_regular(int descriptor)
     return S_ISREG(status.st_mode) ? 0 : -EINVAL;
 }
 
+static int open_uninterrupted(const char *path, int flags)
+{
+    int descriptor;
+    do {
+        descriptor = open(path, flags, 0666);
+    } while (descriptor < 0 && errno == EINTR);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* A lease on a regular file makes O_NONBLOCK fail: then its holder gets the time to give it up. */
+static int open_descriptor(const char *path, int flags)
+{
+    struct stat status;
+    int descriptor = open_uninterrupted(path, flags);
+    if (descriptor == -EAGAIN && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+        descriptor = open_uninterrupted(path, flags & ~O_NONBLOCK);
+    }
+    return descriptor;
+}
+
 static int storage_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                         struct addcow_file **file)
 {
@@ -141,14 +165,14 @@ static int storage_open(struct addcow_storage *storage, const char *path, enum a
     if (!opened) {
         return -ENOMEM;
     }
-    int descriptor;
-    do {
-        descriptor = open(path, open_flags(mode), 0666);
-    } while (descriptor < 0 && errno == EINTR);
-    int result = descriptor < 0 ? -errno : check_regular(descriptor);
+    int descriptor = open_descriptor(path, open_flags(mode));
+    int result = descriptor < 0 ? descriptor : check_regular(descriptor);
     if (result < 0) {
         if (descriptor >= 0) {
             close(descriptor);
+        }
+        if (descriptor >= 0 && mode == ADDCOW_FILE_CREATE) {
+            unlink(path); /* nobody else knows of it */
         }
         free(opened);
         return result;
@@ -164,7 +188,14 @@ static int storage_remove(struct addcow_storage *storage, const char *path)
     return unlink(path) < 0 ? -errno : 0;
 }
 
-/* Makes the names in the directory of `path` durable. */
+/* Not every file system syncs directories, and not every directory may be read: no failure of what was done in it. */
+static bool cannot_be_synced(int result)
+{
+    return result == -EINVAL || result == -EACCES || result == -EPERM || result == -EROFS || result == -ENOSYS ||
+           result == -ENOTSUP || result == -EOPNOTSUPP;
+}
+
+/* Makes the names in the directory of `path` durable, where that is possible. */
 static int sync_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -173,31 +204,134 @@ static int sync_directory(const char *path)
         return -ENOMEM;
     }
     int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = descriptor < 0 ? -errno : addcow_platform_sync_all(descriptor);
+    int result = descriptor < 0 ? -errno : 0;
     if (descriptor >= 0) {
+        do {
+            result = addcow_platform_sync_all(descriptor);
+        } while (result == -EINTR);
         close(descriptor);
     }
     free(directory);
+    return cannot_be_synced(result) ? 0 : result;
+}
+
+/* ---- Renaming: an interrupted call is repeated only if it has done nothing ---- */
+
+static bool is_gone(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) < 0 && errno == ENOENT;
+}
+
+static bool is_one_file(const char *a, const char *b)
+{
+    struct stat status_a, status_b;
+    return lstat(a, &status_a) == 0 && lstat(b, &status_b) == 0 && status_a.st_dev == status_b.st_dev &&
+           status_a.st_ino == status_b.st_ino;
+}
+
+static int rename_over(const char *from, const char *to)
+{
+    while (rename(from, to) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+        if (is_gone(from)) {
+            break;
+        }
+    }
+    return 0;
+}
+
+static int remove_old_name(const char *from)
+{
+    while (unlink(from) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+        if (is_gone(from)) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Takes the name with an empty file, and replaces that: for file systems that can do nothing else. */
+static int rename_reserved(const char *from, const char *to)
+{
+    int descriptor = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor < 0) {
+        return -errno;
+    }
+    close(descriptor);
+    int result = rename_over(from, to);
+    if (result < 0) {
+        unlink(to);
+    }
     return result;
+}
+
+static int rename_linked(const char *from, const char *to)
+{
+    while (link(from, to) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+        if (is_one_file(from, to)) {
+            break;
+        }
+    }
+    return remove_old_name(from);
+}
+
+static bool is_unsupported(int result)
+{
+    return result == -EINVAL || result == -ENOSYS || result == -EOPNOTSUPP || result == -ENOTSUP || result == -EPERM ||
+           result == -EMLINK;
+}
+
+/* Gives `from` a name that is free. Not every file system has each of the ways to do so. */
+static int rename_new(const char *from, const char *to)
+{
+    int result = addcow_platform_rename_new(from, to);
+    if (result == -EINTR && is_gone(from)) {
+        return 0;
+    }
+    if (result == -EINTR || is_unsupported(result)) {
+        result = rename_linked(from, to);
+    }
+    return is_unsupported(result) ? rename_reserved(from, to) : result;
+}
+
+/*
+ * Puts `from` in the place of the file `to`, or of the one to which the symbolic link `to` leads, with its mode and, as
+ * far as the caller may set them, its owner and group.
+ */
+static int rename_replacing(const char *from, const char *to, char **real)
+{
+    struct stat status;
+    *real = realpath(to, NULL);
+    if (*real && stat(*real, &status) == 0) {
+        if (chown(from, status.st_uid, status.st_gid) < 0 && chown(from, (uid_t)-1, status.st_gid) < 0) {
+            status.st_mode &= (mode_t) ~(S_ISUID | S_ISGID);
+        }
+        if (chmod(from, status.st_mode & 07777) < 0) {
+            return -errno;
+        }
+    }
+    return rename_over(from, *real ? *real : to);
 }
 
 static int storage_rename(struct addcow_storage *storage, const char *from, const char *to, int replace)
 {
     (void)storage;
-    if (replace) {
-        if (rename(from, to) < 0) {
-            return -errno;
-        }
-    } else {
-        /* link refuses an existing name on every file system, which renameat2 does not. */
-        if (link(from, to) < 0) {
-            return -errno;
-        }
-        if (unlink(from) < 0) {
-            return -errno;
-        }
+    char *real = NULL;
+    int result = replace ? rename_replacing(from, to, &real) : rename_new(from, to);
+    if (result == 0) {
+        result = sync_directory(real ? real : to);
     }
-    return sync_directory(to);
+    free(real);
+    return result;
 }
 
 static const struct addcow_storage_ops posix_storage_ops = {

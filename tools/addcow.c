@@ -67,7 +67,8 @@ static int print_usage(void)
     printf(
         "\nSIZE, OFFSET and LENGTH are in bytes, or have a suffix: k M G T P E, powers of 1024; 1.5G is possible.\n"
         "`addcow COMMAND --help` describes a command. `addcow --version` prints the version.\n"
-        "Exit status: 0 done; 1 failed; 2 wrong usage; 3 check: broken clauses remain.\n");
+        "Exit status: 0 done; 1 failed; 2 wrong usage; 3 check: broken clauses remain;\n"
+        "4 create --force: FILE was replaced, but a crash may bring the old one back.\n");
     return EXIT_OK;
 }
 
@@ -77,7 +78,7 @@ static int finish_output(int code)
     if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0) {
         return code;
     }
-    bool reported = code == EXIT_FAILED || code == EXIT_USAGE;
+    bool reported = code == EXIT_FAILED || code == EXIT_USAGE || code == EXIT_UNSURE;
     return reported ? code : complain("standard output: %s", strerror(errno));
 }
 

@@ -21,6 +21,7 @@ enum exit_code {
     EXIT_FAILED = 1, /* the work was not done; check: the file could not be checked */
     EXIT_USAGE = 2,  /* the command line is wrong; nothing was touched */
     EXIT_BROKEN = 3, /* check: broken clauses remain */
+    EXIT_UNSURE = 4, /* create --force: the file was replaced, but perhaps not durably */
 };
 
 #define OPERANDS_MAX 3

@@ -50,6 +50,10 @@ static int complain_create(const char *path, const struct addcow_error *error)
     if (signals_stopped() && error->errnum == ECANCELED) {
         return complain("%s: interrupted; nothing was made", path);
     }
+    if (strcmp(error->clause, "CRE-06") == 0) {
+        complain_error(error);
+        return EXIT_UNSURE;
+    }
     bool file_missing = error->errnum == ENOENT && strcmp(error->clause, "LNK-06") == 0;
     bool hint = file_missing && !create_options.size.given;
     return complain_error_and(error, hint ? "; use --size SIZE to create the image file" : "");

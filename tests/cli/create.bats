@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
 # addcow create: spec section 7, and what is refused before any file is made.
 
 load common
@@ -318,4 +319,73 @@ nothing_made() {
     refused 2 "-F FORMAT requires -b BACKING" create -F raw -i image.raw --size 1M disk.addcow
     refused 1 "unsupported, VRT-01" create -i image.raw --size 5E disk.addcow
     nothing_made
+}
+
+# inject SPEC... -- ARGUMENT...: the command, with system calls made to fail by strace.
+inject() {
+    local options=()
+    while [ "$1" != -- ]; do
+        options+=(-e "inject=$1")
+        shift
+    done
+    shift
+    ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=fsync,renameat2,link,rename,unlink "${options[@]}" \
+        "$addcow" "$@"
+}
+
+@test "create where directories cannot be synced, or names not be given in one step (CRE-06)" {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    random 5000 image.raw
+    for errnum in EINVAL EOPNOTSUPP EROFS; do
+        inject fsync:error=$errnum -- create -q -i image.raw disk.addcow
+        inject fsync:error=$errnum -- create -q -f -i image.raw disk.addcow
+        addcow check -q disk.addcow
+        rm disk.addcow
+    done
+    for errnum in EINVAL ENOSYS EPERM EINTR; do
+        inject renameat2:error=$errnum -- create -q -i image.raw disk.addcow
+        refused_run 1 "disk.addcow: File exists" inject renameat2:error=$errnum -- create -q -i image.raw disk.addcow
+        addcow check -q disk.addcow
+        rm disk.addcow
+        # Without hard links either.
+        inject renameat2:error=$errnum link:error=EPERM -- create -q -i image.raw disk.addcow
+        addcow check -q disk.addcow
+        rm disk.addcow
+    done
+    # Interruptions at each step.
+    inject renameat2:error=ENOSYS link:error=EINTR:when=1 unlink:error=EINTR:when=1 fsync:error=EINTR:when=1 -- \
+        create -q -i image.raw disk.addcow
+    inject rename:error=EINTR:when=1 -- create -q -f -i image.raw disk.addcow
+    rm strace.log
+    nothing_made image.raw disk.addcow
+}
+
+@test "create --force that fails after the file was replaced says so (CRE-06)" {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    random 5000 image.raw
+    addcow create -q -i image.raw disk.addcow
+    refused_run 4 "was replaced, but a crash may bring the old file back: Input/output error (io, CRE-06)" \
+        inject fsync:error=EIO -- create -q -f -c 4k -i image.raw disk.addcow
+    [ "$(length disk.addcow)" -eq 8192 ]
+    addcow check -q disk.addcow
+    # Where nothing was replaced, nothing is left.
+    refused_run 1 "(io)" inject fsync:error=EIO -- create -q -i image.raw new.addcow
+    [ ! -e new.addcow ]
+}
+
+@test "create --force keeps mode and owner, and replaces what a symbolic link leads to (CRE-06)" {
+    mkdir sub
+    random 5000 image.raw
+    cp image.raw sub/
+    addcow create -q -i image.raw sub/disk.addcow
+    chmod 640 sub/disk.addcow
+    [ "$(id -u)" -ne 0 ] || chown 1234:2345 sub/disk.addcow
+    before=$(stat -c '%a %u %g' sub/disk.addcow)
+    ln -s sub/disk.addcow link.addcow
+    addcow create -q -f -c 4k -i image.raw sub/disk.addcow
+    [ "$(stat -c '%a %u %g %s' sub/disk.addcow)" = "$before 8192" ]
+    addcow create -q -f -c 8k -i image.raw link.addcow
+    [ -L link.addcow ]
+    [ "$(stat -c '%a %u %g %s' sub/disk.addcow)" = "$before 16384" ]
+    reads_as link.addcow image.raw
 }

@@ -251,3 +251,22 @@ END
     addcow check -q disk.addcow
     [ "$(find . -name '.addcow-create-*' | wc -l)" -eq 1500 ]
 }
+
+@test "holes that are refused, for whatever reason, are written instead" {
+    for errnum in EINVAL ENOTTY EPERM ENODEV EOPNOTSUPP ENOSPC ENOSYS ETXTBSY; do
+        rm -f disk.addcow image.raw
+        overlay
+        inject fallocate error=$errnum zero disk.addcow 50000 100000
+        inject fallocate error=$errnum discard disk.addcow 150000 10000
+        head -c 110000 /dev/zero | dd of=model bs=64k seek=50000 oflag=seek_bytes conv=notrunc status=none
+        reads_as disk.addcow model
+        inject fallocate error=$errnum commit -q disk.addcow
+        cmp base.raw model
+        reads_as disk.addcow model
+        inject fallocate error=$errnum resize -q disk.addcow 4M
+        truncate -s 4M model
+        reads_as disk.addcow model
+        inject fallocate error=$errnum stream -q disk.addcow
+        cmp image.raw model
+    done
+}
