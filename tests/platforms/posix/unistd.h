@@ -4,6 +4,7 @@
 enum { SEEK_SET, SEEK_CUR, SEEK_END };
 int close(int descriptor);
 int fsync(int descriptor);
+pid_t getpid(void);
 #ifndef WITHOUT_FDATASYNC
 int fdatasync(int descriptor);
 #endif

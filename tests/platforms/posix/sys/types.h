@@ -4,3 +4,4 @@
 #include <stdint.h>
 typedef int64_t off_t;
 typedef ptrdiff_t ssize_t;
+typedef int pid_t;
