@@ -15,12 +15,17 @@ overlay() {
     dd if=data of=model bs=64k seek=100000 oflag=seek_bytes conv=notrunc status=none
 }
 
+# What inject starts the command with, if the signals that end it must not be ignored. Whatever starts these tests may
+# ignore some, as nohup does, and a shell cannot change that back.
+default_signals=()
+
 # inject CALL WHAT ARGUMENT...: the command, with WHAT done to system calls of that name. A leak checker cannot run
 # under strace.
 inject() {
     local call=$1 what=$2
     shift 2
-    ASAN_OPTIONS=detect_leaks=0 strace -qq -y -o strace.log -e "trace=$call" -e "inject=$call:$what" "$addcow" "$@"
+    ASAN_OPTIONS=detect_leaks=0 "${default_signals[@]}" strace -qq -y -o strace.log -e "trace=$call" \
+        -e "inject=$call:$what" "$addcow" "$@"
 }
 
 # each_sync_fails MORE ARGUMENT...: whichever sync of the command fails, it says so and fails. `input` is its input.
@@ -140,7 +145,7 @@ each_sync_fails() {
 
 # ends_by SIGNAL CALL:WHEN ARGUMENT...: the signal arrives at that system call, and the command dies of it.
 ends_by() {
-    local signal=$1 at=$2
+    local signal=$1 at=$2 default_signals=(env '--default-signal=INT,TERM,HUP')
     shift 2
     run --separate-stderr inject "${at%:*}" "signal=$signal:when=${at#*:}" "$@"
     echo "status $status, output '$output', error '$stderr'"
@@ -171,7 +176,7 @@ for i in 1 2 3; do
     echo "went on"
 done
 END
-    ASAN_OPTIONS=detect_leaks=0 run bash -i ./loop "$addcow"
+    ASAN_OPTIONS=detect_leaks=0 run env --default-signal=INT bash -i ./loop "$addcow"
     [[ "$output" != *"went on"*"went on"* ]]
     reads_as disk.addcow model
 }

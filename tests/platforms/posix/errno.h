@@ -22,6 +22,7 @@ enum {
     EFBIG = 27,
     ENOSPC = 28,
     EROFS = 30,
+    EMLINK = 31,
     ENAMETOOLONG = 36,
     ENOLCK = 37,
     ENOSYS = 38,

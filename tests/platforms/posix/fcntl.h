@@ -5,6 +5,7 @@ enum { F_GETFD = 1, F_SETLK = 6 };
 enum { F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2 };
 enum {
     O_RDONLY = 0,
+    O_WRONLY = 1,
     O_RDWR = 2,
     O_CREAT = 64,
     O_EXCL = 128,

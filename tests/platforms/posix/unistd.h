@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/types.h>
 enum { SEEK_SET, SEEK_CUR, SEEK_END };
+int chown(const char *path, uid_t owner, gid_t group);
 int close(int descriptor);
 int fsync(int descriptor);
 pid_t getpid(void);
