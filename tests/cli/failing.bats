@@ -139,8 +139,14 @@ each_sync_fails() {
     # Input that goes too far, or fails, leaves an exact number.
     too_far() { addcow write big.addcow 19M < <(cat data input); }
     refused_run 1 "; the first 1048576 bytes were written" too_far
-    run --separate-stderr inject read error=EIO:when=3+ write -i input big.addcow
+    unreadable() {
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/input" -e trace=read \
+            -e inject=read:error=EIO:when=2+ "$addcow" write -i input big.addcow
+    }
+    run --separate-stderr unreadable
+    echo "status $status, error '$stderr'"
     [ "$status" -eq 1 ]
+    [ "$stderr" = "addcow: input: Input/output error (io); the first 4194304 bytes were written" ]
 }
 
 # ends_by SIGNAL CALL:WHEN ARGUMENT...: the signal arrives at that system call, and the command dies of it.
