@@ -13,30 +13,29 @@ setup() {
     git init -q .
 }
 
-# finds FILE TEXT: the check fails with TEXT, for a file whose content is the standard input.
-finds() {
+# check_file FILE: runs the check on a tree with a file whose content is the standard input.
+check_file() {
     mkdir -p "$(dirname "$1")"
     sed 's/^%/@/' >"$1" # bats takes every line that begins with its word for a test of this file
     git add .
     run "$check" "$PWD"
     cat "$1"
     echo "$output"
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"$1:$2"* ]]
     git rm -qf "$1"
 }
 
-# passes FILE
+# finds FILE TEXT: the check fails with TEXT, for a file whose content is the standard input.
+finds() {
+    check_file "$1"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$1:$2"* ]]
+}
+
+# passes FILE: the check finds nothing in a file whose content is the standard input.
 passes() {
-    mkdir -p "$(dirname "$1")"
-    sed 's/^%/@/' >"$1" # bats takes every line that begins with its word for a test of this file
-    git add .
-    run "$check" "$PWD"
-    cat "$1"
-    echo "$output"
+    check_file "$1"
     [ "$status" -eq 0 ]
     [ -z "$output" ]
-    git rm -qf "$1"
 }
 
 @test "this tree passes" {
