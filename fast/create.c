@@ -502,7 +502,7 @@ static enum addcow_status create(struct creation *creation, struct addcow_error 
         return addcow_fail(error, code, failure.errnum, "CRE-06",
                            "%s: was replaced, but a crash may bring the old file back", creation->path);
     }
-    if (code != ADDCOW_OK && error) {
+    if (code != ADDCOW_OK) {
         addcow_give_error(error, &failure);
     }
     return code;
