@@ -23,7 +23,7 @@ setup() {
 }
 
 # The goals that install packages.
-installing="check check-fuzz gate lint hunt bench mutants trace check-contracts contracts check-valgrind"
+installing="check check-examples check-fuzz gate lint hunt bench mutants trace check-contracts contracts check-valgrind"
 
 # fake NAME COMMANDS
 fake() {

@@ -8,6 +8,7 @@ load harness
 gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
 realdisk=${REALDISK:-$BATS_TEST_DIRNAME/../../build/gcc/realdisk}
 root=$BATS_TEST_DIRNAME/../..
+without_leak_checks
 
 gate() {
     "$gate" --corpus "$root/corpus" "$@"
@@ -34,6 +35,15 @@ small_corpus() {
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "${lines[-1]}" == "corpus "*", fast: "*": conforms" ]]
+}
+
+@test "gate: neither the gate nor the judges in its children leak memory" {
+    sample_corpus small
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl fast --corpus small
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ "${lines[-1]}" == *" cases passed: conforms" ]]
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl ref --corpus small --applicable
+    [ "$status" -eq 0 ]
 }
 
 @test "gate: the reference engine passes all applicable cases, and skipped cases make the run incomplete" {

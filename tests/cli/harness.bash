@@ -11,3 +11,29 @@ setup() {
 teardown() {
     rmdir "$TMPDIR"
 }
+
+# A child of the gate inherits the whole corpus, in which a leak checker at its exit searches for 0.4 s: more than a
+# hundred times as long as the case takes. A test in gate.bats lets the children of a small corpus check.
+without_leak_checks() {
+    export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+}
+
+# sample_corpus FOLDER: every tenth case of the corpus, in the folder, with the specification beside it.
+sample_corpus() {
+    mkdir -p "$1/cases" spec
+    # shellcheck disable=SC2154 # the test file sets it
+    cp "$root/spec/add-cow.md" spec/
+    cp "$root/corpus/corpus.json" "$1/"
+    find "$root/corpus/cases" -name '*.json' | sort | awk 'NR % 10 == 0' | xargs cp -t "$1/cases"
+}
+
+# The example in Python is started a thousand times, so setup_file compiles it once, and it needs only the standard
+# library.
+compile_example() {
+    export PYTHONPYCACHEPREFIX=$BATS_FILE_TMPDIR/compiled
+    python3 -m py_compile "$root/corpus/example/addcow.py"
+}
+
+example() {
+    echo "python3 -S '$root/corpus/example/adapter.py'"
+}

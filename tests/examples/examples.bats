@@ -1,0 +1,44 @@
+#!/usr/bin/env bats
+# The example adapters, judged by the whole corpus: `make check-examples`. It starts Python more than a thousand times,
+# which takes longer than all other tests of the gate. tests/cli/protocol.bats runs a sample.
+
+bats_require_minimum_version 1.5.0
+
+load ../cli/harness
+
+gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
+export ADDCOW=${ADDCOW:-$BATS_TEST_DIRNAME/../../build/gcc/addcow}
+root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+
+setup_file() {
+    compile_example
+}
+
+gate() {
+    "$gate" --corpus "$root/corpus" --impl "exec:$1" "${@:2}"
+}
+
+@test "an implementation in Python, written from the specification alone, conforms" {
+    local cases
+    cases=$(find "$root/corpus/cases" -name '*.json' | wc -l)
+    run gate "$(example)" --timeout 120
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "${lines[-1]}" == *": $cases of $cases cases passed: conforms" ]]
+    # It leaves no compiled files beside it, where nobody has compiled it.
+    unset PYTHONPYCACHEPREFIX
+    gate "$(example)" --case rd-01-mixed
+    [ ! -e "$root/corpus/example/__pycache__" ]
+}
+
+@test "a wrapped command-line tool conforms in what it declares; the rest is not applicable" {
+    local part
+    for part in wr-0 map- cre- rsz- req- lnk-0; do
+        run gate "python3 '$root/corpus/example/wrap_addcow.py'" --applicable --filter "$part"
+        echo "$output"
+        [ "$status" -eq 0 ]
+    done
+    run gate "python3 '$root/corpus/example/wrap_addcow.py'" --filter lck
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"lck-02-two-writers: not applicable to "*", which does not claim locks"* ]]
+}
