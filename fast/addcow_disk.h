@@ -148,6 +148,7 @@ struct addcow {
     struct addcow_metadata metadata;
     struct addcow_io raw_backing; /* open if there is one that is used and it is raw */
     struct addcow *lower;         /* open if there is one that is used and it is add-cow */
+    bool backing_left_out;        /* there is one that is used, and the caller wanted it not to be opened */
     uint64_t backing_length;      /* 0 if neither is open; changed only by commit */
     uint32_t cluster_bits;
     sync_u64 size;                /* virtual size; changed only by resize */
@@ -222,6 +223,9 @@ enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_err
 enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);
 
 /* ---- backing.c ---- */
+
+/* Refuses what needs a backing file that was left out. */
+enum addcow_status addcow_disk_check_backing(const struct addcow *disk, struct addcow_error *error);
 
 /* Reads what the disk shows where it is not allocated: the backing file, and zeros past its end (VRT-02). */
 enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,

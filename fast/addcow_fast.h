@@ -51,6 +51,11 @@ struct addcow_error {
 enum addcow_open_flags {
     ADDCOW_OPEN_READONLY = 0,
     ADDCOW_OPEN_READWRITE = 1,
+    /*
+     * Or'ed to ADDCOW_OPEN_READONLY: does not open the backing file, which may be missing. Reads and addcow_map_chain
+     * fail with ADDCOW_UNSUPPORTED where they need it.
+     */
+    ADDCOW_OPEN_NO_BACKING = 1 << 4,
 };
 
 struct addcow_info {
@@ -69,7 +74,7 @@ struct addcow_info {
     const char *backing_path;
     const char *backing_format; /* null without a backing file */
     uint64_t backing_length;    /* bytes; 0 if there is none or it is not opened (LNK-10) */
-    unsigned chain_depth;       /* metadata files below this one */
+    unsigned chain_depth;       /* opened metadata files below this one */
 };
 #define ADDCOW_INFO_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_info))
 
@@ -170,6 +175,7 @@ struct addcow_create_options {
     bool hide_image_data;       /* with a backing file: may hide the data of an image that is not all zeros */
     bool make_image;            /* make a sparse image of image_size; it must not exist */
     uint64_t image_size;        /* bytes */
+    bool make_missing_image;    /* with a backing file: an image that does not exist is made, as long as that file */
 };
 #define ADDCOW_CREATE_OPTIONS_INIT                                                                                     \
     ADDCOW_INIT(.struct_size = sizeof(struct addcow_create_options), .layout = ADDCOW_R20,                             \

@@ -15,4 +15,8 @@
 enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
                                             struct addcow_identities *identities, struct addcow_error *error);
 
+/* The length of the backing file that `metadata` names: the virtual size of a disk [LNK-08]. */
+enum addcow_status addcow_links_backing_length(struct addcow_storage *storage, const struct addcow_metadata *metadata,
+                                               uint64_t *length, struct addcow_error *error);
+
 #endif

@@ -8,13 +8,22 @@
 
 #include <string.h>
 
+enum addcow_status addcow_disk_check_backing(const struct addcow *disk, struct addcow_error *error)
+{
+    if (!disk->backing_left_out) {
+        return ADDCOW_OK;
+    }
+    return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "", "%s: the disk was opened without its backing file",
+                       disk->file.path);
+}
+
 enum addcow_status addcow_disk_read_backing(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                             struct addcow_error *error)
 {
     uint64_t available = offset < disk->backing_length ? disk->backing_length - offset : 0;
     uint64_t part = length < available ? length : available;
-    enum addcow_status code = ADDCOW_OK;
-    if (part > 0) {
+    enum addcow_status code = addcow_disk_check_backing(disk, error);
+    if (code == ADDCOW_OK && part > 0) {
         code = disk->lower ? addcow_disk_read(disk->lower, offset, part, buffer, error)
                            : addcow_io_read(&disk->raw_backing, buffer, part, offset, error);
     }

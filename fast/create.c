@@ -46,6 +46,7 @@ struct creation {
     struct addcow_io image;    /* an image file that exists */
     struct new_file new_image;
     struct new_file new_metadata;
+    bool makes_image;
     bool final; /* the new metadata file has replaced the old one: there is no way back */
 };
 
@@ -245,8 +246,13 @@ static enum addcow_status link_image(struct creation *creation, struct addcow_er
     const char *path = creation->metadata.image_path;
     enum addcow_status code;
     if (options->make_image) {
+        creation->makes_image = true;
         creation->image_length = options->image_size;
         return check_absent(creation, path, error);
+    }
+    if (options->make_missing_image && options->backing_name && check_absent(creation, path, NULL) == ADDCOW_OK) {
+        creation->makes_image = true;
+        return addcow_links_backing_length(creation->storage, &creation->metadata, &creation->image_length, error);
     }
     code = addcow_io_open(creation->storage, path, ADDCOW_FILE_READ, &creation->image, error);
     if (code == ADDCOW_OK) {
@@ -304,8 +310,7 @@ static enum addcow_status judge(struct creation *creation, struct addcow_error *
     if (code == ADDCOW_OK && metadata->backing_path) {
         code = addcow_links_add_backing(creation->storage, metadata, &creation->identities, error);
     }
-    if (code == ADDCOW_OK && metadata->backing_path && !creation->options->make_image &&
-        !creation->options->hide_image_data) {
+    if (code == ADDCOW_OK && metadata->backing_path && !creation->makes_image && !creation->options->hide_image_data) {
         code = check_hidden_data(creation, error);
     }
     /* Last, so that a chain that contains the file to be replaced is reported as such and not as busy. */
@@ -482,13 +487,13 @@ static void release(const struct creation *creation, struct new_file *file, bool
 static enum addcow_status create(struct creation *creation, struct addcow_error *error)
 {
     enum addcow_status code = judge(creation, error);
-    if (code == ADDCOW_OK && creation->options->make_image) {
+    if (code == ADDCOW_OK && creation->makes_image) {
         code = write_image(creation, error);
     }
     if (code == ADDCOW_OK) {
         code = write_metadata(creation, error);
     }
-    if (code == ADDCOW_OK && creation->options->make_image) {
+    if (code == ADDCOW_OK && creation->makes_image) {
         code = publish(creation, &creation->new_image, false, error);
     }
     if (code != ADDCOW_OK) {

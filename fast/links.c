@@ -91,3 +91,31 @@ enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, cons
     free(level.path);
     return code;
 }
+
+static enum addcow_status disk_length(struct addcow_storage *storage, const char *path, uint64_t *length,
+                                      struct addcow_error *error)
+{
+    struct addcow *disk;
+    enum addcow_status code = addcow_open(path, ADDCOW_OPEN_READONLY | ADDCOW_OPEN_NO_BACKING, storage, &disk, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    *length = addcow_size(disk);
+    return addcow_close(disk, error);
+}
+
+enum addcow_status addcow_links_backing_length(struct addcow_storage *storage, const struct addcow_metadata *metadata,
+                                               uint64_t *length, struct addcow_error *error)
+{
+    if (addcow_backing_is_addcow(&metadata->header)) {
+        return disk_length(storage, metadata->backing_path, length, error);
+    }
+    struct addcow_io io;
+    enum addcow_status code = addcow_io_open(storage, metadata->backing_path, ADDCOW_FILE_READ, &io, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    code = addcow_io_length(&io, length, error);
+    enum addcow_status closed = addcow_io_close(&io, code == ADDCOW_OK ? error : NULL);
+    return code != ADDCOW_OK ? code : closed;
+}

@@ -14,6 +14,7 @@
 #include "addcow_disk.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct opening {
     struct addcow_storage *storage;
     struct addcow_identities identities;
     unsigned levels;
+    bool without_backing; /* the disk itself is opened, and nothing below it */
 };
 
 static enum addcow_status open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
@@ -198,7 +200,8 @@ static enum addcow_status open_all(struct addcow *disk, struct opening *opening,
     }
     /* LNK-10 */
     if (code == ADDCOW_OK && disk->metadata.backing_name && !addcow_disk_all_allocated(disk)) {
-        code = open_backing(disk, opening, error);
+        disk->backing_left_out = opening->without_backing;
+        code = disk->backing_left_out ? ADDCOW_OK : open_backing(disk, opening, error);
     }
     if (code == ADDCOW_OK) {
         code = addcow_bitmap_init(
@@ -239,8 +242,15 @@ static enum addcow_status open_disk(struct opening *opening, const char *path, e
 enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, struct addcow_storage *storage,
                                struct addcow **disk, struct addcow_error *error)
 {
-    struct opening opening = {.storage = storage ? storage : addcow_posix_storage()};
-    return open_disk(&opening, path, flags == ADDCOW_OPEN_READWRITE ? ROLE_WRITABLE : ROLE_READ_ONLY, disk, error);
+    struct opening opening = {
+        .storage = storage ? storage : addcow_posix_storage(),
+        .without_backing = (flags & ADDCOW_OPEN_NO_BACKING) != 0,
+    };
+    bool writable = (flags & ADDCOW_OPEN_READWRITE) != 0;
+    if (writable && opening.without_backing) {
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, EINVAL, "", "%s: no backing file is left out for writing", path);
+    }
+    return open_disk(&opening, path, writable ? ROLE_WRITABLE : ROLE_READ_ONLY, disk, error);
 }
 
 /* ---- What an opened disk is ---- */

@@ -97,6 +97,9 @@ static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_
         return code;
     }
     *extent = (struct addcow_extent){.length = end - offset, .depth = depth};
+    if (!allocated && disk->backing_left_out) {
+        return addcow_disk_check_backing(disk, error);
+    }
     if (allocated) {
         extent->present = true;
         extent->file_offset = offset;

@@ -2,8 +2,8 @@
  * addcow: the command line.
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
- * written. The subcommands are in inspect.c (info, check, map), read.c, write.c, data.c (zero, discard) and maintain.c
- * (create, resize, stream, commit).
+ * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard) and
+ * maintain.c (create, resize, stream, commit).
  */
 #include "command.h"
 

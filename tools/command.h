@@ -42,7 +42,7 @@ struct command {
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in inspect.c, read.c, write.c, data.c and maintain.c. */
+/* Defined in info.c, inspect.c, read.c, write.c, data.c and maintain.c. */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit;

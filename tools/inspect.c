@@ -1,171 +1,21 @@
 /*
- * info, check and map: the commands that inspect a disk. Only check --repair changes it.
+ * check and map: the commands that inspect a disk cluster by cluster. Only check --repair changes it.
  *
  * Output for people and JSON are those of qemu-img, field by field, where the two have the same thing to say; the JSON
  * is made by jansson. Lists that may be long (map) are printed object by object, so that memory does not grow with the
  * disk.
  */
 #include "command.h"
+#include "json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* In ASCII, as names may hold control characters of a terminal beyond it. */
-#define JSON_STYLE (JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII)
-
-/* A JSON string. File names are bytes; those that are no UTF-8 get `?` for every byte outside ASCII. */
-static json_t *json_text(const char *text)
-{
-    json_t *string = json_string(text);
-    if (string) {
-        return string;
-    }
-    char *copy = strdup(text);
-    for (unsigned char *at = (unsigned char *)copy; at && *at; at++) {
-        *at = *at < 0x80 ? *at : '?';
-    }
-    string = copy ? json_string(copy) : NULL;
-    free(copy);
-    return string;
-}
-
-static json_t *json_size(uint64_t size)
-{
-    return json_integer((json_int_t)size); /* sizes are at most 2^62 */
-}
-
-/* Prints and frees `object`. */
-static int print_json(json_t *object, const char *file)
-{
-    int result = object ? json_dumpf(object, stdout, JSON_STYLE | JSON_INDENT(4)) : -1;
-    json_decref(object);
-    putchar('\n');
-    return result == 0 ? EXIT_OK : complain("%s: the result could not be written as JSON", file);
-}
-
-/* ---- info ---- */
-
-static struct {
-    bool json;
-} info_options;
-
-static const struct command_option info_table[] = {
-    {0, "output", OPTION_OUTPUT, &info_options.json},
-    OPTIONS_END,
-};
-
-/* The storage that the metadata and image file take. A file that has gone since it was opened takes none. */
-static uint64_t disk_usage(const char *path, const struct addcow_info *info)
-{
-    struct stat status;
-    uint64_t blocks = 0;
-    if (stat(path, &status) == 0) {
-        blocks += (uint64_t)status.st_blocks;
-    }
-    if (stat(info->image_path, &status) == 0) {
-        blocks += (uint64_t)status.st_blocks;
-    }
-    return blocks * 512;
-}
-
-static const char *layout_name(enum addcow_layout layout)
-{
-    return layout == ADDCOW_R9 ? "r9" : "r20";
-}
-
-static json_t *info_specific(const struct addcow_info *info)
-{
-    char compatible[19];
-    snprintf(compatible, sizeof(compatible), "0x%" PRIx64, info->compatible_features);
-    return json_pack("{s:s, s:{s:s, s:o, s:o, s:s, s:b, s:s, s:i}}", "type", "add-cow", "data", "layout",
-                     layout_name(info->layout), "image-filename", json_text(info->image_name), "full-image-filename",
-                     json_text(info->image_path), "image-format", info->image_format, "all-allocated",
-                     info->all_allocated, "compatible-features", compatible, "chain-depth", (int)info->chain_depth);
-}
-
-static int info_json(const char *path, const struct addcow_info *info)
-{
-    json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "filename", json_text(path), "format", "add-cow",
-                               "virtual-size", json_size(info->virtual_size), "actual-size",
-                               json_size(disk_usage(path, info)), "cluster-size", json_size(info->cluster_size));
-    if (object && info->backing_name) {
-        json_object_set_new(object, "backing-filename", json_text(info->backing_name));
-        json_object_set_new(object, "full-backing-filename", json_text(info->backing_path));
-        json_object_set_new(object, "backing-filename-format", json_string(info->backing_format));
-    }
-    if (object) {
-        json_object_set_new(object, "format-specific", info_specific(info));
-    }
-    return print_json(object, path);
-}
-
-/* `LABEL: NAME`, and the path that it was resolved to where that is another. */
-static void print_name(const char *label, const char *name, const char *resolved)
-{
-    if (strcmp(name, resolved) == 0) {
-        print_line("%s: %s", label, name);
-    } else {
-        print_line("%s: %s (actual path: %s)", label, name, resolved);
-    }
-}
-
-static void info_human(const char *path, const struct addcow_info *info)
-{
-    print_line("image: %s", path);
-    printf("file format: add-cow\n");
-    printf("virtual size: %s (%" PRIu64 " bytes)\n", human_size(info->virtual_size), info->virtual_size);
-    printf("disk size: %s\n", human_size(disk_usage(path, info)));
-    printf("cluster_size: %" PRIu32 "\n", info->cluster_size);
-    if (info->backing_name) {
-        print_name("backing file", info->backing_name, info->backing_path);
-        print_line("backing file format: %s", info->backing_format);
-    }
-    printf("Format specific information:\n");
-    printf("    layout: %s\n", layout_name(info->layout));
-    print_name("    image file", info->image_name, info->image_path);
-    print_line("    image file format: %s", info->image_format);
-    printf("    all allocated: %s\n", info->all_allocated ? "true" : "false");
-    printf("    compatible features: 0x%" PRIx64 "\n", info->compatible_features);
-    printf("    chain depth: %u\n", info->chain_depth);
-}
-
-static int run_info(const struct operands *operands)
-{
-    const char *path = operands->item[0];
-    struct addcow *disk;
-    int code = open_disk(path, ADDCOW_OPEN_READONLY, &disk);
-    if (code != EXIT_OK) {
-        return code;
-    }
-    struct addcow_info info = ADDCOW_INFO_INIT;
-    addcow_get_info(disk, &info);
-    if (info_options.json) {
-        code = info_json(path, &info);
-    } else {
-        info_human(path, &info);
-    }
-    return close_disk(disk, code);
-}
-
-const struct command command_info = {
-    .name = "info",
-    .options = info_table,
-    .least_operands = 1,
-    .most_operands = 1,
-    .run = run_info,
-    .help =
-        "info [--output=human|json] FILE\n"
-        "Prints the properties of the disk of the add-cow file FILE.\n\n"
-        "      --output=FORMAT  human (the default) or json\n"
-        "  -h, --help           print this and exit\n",
-};
 
 /* ---- check ---- */
 

@@ -92,6 +92,7 @@ static int run_create(const struct operands *operands)
         .hide_image_data = options->hide_image_data,
         .make_image = options->size.given,
         .image_size = options->size.bytes,
+        .make_missing_image = !options->size.given && options->backing,
     };
     struct addcow_error error = ADDCOW_ERROR_INIT;
     signals_catch();
@@ -116,7 +117,8 @@ const struct command command_create = {
         "that\n"
         "file; without one, as IMAGE. IMAGE and BACKING are stored as given. Unless they begin with /, they are\n"
         "relative to the directory of FILE.\n\n"
-        "  -i, --image=IMAGE            an existing image file, which is not changed; with --size, a new one\n"
+        "  -i, --image=IMAGE            an existing image file, which is not changed; with --size, a new one; with\n"
+        "                               BACKING, one that does not exist is created with the size of that\n"
         "  -b, --backing=BACKING        an existing file\n"
         "  -F, --backing-format=FORMAT  raw (the default) or add-cow; never guessed\n"
         "  -s, --size=SIZE              create IMAGE, which must not exist, as a sparse file of SIZE bytes\n"

@@ -79,10 +79,31 @@ nothing_made() {
 
 @test "a missing image is refused, and the message says what to do (CRE-04)" {
     random 1000 base.raw
-    refused 1 "--size" create -b base.raw -i image.raw disk.addcow
-    refused 1 "image.raw: cannot open for reading: No such file" create -b base.raw -i image.raw disk.addcow
-    refused 1 "unlinkable, LNK-06" create -b base.raw -i image.raw disk.addcow
+    refused 1 "--size" create -i image.raw disk.addcow
+    refused 1 "image.raw: cannot open for reading: No such file" create -i image.raw disk.addcow
+    refused 1 "unlinkable, LNK-06" create -i image.raw disk.addcow
     nothing_made base.raw
+}
+
+@test "a missing image over a backing file is made as long as that file" {
+    random 70001 base.raw
+    mkdir sub
+    cp base.raw sub
+    addcow create -q -b base.raw -i image.raw sub/disk.addcow
+    [ "$(length sub/image.raw)" -eq 70001 ]
+    [ "$(stat -c %b sub/image.raw)" -lt 64 ]
+    reads_as sub/disk.addcow base.raw
+    # Of a disk it is the virtual size, whatever its own backing file has.
+    addcow create -q -b base.raw -i image1.raw -s 100k disk1.addcow
+    addcow create -q -b disk1.addcow -F add-cow -i image2.raw disk2.addcow
+    [ "$(length image2.raw)" -eq 102400 ]
+    # An image that exists keeps its size, and one that was made goes when the disk cannot be made.
+    truncate -s 5000 image3.raw
+    addcow create -q -b base.raw -i image3.raw disk3.addcow
+    [ "$(length image3.raw)" -eq 5000 ]
+    refused 1 "nowhere.raw: cannot open for reading: No such file" create -b nowhere.raw -i image4.raw disk4.addcow
+    refused 1 "disk3.addcow: File exists" create -b base.raw -i image4.raw disk3.addcow
+    [ ! -e image4.raw ]
 }
 
 @test "--size does not change an existing image (CRE-01)" {

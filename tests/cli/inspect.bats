@@ -48,6 +48,60 @@ overlay() {
     [ "$(info sub/wrapped.addcow "[k for k in j if 'backing' in k]")" = "[]" ]
 }
 
+@test "info does not need the backing file, and does not open it" {
+    random 1000 base.raw
+    addcow create -q -b base.raw -i image1.raw lower.addcow
+    addcow create -q -b lower.addcow -F add-cow -i image2.raw top.addcow
+    addcow info top.addcow | grep -q 'chain depth: 1$'
+    rm base.raw
+    addcow info lower.addcow | grep -q 'backing file: base.raw'
+    addcow info top.addcow | grep -q 'chain depth: 1$'
+    rm lower.addcow
+    addcow info top.addcow | grep -q 'chain depth: unknown'
+    [ "$(info top.addcow "'chain-depth' in j['format-specific']['data']")" = False ]
+    [ "$(info top.addcow "j['full-backing-filename']")" = lower.addcow ]
+    # All else that needs it still does.
+    refused 1 "lower.addcow: cannot open for reading" map top.addcow
+    refused 1 "lower.addcow: cannot open for reading" read top.addcow
+}
+
+@test "info --backing-chain shows every file below, down to the raw one" {
+    mkdir sub
+    random 1000 sub/base.raw
+    addcow create -q -b base.raw -i image1.raw -s 2000 sub/lower.addcow
+    addcow create -q -b sub/lower.addcow -F add-cow -i image2.raw -s 3000 top.addcow
+    addcow info --backing-chain --output=json top.addcow >chain.json
+    [ "$(json chain.json "[(i['filename'], i['format'], i['virtual-size']) for i in j] == [
+        ('top.addcow', 'add-cow', 3000), ('sub/lower.addcow', 'add-cow', 2000),
+        ('sub/base.raw', 'raw', 1000)]")" = True ]
+    [ "$(json chain.json "sorted(j[2])")" = "['actual-size', 'filename', 'format', 'virtual-size']" ]
+    [ "$(json chain.json "[i['format-specific']['data']['chain-depth'] for i in j[:2]]")" = "[1, 0]" ]
+    # For people, each one is described as it is alone; an empty line stands between two.
+    addcow info --backing-chain top.addcow >out
+    { addcow info top.addcow && echo && addcow info sub/lower.addcow && echo; } >expected
+    head -n "$(wc -l <expected)" out | cmp - expected
+    [ "$(tail -n 4 out | head -n 3)" = "image: sub/base.raw
+file format: raw
+virtual size: 0.977 KiB (1000 bytes)" ]
+    # What is not used any more is not shown (LNK-10).
+    addcow stream -q top.addcow
+    addcow info --backing-chain --output=json top.addcow >chain.json
+    [ "$(json chain.json "len(j)")" = 1 ]
+}
+
+@test "info --backing-chain with a file missing, in a loop, of too many levels" {
+    random 1000 base.raw
+    addcow create -q -b base.raw -i image1.raw lower.addcow
+    addcow create -q -b lower.addcow -F add-cow -i image2.raw top.addcow
+    rm base.raw
+    refused 1 "base.raw: No such file" info --backing-chain top.addcow
+    rm lower.addcow
+    refused 1 "lower.addcow: cannot open for reading: No such file" info --backing-chain top.addcow
+    ln -s top.addcow lower.addcow
+    refused 1 "lower.addcow: the chain of backing files is a loop" info --backing-chain top.addcow
+    addcow info top.addcow | grep -q 'chain depth: unknown'
+}
+
 @test "an unknown compatible feature is shown, ignored and kept (HDR-20, HDR-21)" {
     overlay
     poke disk.addcow 39 '\x80'

@@ -54,6 +54,40 @@ static void test_chain(void **state)
     free_model(&model);
 }
 
+/* The backing file may be missing if it is left out: then only what needs it fails, and never reads as zeros. */
+static void test_without_backing(void **state)
+{
+    (void)state;
+    make_disk("disk",
+              &(struct disk_spec){.size = 3 * 4096, .backing_name = "base.raw", .backing_size = 4096, .allocated = 2});
+    assert_int_equal(unlink(in_directory("base.raw")), 0);
+    const enum addcow_open_flags without = ADDCOW_OPEN_READONLY | ADDCOW_OPEN_NO_BACKING;
+    struct addcow *disk = open_disk_on("disk.add-cow", without, NULL);
+    struct addcow_info info = ADDCOW_INFO_INIT;
+    addcow_get_info(disk, &info);
+    assert_string_equal(info.backing_path, in_directory("base.raw"));
+    assert_int_equal(info.backing_length, 0);
+    uint8_t bytes[4096];
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+    assert_ok(addcow_read(disk, 4096, sizeof bytes, bytes, &reason));
+    assert_int_equal(bytes[0], pattern(SEED_IMAGE, 4096));
+    assert_ok(addcow_map_chain(disk, 4096, 8192, &extent, &reason));
+    assert_int_equal(extent.length, 4096);
+    assert_int_equal(addcow_read(disk, 0, sizeof bytes, bytes, &reason), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_read(disk, 8192, 1, bytes, &reason), ADDCOW_UNSUPPORTED);
+    assert_int_equal(addcow_map_chain(disk, 8192, 4096, &extent, &reason), ADDCOW_UNSUPPORTED);
+    assert_non_null(strstr(reason.message, "without its backing file"));
+    close_disk(disk);
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE | ADDCOW_OPEN_NO_BACKING, ADDCOW_UNSUPPORTED, "");
+    refuse_open("disk.add-cow", ADDCOW_OPEN_READONLY, ADDCOW_UNLINKABLE, "LNK-06");
+    /* Nothing is missing where the backing file is not used (LNK-10), or where there is none. */
+    make_disk("disk", &(struct disk_spec){.size = 4096, .backing_name = "gone.raw", .compatible = 1, .allocated = 1});
+    assert_int_equal(unlink(in_directory("gone.raw")), 0);
+    disk = open_disk_on("disk.add-cow", without, NULL);
+    assert_ok(addcow_read(disk, 0, sizeof bytes, bytes, &reason));
+    close_disk(disk);
+}
+
 static void test_map_chain(void **state)
 {
     (void)state;
@@ -456,11 +490,10 @@ static void test_guest_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_chain),           TEST(test_map_chain),     TEST(test_info_then_resize),
-        TEST(test_chain_length),    TEST(test_loops),         TEST(test_identity),
-        TEST(test_identity_zero),   TEST(test_missing_files), TEST(test_reasons),
-        TEST(test_not_permitted),   TEST(test_names),         TEST(test_refusals),
-        TEST(test_damaged_headers), TEST(test_locks),         TEST(test_guest_header),
+        TEST(test_chain),         TEST(test_without_backing), TEST(test_map_chain),     TEST(test_info_then_resize),
+        TEST(test_chain_length),  TEST(test_loops),           TEST(test_identity),      TEST(test_identity_zero),
+        TEST(test_missing_files), TEST(test_reasons),         TEST(test_not_permitted), TEST(test_names),
+        TEST(test_refusals),      TEST(test_damaged_headers), TEST(test_locks),         TEST(test_guest_header),
     };
     return cmocka_run_group_tests_name("fast, opening", tests, NULL, NULL);
 }
