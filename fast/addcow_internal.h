@@ -138,6 +138,9 @@ enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_erro
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 
+/* Fails as addcow_io_truncate would, if the storage can tell that the file cannot become that long. Changes nothing. */
+enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
+
 /* Takes the lock of LCK-01, or changes the kind of the one that this file holds. ADDCOW_BUSY: in conflict with another.
  */
 enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error);

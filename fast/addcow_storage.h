@@ -58,6 +58,11 @@ struct addcow_file_ops {
     int (*identity)(struct addcow_file *file, struct addcow_identity *identity);
     /* Frees `file` even if it reports an error. */
     int (*close)(struct addcow_file *file);
+    /*
+     * May be null. Whether the file may become `length` bytes long, as far as the storage can tell without trying:
+     * -EFBIG if truncate would fail with that. Changes nothing.
+     */
+    int (*may_grow)(struct addcow_file *file, uint64_t length);
 };
 
 struct addcow_file {

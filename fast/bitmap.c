@@ -318,8 +318,11 @@ static void drop_blocks(struct addcow *disk, uint64_t index)
     }
     sync_unlock(&disk->allocation.lock);
     for (uint64_t i = index; i < blocks_for(bitmap->cluster_count); i++) {
-        free(loaded_block(bitmap, i));
-        sync_pointer_set(&bitmap->blocks[i], NULL);
+        struct addcow_block *block = loaded_block(bitmap, i);
+        if (block) { /* nothing is stored otherwise: memory that was never written to takes none */
+            free(block);
+            sync_pointer_set(&bitmap->blocks[i], NULL);
+        }
     }
 }
 
@@ -339,7 +342,10 @@ static enum addcow_status reserve(struct addcow *disk, uint64_t capacity, struct
         return addcow_fail_memory(error, disk->file.path);
     }
     for (uint64_t i = 0; i < bitmap->capacity; i++) {
-        sync_pointer_set(&blocks[i], loaded_block(bitmap, i));
+        struct addcow_block *block = loaded_block(bitmap, i);
+        if (block) {
+            sync_pointer_set(&blocks[i], block);
+        }
     }
     free(bitmap->blocks);
     bitmap->blocks = blocks;

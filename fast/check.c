@@ -364,7 +364,27 @@ static bool scan_chunk(const struct check *check, uint64_t clusters, uint64_t at
     return changed;
 }
 
-/* Goes through the whole bitmap, down to the end of the file. */
+/* Counts the zeros of a hole, the bytes [at, end) of the bitmap. */
+static void count_hole(struct tally *tally, uint64_t clusters, uint64_t at, uint64_t end)
+{
+    uint64_t first = at <= clusters / 8 ? 8 * at : clusters;
+    uint64_t limit = end <= clusters / 8 ? 8 * end : clusters;
+    if (first >= limit) {
+        return;
+    }
+    tally->clear += limit - first;
+    tally->first_clear = tally->first_clear == NONE ? first : tally->first_clear;
+}
+
+/* The end of the hole of the file in which byte `at` of the bitmap lies, as a byte of the bitmap; `at` if in none. */
+static uint64_t bitmap_hole_end(const struct check *check, uint64_t at, uint64_t length)
+{
+    uint64_t start = check->metadata.header.header_size;
+    uint64_t end = addcow_io_hole_end(&check->io, start + at) - start;
+    return end < length ? end : length;
+}
+
+/* Goes through the whole bitmap, down to the end of the file. Holes are not read, unless bits have to be set there. */
 static enum addcow_status scan_bitmap(struct check *check, bool repair, struct tally *tally, struct addcow_error *error)
 {
     const struct addcow_header *header = &check->metadata.header;
@@ -374,8 +394,14 @@ static enum addcow_status scan_bitmap(struct check *check, bool repair, struct t
         return addcow_fail_memory(error, check->path);
     }
     enum addcow_status code = ADDCOW_OK;
-    for (uint64_t at = 0; at < length && code == ADDCOW_OK; at += CHUNK_SIZE) {
-        uint64_t part = length - at < CHUNK_SIZE ? length - at : CHUNK_SIZE;
+    bool skip = !(repair && all_allocated(check));
+    for (uint64_t at = 0, part; at < length && code == ADDCOW_OK; at += part) {
+        part = skip ? bitmap_hole_end(check, at, length) - at : 0;
+        if (part > 0) {
+            count_hole(tally, check->result->clusters, at, at + part);
+            continue;
+        }
+        part = length - at < CHUNK_SIZE ? length - at : CHUNK_SIZE;
         code = addcow_io_read(&check->io, buffer, part, header->header_size + at, error);
         if (code == ADDCOW_OK && scan_chunk(check, check->result->clusters, at, buffer, part, tally) && repair) {
             code = addcow_io_write(&check->io, buffer, part, header->header_size + at, error);

@@ -325,6 +325,14 @@ enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t lengt
     return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
 }
 
+enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, may_grow) && ops->may_grow;
+    int result = known ? ops->may_grow(io->file, length) : 0;
+    return result == -EFBIG ? fail_at(error, io, "setting the length", length, EFBIG) : ADDCOW_OK;
+}
+
 enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
 {
     int result;

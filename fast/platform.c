@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef F_OFD_SETLK
@@ -131,6 +132,22 @@ int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
     (void)data;
     return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
 #endif
+}
+
+/* ---- Lengths ---- */
+
+/* A position is refused where no byte can be. Nothing else uses the position of the file. */
+int addcow_platform_may_grow(int descriptor, uint64_t length)
+{
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    if (limited && length > (uint64_t)limit.rlim_cur) {
+        return -EFBIG;
+    }
+    if (lseek(descriptor, (off_t)length, SEEK_SET) < 0) {
+        return errno == EINVAL || errno == EOVERFLOW ? -EFBIG : -errno;
+    }
+    return 0;
 }
 
 /* ---- Names ---- */

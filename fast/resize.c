@@ -9,13 +9,17 @@
  * clusters are set. All that is flushed, and then the image is extended. A crash before that leaves bits past the end,
  * which readers ignore.
  *
+ * Whether the files may become so long at all is asked first, and a failure gives the metadata file its length back.
+ * Only bits of the block in which the first new cluster lies go through memory; all others are written to the file at
+ * once.
+ *
  * Shrinking truncates first and clears bits afterwards (RSZ-05). With the other order, a crash could revert written
  * clusters to the backing file. Bits past the end that could not be cleared are harmless: readers ignore them, and
  * growing zeroes them.
  */
 #include "addcow_disk.h"
 
-#include <inttypes.h>
+#include <string.h>
 
 static uint64_t cluster_count(const struct addcow *disk, uint64_t size)
 {
@@ -57,18 +61,48 @@ static enum addcow_status clear_unused_bytes(struct addcow *disk, uint64_t old_c
 
 /* ---- Growing ---- */
 
-/* Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that
- * durable. */
-static enum addcow_status prepare_file(struct addcow *disk, uint64_t old_count, uint64_t new_size,
-                                       struct addcow_error *error)
+/* The first block of the bitmap behind the one in which cluster `first` lies, as the number of its first cluster. */
+static uint64_t next_block(uint64_t first)
+{
+    return (first / ADDCOW_BLOCK_BITS + 1) * ADDCOW_BLOCK_BITS;
+}
+
+/*
+ * Sets the bits of [first, limit) in the file, past the old end and in no block that is loaded: `first` begins a block.
+ * The bits behind them in the last byte are 0.
+ */
+static enum addcow_status write_ones(struct addcow *disk, uint64_t first, uint64_t limit, struct addcow_error *error)
+{
+    uint8_t *ones = addcow_buffer_get(disk);
+    if (!ones) {
+        return addcow_fail_memory(error, disk->file.path);
+    }
+    const uint64_t most = addcow_disk_cluster_size(disk);
+    memset(ones, 0xff, (size_t)most);
+    enum addcow_status code = ADDCOW_OK;
+    for (uint64_t at = first / 8, part; at < limit / 8 && code == ADDCOW_OK; at += part) {
+        part = limit / 8 - at < most ? limit / 8 - at : most;
+        code = addcow_io_write(&disk->file, ones, part, disk->metadata.header.header_size + at, error);
+    }
+    if (code == ADDCOW_OK && limit % 8 != 0) {
+        ones[0] = (uint8_t)((1u << limit % 8) - 1);
+        code = addcow_io_write(&disk->file, ones, 1, disk->metadata.header.header_size + limit / 8, error);
+    }
+    addcow_buffer_put(disk, ones);
+    return code;
+}
+
+/*
+ * Makes the bitmap's bytes past those in use zero, gives the metadata file its new length (RSZ-08), and makes that
+ * durable; with it the bits of the clusters to allocate, [first, limit), except for those in the block of `first`.
+ * `length` is that of the file.
+ */
+static enum addcow_status prepare_file(struct addcow *disk, uint64_t old_count, uint64_t new_size, uint64_t length,
+                                       uint64_t first, uint64_t limit, struct addcow_error *error)
 {
     uint64_t used = disk->metadata.header.header_size + (old_count + 7) / 8;
     uint64_t wanted = addcow_file_length(&disk->metadata.header, new_size);
-    uint64_t length;
-    enum addcow_status code = addcow_io_length(&disk->file, &length, error);
-    if (code != ADDCOW_OK) {
-        return code;
-    }
+    enum addcow_status code = ADDCOW_OK;
     uint64_t stale = length < wanted ? length : wanted;
     if (stale > used) {
         code = addcow_io_zero(&disk->file, stale - used, used, error);
@@ -76,14 +110,10 @@ static enum addcow_status prepare_file(struct addcow *disk, uint64_t old_count, 
     if (code == ADDCOW_OK && length < wanted) {
         code = addcow_io_truncate(&disk->file, wanted, error);
     }
-    if (code == ADDCOW_OK) {
-        code = addcow_io_sync(&disk->file, error);
+    if (code == ADDCOW_OK && next_block(first) < limit) {
+        code = write_ones(disk, next_block(first), limit, error);
     }
-    /* The next attempt would take a length that was not synced for durable, and no later sync has to cover it. */
-    if (code != ADDCOW_OK && length < wanted) {
-        addcow_io_truncate(&disk->file, length, NULL);
-    }
-    return code;
+    return code == ADDCOW_OK ? addcow_io_sync(&disk->file, error) : code;
 }
 
 /*
@@ -132,6 +162,7 @@ static enum addcow_status copy_up_boundary(struct addcow *disk, uint64_t old_siz
 static enum addcow_status extend(struct addcow *disk, uint64_t new_size, uint64_t first, uint64_t limit,
                                  struct addcow_error *error)
 {
+    limit = limit < next_block(first) ? limit : next_block(first); /* the others are in the file */
     enum addcow_status code = addcow_bitmap_load(disk, first, limit, error);
     if (code != ADDCOW_OK) {
         return code;
@@ -141,23 +172,35 @@ static enum addcow_status extend(struct addcow *disk, uint64_t new_size, uint64_
     return code == ADDCOW_OK ? addcow_io_truncate(&disk->image, new_size, error) : code;
 }
 
-/* Restores the bitmap after growing failed. Bits that cannot be cleared in the file lie past the end: harmless. */
-static void undo_growing(struct addcow *disk, uint64_t old_count, uint64_t new_count)
+/*
+ * Restores the bitmap after growing failed, and the length that its file had. The next attempt would otherwise take a
+ * length that was not synced for durable, and no later sync has to cover it. Bits that cannot be cleared in the file
+ * lie past the end: harmless.
+ */
+static void undo_growing(struct addcow *disk, uint64_t old_size, uint64_t new_size, uint64_t length)
 {
+    uint64_t old_count = cluster_count(disk, old_size);
+    uint64_t new_count = cluster_count(disk, new_size);
+    uint64_t covered = 8 * (length - disk->metadata.header.header_size);
     addcow_bitmap_resize(disk, old_count, NULL);
     touch_last(disk, old_count);
-    clear_unused_bytes(disk, new_count, old_count);
+    clear_unused_bytes(disk, covered < new_count ? covered : new_count, old_count);
+    /* An image that is longer after all needs the longer bitmap (BMP-03). */
+    uint64_t image_length;
+    if (length < addcow_file_length(&disk->metadata.header, new_size) &&
+        addcow_io_length(&disk->image, &image_length, NULL) == ADDCOW_OK && image_length <= old_size) {
+        addcow_io_truncate(&disk->file, length, NULL);
+    }
 }
 
-static enum addcow_status grow(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
+/* Does all of growing; what fails is undone by the caller. The last block of the bitmap is loaded. */
+static enum addcow_status grow_files(struct addcow *disk, uint64_t old_size, uint64_t new_size, uint64_t length,
+                                     struct addcow_error *error)
 {
     uint64_t old_count = cluster_count(disk, old_size);
     uint64_t first, limit;
     clusters_to_allocate(disk, old_size, new_size, &first, &limit);
-    enum addcow_status code = load_last(disk, old_count, error);
-    if (code == ADDCOW_OK) {
-        code = prepare_file(disk, old_count, new_size, error);
-    }
+    enum addcow_status code = prepare_file(disk, old_count, new_size, length, first, limit, error);
     if (code == ADDCOW_OK && first < limit) {
         code = copy_up_boundary(disk, old_size, error);
     }
@@ -169,9 +212,28 @@ static enum addcow_status grow(struct addcow *disk, uint64_t old_size, uint64_t 
     }
     /* Stale bits in the last byte that was in use go with the block that shares it. */
     touch_last(disk, old_count);
-    code = extend(disk, new_size, first, limit, error);
+    return extend(disk, new_size, first, limit, error);
+}
+
+static enum addcow_status grow(struct addcow *disk, uint64_t old_size, uint64_t new_size, struct addcow_error *error)
+{
+    uint64_t length;
+    enum addcow_status code = addcow_io_may_grow(&disk->image, new_size, error);
+    if (code == ADDCOW_OK) {
+        code = addcow_io_may_grow(&disk->file, addcow_file_length(&disk->metadata.header, new_size), error);
+    }
+    if (code == ADDCOW_OK) {
+        code = load_last(disk, cluster_count(disk, old_size), error);
+    }
+    if (code == ADDCOW_OK) {
+        code = addcow_io_length(&disk->file, &length, error);
+    }
     if (code != ADDCOW_OK) {
-        undo_growing(disk, old_count, cluster_count(disk, new_size));
+        return code;
+    }
+    code = grow_files(disk, old_size, new_size, length, error);
+    if (code != ADDCOW_OK) {
+        undo_growing(disk, old_size, new_size, length);
         return code;
     }
     sync_store_release(&disk->size, new_size);

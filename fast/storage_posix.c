@@ -99,6 +99,11 @@ static int file_close(struct addcow_file *file)
     return result == -EINTR ? 0 : result;
 }
 
+static int file_may_grow(struct addcow_file *file, uint64_t length)
+{
+    return addcow_platform_may_grow(descriptor_of(file), length);
+}
+
 static const struct addcow_file_ops posix_file_ops = {
     .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
@@ -111,6 +116,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .lock = file_lock,
     .identity = file_identity,
     .close = file_close,
+    .may_grow = file_may_grow,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

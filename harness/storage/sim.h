@@ -25,6 +25,7 @@
 #define SIM_SECTOR 512u
 #define SIM_FILES_MAX 16u
 #define SIM_NAME_BYTES 64u
+#define SIM_LENGTH_MAX ((uint64_t)1 << 40) /* no file can become longer */
 
 struct sim;
 

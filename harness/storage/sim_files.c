@@ -190,9 +190,18 @@ static int sim_truncate(struct addcow_file *self, uint64_t length)
     if (fault != 0) {
         return fault;
     }
+    if (length > SIM_LENGTH_MAX) {
+        return -EFBIG;
+    }
     whole_file_point(file, SCHED_WRITE);
     change_length(file, length);
     return 0;
+}
+
+static int sim_may_grow(struct addcow_file *self, uint64_t length)
+{
+    (void)self;
+    return length > SIM_LENGTH_MAX ? -EFBIG : 0;
 }
 
 static void unlock(struct sim_file *file)
@@ -255,6 +264,7 @@ static const struct addcow_file_ops file_ops = {
     .lock = sim_lock,
     .identity = sim_identity,
     .close = sim_close,
+    .may_grow = sim_may_grow,
 };
 
 struct addcow_file *sim_file_open(struct sim *sim, uint32_t inode, const char *name, bool writable)

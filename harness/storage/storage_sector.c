@@ -289,6 +289,11 @@ static int sector_next_data(struct addcow_file *file, uint64_t offset, uint64_t 
     return below->ops->next_data(below, offset, data);
 }
 
+static int sector_may_grow(struct addcow_file *file, uint64_t length)
+{
+    return sector_file(file)->below->ops->may_grow(sector_file(file)->below, length);
+}
+
 static int sector_close(struct addcow_file *file)
 {
     struct addcow_file *below = sector_file(file)->below;
@@ -311,6 +316,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
         .identity = sector_identity,
         .next_data = sector_next_data,
         .close = sector_close,
+        .may_grow = sector_may_grow,
     };
     struct addcow_file *below;
     int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, &below);

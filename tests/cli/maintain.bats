@@ -115,6 +115,60 @@ overlay() {
     reads_as small/disk.addcow model
 }
 
+@test "a resize beyond what a file can have changes nothing, and leaves nothing behind (RSZ-07)" {
+    overlay 1000000 3000000
+    cp disk.addcow before
+    (
+        ulimit -f 102400
+        refused 1 "image.raw: at 1099511627776: setting the length failed: File too large" resize disk.addcow 1T
+        refused 1 "File too large" resize disk.addcow 1P
+    )
+    cmp disk.addcow before
+    [ "$(length image.raw)" -eq 1000000 ]
+    reads_as disk.addcow model
+    # No file system has such files.
+    random 1000 wrapped.raw
+    addcow create -q -c 4k -i wrapped.raw wrapped.addcow
+    cp wrapped.addcow before
+    (
+        ulimit -f 20000000 # enough for the bitmap, not for the image
+        run timeout 10 "$addcow" resize wrapped.addcow 500G
+        [ "$status" -eq 1 ]
+    )
+    cmp wrapped.addcow before
+}
+
+@test "growing a wrapped image takes no memory in proportion to its size (RSZ-03)" {
+    random 1000 image.raw
+    addcow create -q -c 4k -i image.raw disk.addcow
+    truncate -s 4T probe || skip "the file system has no files of 4 TiB"
+    run env ASAN_OPTIONS=detect_leaks=0 python3 -S -c '
+import resource, subprocess, sys
+status = subprocess.call([sys.argv[1], "resize", "-q", "disk.addcow", "4T"])
+print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
+    echo "$output"
+    [ "${output% *}" -eq 0 ]
+    # The bitmap has 128 MiB.
+    [ "${output#* }" -lt 100000 ]
+    addcow check -q disk.addcow
+}
+
+@test "check does not read the holes of a bitmap" {
+    overlay 1000000 500000
+    truncate -s 4T disk.addcow
+    timeout 30 "$addcow" check -q disk.addcow
+    timeout 30 "$addcow" check -q --repair disk.addcow
+    reads_as disk.addcow model
+    # Bits between and behind holes are found.
+    poke disk.addcow 2199023255552 '\1'
+    run timeout 30 "$addcow" check disk.addcow
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"1 bits past the last cluster are set, the first one for cluster 17592185520128"* ]]
+    timeout 30 "$addcow" check -q --repair disk.addcow
+    addcow check --output=json disk.addcow >check.json
+    [ "$(json check.json "j['allocated-clusters']")" -eq 2 ]
+}
+
 @test "after a stream the image alone is the disk (STR-01, STR-02)" {
     for options in "-c 4k" "-c 64k" "-c 2M" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words

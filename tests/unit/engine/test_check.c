@@ -201,6 +201,32 @@ static void test_repair_flag(void **state)
     free(repaired);
 }
 
+static void note_message(void *context, const struct addcow_finding *finding)
+{
+    snprintf(context, 256, "%s", finding->message);
+}
+
+/* VRT-05: the bits of a hole count as clear, and a repair sets them. */
+static void test_hole_in_the_bitmap(void **state)
+{
+    (void)state;
+    make_disk(true);
+    size_t intact_count, count;
+    uint8_t *intact = load("disk", &intact_count);
+    assert_int_equal(truncate("disk", CLUSTER), 0);
+    assert_int_equal(truncate("disk", (off_t)intact_count), 0);
+    char message[256] = "";
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    assert_int_equal(addcow_check("disk", false, NULL, note_message, message, &result, NULL), ADDCOW_OK);
+    assert_non_null(strstr(message, "the bits of 11 are clear, the first one of cluster 0"));
+    expect(true, "VRT-05", 0, 1);
+    uint8_t *repaired = load("disk", &count);
+    assert_int_equal(count, intact_count);
+    assert_memory_equal(repaired, intact, count);
+    free(intact);
+    free(repaired);
+}
+
 /* The result's numbers, and that report and error may be null. */
 static void test_result(void **state)
 {
@@ -315,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_repair_flag),
+        cmocka_unit_test(test_hole_in_the_bitmap),
         cmocka_unit_test(test_result),
         cmocka_unit_test_prestate(test_failure_of_every_call, &every_call),
         cmocka_unit_test_prestate(test_failure_at_the_end_of_every_call, &every_call),

@@ -148,27 +148,41 @@ static void test_no_padding_no_punching(void **state)
     }
 }
 
-/* RSZ-07 VRT-05: with "all allocated" new bits are set; if they cannot be read before, the disk does not grow. */
+static int fail_writing_second_block(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_WRITE && event->file == 'm' && event->offset >= 4096 + 4096 ? -EIO : 0;
+}
+
+/*
+ * RSZ-07 VRT-05: with "all allocated" new bits are set; if they cannot be written, or the block in which the first one
+ * lies cannot be read before, the disk does not grow.
+ */
 static void test_grow_unreadable(void **state)
 {
     (void)state;
-    make_disk("disk", &(struct disk_spec){.size = 3 * 4096, .compatible = ADDCOW_ALL_ALLOCATED, .allocated = 7});
-    struct probe *probe = make_probe();
-    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
-    probe->decide = fail_second_block;
-    assert_int_equal(addcow_resize(disk, 40000 * 4096, &reason), ADDCOW_IO);
-    assert_int_equal(addcow_size(disk), 3 * 4096);
-    assert_int_equal(file_length("disk.raw"), 3 * 4096);
-    probe->decide = NULL;
-    assert_ok(addcow_resize(disk, 40000 * 4096, &reason));
-    close_disk(disk);
-    uint8_t *file = load_file("disk.add-cow");
-    for (uint64_t i = 0; i < 40000 / 8; i++) {
-        assert_int_equal(file[4096 + i], 0xFF);
+    for (int write = 0; write < 2; write++) {
+        uint64_t old_count = write ? 3 : BLOCK;
+        struct disk_spec spec = {.size = 3 * 4096, .compatible = ADDCOW_ALL_ALLOCATED, .allocated = 7};
+        make_sparse_disk(&spec, old_count);
+        struct probe *probe = make_probe();
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        probe->decide = write ? fail_writing_second_block : fail_second_block;
+        assert_int_equal(addcow_resize(disk, 40000 * 4096, &reason), ADDCOW_IO);
+        assert_int_equal(addcow_size(disk), old_count * 4096);
+        assert_int_equal(file_length("disk.raw"), old_count * 4096);
+        probe->decide = NULL;
+        assert_ok(addcow_resize(disk, 40000 * 4096, &reason));
+        close_disk(disk);
+        uint8_t *file = load_file("disk.add-cow");
+        for (uint64_t i = old_count / 8 + 1; i < 40000 / 8; i++) {
+            assert_int_equal(file[4096 + i], 0xFF);
+        }
+        assert_int_equal(file[4096], write ? 0xFF : 7);
+        assert_int_equal(file[4096 + 40000 / 8], 0);
+        free(file);
+        free_probe(probe);
     }
-    assert_int_equal(file[4096 + 40000 / 8], 0);
-    free(file);
-    free_probe(probe);
 }
 
 /* ---- Commit ---- */

@@ -1,5 +1,8 @@
 /* The production engine: resize, with failures at every I/O. */
 #include "engine/maintain.h"
+#include "engine/sparse_disk.h"
+
+#include "addcow_disk.h"
 
 /* ---- Resize ---- */
 
@@ -386,6 +389,119 @@ static void test_grow_failing_late(void **state)
     free_model(&model);
 }
 
+/* RSZ-07: if one of the two files cannot become so long, nothing is tried. */
+static void test_grow_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(30 * 4096);
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->count = 0;
+    probe->longest = 100 * 4096 - 1;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    assert_int_equal(addcow_resize(disk, 100 * 4096, &error), ADDCOW_IO);
+    assert_int_equal(error.errnum, EFBIG);
+    assert_non_null(strstr(error.message, "disk.raw: at 409600: setting the length failed"));
+    assert_int_equal(probe->count, 0);
+    probe->longest++;
+    assert_ok(addcow_resize(disk, 100 * 4096, &reason));
+    close_disk(disk);
+    free_probe(probe);
+
+    /* Of an image of one byte, the metadata file is the longer one. */
+    spec.size = 0;
+    spec.allocated = 0;
+    make_disk("disk", &spec);
+    assert_int_equal(truncate(in_directory("disk.add-cow"), 4096), 0);
+    probe = make_probe();
+    disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->count = 0;
+    probe->longest = 8191;
+    assert_int_equal(addcow_resize(disk, 1, &error), ADDCOW_IO);
+    assert_non_null(strstr(error.message, "disk.add-cow: at 8192: setting the length failed"));
+    assert_int_equal(probe->count, 0);
+    close_disk(disk);
+    free_probe(probe);
+}
+
+static int fail_metadata_sync(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_SYNC && event->file == 'm' ? -EIO : 0;
+}
+
+/* RSZ-07: growing that fails, early or late, leaves a metadata file as long as before; and so it grows again. */
+static void test_grow_failing_keeps_the_length(void **state)
+{
+    (void)state;
+    struct disk_spec spec = spec_with_backing(30 * 4096);
+    const uint64_t size = (uint64_t)100000 * 4096;
+    make_disk("disk", &spec);
+    const uint64_t length = file_length("disk.add-cow");
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_extending;
+    assert_int_equal(addcow_resize(disk, size, NULL), ADDCOW_NOSPACE);
+    assert_int_equal(file_length("disk.add-cow"), length);
+    probe->decide = fail_metadata_sync;
+    assert_int_equal(addcow_resize(disk, size, NULL), ADDCOW_IO);
+    assert_int_equal(file_length("disk.add-cow"), length);
+    probe->decide = NULL;
+    compare_range(disk, &model, 0, model.size);
+    assert_ok(addcow_resize(disk, size, &reason));
+    assert_int_equal(file_length("disk.add-cow"), 4096 + 4 * 4096);
+    close_disk(disk);
+    free_probe(probe);
+    free_model(&model);
+}
+
+/* Whether exactly the bits [first, limit) of the `count` clusters of "disk" are set in its file, and those before
+ * `first` are as they were. */
+static void assert_bits(uint64_t first, uint64_t limit, uint64_t count)
+{
+    uint8_t *file = load_file("disk.add-cow");
+    for (uint64_t k = first; k < count; k++) {
+        assert_int_equal(file[4096 + k / 8] >> k % 8 & 1, k < limit);
+    }
+    free(file);
+}
+
+static size_t loaded_blocks(const struct addcow *disk)
+{
+    size_t count = 0;
+    for (uint64_t i = 0; i < disk->bitmap.capacity; i++) {
+        count += sync_pointer_load(&disk->bitmap.blocks[i]) != NULL;
+    }
+    return count;
+}
+
+/* RSZ-03: the bits of new clusters in many blocks of the bitmap, which take no memory: over a backing file that is
+ * longer, and with "all allocated". The last byte may be partial. */
+static void test_grow_over_blocks(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {BLOCK + 1, 3 * BLOCK - 1, 3 * BLOCK, 3 * BLOCK + 8, 3 * BLOCK + 11};
+    static const uint64_t starts[] = {5, BLOCK - 1, BLOCK};
+    for (size_t i = 0; i < 3 * sizeof limits / sizeof limits[0]; i++) {
+        for (int flagged = 0; flagged < 2; flagged++) {
+            uint64_t start = starts[i % 3];
+            uint64_t limit = limits[i / 3];
+            uint64_t count = flagged ? limit : limit + 100;
+            struct disk_spec spec = {.size = 4096, .backing_name = "base.raw", .backing_size = 4096};
+            spec.compatible = flagged ? ADDCOW_ALL_ALLOCATED : 0;
+            make_sparse_disk(&spec, start);
+            assert_int_equal(truncate(in_directory("base.raw"), (off_t)(limit * 4096)), 0);
+            struct addcow *disk = open_disk("disk.add-cow");
+            assert_ok(addcow_resize(disk, count * 4096, &reason));
+            assert_true(loaded_blocks(disk) <= 2);
+            close_disk(disk);
+            assert_bits(start, limit, count);
+        }
+    }
+}
+
 /* RSZ-08: stale bytes are zeroed within the metadata file, also where zeros have to be written. */
 static void test_grow_within_the_file(void **state)
 {
@@ -415,6 +531,9 @@ int main(void)
         TEST(test_grow_over_stale_block),
         TEST(test_stale_bits_far_past_the_end),
         TEST(test_grow_failing_late),
+        TEST(test_grow_failing_keeps_the_length),
+        TEST(test_grow_over_blocks),
+        TEST(test_grow_beyond_the_limit),
         TEST(test_grow_within_the_file),
         TEST(test_resize_bitmap),
         TEST(test_resize_all_allocated),

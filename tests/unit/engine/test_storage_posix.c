@@ -97,6 +97,34 @@ static void test_next_data(void **state)
     assert_int_equal(ops->close(file), 0);
 }
 
+/* The limit of the process counts, and asking changes nothing. */
+static void test_may_grow(void **state)
+{
+    (void)state;
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_CREATE);
+    const struct addcow_file_ops *ops = file->ops;
+    struct rlimit limit, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    low = limit;
+    low.rlim_cur = 1 << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    assert_int_equal(ops->may_grow(file, 1 << 20), 0);
+    assert_int_equal(ops->may_grow(file, (1 << 20) + 1), -EFBIG);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(ops->may_grow(file, (1 << 20) + 1), 0);
+    /* Where the file system has a limit, the answer is that of truncate. */
+    for (unsigned bits = 30; bits < 63; bits++) {
+        uint64_t length = (uint64_t)1 << bits;
+        int answer = ops->may_grow(file, length);
+        uint64_t now;
+        assert_int_equal(ops->length(file, &now), 0);
+        assert_int_equal(now, 0);
+        assert_int_equal(ops->truncate(file, length), answer);
+        assert_int_equal(ops->truncate(file, 0), 0);
+    }
+    assert_int_equal(ops->close(file), 0);
+}
+
 /* A lock changes its kind. A lock that cannot change stays as it was. */
 static void test_lock_changes(void **state)
 {
@@ -138,6 +166,7 @@ static void test_failures(void **state)
     assert_int_equal(ops->truncate(file, 5), -EBADF);
     assert_int_equal(ops->punch(file, 0, 5), -EBADF);
     assert_int_equal(ops->next_data(file, 0, &number), -EBADF);
+    assert_int_equal(ops->may_grow(file, 0), -EBADF);
     assert_int_equal(ops->lock(file, 1), -EBADF);
     assert_int_equal(ops->identity(file, &identity), -EBADF);
     assert_int_equal(ops->close(file), -EBADF);
@@ -347,7 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_success),          TEST(test_next_data),      TEST(test_failures),     TEST(test_opening),
         TEST(test_opening_once),     TEST(test_modes),          TEST(test_names),        TEST(test_short_names),
-        TEST(test_directory_synced), TEST(test_old_name_stays), TEST(test_lock_changes),
+        TEST(test_directory_synced), TEST(test_old_name_stays), TEST(test_lock_changes), TEST(test_may_grow),
     };
     return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
 }

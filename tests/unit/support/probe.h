@@ -28,6 +28,7 @@ struct probe {
     struct addcow_storage storage;
     int (*decide)(struct probe *probe, const struct event *event);
     void *context;
+    uint64_t longest; /* how long a file may become; 0: any length */
     pthread_mutex_t lock;
     size_t count;
     struct event events[EVENTS_MAX];
@@ -121,6 +122,12 @@ static inline int probe_close(struct addcow_file *self)
     return result < 0 ? result : inner;
 }
 
+static inline int probe_may_grow(struct addcow_file *self, uint64_t length)
+{
+    const struct probe *probe = ((struct probe_file *)self)->probe;
+    return probe->longest > 0 && length > probe->longest ? -EFBIG : 0;
+}
+
 static inline int probe_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                              struct addcow_file **file)
 {
@@ -135,6 +142,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
         .lock = probe_lock,
         .identity = probe_identity,
         .close = probe_close,
+        .may_grow = probe_may_grow,
     };
     struct addcow_storage *posix = addcow_posix_storage();
     struct addcow_file *inner;
