@@ -13,9 +13,10 @@ BENCH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard bench/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))
 CLI_TESTS := $(wildcard tests/cli/*.bats)
+SETUP_TESTS := $(wildcard tests/setup/*.bats)
 EXAMPLE_TESTS := $(wildcard tests/examples/*.bats)
 # Those that take longest begin first, so that none of them runs on alone in the end.
-LONG_TESTS := %/protocol.bats %/gate.bats %/test_crash %/test_fault %/maintain.bats %/lint.bats
+LONG_TESTS := %/protocol.bats %/gate.bats %/test_crash %/test_fault %/maintain.bats %/flags.bats %/lint.bats
 long_first = $(foreach long,$(LONG_TESTS),$(filter $(long),$1)) $(filter-out $(LONG_TESTS),$1)
 
 $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)

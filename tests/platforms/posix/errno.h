@@ -1,4 +1,4 @@
-/* Not the real header: what the library uses of POSIX, for tests/cli/platforms.bats. The numbers are of no matter. */
+/* Not the real header: what the library uses of POSIX, for tests/setup/platforms.bats. The numbers are of no matter. */
 #pragma once
 int *errno_of_thread(void);
 #define errno (*errno_of_thread())

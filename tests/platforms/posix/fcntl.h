@@ -1,4 +1,4 @@
-/* Not the real header: what the library uses of POSIX, for tests/cli/platforms.bats. The numbers are of no matter. */
+/* Not the real header: what the library uses of POSIX, for tests/setup/platforms.bats. The numbers are of no matter. */
 #pragma once
 #include <sys/types.h>
 enum { F_GETFD = 1, F_SETLK = 6 };

@@ -1,4 +1,4 @@
-/* Not the real header: what the library uses of C, for tests/cli/platforms.bats. */
+/* Not the real header: what the library uses of C, for tests/setup/platforms.bats. */
 #pragma once
 #include <stdint.h>
 #ifdef __LP64__

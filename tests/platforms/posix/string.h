@@ -1,4 +1,4 @@
-/* Not the real header: what the library uses of POSIX, for tests/cli/platforms.bats. */
+/* Not the real header: what the library uses of POSIX, for tests/setup/platforms.bats. */
 #pragma once
 #include <stddef.h>
 void *memcpy(void *to, const void *from, size_t size);

@@ -1,4 +1,4 @@
-/* Not the real header: what the library uses of POSIX, for tests/cli/platforms.bats. */
+/* Not the real header: what the library uses of POSIX, for tests/setup/platforms.bats. */
 #pragma once
 #include <sys/types.h>
 struct stat {
