@@ -13,8 +13,9 @@
  *   resize.c, stream.c, commit.c   the operations on the whole disk
  *
  * Below these, without an opened disk: addcow_internal.h (files, errors, metadata files), addcow_links.h, create.c and
- * check.c. Calls go down: front door, whole-disk operations and flush, request, allocate, then backing, image and
- * bitmap. One call goes up: a backing file of format add-cow is read by the request.c of the level below.
+ * check.c. Beside them rebase.c, which opens a disk itself. Calls go down: front door, whole-disk operations and flush,
+ * request, allocate, then backing, image and bitmap. One call goes up: a backing file of format add-cow is read by the
+ * request.c of the level below.
  *
  * Functions of this header run as part of a request or while the disk is quiesced, unless they say more. No function
  * holds two locks at once, so locks have no order.
@@ -283,6 +284,10 @@ enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, u
 
 /* Opens the backing file that the header names, which is not open yet. The disk is quiesced. */
 enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error);
+
+/* Opens a disk for writing without its backing file, for what needs only its header. */
+enum addcow_status addcow_disk_open_alone(const char *path, struct addcow_storage *storage, struct addcow **disk,
+                                          struct addcow_error *error);
 
 /* Closes the files of the disk and of all levels below it, without a flush, and frees the handle. Reports the first
  * error. */

@@ -141,9 +141,10 @@ enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
 enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
- * Called repeatedly by addcow_stream and addcow_commit, in the thread that called them; `done` and `total` are in
- * bytes. If it returns false, the operation stops and fails with ADDCOW_IO and errnum ECANCELED; no data is lost
- * [STR-03, CMT-03]. During a commit it must not call functions on the disk, because they would wait for the commit.
+ * Called repeatedly by addcow_stream, addcow_commit and addcow_rebase, in the thread that called them; `done` and
+ * `total` are in bytes. If it returns false, the operation stops and fails with ADDCOW_IO and errnum ECANCELED; no data
+ * is lost [STR-03, CMT-03]. During a commit it must not call functions on the disk, because they would wait for the
+ * commit.
  */
 typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
 
@@ -188,6 +189,24 @@ struct addcow_create_options {
  */
 enum addcow_status addcow_create(const char *path, const struct addcow_create_options *options,
                                  struct addcow_storage *storage, struct addcow_error *error);
+
+/* A missing struct_size, and members of a newer version that are not zero, are refused with ADDCOW_UNSUPPORTED. */
+struct addcow_rebase_options {
+    size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_rebase_options));
+    const char *backing_name;   /* stored as given; null: no backing file (r20 only) */
+    const char *backing_format; /* "raw" or "add-cow" */
+    bool header_only;           /* opens neither the old nor the new backing file: the disk may read differently */
+};
+#define ADDCOW_REBASE_OPTIONS_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_rebase_options))
+
+/*
+ * Gives the disk of the metadata file `path`, which nobody has open, another backing file [RBS]. The disk reads the
+ * same as before: clusters that would not are allocated. Durable on return. A failure or a crash at any point leaves
+ * what the disk reads as, and the call can be repeated. `progress` may be null; it is not called with header_only.
+ */
+enum addcow_status addcow_rebase(const char *path, const struct addcow_rebase_options *options,
+                                 struct addcow_storage *storage, addcow_progress *progress, void *context,
+                                 struct addcow_error *error);
 
 /* One finding of addcow_check. The library sets struct_size: members beyond it are not there. */
 struct addcow_finding {

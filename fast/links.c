@@ -1,9 +1,9 @@
 /*
  * The files below a disk that is not opened itself.
  *
- * A backing file of format add-cow is opened as a disk, and that checks everything below it except one thing: that a
- * file down there is not also one of the files above (LNK-07). So this file walks down the levels, and opens each one
- * for as long as it takes to note its files and the next level.
+ * A disk that is opened checks everything below it. But a file down there could also be one of the files above
+ * (LNK-07), which the caller may have locked. So this file walks down the levels, and opens each one, without its
+ * backing file, for as long as it takes to note its files and the next level.
  */
 #include "addcow_links.h"
 
@@ -14,6 +14,7 @@
 struct level {
     char *path; /* owned; null: the chain has ended */
     bool is_disk;
+    unsigned disks; /* above it */
 };
 
 static enum addcow_status add_file(struct addcow_storage *storage, const char *path,
@@ -33,7 +34,7 @@ static enum addcow_status add_file(struct addcow_storage *storage, const char *p
 static enum addcow_status descend(const struct addcow_info *info, struct level *level, struct addcow_error *error)
 {
     free(level->path);
-    *level = (struct level){0};
+    *level = (struct level){.disks = level->disks};
     if (!info->backing_name || info->all_allocated) {
         return ADDCOW_OK;
     }
@@ -52,14 +53,14 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
     struct addcow *disk;
     enum addcow_status code = add_file(storage, level->path, identities, error);
     if (code == ADDCOW_OK) {
-        code = addcow_open(level->path, ADDCOW_OPEN_READONLY, storage, &disk, error);
+        code = addcow_open(level->path, ADDCOW_OPEN_READONLY | ADDCOW_OPEN_NO_BACKING, storage, &disk, error);
     }
     if (code != ADDCOW_OK) {
         return code;
     }
     struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
-    if (info.chain_depth + 2 > ADDCOW_CHAIN_MAX) {
+    if (++level->disks > ADDCOW_CHAIN_MAX) {
         code = addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: more than %d metadata files in one chain",
                            level->path, ADDCOW_CHAIN_MAX);
     }
@@ -76,8 +77,8 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
 enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, const struct addcow_metadata *metadata,
                                             struct addcow_identities *identities, struct addcow_error *error)
 {
-    struct level level = {.path = strdup(metadata->backing_path),
-                          .is_disk = addcow_backing_is_addcow(&metadata->header)};
+    struct level level = {
+        .path = strdup(metadata->backing_path), .is_disk = addcow_backing_is_addcow(&metadata->header), .disks = 1};
     if (!level.path) {
         return addcow_fail_memory(error, metadata->backing_path);
     }

@@ -253,6 +253,13 @@ enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, s
     return open_disk(&opening, path, writable ? ROLE_WRITABLE : ROLE_READ_ONLY, disk, error);
 }
 
+enum addcow_status addcow_disk_open_alone(const char *path, struct addcow_storage *storage, struct addcow **disk,
+                                          struct addcow_error *error)
+{
+    struct opening opening = {.storage = storage, .without_backing = true};
+    return open_disk(&opening, path, ROLE_WRITABLE, disk, error);
+}
+
 /* ---- What an opened disk is ---- */
 
 static unsigned depth_below(const struct addcow *disk)

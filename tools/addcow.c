@@ -2,8 +2,8 @@
  * addcow: the command line.
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
- * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard) and
- * maintain.c (create, resize, stream, commit).
+ * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard), maintain.c
+ * (create, resize, stream, commit) and rebase.c.
  */
 #include "command.h"
 
@@ -18,7 +18,7 @@
 
 const struct command *const commands[] = {
     &command_create, &command_info,    &command_check,  &command_map,    &command_read,   &command_write,
-    &command_zero,   &command_discard, &command_resize, &command_stream, &command_commit,
+    &command_zero,   &command_discard, &command_resize, &command_stream, &command_commit, &command_rebase,
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 

@@ -42,10 +42,10 @@ struct command {
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in info.c, inspect.c, read.c, write.c, data.c and maintain.c. */
+/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c and rebase.c. */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
-extern const struct command command_create, command_resize, command_stream, command_commit;
+extern const struct command command_create, command_resize, command_stream, command_commit, command_rebase;
 
 /* All of them. Defined in addcow.c. */
 extern const struct command *const commands[];
