@@ -155,7 +155,11 @@ typedef bool addcow_progress(void *context, uint64_t done, uint64_t total);
 enum addcow_status addcow_stream(struct addcow *disk, addcow_progress *progress, void *context,
                                  struct addcow_error *error);
 
-/* Copies the allocated clusters into the backing file and clears the bits; other requests wait meanwhile [CMT]. */
+/*
+ * Copies the allocated clusters into the backing file, clears the bits, and frees the storage of these clusters in the
+ * image if the storage can do that; other requests wait meanwhile [CMT]. If only the last step fails, the error says
+ * so, and the rest is done [CMT-04].
+ */
 enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress, void *context,
                                  struct addcow_error *error);
 

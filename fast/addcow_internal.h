@@ -131,6 +131,23 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
 enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                   struct addcow_error *error);
 
+/* Frees the storage under [offset, offset + size), whose content nobody needs any more, if that is possible. */
+enum addcow_status addcow_io_free(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error);
+
+/*
+ * How many of the first of `size` bytes, in whole blocks or up to the end, are all zeros, or are in blocks that are
+ * not. *zeros says which. size > 0.
+ */
+uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bool *zeros);
+
+/*
+ * addcow_io_write for bytes that nobody reads or writes meanwhile: zeros stay a hole where there is one, and many of
+ * them become one if possible.
+ */
+enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint8_t *bytes, uint64_t size,
+                                          uint64_t offset, struct addcow_error *error);
+
 /* The end of the hole that begins at `offset`; `offset` itself if there is none or the storage cannot tell. */
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 

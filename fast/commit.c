@@ -2,9 +2,10 @@
  * Commit copies the allocated clusters into the backing file and then clears their bits. The disk is quiesced.
  *
  * All conditions are checked before anything is written (CMT-02). Then the order is (CMT-03): copy the clusters; make
- * the backing file durable; clear "all allocated", durably; clear the bits in the file, durably; clear them in memory.
- * Once the backing file is durable, a cluster reads the same whether its bit is set or not. So from then on, any mix of
- * old and new bits is the same disk, after a crash as well as after a failure.
+ * the backing file durable; clear "all allocated", durably; clear the bits in the file, durably; free the storage of
+ * the clusters in the image (CMT-04); clear the bits in memory. Once the backing file is durable, a cluster reads the
+ * same whether its bit is set or not. So from then on, any mix of old and new bits is the same disk, after a crash as
+ * well as after a failure.
  *
  * The backing file is open for reading. Commit opens it again for writing and uses that in its place while it runs. An
  * add-cow backing file is written like any disk, under an exclusive lock (LCK-03).
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 
 #define COPY_BYTES ((uint64_t)1 << 20)
-#define HOLE_BYTES ((uint64_t)1 << 30) /* of a hole, between two reports of progress */
+#define LOWER_BYTES ((uint64_t)64 << 10) /* of zeros, which are worth a request of their own */
+#define HOLE_BYTES ((uint64_t)1 << 30)   /* of a hole, between two reports of progress */
 
 /* ---- The range to copy ---- */
 
@@ -118,15 +120,30 @@ static enum addcow_status close_target(struct addcow *disk, struct addcow_io *or
     return code != ADDCOW_OK ? code : lock_code;
 }
 
+/* Writes to an add-cow backing file. Whole clusters of zeros take no storage where its image can have holes. */
+static enum addcow_status write_lower(struct addcow *lower, uint64_t offset, uint64_t length, const uint8_t *data,
+                                      struct addcow_error *error)
+{
+    uint64_t cluster = addcow_disk_cluster_size(lower);
+    enum addcow_status code = ADDCOW_OK;
+    for (uint64_t at = 0, run; at < length && code == ADDCOW_OK; at += run) {
+        bool zeros;
+        run = addcow_zero_run(data + at, length - at, cluster < LOWER_BYTES ? LOWER_BYTES : cluster, &zeros);
+        code = addcow_disk_write(lower, offset + at, run, zeros ? NULL : data + at, error);
+    }
+    return code;
+}
+
 /* Writes data, or zeros if it is null: these take no storage where the file can have holes. */
 static enum addcow_status write_target(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                        struct addcow_error *error)
 {
     if (disk->lower) {
-        return addcow_disk_write(disk->lower, offset, length, data, error);
+        return data ? write_lower(disk->lower, offset, length, data, error)
+                    : addcow_disk_write(disk->lower, offset, length, NULL, error);
     }
     if (data) {
-        return addcow_io_write(&disk->raw_backing, data, length, offset, error);
+        return addcow_io_write_sparse(&disk->raw_backing, data, length, offset, error);
     }
     bool hole = addcow_io_hole_end(&disk->raw_backing, offset) >= offset + length;
     return hole ? ADDCOW_OK : addcow_io_zero(&disk->raw_backing, length, offset, error);
@@ -161,8 +178,7 @@ static enum addcow_status copy_part(struct addcow *disk, const struct copying *c
     if (code != ADDCOW_OK) {
         return code;
     }
-    bool zeros = addcow_all_zero(copying->buffer, *part);
-    return write_target(disk, offset, *part, zeros ? NULL : copying->buffer, error);
+    return write_target(disk, offset, *part, copying->buffer, error);
 }
 
 /* Copies the allocated run [offset, limit). */
@@ -206,8 +222,32 @@ static enum addcow_status copy_all(struct addcow *disk, const struct copying *co
 
 /* ---- Clearing ---- */
 
-static enum addcow_status clear_bits(struct addcow *disk, struct addcow_error *error)
+/*
+ * Frees the storage of the clusters that were allocated, all of them or those whose bits are set in memory, up to
+ * `total` (CMT-04). The bits in the file are durably clear: nothing reads these bytes any more, also after a crash.
+ */
+static enum addcow_status free_clusters(struct addcow *disk, bool all, uint64_t total, struct addcow_error *error)
 {
+    uint64_t count = addcow_cluster_count(total, addcow_disk_cluster_size(disk));
+    enum addcow_status code = ADDCOW_OK;
+    for (uint64_t position = 0, end; position < count && code == ADDCOW_OK; position = end) {
+        bool allocated = true;
+        end = count;
+        if (!all) {
+            code = addcow_bitmap_run(disk, position, count, &allocated, &end, error);
+        }
+        if (code == ADDCOW_OK && allocated) {
+            uint64_t start = position << disk->cluster_bits;
+            uint64_t limit = end << disk->cluster_bits;
+            code = addcow_io_free(&disk->image, (limit < total ? limit : total) - start, start, error);
+        }
+    }
+    return code;
+}
+
+static enum addcow_status clear_bits(struct addcow *disk, uint64_t total, struct addcow_error *error)
+{
+    bool all = addcow_disk_all_allocated(disk);
     enum addcow_status code = ADDCOW_OK;
     /* Even if the flag is clear in memory: a stream that failed late may have left it set in the file. */
     if (disk->metadata.header.layout == ADDCOW_R20) {
@@ -221,6 +261,7 @@ static enum addcow_status clear_bits(struct addcow *disk, struct addcow_error *e
         code = addcow_io_sync(&disk->file, error);
     }
     if (code == ADDCOW_OK) {
+        code = free_clusters(disk, all, total, error);
         addcow_bitmap_forget(disk);
     } else {
         addcow_bitmap_touch_all(disk);
@@ -267,7 +308,7 @@ static enum addcow_status commit(struct addcow *disk, struct copying *copying, s
         code = copy_all(disk, copying, error);
     }
     if (code == ADDCOW_OK) {
-        code = clear_bits(disk, error);
+        code = clear_bits(disk, copying->total, error);
     }
     enum addcow_status close_code = close_target(disk, &original, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : close_code;

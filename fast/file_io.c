@@ -250,13 +250,40 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
     return ADDCOW_OK;
 }
 
-/* Each write ends at a sector boundary: another request could write between two halves of a sector (CON-02). */
+/* ---- Zeros and holes ---- */
+
+/* Runs of zeros from this length on become holes also where there is data: shorter ones would only make extents. */
+#define PUNCH_LEAST ((uint64_t)64 << 10)
+
+/* A run of zeros is at least so long: a block of most file systems. */
+#define ZERO_BLOCK 4096u
+
+uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    uint64_t data;
+    if (!ops->next_data || ops->next_data(io->file, offset, &data) < 0 || data < offset) {
+        return offset;
+    }
+    return data;
+}
+
+/*
+ * Each write ends at a sector boundary: another request could write between two halves of a sector (CON-02). Holes stay
+ * holes.
+ */
 static enum addcow_status write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                       struct addcow_error *error)
 {
     static const uint8_t zeros[1 << 16];
     uint64_t end = offset + size;
     for (uint64_t position = offset; position < end;) {
+        uint64_t hole = addcow_io_hole_end(io, position);
+        hole = hole < end ? hole - hole % ADDCOW_SECTOR : end;
+        if (hole > position) {
+            position = hole;
+            continue;
+        }
         uint64_t part = sizeof zeros - position % ADDCOW_SECTOR;
         if (part > end - position) {
             part = end - position;
@@ -270,30 +297,68 @@ static enum addcow_status write_zeros(const struct addcow_io *io, uint64_t size,
     return ADDCOW_OK;
 }
 
+/* *refused: the storage cannot have holes there, and nothing is changed. */
+static enum addcow_status punch(const struct addcow_io *io, uint64_t size, uint64_t offset, bool *refused,
+                                struct addcow_error *error)
+{
+    int result;
+    do {
+        result = io->file->ops->punch(io->file, offset, size);
+    } while (result == -EINTR);
+    *refused = result == -EOPNOTSUPP;
+    return result < 0 && !*refused ? fail_at(error, io, "punch", offset, -result) : ADDCOW_OK;
+}
+
 enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                   struct addcow_error *error)
 {
     if (size == 0) {
         return ADDCOW_OK;
     }
-    int result;
-    do {
-        result = io->file->ops->punch(io->file, offset, size);
-    } while (result == -EINTR);
-    if (result == -EOPNOTSUPP) {
-        return write_zeros(io, size, offset, error);
-    }
-    return result < 0 ? fail_at(error, io, "punch", offset, -result) : ADDCOW_OK;
+    bool refused;
+    enum addcow_status code = punch(io, size, offset, &refused, error);
+    return refused ? write_zeros(io, size, offset, error) : code;
 }
 
-uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
+enum addcow_status addcow_io_free(const struct addcow_io *io, uint64_t size, uint64_t offset,
+                                  struct addcow_error *error)
 {
-    const struct addcow_file_ops *ops = io->file->ops;
-    uint64_t data;
-    if (!ops->next_data || ops->next_data(io->file, offset, &data) < 0 || data < offset) {
-        return offset;
+    bool refused;
+    bool hole = addcow_io_hole_end(io, offset) >= offset + size;
+    return hole ? ADDCOW_OK : punch(io, size, offset, &refused, error);
+}
+
+uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bool *zeros)
+{
+    uint64_t end = 0;
+    do {
+        uint64_t part = size - end < block ? size - end : block;
+        bool zero = addcow_all_zero(bytes + end, part);
+        if (end == 0) {
+            *zeros = zero;
+        } else if (zero != *zeros) {
+            break;
+        }
+        end += part;
+    } while (end < size);
+    return end;
+}
+
+enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint8_t *bytes, uint64_t size,
+                                          uint64_t offset, struct addcow_error *error)
+{
+    enum addcow_status code = ADDCOW_OK;
+    for (uint64_t at = 0, run; at < size && code == ADDCOW_OK; at += run) {
+        bool zeros;
+        run = addcow_zero_run(bytes + at, size - at, ZERO_BLOCK, &zeros);
+        if (zeros && addcow_io_hole_end(io, offset + at) >= offset + at + run) {
+            continue;
+        }
+        bool hole = zeros && (run >= PUNCH_LEAST || run == size);
+        code = hole ? addcow_io_zero(io, run, offset + at, error)
+                    : addcow_io_write(io, bytes + at, run, offset + at, error);
     }
-    return data;
+    return code;
 }
 
 /* ---- The whole file ---- */

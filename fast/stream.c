@@ -58,10 +58,7 @@ static enum addcow_status copy_up(struct addcow *disk, const struct addcow_infli
     if (code != ADDCOW_OK) {
         return code;
     }
-    if (addcow_all_zero(buffer, end - start)) {
-        return put_zeros(disk, start, end, error);
-    }
-    return addcow_disk_put(disk, start, end - start, buffer, error);
+    return addcow_io_write_sparse(&disk->image, buffer, end - start, start, error);
 }
 
 /*

@@ -282,7 +282,8 @@ const struct command command_commit = {
     .run = run_commit,
     .help =
         "commit [-p] [-q] FILE\n"
-        "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them.\n"
+        "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them,\n"
+        "and frees their storage in the image file. Zeros become holes of the backing file.\n"
         "An interrupted commit loses no data and can be repeated.\n\n"
         "  -p, --progress  show progress even if standard error is not a terminal\n"
         "  -q, --quiet     print nothing but errors\n"

@@ -268,6 +268,68 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     cmp image1.raw model
 }
 
+@test "commit leaves an image without storage, and holes in the backing file (CMT-01, CMT-04)" {
+    for format in raw add-cow; do
+        rm -f ./*.raw ./*.addcow
+        truncate -s 2G base.raw
+        random 5000 data
+        dd if=data of=base.raw bs=64k seek=100M oflag=seek_bytes conv=notrunc status=none
+        backing=base.raw
+        if [ "$format" = add-cow ]; then
+            addcow create -q -c 64k -b base.raw -i lower.raw lower.addcow
+            backing=lower.addcow
+        fi
+        addcow create -q -c 2M -b $backing -F $format -i image.raw --size 2G disk.addcow
+        # All zeros, with some data in places.
+        addcow zero disk.addcow 0 2G
+        truncate -s 2G model
+        for offset in 0 70000 10485760 1073741825 2147478648; do
+            addcow write -i data disk.addcow $offset
+            dd if=data of=model bs=64k seek=$offset oflag=seek_bytes conv=notrunc status=none
+        done
+        addcow commit -q disk.addcow
+        cmp <(addcow read disk.addcow) model
+        if [ "$format" = raw ]; then
+            cmp base.raw model
+        else
+            cmp <(addcow read lower.addcow) model
+        fi
+        [ "$(stat -c %b image.raw)" -eq 0 ]
+        [ "$(length image.raw)" -eq 2147483648 ]
+        [ "$(stat -c %b base.raw)" -le 500 ]
+        [ ! -e lower.raw ] || [ "$(stat -c %b lower.raw)" -le 2000 ]
+        addcow check -q disk.addcow
+    done
+}
+
+@test "a commit of old data frees it in the image only, and hidden data stays (CMT-04)" {
+    random 3000000 image.raw
+    cp image.raw before
+    random 3000000 base.raw
+    addcow create -q --hide-image-data -b base.raw -i image.raw disk.addcow
+    random 65536 data
+    addcow write -i data disk.addcow 65536
+    addcow commit -q disk.addcow
+    cmp -n 65536 image.raw before
+    cmp -n 65536 -i 65536:0 image.raw /dev/zero
+    cmp -i 131072 image.raw before
+    cmp -n 65536 -i 65536:0 base.raw data
+}
+
+@test "a stream gives holes for zeros between the data (STR-01)" {
+    truncate -s 512M base.raw
+    for offset in 0 1048576 3000001 536870911; do
+        poke base.raw $offset '\x5a'
+    done
+    # Zeros that are stored are no hole of the backing file.
+    dd if=/dev/zero of=base.raw bs=1M seek=10 count=20 conv=notrunc status=none
+    poke base.raw 20000000 '\x5a'
+    addcow create -q -c 2M -b base.raw -i image.raw disk.addcow
+    addcow stream -q disk.addcow
+    cmp base.raw image.raw
+    [ "$(stat -c %b image.raw)" -le 200 ]
+}
+
 @test "commit without a backing file, and onto one that is too short, is refused (CMT-02)" {
     random 100000 image.raw
     addcow create -q -i image.raw wrapped.addcow

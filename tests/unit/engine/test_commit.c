@@ -248,6 +248,122 @@ static void test_commit_flushes_first(void **state)
     free_probe(probe);
 }
 
+/* ---- Holes ---- */
+
+/* Of the cleared disk "disk": what was committed is freed, after the bits were durably cleared, and nothing else is. */
+static void judge_freeing(const struct probe *probe, uint64_t begin, uint64_t end)
+{
+    bool cleared = false, durable = false;
+    size_t freed = 0;
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        cleared = cleared || (event->kind == EVENT_PUNCH && event->file == 'm');
+        durable = durable || (cleared && event->kind == EVENT_SYNC && event->file == 'm');
+        if (event->file == 'i' && (event->kind == EVENT_PUNCH || event->kind == EVENT_WRITE)) {
+            assert_int_equal(event->kind, EVENT_PUNCH);
+            assert_true(durable);
+            assert_int_equal(event->offset, begin);
+            assert_int_equal(event->offset + event->size, end);
+            freed++;
+        }
+    }
+    assert_int_equal(freed, 1);
+}
+
+/* CMT-04: also under "all allocated", and where the last cluster is partial. Hidden data in other clusters stays. */
+static void test_commit_frees_the_image(void **state)
+{
+    (void)state;
+    for (int flagged = 0; flagged < 2; flagged++) {
+        struct disk_spec spec = spec_with_backing(11 * 4096);
+        spec.allocated = flagged ? 0x7FF : 6;
+        spec.compatible = flagged ? ADDCOW_ALL_ALLOCATED : 0;
+        uint64_t begin = flagged ? 0 : 4096;
+        uint64_t end = flagged ? spec.size : 3 * 4096;
+        make_disk("disk", &spec);
+        uint8_t *before = load_file("disk.raw");
+        struct probe *probe = make_probe();
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        probe->count = 0;
+        assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+        judge_freeing(probe, begin, end);
+        close_disk(disk);
+        uint8_t *after = load_file("disk.raw");
+        assert_int_equal(file_length("disk.raw"), spec.size);
+        for (uint64_t i = 0; i < spec.size; i++) {
+            assert_int_equal(after[i], begin <= i && i < end ? 0 : before[i]);
+        }
+        free(before);
+        free(after);
+        free_probe(probe);
+    }
+}
+
+static int fail_freeing(struct probe *probe, const struct event *event)
+{
+    const int *errnum = probe->context;
+    return event->kind == EVENT_PUNCH && event->file == 'i' ? -*errnum : 0;
+}
+
+/* CMT-04 ERR-01: a storage that cannot free anything keeps the image; a failure is reported, and the bits are clear. */
+static void test_commit_cannot_free(void **state)
+{
+    (void)state;
+    for (int refused = 0; refused < 2; refused++) {
+        struct disk_spec spec = spec_with_backing(11 * 4096);
+        make_disk("disk", &spec);
+        struct model after = committed(&spec);
+        uint8_t *before = load_file("disk.raw");
+        struct probe *probe = make_probe();
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        int errnum = refused ? EOPNOTSUPP : EIO;
+        probe->context = &errnum;
+        probe->decide = fail_freeing;
+        assert_int_equal(addcow_commit(disk, NULL, NULL, NULL), refused ? ADDCOW_OK : ADDCOW_IO);
+        compare(disk, &after);
+        close_disk(disk);
+        compare_reopened("disk.add-cow", &after);
+        uint8_t *image = load_file("disk.raw");
+        assert_memory_equal(image, before, spec.size);
+        free(image);
+        free(before);
+        free_probe(probe);
+        free_model(&after);
+    }
+}
+
+/* CMT-01: zeros between data become holes of the backing file, and not data. */
+static void test_commit_keeps_zeros_sparse(void **state)
+{
+    (void)state;
+    const uint64_t size = 100 * 4096;
+    struct disk_spec spec = {.size = size, .backing_name = "base.raw", .backing_size = size};
+    make_disk("disk", &spec);
+    struct model model = make_model(&spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_zero(disk, 0, size, &reason));
+    assert_ok(addcow_write(disk, 50 * 4096 + 5, 3, "new", &reason));
+    memset(model.virt, 0, size);
+    memcpy(model.virt + 50 * 4096 + 5, "new", 3);
+    probe->count = 0;
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    compare(disk, &model);
+    size_t writes = count_events(probe, 0, EVENT_WRITE, 'b');
+    assert_int_equal(writes, 1);
+    assert_int_equal(count_events(probe, 0, EVENT_PUNCH, 'b'), 2);
+    for (size_t i = 0; i < probe->count; i++) {
+        const struct event *event = &probe->events[i];
+        if (event->kind == EVENT_WRITE && event->file == 'b') {
+            assert_int_equal(event->offset, 50 * 4096);
+            assert_int_equal(event->size, 4096);
+        }
+    }
+    close_disk(disk);
+    free_probe(probe);
+    free_model(&model);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -261,6 +377,9 @@ int main(void)
         TEST(test_commit_order),
         TEST(test_commit_flushes_first),
         TEST(test_commit_failing),
+        TEST(test_commit_frees_the_image),
+        TEST(test_commit_cannot_free),
+        TEST(test_commit_keeps_zeros_sparse),
     };
     return cmocka_run_group_tests_name("fast, commit", tests, NULL, NULL);
 }
