@@ -162,6 +162,13 @@ enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t lengt
  */
 enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error);
 
+/* The same for an image or raw backing file (LCK-05), in its own way. */
+enum addcow_status addcow_io_lock_data(const struct addcow_io *io, bool exclusive, struct addcow_error *error);
+
+/* The same for one that has just been opened: ADDCOW_BUSY also if it has lost its name meanwhile (LCK-04). */
+enum addcow_status addcow_io_hold_data(struct addcow_storage *storage, const struct addcow_io *io, bool exclusive,
+                                       struct addcow_error *error);
+
 /* Whether two opened files are one by identity (LNK-07). */
 enum addcow_status addcow_io_same(const struct addcow_io *a, const struct addcow_io *b, bool *same,
                                   struct addcow_error *error);
@@ -182,6 +189,11 @@ struct addcow_identities {
 /* Adds an opened file; ADDCOW_UNLINKABLE if it is there already. */
 enum addcow_status addcow_identities_add(struct addcow_identities *identities, const struct addcow_io *io,
                                          struct addcow_error *error);
+
+/* Opens a disk that lies below the files `above`, none of which may occur in it: for reading, and without its backing
+ * file. */
+enum addcow_status addcow_open_below(const char *path, const struct addcow_identities *above,
+                                     struct addcow_storage *storage, struct addcow **disk, struct addcow_error *error);
 
 /* ---- Metadata files ---- */
 

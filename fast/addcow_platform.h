@@ -45,4 +45,10 @@ enum addcow_platform_lock { ADDCOW_UNLOCKED, ADDCOW_LOCKED_SHARED, ADDCOW_LOCKED
  */
 int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lock *held);
 
+/*
+ * The same for a file that holds data of a guest, in the way of QEMU (LCK-06), so that its programs and ours exclude
+ * each other. `descriptor` may be open for reading only. With flock, only programs of ours exclude each other.
+ */
+int addcow_platform_lock_data(int descriptor, bool exclusive, enum addcow_platform_lock *held);
+
 #endif

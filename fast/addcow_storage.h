@@ -63,6 +63,11 @@ struct addcow_file_ops {
      * -EFBIG if truncate would fail with that. Changes nothing.
      */
     int (*may_grow)(struct addcow_file *file, uint64_t length);
+    /*
+     * May be null: image and backing files are not locked then. Like `lock`, for a file that holds data of a guest,
+     * which other programs may lock too; the file may be open for reading only (LCK-05, LCK-06).
+     */
+    int (*lock_data)(struct addcow_file *file, int exclusive);
 };
 
 struct addcow_file {

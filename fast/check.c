@@ -281,6 +281,9 @@ static enum addcow_status check_image(struct check *check, bool *usable, struct 
         code = addcow_identities_add(&check->identities, &check->image, &refusal);
     }
     if (code == ADDCOW_OK) {
+        code = addcow_io_hold_data(check->storage, &check->image, check->repair, &refusal);
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&check->image, &check->image_length, &refusal);
     }
     *usable = false;
@@ -471,10 +474,17 @@ static enum addcow_status check_bitmap(struct check *check, struct addcow_error 
 
 static enum addcow_status open_metadata(struct check *check, struct addcow_error *error)
 {
+    bool named = false;
     enum addcow_open_mode mode = check->repair ? ADDCOW_FILE_READWRITE : ADDCOW_FILE_READ;
     enum addcow_status code = addcow_io_open(check->storage, check->path, mode, &check->io, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_lock(&check->io, check->repair, error);
+    }
+    if (code == ADDCOW_OK) {
+        code = addcow_io_named(check->storage, &check->io, check->path, &named, error);
+    }
+    if (code == ADDCOW_OK && !named) {
+        code = addcow_fail(error, ADDCOW_BUSY, 0, "LCK-04", "%s: was replaced by somebody else", check->path);
     }
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&check->identities, &check->io, error);

@@ -7,8 +7,8 @@
  * same whether its bit is set or not. So from then on, any mix of old and new bits is the same disk, after a crash as
  * well as after a failure.
  *
- * The backing file is open for reading. Commit opens it again for writing and uses that in its place while it runs. An
- * add-cow backing file is written like any disk, under an exclusive lock (LCK-03).
+ * The backing file is open for reading. Commit opens it again for writing and uses that in its place while it runs,
+ * under an exclusive lock (LCK-05). An add-cow backing file is written like any disk, and is locked as such (LCK-03).
  */
 #include "addcow_disk.h"
 
@@ -91,10 +91,27 @@ static enum addcow_status lock_lower(struct addcow *disk, bool exclusive, struct
     return addcow_io_lock(&disk->lower->file, exclusive, error);
 }
 
+/*
+ * Changes the locks on the target. They are those of the file that is open for reading: one of the file that is opened
+ * for writing would conflict with them.
+ */
+static enum addcow_status lock_target(struct addcow *disk, bool exclusive, struct addcow_error *error)
+{
+    enum addcow_status code = lock_lower(disk, exclusive, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    code = addcow_io_lock_data(target_of(disk), exclusive, error);
+    if (code != ADDCOW_OK && exclusive) {
+        lock_lower(disk, false, NULL);
+    }
+    return code;
+}
+
 /* Locks the target and puts a writable opening in its place; *original is what close_target puts back. */
 static enum addcow_status open_target(struct addcow *disk, struct addcow_io *original, struct addcow_error *error)
 {
-    enum addcow_status code = lock_lower(disk, true, error);
+    enum addcow_status code = lock_target(disk, true, error);
     if (code != ADDCOW_OK) {
         return code;
     }
@@ -105,7 +122,7 @@ static enum addcow_status open_target(struct addcow *disk, struct addcow_io *ori
         code = reopen(disk, original, error);
     }
     if (code != ADDCOW_OK) {
-        lock_lower(disk, false, NULL);
+        lock_target(disk, false, NULL);
     } else {
         swap(target_of(disk), original);
     }
@@ -116,7 +133,7 @@ static enum addcow_status close_target(struct addcow *disk, struct addcow_io *or
 {
     swap(target_of(disk), original);
     enum addcow_status code = addcow_io_close(original, error);
-    enum addcow_status lock_code = lock_lower(disk, false, code == ADDCOW_OK ? error : NULL);
+    enum addcow_status lock_code = lock_target(disk, false, code == ADDCOW_OK ? error : NULL);
     return code != ADDCOW_OK ? code : lock_code;
 }
 

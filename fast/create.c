@@ -259,6 +259,9 @@ static enum addcow_status link_image(struct creation *creation, struct addcow_er
         code = addcow_identities_add(&creation->identities, &creation->image, error);
     }
     if (code == ADDCOW_OK) {
+        code = addcow_io_hold_data(creation->storage, &creation->image, false, error);
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&creation->image, &creation->image_length, error);
     }
     return code;

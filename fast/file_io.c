@@ -398,16 +398,53 @@ enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t lengt
     return result == -EFBIG ? fail_at(error, io, "setting the length", length, EFBIG) : ADDCOW_OK;
 }
 
-enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
+/* ---- Locks ---- */
+
+static bool has_no_locks(int errnum)
+{
+    return errnum == ENOLCK || errnum == ENOSYS || errnum == EOPNOTSUPP || errnum == ENOTSUP || errnum == EINVAL;
+}
+
+static enum addcow_status lock(const struct addcow_io *io, int (*call)(struct addcow_file *file, int exclusive),
+                               bool exclusive, const char *clause, struct addcow_error *error)
 {
     int result;
     do {
-        result = io->file->ops->lock(io->file, exclusive);
+        result = call(io->file, exclusive);
     } while (result == -EINTR);
     if (result == -EAGAIN) {
-        return addcow_fail(error, ADDCOW_BUSY, EAGAIN, "LCK-02", "%s: is in use elsewhere", io->path);
+        return addcow_fail(error, ADDCOW_BUSY, EAGAIN, clause, "%s: is in use elsewhere", io->path);
+    }
+    if (has_no_locks(-result)) {
+        return addcow_fail(error, ADDCOW_IO, -result, "LCK-07", "%s: its file system has no locks", io->path);
     }
     return result < 0 ? fail_file(error, io, "locking", -result) : ADDCOW_OK;
+}
+
+enum addcow_status addcow_io_lock(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
+{
+    return lock(io, io->file->ops->lock, exclusive, "LCK-02", error);
+}
+
+enum addcow_status addcow_io_lock_data(const struct addcow_io *io, bool exclusive, struct addcow_error *error)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, lock_data) && ops->lock_data;
+    return known ? lock(io, ops->lock_data, exclusive, "LCK-05", error) : ADDCOW_OK;
+}
+
+enum addcow_status addcow_io_hold_data(struct addcow_storage *storage, const struct addcow_io *io, bool exclusive,
+                                       struct addcow_error *error)
+{
+    bool named = false;
+    enum addcow_status code = addcow_io_lock_data(io, exclusive, error);
+    if (code == ADDCOW_OK) {
+        code = addcow_io_named(storage, io, io->path, &named, error);
+    }
+    if (code == ADDCOW_OK && !named) {
+        code = addcow_fail(error, ADDCOW_BUSY, 0, "LCK-04", "%s: was replaced by somebody else", io->path);
+    }
+    return code;
 }
 
 /* ---- Identity (LNK-07) ---- */

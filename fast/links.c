@@ -17,7 +17,8 @@ struct level {
     unsigned disks; /* above it */
 };
 
-static enum addcow_status add_file(struct addcow_storage *storage, const char *path,
+/* `locked`: refuses it if it cannot be locked as open would do it (LCK-05). */
+static enum addcow_status add_file(struct addcow_storage *storage, const char *path, bool locked,
                                    struct addcow_identities *identities, struct addcow_error *error)
 {
     struct addcow_io io;
@@ -26,6 +27,9 @@ static enum addcow_status add_file(struct addcow_storage *storage, const char *p
         return code;
     }
     code = addcow_identities_add(identities, &io, error);
+    if (code == ADDCOW_OK && locked) {
+        code = addcow_io_lock_data(&io, false, error);
+    }
     addcow_io_close(&io, NULL);
     return code;
 }
@@ -51,9 +55,10 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
                                    struct addcow_identities *identities, struct addcow_error *error)
 {
     struct addcow *disk;
-    enum addcow_status code = add_file(storage, level->path, identities, error);
+    const struct addcow_identities above = *identities;
+    enum addcow_status code = add_file(storage, level->path, false, identities, error);
     if (code == ADDCOW_OK) {
-        code = addcow_open(level->path, ADDCOW_OPEN_READONLY | ADDCOW_OPEN_NO_BACKING, storage, &disk, error);
+        code = addcow_open_below(level->path, &above, storage, &disk, error);
     }
     if (code != ADDCOW_OK) {
         return code;
@@ -65,7 +70,7 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
                            level->path, ADDCOW_CHAIN_MAX);
     }
     if (code == ADDCOW_OK) {
-        code = add_file(storage, info.image_path, identities, error);
+        code = add_file(storage, info.image_path, false, identities, error);
     }
     if (code == ADDCOW_OK) {
         code = descend(&info, level, error);
@@ -87,7 +92,7 @@ enum addcow_status addcow_links_add_backing(struct addcow_storage *storage, cons
         code = add_disk(storage, &level, identities, error);
     }
     if (code == ADDCOW_OK && level.path) {
-        code = add_file(storage, level.path, identities, error);
+        code = add_file(storage, level.path, true, identities, error);
     }
     free(level.path);
     return code;

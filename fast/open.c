@@ -2,9 +2,10 @@
  * Opening a disk with all files below it, and closing.
  *
  * Each level is opened in the same order: the metadata file, its identity among those of the levels above, its lock,
- * whether it still has its name, its header, the image, the lengths, the backing file. The identity comes before the
- * lock, so that a chain with a cycle is reported as such and not as busy (LNK-07). Nothing is written (ERR-06). A disk
- * that is opened for writing is synced, because its last writer may have died before its sync (DUR-12).
+ * whether it still has its name, its header, the image, its lock, the lengths, the backing file, its lock. The identity
+ * comes before the lock, so that a chain with a cycle is reported as such and not as busy (LNK-07). Nothing is written
+ * (ERR-06). A disk that is opened for writing is synced, because its last writer may have died before its sync
+ * (DUR-12).
  *
  * Files of lower levels are opened for reading, with one exception. A commit into an add-cow backing file needs an
  * exclusive lock on it (LCK-03). A lock can be upgraded only on the open file that has it, and only if that is open for
@@ -134,6 +135,9 @@ static enum addcow_status open_image(struct addcow *disk, struct opening *openin
         code = addcow_identities_add(&opening->identities, &disk->image, error);
     }
     if (code == ADDCOW_OK) {
+        code = addcow_io_hold_data(disk->storage, &disk->image, !disk->read_only, error);
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&disk->image, &size, error);
     }
     if (code == ADDCOW_OK) {
@@ -152,6 +156,9 @@ static enum addcow_status open_raw_backing(struct addcow *disk, struct opening *
     }
     uint64_t length = 0;
     code = addcow_identities_add(&opening->identities, &io, error);
+    if (code == ADDCOW_OK) {
+        code = addcow_io_hold_data(disk->storage, &io, false, error);
+    }
     if (code == ADDCOW_OK) {
         code = addcow_io_length(&io, &length, error);
     }
@@ -258,6 +265,13 @@ enum addcow_status addcow_disk_open_alone(const char *path, struct addcow_storag
 {
     struct opening opening = {.storage = storage, .without_backing = true};
     return open_disk(&opening, path, ROLE_WRITABLE, disk, error);
+}
+
+enum addcow_status addcow_open_below(const char *path, const struct addcow_identities *above,
+                                     struct addcow_storage *storage, struct addcow **disk, struct addcow_error *error)
+{
+    struct opening opening = {.storage = storage, .identities = *above, .without_backing = true};
+    return open_disk(&opening, path, ROLE_READ_ONLY, disk, error);
 }
 
 /* ---- What an opened disk is ---- */

@@ -184,6 +184,83 @@ int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lo
     *held = exclusive ? ADDCOW_LOCKED_EXCLUSIVE : ADDCOW_LOCKED_SHARED;
     return 0;
 }
+
+/*
+ * The bytes of LCK-06 as bits: bit p for 100 + p, "I have permission p", and bit 4 + p for 200 + p, "nobody else may
+ * have it". QEMU only ever takes read locks on them, which exclude nobody, and looks for those of others.
+ */
+#define HAS(permission) (1u << (permission))
+#define DENIES(permission) (1u << (4 + (permission)))
+
+enum permission { CONSISTENT_READ, WRITE, WRITE_UNCHANGED, RESIZE };
+
+/* The bytes that each kind of lock takes, and those of others that it cannot stand. */
+static const unsigned taken_bytes[] = {
+    [ADDCOW_LOCKED_SHARED] = HAS(CONSISTENT_READ) | DENIES(WRITE) | DENIES(RESIZE),
+    [ADDCOW_LOCKED_EXCLUSIVE] = 0xff,
+};
+static const unsigned conflicting_bytes[] = {
+    [ADDCOW_LOCKED_SHARED] = DENIES(CONSISTENT_READ) | HAS(WRITE) | HAS(RESIZE),
+    [ADDCOW_LOCKED_EXCLUSIVE] = 0xff,
+};
+
+static struct flock lock_of_byte(unsigned bit, int type)
+{
+    off_t offset = bit < 4 ? 100 + (off_t)bit : 200 + (off_t)bit - 4;
+    return (struct flock){.l_type = (short)type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+}
+
+/* Takes or gives up read locks. */
+static int set_bytes(int descriptor, unsigned bytes, int type)
+{
+    for (unsigned bit = 0; bit < 8; bit++) {
+        struct flock lock = lock_of_byte(bit, type);
+        if ((bytes >> bit & 1) && fcntl(descriptor, F_OFD_SETLK, &lock) < 0) {
+            return errno == EACCES ? -EAGAIN : -errno;
+        }
+    }
+    return 0;
+}
+
+/* Whether other open files have locks on these bytes: -EAGAIN. */
+static int test_bytes(int descriptor, unsigned bytes)
+{
+    for (unsigned bit = 0; bit < 8; bit++) {
+        struct flock lock = lock_of_byte(bit, F_WRLCK);
+        if (!(bytes >> bit & 1)) {
+            continue;
+        }
+        if (fcntl(descriptor, F_OFD_GETLK, &lock) < 0) {
+            return -errno;
+        }
+        if (lock.l_type != F_UNLCK) {
+            return -EAGAIN;
+        }
+    }
+    return 0;
+}
+
+int addcow_platform_lock_data(int descriptor, bool exclusive, enum addcow_platform_lock *held)
+{
+    enum addcow_platform_lock wanted = exclusive ? ADDCOW_LOCKED_EXCLUSIVE : ADDCOW_LOCKED_SHARED;
+    unsigned more = taken_bytes[wanted] & ~taken_bytes[*held];
+    /* Twice: first, so that an attempt without hope disturbs nobody; then, because others may have come meanwhile. */
+    int result = test_bytes(descriptor, conflicting_bytes[wanted]);
+    if (result < 0) {
+        return result;
+    }
+    result = set_bytes(descriptor, more, F_RDLCK);
+    if (result == 0) {
+        result = test_bytes(descriptor, conflicting_bytes[wanted]);
+    }
+    if (result < 0) {
+        set_bytes(descriptor, more, F_UNLCK);
+        return result;
+    }
+    result = set_bytes(descriptor, taken_bytes[*held] & ~taken_bytes[wanted], F_UNLCK);
+    *held = wanted;
+    return result;
+}
 #else
 int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lock *held)
 {
@@ -197,5 +274,10 @@ int addcow_platform_lock(int descriptor, bool exclusive, enum addcow_platform_lo
         reason = ENOLCK;
     }
     return -reason;
+}
+
+int addcow_platform_lock_data(int descriptor, bool exclusive, enum addcow_platform_lock *held)
+{
+    return addcow_platform_lock(descriptor, exclusive, held);
 }
 #endif

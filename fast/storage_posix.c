@@ -80,6 +80,11 @@ static int file_lock(struct addcow_file *file, int exclusive)
     return addcow_platform_lock(descriptor_of(file), exclusive, &((struct posix_file *)file)->lock);
 }
 
+static int file_lock_data(struct addcow_file *file, int exclusive)
+{
+    return addcow_platform_lock_data(descriptor_of(file), exclusive, &((struct posix_file *)file)->lock);
+}
+
 static int file_identity(struct addcow_file *file, struct addcow_identity *identity)
 {
     struct stat status;
@@ -117,6 +122,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .identity = file_identity,
     .close = file_close,
     .may_grow = file_may_grow,
+    .lock_data = file_lock_data,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

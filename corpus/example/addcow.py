@@ -172,6 +172,27 @@ def lock(fd, exclusive):
         raise Error("busy", "LCK-02", "another process holds the disk") from problem
 
 
+# LCK-06: bytes by which QEMU and others tell what they do with a file, and what they allow. Those that each kind of lock
+# takes, and those that it cannot stand with others.
+SHARED = (100, 201, 203), (101, 103, 200)
+EXCLUSIVE = (100, 101, 102, 103, 200, 201, 202, 203), (100, 101, 102, 103, 200, 201, 202, 203)
+
+
+def lock_data(fd, exclusive):
+    """LCK-05. The lock ends when the file is closed, also after a conflict."""
+    taken, conflicting = EXCLUSIVE if exclusive else SHARED
+    for byte in taken:
+        lock_byte(fd, fcntl.F_OFD_SETLK, fcntl.F_RDLCK, byte)
+    for byte in conflicting:
+        kind = lock_byte(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, byte)
+        require(kind == fcntl.F_UNLCK, "LCK-05", "another process uses the file", "busy")
+
+
+def lock_byte(fd, call, kind, byte):
+    answer = fcntl.fcntl(fd, call, struct.pack("@hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
+    return struct.unpack_from("@h", answer)[0]
+
+
 class RawFile:
     """A raw backing file, with the methods of a disk that commit and reading use."""
 
@@ -233,6 +254,7 @@ class Disk:
         self.size = os.fstat(self.image).st_size
         require(self.size <= SIZE_MAX, "VRT-01", "the image is too long", "unsupported")
         self.check_identities()
+        lock_data(self.image, self.writable)
         needed = self.header.bitmap_bytes(self.size)
         require(length >= self.header.size + needed, "BMP-03", "the bitmap is cut")
         self.bitmap = bytearray(read_exactly(self.metadata, self.header.size, needed))
@@ -251,6 +273,8 @@ class Disk:
             backing = Disk(path, writable, self.above + (self.own_identities(),))
         try:
             self.check_identities(backing)
+            if isinstance(backing, RawFile):
+                lock_data(backing.fd, writable)
         except Error:
             backing.close()
             raise

@@ -10,6 +10,7 @@
  */
 #include "adapters/ref_disk.h"
 
+#include "adapters/ref_lock.h"
 #include "adapters/reference.h"
 #include "base/report.h"
 
@@ -187,6 +188,14 @@ static enum addcow_status lock_file(const struct mapped *file, const char *path,
     return ADDCOW_OK;
 }
 
+/* LCK-05 */
+static enum addcow_status lock_data(const struct mapped *file, const char *path, bool exclusive,
+                                    struct addcow_error *error)
+{
+    return ref_lock_data(file->descriptor, exclusive) ? ADDCOW_OK
+                                                      : refuse(error, ADDCOW_BUSY, "LCK-05", "%s: in use", path);
+}
+
 /* ---- Opening (sections 2 to 5, LCK) ---- */
 
 /* LNK-01. The caller frees. */
@@ -236,6 +245,9 @@ static enum addcow_status attach_backing(struct ref_disk *disk, struct opened *o
     }
     code = open_file(disk->backing_path, false, opened, &disk->base, error);
     if (code == ADDCOW_OK) {
+        code = lock_data(&disk->base, disk->backing_path, false, error);
+    }
+    if (code == ADDCOW_OK) {
         code = map_whole(&disk->base, disk->backing_path, error);
     }
     if (code == ADDCOW_OK) {
@@ -265,6 +277,9 @@ static enum addcow_status open_image(struct ref_disk *disk, struct opened *opene
     }
     char *image_path = resolve(disk->path, image_name, disk->header.image_size);
     enum addcow_status code = open_file(image_path, disk->writable, opened, &disk->image, error);
+    if (code == ADDCOW_OK) {
+        code = lock_data(&disk->image, image_path, disk->writable, error);
+    }
     if (code == ADDCOW_OK) {
         code = map_whole(&disk->image, image_path, error);
     }
@@ -443,14 +458,17 @@ static enum addcow_status make_base_writable(struct ref_disk *disk)
     if (code == ADDCOW_OK) {
         code = map_whole(&again, disk->backing_path, NULL);
     }
+    if (code == ADDCOW_OK) {
+        code = lock_data(&disk->base, disk->backing_path, true, NULL);
+    }
     if (code != ADDCOW_OK) {
         close_file(&again);
         return code;
     }
-    close_file(&disk->base);
+    close_file(&disk->base); /* and its lock, which would conflict with the other one's */
     disk->base = again;
     disk->state.backing = again.bytes;
-    return ADDCOW_OK;
+    return lock_data(&disk->base, disk->backing_path, true, NULL);
 }
 
 /* Writes the content of the clusters that were allocated `before` the commit to the lower disk. */
@@ -473,9 +491,9 @@ static enum addcow_status commit_to_lower(struct ref_disk *disk)
 {
     struct opened opened = {.count = 0};
     struct ref_disk *lower = NULL;
-    struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    /* The shared lock of the first opening conflicts with the exclusive one. */
-    fcntl(disk->lower->metadata.descriptor, F_OFD_SETLK, &unlock);
+    /* The shared locks of the first opening conflict with the exclusive ones. */
+    ref_unlock(disk->lower->metadata.descriptor);
+    ref_unlock(disk->lower->image.descriptor);
     enum addcow_status code = open_level(disk->backing_path, true, &opened, &lower, NULL);
     if (code == ADDCOW_OK) {
         struct addcow_ref before = disk->state;
@@ -490,6 +508,7 @@ static enum addcow_status commit_to_lower(struct ref_disk *disk)
         ref_disk_close(lower);
     }
     lock_file(&disk->lower->metadata, disk->backing_path, false, NULL);
+    lock_data(&disk->lower->image, disk->backing_path, false, NULL);
     return code;
 }
 
@@ -510,6 +529,7 @@ static enum addcow_status commit(struct ref_disk *disk)
         if (code == ADDCOW_OK) {
             code = addcow_ref_commit(&disk->state);
         }
+        lock_data(&disk->base, disk->backing_path, false, NULL);
     }
     store_flag(disk);
     return code;

@@ -265,6 +265,7 @@ static const struct addcow_file_ops file_ops = {
     .identity = sim_identity,
     .close = sim_close,
     .may_grow = sim_may_grow,
+    .lock_data = sim_lock,
 };
 
 struct addcow_file *sim_file_open(struct sim *sim, uint32_t inode, const char *name, bool writable)

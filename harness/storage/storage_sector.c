@@ -274,6 +274,11 @@ static int sector_lock(struct addcow_file *file, int exclusive)
     return sector_file(file)->below->ops->lock(sector_file(file)->below, exclusive);
 }
 
+static int sector_lock_data(struct addcow_file *file, int exclusive)
+{
+    return sector_file(file)->below->ops->lock_data(sector_file(file)->below, exclusive);
+}
+
 static int sector_identity(struct addcow_file *file, struct addcow_identity *identity)
 {
     return sector_file(file)->below->ops->identity(sector_file(file)->below, identity);
@@ -317,6 +322,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
         .next_data = sector_next_data,
         .close = sector_close,
         .may_grow = sector_may_grow,
+        .lock_data = sector_lock_data,
     };
     struct addcow_file *below;
     int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, &below);

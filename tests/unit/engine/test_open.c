@@ -450,6 +450,7 @@ static void test_locks(void **state)
     struct addcow *low = open_disk_on("low.add-cow", ADDCOW_OPEN_READONLY, NULL);
     struct addcow_error error = ADDCOW_ERROR_INIT;
     assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_BUSY);
+    assert_string_equal(error.clause, "LCK-02");
     close_disk(low);
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));
     low = open_disk_on("low.add-cow", ADDCOW_OPEN_READONLY, NULL);

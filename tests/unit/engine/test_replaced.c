@@ -1,6 +1,6 @@
 /*
- * A metadata file that somebody replaces between its opening and its locking: the lock must be that of the file which
- * has the name (LCK-04). A storage does the replacing at the moment of the lock, as another process could.
+ * A file that somebody replaces between its opening and its locking: the lock must be that of the file which has the
+ * name (LCK-04). A storage does the replacing at the moment of the lock, as another process could.
  */
 #include "support/disks.h"
 
@@ -8,6 +8,7 @@
 static struct {
     void (*replace)(void);
     unsigned times;
+    unsigned of_data; /* n: before the n-th file of data, image or backing file, is locked; 0: before none */
 } moment;
 
 static const struct addcow_file_ops *posix;
@@ -21,6 +22,14 @@ static int replacing_lock(struct addcow_file *file, int exclusive)
     return posix->lock(file, exclusive);
 }
 
+static int replacing_lock_data(struct addcow_file *file, int exclusive)
+{
+    if (moment.of_data > 0 && --moment.of_data == 0) {
+        moment.replace();
+    }
+    return posix->lock_data(file, exclusive);
+}
+
 static int replacing_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                           struct addcow_file **file)
 {
@@ -31,6 +40,7 @@ static int replacing_open(struct addcow_storage *storage, const char *path, enum
         posix = (*file)->ops;
         ops = *posix;
         ops.lock = replacing_lock;
+        ops.lock_data = replacing_lock_data;
         (*file)->ops = &ops;
     }
     return result;
@@ -149,12 +159,47 @@ static void test_create(void **state)
     close_disk(writer);
 }
 
+static void move_other_image(void)
+{
+    char to[4096];
+    snprintf(to, sizeof to, "%s", in_directory("disk.raw"));
+    assert_int_equal(rename(in_directory("other.raw"), to), 0);
+}
+
+static void move_other_backing(void)
+{
+    char to[4096];
+    snprintf(to, sizeof to, "%s", in_directory("base.raw"));
+    assert_int_equal(rename(in_directory("other.raw"), to), 0);
+}
+
+/* LCK-04 LCK-05: nor is an image or a raw backing file used, written or committed into that has lost its name. */
+static void test_data_file(void **state)
+{
+    (void)state;
+    struct addcow *disk = NULL;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    for (unsigned file = 1; file <= 2; file++) {
+        make_disk("other", &(struct disk_spec){.size = 5 * 4096});
+        make_disk("disk", &(struct disk_spec){.size = 5 * 4096, .backing_name = "base.raw", .backing_size = 4096});
+        struct addcow_storage *storage = replacing_storage(file == 1 ? move_other_image : move_other_backing, 0);
+        moment.of_data = file;
+        assert_int_equal(addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, storage, &disk, &error),
+                         ADDCOW_BUSY);
+        assert_string_equal(error.clause, "LCK-04");
+        assert_non_null(strstr(error.message, file == 1 ? "disk.raw" : "base.raw"));
+        close_disk(
+            open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, storage)); /* the new one, if it is asked again */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_reopened, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_backing_reopened, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_not_opened, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_data_file, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_create, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,88 @@ static void test_lock_changes(void **state)
     assert_int_equal(ops->close(files[2]), 0);
 }
 
+/* LCK-06: the same on a file of data, which may be open for reading only; and which bytes others see. */
+static void test_data_lock_changes(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    struct addcow_file *files[3];
+    for (size_t i = 0; i < 3; i++) {
+        files[i] = open_file("file", ADDCOW_FILE_READ);
+    }
+    const struct addcow_file_ops *ops = files[0]->ops;
+    assert_int_equal(ops->lock_data(files[0], 0), 0);
+    assert_int_equal(ops->lock_data(files[1], 0), 0);
+    assert_int_equal(ops->lock_data(files[0], 0), 0);
+    assert_int_equal(ops->lock_data(files[0], 1), -EAGAIN);
+    assert_int_equal(ops->lock_data(files[2], 0), 0); /* the attempt has left no byte locked */
+    assert_int_equal(ops->close(files[1]), 0);
+    assert_int_equal(ops->lock_data(files[2], 1), -EAGAIN); /* the first lock is still held */
+    assert_int_equal(ops->close(files[2]), 0);
+    assert_int_equal(ops->lock_data(files[0], 1), 0);
+    files[1] = open_file("file", ADDCOW_FILE_READWRITE);
+    assert_int_equal(ops->lock_data(files[1], 0), -EAGAIN);
+    assert_int_equal(ops->lock_data(files[1], 1), -EAGAIN);
+    assert_int_equal(ops->lock_data(files[0], 0), 0);
+    assert_int_equal(ops->lock_data(files[1], 0), 0);
+    assert_int_equal(ops->close(files[0]), 0);
+    assert_int_equal(ops->lock_data(files[1], 1), 0);
+    assert_int_equal(ops->close(files[1]), 0);
+}
+
+#ifdef F_OFD_SETLK
+/* Whether another program may take a read lock on a byte, and whether it finds one there. */
+static bool byte_is_locked(int descriptor, off_t byte)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    assert_int_equal(fcntl(descriptor, F_OFD_GETLK, &lock), 0);
+    assert_int_equal(lock.l_type, F_UNLCK);
+    lock.l_type = F_WRLCK;
+    assert_int_equal(fcntl(descriptor, F_OFD_GETLK, &lock), 0);
+    return lock.l_type != F_UNLCK;
+}
+
+/* LCK-06, byte by byte: what the lock takes, and what of another program it cannot stand. */
+static void expect_bytes(int exclusive, const char *taken, const char *conflicting)
+{
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_READ);
+    int other = open(in_directory("file"), O_RDWR);
+    assert_true(other >= 0);
+    assert_int_equal(file->ops->lock_data(file, exclusive), 0);
+    for (off_t byte = 0; byte < 300; byte++) {
+        bool known = (byte >= 100 && byte < 104) || (byte >= 200 && byte < 204);
+        size_t place = (size_t)(byte < 200 ? byte - 100 : byte - 196);
+        assert_int_equal(byte_is_locked(other, byte), known && taken[place] == 'x');
+    }
+    assert_int_equal(file->ops->close(file), 0);
+    for (size_t place = 0; place < 8; place++) {
+        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+        lock.l_start = place < 4 ? 100 + (off_t)place : 196 + (off_t)place;
+        assert_int_equal(fcntl(other, F_OFD_SETLK, &lock), 0);
+        file = open_file("file", ADDCOW_FILE_READ);
+        assert_int_equal(file->ops->lock_data(file, exclusive), conflicting[place] == 'x' ? -EAGAIN : 0);
+        assert_int_equal(file->ops->close(file), 0);
+        lock.l_type = F_UNLCK;
+        assert_int_equal(fcntl(other, F_OFD_SETLK, &lock), 0);
+    }
+    close(other);
+}
+
+static void test_data_lock_bytes(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    expect_bytes(0, "x....x.x", ".x.xx...");
+    expect_bytes(1, "xxxxxxxx", "xxxxxxxx");
+}
+#else
+static void test_data_lock_bytes(void **state)
+{
+    (void)state;
+    skip(); /* flock locks no bytes */
+}
+#endif
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -168,6 +250,7 @@ static void test_failures(void **state)
     assert_int_equal(ops->next_data(file, 0, &number), -EBADF);
     assert_int_equal(ops->may_grow(file, 0), -EBADF);
     assert_int_equal(ops->lock(file, 1), -EBADF);
+    assert_int_equal(ops->lock_data(file, 1), -EBADF);
     assert_int_equal(ops->identity(file, &identity), -EBADF);
     assert_int_equal(ops->close(file), -EBADF);
 }
@@ -374,9 +457,10 @@ static void test_old_name_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_success),          TEST(test_next_data),      TEST(test_failures),     TEST(test_opening),
-        TEST(test_opening_once),     TEST(test_modes),          TEST(test_names),        TEST(test_short_names),
-        TEST(test_directory_synced), TEST(test_old_name_stays), TEST(test_lock_changes), TEST(test_may_grow),
+        TEST(test_success),           TEST(test_next_data),       TEST(test_failures),     TEST(test_opening),
+        TEST(test_opening_once),      TEST(test_modes),           TEST(test_names),        TEST(test_short_names),
+        TEST(test_directory_synced),  TEST(test_old_name_stays),  TEST(test_lock_changes), TEST(test_may_grow),
+        TEST(test_data_lock_changes), TEST(test_data_lock_bytes),
     };
     return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
 }

@@ -96,6 +96,11 @@ static inline int faulty_lock(struct addcow_file *self, int exclusive)
     WITH_FAULT(FAULTS(self), int, INNER(self)->ops->lock(INNER(self), exclusive));
 }
 
+static inline int faulty_lock_data(struct addcow_file *self, int exclusive)
+{
+    WITH_FAULT(FAULTS(self), int, INNER(self)->ops->lock_data(INNER(self), exclusive));
+}
+
 static inline int faulty_identity(struct addcow_file *self, struct addcow_identity *identity)
 {
     WITH_FAULT(FAULTS(self), int, INNER(self)->ops->identity(INNER(self), identity));
@@ -123,6 +128,7 @@ static const struct addcow_file_ops faulty_file_ops = {
     .lock = faulty_lock,
     .identity = faulty_identity,
     .close = faulty_close,
+    .lock_data = faulty_lock_data,
 };
 
 /* A failure at its end would leave a file that nobody can close, so there is only the one at its beginning. */

@@ -107,6 +107,12 @@ static inline int probe_lock(struct addcow_file *self, int exclusive)
     return file->inner->ops->lock(file->inner, exclusive);
 }
 
+static inline int probe_lock_data(struct addcow_file *self, int exclusive)
+{
+    struct probe_file *file = (struct probe_file *)self;
+    return file->inner->ops->lock_data(file->inner, exclusive);
+}
+
 static inline int probe_identity(struct addcow_file *self, struct addcow_identity *identity)
 {
     struct probe_file *file = (struct probe_file *)self;
@@ -143,6 +149,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
         .identity = probe_identity,
         .close = probe_close,
         .may_grow = probe_may_grow,
+        .lock_data = probe_lock_data,
     };
     struct addcow_storage *posix = addcow_posix_storage();
     struct addcow_file *inner;

@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# Who else has the files open: other disks on the same image or backing file, and QEMU, both ways (LCK-05, LCK-06).
+
+load common
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work" || return
+    random 4M base.raw
+    addcow create -q -b base.raw -s 4M -i disk.raw disk.addcow
+    addcow create -q -b base.raw -s 4M -i other.raw other.addcow
+    printf x | addcow write -q disk.addcow 0
+}
+
+need_qemu() {
+    command -v qemu-io >/dev/null || skip "qemu-utils is not installed"
+}
+
+# qemu_holds ARGUMENT...: a qemu-io in the background that has its file open until descriptor 6 is closed.
+qemu_holds() {
+    mkfifo orders answers
+    qemu-io "$@" <orders >answers 2>&1 &
+    exec 6>orders 7<answers
+    echo 'length' >&6
+    local line
+    while read -r -t 20 line <&7; do
+        [[ "$line" != *iB* ]] || return 0
+    done
+    return 1
+}
+
+qemu_ends() {
+    exec 6>&- 7<&-
+    wait
+    rm orders answers
+}
+
+# qemu_refused COMMAND...: a program of QEMU that does not get the lock of its file.
+qemu_refused() {
+    run "$@"
+    echo "$output"
+    [[ "$output" == *"lock"* ]]
+}
+
+@test "a copy of the metadata file does not make a second writer, nor a reader beside one (LCK-05)" {
+    cp disk.addcow copy.addcow
+    head -c 1M base.raw >data
+    hold disk.addcow data
+    refused 1 "disk.raw: is in use elsewhere: Resource temporarily unavailable (busy, LCK-05)" write copy.addcow 0
+    for command in info check map read "check --repair"; do
+        # shellcheck disable=SC2086 # several words
+        refused 1 "busy, LCK-05" $command copy.addcow
+    done
+    refused 1 "busy" create -f -i disk.raw new.addcow
+    exec 5>&-
+    wait
+    addcow check -q copy.addcow
+}
+
+@test "commit is refused while another disk uses the raw backing file (LCK-05, CMT-02)" {
+    sha256sum base.raw >before
+    head -c 1M base.raw >data
+    hold other.addcow data
+    refused 1 "base.raw: is in use elsewhere: Resource temporarily unavailable (busy, LCK-05)" commit disk.addcow
+    sha256sum -c --quiet before
+    [ "$(info disk.addcow 'j["virtual-size"]')" = 4194304 ]
+    exec 5>&-
+    wait
+    addcow commit -q disk.addcow
+    [ "$(head -c 1 base.raw)" = x ]
+}
+
+@test "QEMU that writes to the image keeps everybody away (LCK-06)" {
+    need_qemu
+    qemu_holds -f raw disk.raw
+    for command in info check map read "zero disk.addcow 0"; do
+        # shellcheck disable=SC2086 # several words
+        set -- $command
+        refused 1 "disk.raw: is in use elsewhere" "$1" disk.addcow ${3:+"$3" 1}
+    done
+    qemu_ends
+    addcow zero disk.addcow 0 1
+}
+
+@test "QEMU that reads the image keeps a writer away, and no reader (LCK-06)" {
+    need_qemu
+    qemu_holds -r -f raw disk.raw
+    refused 1 "busy, LCK-05" zero disk.addcow 0 1
+    addcow read disk.addcow 0 1 | cmp - <(printf x)
+    addcow check -q disk.addcow
+    qemu_ends
+    addcow zero disk.addcow 0 1
+}
+
+@test "QEMU that writes to the backing file keeps its overlays away (LCK-06)" {
+    need_qemu
+    qemu_holds -f raw base.raw
+    refused 1 "base.raw: is in use elsewhere" read disk.addcow 0 1
+    refused 1 "base.raw: is in use elsewhere" zero disk.addcow 0 1
+    refused 1 "base.raw: is in use elsewhere" create -b base.raw -s 4M -i third.raw third.addcow
+    [ ! -e third.addcow ] && [ ! -e third.raw ]
+    qemu_ends
+    addcow zero disk.addcow 0 1
+}
+
+@test "QEMU with an overlay on the backing file lets disks be written, but no commit (LCK-06)" {
+    need_qemu
+    qemu-img create -q -f qcow2 -b base.raw -F raw disk.qcow2
+    sha256sum base.raw >before
+    qemu_holds -f qcow2 disk.qcow2
+    printf y | addcow write -q disk.addcow 0
+    refused 1 "base.raw: is in use elsewhere" commit disk.addcow
+    sha256sum -c --quiet before
+    qemu_ends
+    addcow commit -q disk.addcow
+    [ "$(head -c 1 base.raw)" = y ]
+}
+
+@test "QEMU gets no lock on the image of a disk that is open for writing, nor writes to its backing file (LCK-06)" {
+    need_qemu
+    head -c 1M base.raw >data
+    hold disk.addcow data
+    qemu_refused qemu-io -f raw -c 'write 0 512' disk.raw
+    qemu_refused qemu-io -r -f raw -c 'read 0 512' disk.raw
+    qemu_refused qemu-img resize -f raw disk.raw 8M
+    qemu_refused qemu-io -f raw -c 'write 0 512' base.raw
+    qemu-io -r -f raw -c 'read 0 512' base.raw
+    [ "$(length disk.raw)" = 4194304 ]
+    exec 5>&-
+    wait
+    qemu-io -f raw -c 'write 0 512' disk.raw
+}
+
+@test "QEMU can read, and not write, the image of a disk that is open for reading (LCK-06)" {
+    need_qemu
+    mkfifo pipe
+    addcow read disk.addcow >pipe &
+    exec 5<pipe
+    head -c 1 <&5 >/dev/null # the command is open by now, and the pipe does not hold all that it reads
+    qemu_refused qemu-io -f raw -c 'write 0 512' disk.raw
+    qemu_refused qemu-img resize -f raw disk.raw 8M
+    qemu-io -r -f raw -c 'read 0 512' disk.raw
+    qemu-img info -f raw disk.raw
+    qemu_refused qemu-io -f raw -c 'write 0 512' base.raw
+    cat <&5 >/dev/null
+    exec 5<&-
+    wait
+}
