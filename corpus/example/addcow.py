@@ -172,7 +172,7 @@ def lock(fd, exclusive):
         raise Error("busy", "LCK-02", "another process holds the disk") from problem
 
 
-# LCK-06: bytes by which QEMU and others tell what they do with a file, and what they allow. Those that each kind of lock
+# LCK-06: bytes by which programs tell what they do with a file, and what they allow. Those that each kind of lock
 # takes, and those that it cannot stand with others.
 SHARED = (100, 201, 203), (101, 103, 200)
 EXCLUSIVE = (100, 101, 102, 103, 200, 201, 202, 203), (100, 101, 102, 103, 200, 201, 202, 203)
