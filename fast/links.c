@@ -57,6 +57,10 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
     struct addcow *disk;
     const struct addcow_identities above = *identities;
     enum addcow_status code = add_file(storage, level->path, false, identities, error);
+    if (code == ADDCOW_OK && ++level->disks > ADDCOW_CHAIN_MAX) {
+        code = addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: more than %d metadata files in one chain",
+                           level->path, ADDCOW_CHAIN_MAX);
+    }
     if (code == ADDCOW_OK) {
         code = addcow_open_below(level->path, &above, storage, &disk, error);
     }
@@ -65,13 +69,7 @@ static enum addcow_status add_disk(struct addcow_storage *storage, struct level 
     }
     struct addcow_info info = ADDCOW_INFO_INIT;
     addcow_get_info(disk, &info);
-    if (++level->disks > ADDCOW_CHAIN_MAX) {
-        code = addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "LNK-09", "%s: more than %d metadata files in one chain",
-                           level->path, ADDCOW_CHAIN_MAX);
-    }
-    if (code == ADDCOW_OK) {
-        code = add_file(storage, info.image_path, false, identities, error);
-    }
+    code = add_file(storage, info.image_path, false, identities, error);
     if (code == ADDCOW_OK) {
         code = descend(&info, level, error);
     }
