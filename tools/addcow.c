@@ -3,7 +3,7 @@
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
  * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard), maintain.c
- * (create, resize, stream, commit) and rebase.c.
+ * (create, resize, stream, commit), rebase.c, compare.c and measure.c.
  */
 #include "command.h"
 
@@ -17,8 +17,9 @@
 #include <unistd.h>
 
 const struct command *const commands[] = {
-    &command_create, &command_info,    &command_check,  &command_map,    &command_read,   &command_write,
-    &command_zero,   &command_discard, &command_resize, &command_stream, &command_commit, &command_rebase,
+    &command_create, &command_info,   &command_check,   &command_map,     &command_read,
+    &command_write,  &command_zero,   &command_discard, &command_resize,  &command_stream,
+    &command_commit, &command_rebase, &command_compare, &command_measure,
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 

@@ -42,10 +42,11 @@ struct command {
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c and rebase.c. */
+/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c, rebase.c, compare.c and measure.c. */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit, command_rebase;
+extern const struct command command_compare, command_measure;
 
 /* All of them. Defined in addcow.c. */
 extern const struct command *const commands[];
@@ -78,6 +79,12 @@ bool within(uint64_t offset, uint64_t length, uint64_t size);
 
 /* Says that it does not. Returns EXIT_FAILED. */
 int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size);
+
+/* ---- read.c ---- */
+
+/* How many of `length` bytes from `offset` on are known to be zeros without reading them. */
+enum addcow_status known_zeros(struct addcow *disk, uint64_t offset, uint64_t length, uint64_t *zeros,
+                               struct addcow_error *error);
 
 /* ---- report.c ---- */
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define LONG_FORMS 256
-#define OPTIONS_MAX 32 /* different ones of all commands */
+#define OPTIONS_MAX 64 /* different ones of all commands */
 
 /* The options of all commands, as getopt wants them. */
 struct vocabulary {
@@ -187,6 +187,10 @@ bool parse_options(const struct command *command, int argc, char **argv, int *ex
     static const struct command_option help_option = {'h', "help", OPTION_SWITCH, &help};
     struct vocabulary words = {.letters = ":"};
     add_option(&words, &help_option);
+    /* First those of this command: a letter may mean something else in another one. */
+    for (const struct command_option *option = command->options; option->variable; option++) {
+        add_option(&words, option);
+    }
     for (size_t i = 0; i < command_count; i++) {
         for (const struct command_option *option = commands[i]->options; option->variable; option++) {
             add_option(&words, option);

@@ -177,9 +177,8 @@ static int close_output(struct output *out, int code)
 
 /* ---- Copying ---- */
 
-/* How many of `length` bytes from `offset` on are known to be zeros without reading them. */
-static enum addcow_status known_zeros(struct addcow *disk, uint64_t offset, uint64_t length, uint64_t *zeros,
-                                      struct addcow_error *error)
+enum addcow_status known_zeros(struct addcow *disk, uint64_t offset, uint64_t length, uint64_t *zeros,
+                               struct addcow_error *error)
 {
     struct addcow_extent extent = ADDCOW_EXTENT_INIT;
     enum addcow_status code = addcow_map_chain(disk, offset, length, &extent, error);
