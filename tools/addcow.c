@@ -68,7 +68,7 @@ static int print_usage(void)
     printf(
         "\nSIZE, OFFSET and LENGTH are in bytes, or have a suffix: k M G T P E, powers of 1024; 1.5G is possible.\n"
         "`addcow COMMAND --help` describes a command. `addcow --version` prints the version.\n"
-        "Exit status: 0 done; 1 failed; 2 wrong usage; 3 check: broken clauses remain;\n"
+        "Exit status: 0 done; 1 failed, compare: different; 2 wrong usage; 3 check: broken clauses remain;\n"
         "4 create --force: FILE was replaced, but a crash may bring the old one back.\n");
     return EXIT_OK;
 }

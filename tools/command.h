@@ -71,6 +71,9 @@ const char *human_size(uint64_t size);
 /* Bytes from `offset` to the end of its chunk. */
 uint64_t chunk_at(uint64_t offset);
 
+/* The value of an option that names a file: null for standard input or output, which `-` stands for too. */
+const char *named_file(const char *value);
+
 /* Reads operand `index` as a size, if it is there. Returns EXIT_OK, or EXIT_USAGE after a message. */
 int parse_operand(const struct operands *operands, const char *command, int index, struct size_value *value);
 

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 int parse_operand(const struct operands *operands, const char *command, int index, struct size_value *value)
 {
@@ -13,6 +14,11 @@ int parse_operand(const struct operands *operands, const char *command, int inde
         return EXIT_OK;
     }
     return complain_usage(command, "'%s' is not a size", operands->item[index]);
+}
+
+const char *named_file(const char *value)
+{
+    return value && strcmp(value, "-") == 0 ? NULL : value;
 }
 
 int complain_range(const char *path, uint64_t offset, uint64_t length, uint64_t size)

@@ -248,7 +248,7 @@ static int read_range(const char *path, struct addcow *disk, uint64_t offset, st
         return complain("%s: %s", path, strerror(errno));
     }
     struct output out;
-    int code = open_output(read_options.output, length, &out);
+    int code = open_output(named_file(read_options.output), length, &out);
     if (code == EXIT_OK) {
         code = copy_range(disk, offset, length, buffer, &out);
     }
@@ -286,7 +286,8 @@ const struct command command_read = {
         "read [-o OUT] FILE [OFFSET [LENGTH]]\n"
         "Copies LENGTH bytes of the disk from OFFSET on to standard output; without LENGTH, up to its end. What is\n"
         "written to a file or a device is on its storage when the command succeeds.\n\n"
-        "  -o OUT      create the file OUT instead, with holes where the disk is zero. A regular file that exists is\n"
-        "              refused; a device or pipe is written to.\n"
+        "  -o OUT      create the file OUT instead, with holes where the disk is zero; - is standard output. A "
+        "regular\n"
+        "              file that exists is refused; a device or pipe is written to.\n"
         "  -h, --help  print this and exit\n",
 };

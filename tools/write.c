@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ZERO_BLOCK ((size_t)4096) /* runs of zeros of this size are detected */
+
 struct input {
     int descriptor;
     const char *name;
@@ -39,11 +41,13 @@ struct copy {
 
 static struct {
     const char *input; /* null: standard input */
-    bool quiet;        /* accepted, as there is nothing to keep quiet about */
+    bool detect_zeroes;
+    bool quiet; /* accepted, as there is nothing to keep quiet about */
 } write_options;
 
 static const struct command_option write_table[] = {
     {'i', NULL, OPTION_PATH, &write_options.input},
+    {0, "detect-zeroes", OPTION_SWITCH, &write_options.detect_zeroes},
     {'q', "quiet", OPTION_SWITCH, &write_options.quiet},
     OPTIONS_END,
 };
@@ -156,6 +160,34 @@ static enum addcow_status put(struct copy *copy, const uint8_t *bytes, uint64_t 
     return part < count ? fail_past_end(copy, error) : ADDCOW_OK;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t count)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
+}
+
+/* The size of the block of a chunk that begins at `at`. */
+static size_t block_at(size_t at, size_t count)
+{
+    return count - at < ZERO_BLOCK ? count - at : ZERO_BLOCK;
+}
+
+/* Puts data on the disk, runs of whole blocks of zeros as zeros. */
+static enum addcow_status put_detecting(struct copy *copy, size_t count, struct addcow_error *error)
+{
+    enum addcow_status code = ADDCOW_OK;
+    const uint8_t *bytes = copy->buffer;
+    for (size_t at = 0; at < count && code == ADDCOW_OK;) {
+        bool zero = is_zero(bytes + at, block_at(at, count));
+        size_t end = at + block_at(at, count);
+        while (end < count && is_zero(bytes + end, block_at(end, count)) == zero) {
+            end += block_at(end, count);
+        }
+        code = put(copy, zero ? NULL : bytes + at, end - at, error);
+        at = end;
+    }
+    return code;
+}
+
 /* A hole of the input becomes zeros of the disk. */
 static enum addcow_status copy_hole(struct copy *copy, uint64_t length, struct addcow_error *error)
 {
@@ -172,7 +204,8 @@ static enum addcow_status copy_data(struct copy *copy, uint64_t data, struct add
     size_t got;
     struct addcow_error failure = ADDCOW_ERROR_INIT;
     enum addcow_status input = get_chunk(copy->in, copy->buffer, (size_t)wanted, &got, &failure);
-    enum addcow_status code = put(copy, copy->buffer, got, error);
+    enum addcow_status code =
+        write_options.detect_zeroes ? put_detecting(copy, got, error) : put(copy, copy->buffer, got, error);
     copy->more = got == wanted;
     if (code == ADDCOW_OK && input != ADDCOW_OK) {
         *error = failure;
@@ -249,7 +282,7 @@ static int run_write(const struct operands *operands)
         return code;
     }
     struct input in = {.descriptor = STDIN_FILENO, .name = "standard input"};
-    const char *input = write_options.input;
+    const char *input = named_file(write_options.input);
     if (input) {
         in.name = input;
         in.descriptor = open(input, O_RDONLY | O_CLOEXEC);
@@ -276,11 +309,12 @@ const struct command command_write = {
     .most_operands = 2,
     .run = run_write,
     .help =
-        "write [-i IN] FILE [OFFSET]\n"
+        "write [-i IN] [--detect-zeroes] FILE [OFFSET]\n"
         "Copies standard input to the disk, from OFFSET (default 0) on. Durable when it succeeds. Holes of an input\n"
         "file become zeros that take no storage where possible.\n\n"
-        "  -i IN       copy the file IN instead\n"
-        "  -h, --help  print this and exit\n\n"
+        "  -i IN                copy the file IN instead; - is standard input\n"
+        "      --detect-zeroes  zeros in the input become zeros that take no storage, like holes\n"
+        "  -h, --help           print this and exit\n\n"
         "If the input is a regular file and would go past the end of the disk, nothing is written. Input of unknown\n"
         "length is written up to the end of the disk; then the command fails and says how many bytes it wrote.\n",
 };

@@ -407,3 +407,42 @@ END
     refused 2 "too few operands" discard disk.addcow
     reads_as disk.addcow model
 }
+
+@test "- stands for standard input and standard output" {
+    random 100000 data
+    truncate -s 100000 image.raw
+    addcow create -q -i image.raw disk.addcow
+    addcow write -i - disk.addcow <data
+    addcow read -o - disk.addcow | cmp - data
+    [ ! -e - ]
+    # A file of that name is still reached.
+    addcow read -o ./- disk.addcow
+    cmp ./- data
+    addcow write -i ./- disk.addcow
+}
+
+@test "write --detect-zeroes: zeros take no storage, whatever was there" {
+    random 3000000 base.raw
+    addcow create -q -b base.raw -i image.raw disk.addcow
+    cp base.raw data
+    dd if=/dev/zero of=data bs=1000 seek=500 count=2000 conv=notrunc status=none
+    # 4 KiB of zeros between data, a cluster that has both, and single zeros.
+    dd if=/dev/zero of=data bs=4096 seek=3 count=1 conv=notrunc status=none
+    dd if=/dev/zero of=data bs=1 seek=100 count=50 conv=notrunc status=none
+    addcow write --detect-zeroes disk.addcow <data
+    reads_as disk.addcow data
+    [ "$(($(stat -c %b image.raw) * 512))" -lt 1200000 ]
+    # Also over data.
+    addcow write -i base.raw disk.addcow
+    addcow write --detect-zeroes -i - disk.addcow <data
+    reads_as disk.addcow data
+    [ "$(($(stat -c %b image.raw) * 512))" -lt 1200000 ]
+    # At an offset, and at most up to the end of the disk.
+    head -c 100000 /dev/zero | addcow write --detect-zeroes disk.addcow 2900000
+    head -c 100001 /dev/zero >zeros
+    # shellcheck disable=SC2016 # the inner shell expands it
+    refused_run 1 "the first 100000 bytes were written" \
+        bash -c 'cat zeros | "$0" write --detect-zeroes disk.addcow 2900000' "$addcow"
+    dd if=zeros of=data bs=1000 seek=2900 count=100 conv=notrunc status=none
+    reads_as disk.addcow data
+}
