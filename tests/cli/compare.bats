@@ -85,6 +85,7 @@ Images are identical." -F raw disk.addcow longer
         for strict in "" -s; do
             # shellcheck disable=SC2086 # words are meant
             run qemu-img compare $strict -f raw -F raw $pair
+            # shellcheck disable=SC2086
             compared "$status" "$output" $strict -f raw -F raw $pair
         done
     done
