@@ -120,6 +120,23 @@ int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **di
  */
 int close_disk(struct addcow *disk, int code);
 
+/* ---- locking.c ---- */
+
+/* What the options say about locks. */
+struct locking {
+    bool shared;   /* -U: take none; only for commands that change nothing */
+    bool optional; /* --without-locks: go on where the file system has none */
+    unsigned wait; /* --lock-wait: seconds */
+};
+extern struct locking locking;
+
+/* The options of every command. */
+extern const struct command_option locking_table[];
+extern const char locking_help[];
+
+/* The files of the operating system, locked as the options say. Static storage. */
+struct addcow_storage *locking_storage(void);
+
 /* ---- files.c ---- */
 
 /*

@@ -9,7 +9,7 @@ int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **di
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
     /* A disk that is written must not be stopped at any moment, least of all in its last sync. */
-    struct addcow_storage *storage = flags & ADDCOW_OPEN_READWRITE ? NULL : stoppable_storage();
+    struct addcow_storage *storage = flags & ADDCOW_OPEN_READWRITE ? locking_storage() : stoppable_storage();
     if (addcow_open(path, flags, storage, disk, &error) != ADDCOW_OK) {
         *disk = NULL;
         return complain_error(&error);

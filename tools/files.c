@@ -68,7 +68,7 @@ static int noted_open(struct addcow_storage *storage, const char *path, enum add
 {
     static struct addcow_file_ops ops;
     (void)storage;
-    struct addcow_storage *files = addcow_posix_storage();
+    struct addcow_storage *files = locking_storage();
     int result = files->ops->open(files, path, mode, file);
     if (result == 0) {
         posix = (*file)->ops;

@@ -23,6 +23,7 @@ static struct {
 
 static const struct command_option info_table[] = {
     {0, "output", OPTION_OUTPUT, &info_options.json},
+    {'U', "force-share", OPTION_SWITCH, &locking.shared},
     {0, "backing-chain", OPTION_SWITCH, &info_options.chain},
     OPTIONS_END,
 };
@@ -285,8 +286,9 @@ const struct command command_info = {
     .most_operands = 1,
     .run = run_info,
     .help =
-        "info [--output=human|json] [--backing-chain] FILE\n"
+        "info [-U] [--output=human|json] [--backing-chain] FILE\n"
         "Prints the properties of the disk of the add-cow file FILE. Its backing file may be missing.\n\n"
+        "  -U, --force-share    also while the disk is written to\n"
         "      --output=FORMAT  human (the default) or json\n"
         "      --backing-chain  print those of every file below it too\n"
         "  -h, --help           print this and exit\n",

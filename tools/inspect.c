@@ -27,6 +27,7 @@ static struct {
 
 static const struct command_option check_table[] = {
     {0, "output", OPTION_OUTPUT, &check_options.json},
+    {'U', "force-share", OPTION_SWITCH, &locking.shared},
     {'r', "repair", OPTION_SWITCH, &check_options.repair},
     {'q', "quiet", OPTION_SWITCH, &check_options.quiet},
     OPTIONS_END,
@@ -81,10 +82,14 @@ static void check_human(const struct addcow_check_result *result)
 static int run_check(const struct operands *operands)
 {
     const char *path = operands->item[0];
+    if (locking.shared && check_options.repair) {
+        return complain_usage("check", "-U and --repair exclude each other");
+    }
     struct check_output output = {.print = !check_options.quiet, .findings = check_options.json ? json_array() : NULL};
     struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
     struct addcow_error error = ADDCOW_ERROR_INIT;
-    if (addcow_check(path, check_options.repair, NULL, report_finding, &output, &result, &error) != ADDCOW_OK) {
+    if (addcow_check(path, check_options.repair, locking_storage(), report_finding, &output, &result, &error) !=
+        ADDCOW_OK) {
         json_decref(output.findings);
         return complain_error(&error);
     }
@@ -105,10 +110,11 @@ const struct command command_check = {
     .most_operands = 1,
     .run = run_check,
     .help =
-        "check [--repair] [--output=human|json] [-q] FILE\n"
+        "check [--repair | -U] [--output=human|json] [-q] FILE\n"
         "Lists every clause of the specification that the add-cow file FILE, its bitmap and its links break.\n\n"
         "      --repair         clear bits past the end, extend short padding, set the bits that \"all allocated\"\n"
         "                       promises; nothing that would need a guess\n"
+        "  -U, --force-share    check also while the disk is written to, which may report what is no damage\n"
         "      --output=FORMAT  human (the default) or json\n"
         "  -q, --quiet          print nothing, only return the exit status\n"
         "  -h, --help           print this and exit\n\n"
@@ -126,6 +132,7 @@ static struct {
 
 static const struct command_option map_table[] = {
     {0, "output", OPTION_OUTPUT, &map_options.json},
+    {'U', "force-share", OPTION_SWITCH, &locking.shared},
     {0, "start-offset", OPTION_SIZE, &map_options.start},
     {0, "max-length", OPTION_SIZE, &map_options.length},
     OPTIONS_END,
@@ -332,8 +339,9 @@ const struct command command_map = {
     .most_operands = 1,
     .run = run_map,
     .help =
-        "map [--output=human|json] [--start-offset=OFFSET] [--max-length=LENGTH] FILE\n"
+        "map [-U] [--output=human|json] [--start-offset=OFFSET] [--max-length=LENGTH] FILE\n"
         "Lists for every range of the disk which file of the chain holds it, and where.\n\n"
+        "  -U, --force-share          also while the disk is written to; the map then may be none that it ever had\n"
         "      --output=FORMAT        human (the default) or json, with the fields of `qemu-img map`\n"
         "      --start-offset=OFFSET  first byte (default 0)\n"
         "      --max-length=LENGTH    bytes to list (default: up to the end of the disk)\n"

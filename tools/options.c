@@ -82,12 +82,17 @@ static const struct command_option *find_option(const struct vocabulary *words, 
     return NULL;
 }
 
-/* The entry of the command's own table that the answer means. Null: it has none. */
+/* The entry that the answer means of the command's own table, or of that of every command. Null: it has none. */
 static const struct command_option *own_option(const struct command *command, const struct command_option *found,
                                                int answer)
 {
     for (const struct command_option *option = command->options; option->variable; option++) {
         if (answer >= LONG_FORMS ? same_name(option->name, found->name) : option->letter == answer) {
+            return option;
+        }
+    }
+    for (const struct command_option *option = locking_table; option->variable; option++) {
+        if (option == found) {
             return option;
         }
     }
@@ -112,6 +117,16 @@ static bool parse_output(const char *text, bool *json)
     return *json || strcmp(text, "human") == 0;
 }
 
+static bool store_seconds(const char *text, unsigned *seconds)
+{
+    size_t digits = strspn(text, "0123456789");
+    *seconds = 0;
+    for (size_t i = 0; i < digits && digits <= 6; i++) {
+        *seconds = *seconds * 10 + (unsigned)(text[i] - '0');
+    }
+    return digits > 0 && digits <= 6 && text[digits] == '\0';
+}
+
 static bool store_size(const char *text, struct size_value *value)
 {
     value->given = parse_size(text, &value->bytes);
@@ -133,6 +148,8 @@ static bool store_value(const struct command_option *option, const char *value)
         return *value != '\0';
     case OPTION_SIZE:
         return store_size(value, option->variable);
+    case OPTION_SECONDS:
+        return store_seconds(value, option->variable);
     case OPTION_OUTPUT:
         return parse_output(value, option->variable);
     case OPTION_LAYOUT:
@@ -196,11 +213,15 @@ bool parse_options(const struct command *command, int argc, char **argv, int *ex
             add_option(&words, option);
         }
     }
+    for (const struct command_option *option = locking_table; option->variable; option++) {
+        add_option(&words, option);
+    }
     opterr = 0;
     int answer;
     while ((answer = getopt_long(argc, argv, words.letters, words.long_forms, NULL)) != -1) {
         if (find_option(&words, answer) == &help_option) {
             printf("Usage: addcow %s", command->help);
+            fputs(locking_help, stdout);
             *exit_code = EXIT_OK;
             return false;
         }

@@ -43,7 +43,7 @@ static int run_rebase(const struct operands *operands)
     struct progress progress;
     struct addcow_error error = ADDCOW_ERROR_INIT;
     progress_start(&progress, rebase_options.progress, rebase_options.quiet);
-    enum addcow_status code = addcow_rebase(path, &options, NULL, progress_step, &progress, &error);
+    enum addcow_status code = addcow_rebase(path, &options, locking_storage(), progress_step, &progress, &error);
     progress_end(&progress);
     if (code != ADDCOW_OK && signals_stopped() && error.errnum == ECANCELED) {
         return complain("%s: interrupted; no data is lost, and the command can be repeated", path);

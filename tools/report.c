@@ -113,9 +113,22 @@ int complain_usage(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+/* What people can do about a failure, behind its message. */
+static const char *hint_of(const struct addcow_error *error)
+{
+    if (strcmp(error->clause, "LCK-07") == 0) {
+        return "; --without-locks goes on without, if nobody else uses the disk";
+    }
+    if (strcmp(error->clause, "BMP-03") == 0) {
+        return "; if another program made the image longer, cut it back to its old length, as in the manual under "
+               "DIAGNOSTICS";
+    }
+    return "";
+}
+
 int complain_error(const struct addcow_error *error)
 {
-    return complain_error_and(error, "");
+    return complain_error_and(error, hint_of(error));
 }
 
 int complain_error_and(const struct addcow_error *error, const char *more)

@@ -146,3 +146,59 @@ qemu_refused() {
     exec 5<&-
     wait
 }
+
+@test "-U shows a disk that is in use, and repairs none (LCK-07)" {
+    random 1M data
+    hold disk.addcow data
+    for command in info check map read; do
+        refused 1 "busy" $command disk.addcow
+        addcow $command -U disk.addcow >/dev/null
+        addcow $command --force-share disk.addcow >/dev/null
+    done
+    refused 2 "-U and --repair exclude each other" check -U --repair disk.addcow
+    refused 2 "does not apply" zero -U disk.addcow 0 1
+    exec 5>&-
+    wait
+}
+
+@test "--lock-wait waits for a file that is in use, and not longer than that" {
+    random 1M data
+    hold disk.addcow data
+    local start=$SECONDS
+    refused 1 "busy, LCK-02" zero --lock-wait=2 disk.addcow 0 1
+    [ $((SECONDS - start)) -ge 1 ]
+    (sleep 1 && exec 5>&-) &
+    addcow zero --lock-wait 60 disk.addcow 0 1 5>&- &
+    local waiting=$!
+    sleep 0.3
+    exec 5>&-
+    wait "$waiting"
+    for value in x -1 1.5 1234567 ""; do
+        refused 2 "invalid value '$value' for option '--lock-wait'" info "--lock-wait=$value" disk.addcow
+    done
+}
+
+@test "a file system without locks is named, and --without-locks goes on there (LCK-07)" {
+    command -v strace >/dev/null || skip "strace is not installed"
+    for reason in ENOLCK ENOSYS EOPNOTSUPP; do
+        run strace -qq -o trace -e trace=fcntl -e "inject=fcntl:error=$reason" "$addcow" zero disk.addcow 0 1
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"its file system has no locks: "*"(io, LCK-07); --without-locks goes on"* ]]
+        strace -qq -o trace -e trace=fcntl -e "inject=fcntl:error=$reason" "$addcow" zero --without-locks disk.addcow 0 1
+    done
+    random 1M data
+    hold disk.addcow data
+    refused 1 "busy" zero --without-locks disk.addcow 0 1
+    exec 5>&-
+    wait
+}
+
+@test "an image that another program made longer is refused with the length that the metadata covers (BMP-03)" {
+    addcow create -q -c 4k -s 128M -i small.raw -b base.raw small.addcow
+    truncate -s 200M small.raw
+    refused 1 "it covers images of up to 134217728 bytes, and the image has 209715200 (malformed, BMP-03); if another" \
+        info small.addcow
+    truncate -s 128M small.raw
+    addcow check -q small.addcow
+    addcow resize -q small.addcow 200M
+}
