@@ -184,7 +184,8 @@ qemu_refused() {
         run strace -qq -o trace -e trace=fcntl -e "inject=fcntl:error=$reason" "$addcow" zero disk.addcow 0 1
         [ "$status" -eq 1 ]
         [[ "$output" == *"its file system has no locks: "*"(io, LCK-07); --without-locks goes on"* ]]
-        strace -qq -o trace -e trace=fcntl -e "inject=fcntl:error=$reason" "$addcow" zero --without-locks disk.addcow 0 1
+        strace -qq -o trace -e trace=fcntl -e "inject=fcntl:error=$reason" \
+            "$addcow" zero --without-locks disk.addcow 0 1
     done
     random 1M data
     hold disk.addcow data
