@@ -9,6 +9,9 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
+BASHDIR ?= $(DATADIR)/bash-completion/completions
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 PUBLIC_HEADERS := ref/addcow_format.h fast/addcow_fast.h fast/addcow_storage.h fast/addcow_version.h
 
@@ -17,6 +20,9 @@ TO_BIN = $(call to,$(BINDIR))
 TO_LIB = $(call to,$(LIBDIR))
 TO_INCLUDE = $(call to,$(INCLUDEDIR)/addcow)
 TO_MAN = $(call to,$(MANDIR)/man1)
+TO_BASH = $(call to,$(BASHDIR))
+TO_ZSH = $(call to,$(ZSHDIR))
+TO_FISH = $(call to,$(FISHDIR))
 TO_PKGCONFIG = $(call to,$(PKGCONFIGDIR))
 
 # What the static library needs from the system, beside the C library.
@@ -37,7 +43,7 @@ $(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map sc
 	    $(CC) $(filter-out -flto%,$(ALL_LDFLAGS))
 
 install-files: libraries addcow $(B)/install/libaddcow.a
-	$(INSTALL) -d $(TO_BIN) $(TO_LIB) $(TO_PKGCONFIG) $(TO_INCLUDE) $(TO_MAN)
+	$(INSTALL) -d $(TO_BIN) $(TO_LIB) $(TO_PKGCONFIG) $(TO_INCLUDE) $(TO_MAN) $(TO_BASH) $(TO_ZSH) $(TO_FISH)
 	$(INSTALL) -m 755 $(B)/addcow $(TO_BIN)
 	$(INSTALL) -m 644 $(B)/install/libaddcow.a $(TO_LIB)
 	$(INSTALL) -m 755 $(SHARED) $(TO_LIB)
@@ -45,12 +51,16 @@ install-files: libraries addcow $(B)/install/libaddcow.a
 	ln -sf libaddcow.so.$(SOVERSION) $(TO_LIB)/libaddcow.so
 	$(INSTALL) -m 644 $(PUBLIC_HEADERS) $(TO_INCLUDE)
 	$(INSTALL) -m 644 tools/addcow.1 $(TO_MAN)
+	$(INSTALL) -m 644 tools/completion/addcow.bash $(TO_BASH)/addcow
+	$(INSTALL) -m 644 tools/completion/_addcow $(TO_ZSH)
+	$(INSTALL) -m 644 tools/completion/addcow.fish $(TO_FISH)
 	scripts/pkg-config-file $(call quote,$(PREFIX)) $(call quote,$(INCLUDEDIR)) $(call quote,$(LIBDIR)) $(VERSION) \
 	    $(call quote,$(PRIVATE_LIBS)) >$(B)/install/addcow.pc
 	$(INSTALL) -m 644 $(B)/install/addcow.pc $(TO_PKGCONFIG)
 
 uninstall-files:
 	rm -f $(TO_BIN)/addcow $(TO_MAN)/addcow.1 $(TO_LIB)/libaddcow.* $(TO_PKGCONFIG)/addcow.pc
+	rm -f $(TO_BASH)/addcow $(TO_ZSH)/_addcow $(TO_FISH)/addcow.fish
 	rm -f $(foreach header,$(notdir $(PUBLIC_HEADERS)),$(TO_INCLUDE)/$(header))
 	! [ -d $(TO_INCLUDE) ] || rmdir $(TO_INCLUDE)
 

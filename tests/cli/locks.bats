@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154 # what common.bash defines
 # Who else has the files open: other disks on the same image or backing file, and QEMU, both ways (LCK-05, LCK-06).
 
 load common

@@ -238,7 +238,10 @@ headers_compile() {
     version=$("$STAGE/b/addcow" --version | cut -d ' ' -f 2)
     sort >"$BATS_TEST_TMPDIR/wanted" <<END
 ./b/addcow
+./d/bash-completion/completions/addcow
+./d/fish/vendor_completions.d/addcow.fish
 ./d/man/man1/addcow.1
+./d/zsh/site-functions/_addcow
 ./i/addcow/addcow_fast.h
 ./i/addcow/addcow_format.h
 ./i/addcow/addcow_storage.h
