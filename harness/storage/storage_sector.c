@@ -296,7 +296,9 @@ static int sector_next_data(struct addcow_file *file, uint64_t offset, uint64_t 
 
 static int sector_may_grow(struct addcow_file *file, uint64_t length)
 {
-    return sector_file(file)->below->ops->may_grow(sector_file(file)->below, length);
+    int result = sector_file(file)->below->ops->may_grow(sector_file(file)->below, length);
+    note_result(sector_file(file)->storage, "asking for a length", result, length);
+    return result;
 }
 
 static int sector_close(struct addcow_file *file)
