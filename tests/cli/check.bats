@@ -361,16 +361,16 @@ for number in range(200):
         data = source.randbytes(source.randrange(9000))
     with open("fuzzed.addcow", "wb") as file:
         file.write(data)
-    info = run("info", "fuzzed.addcow")
+    opening = run("map", "fuzzed.addcow")
     check = run("check", "fuzzed.addcow")
     clauses = {line.split(":")[0] for line in check.stdout.splitlines() if re.match(r"[A-Z][A-Z0-9]{2}-\d\d: ", line)}
-    if info.returncode == 0:
+    if opening.returncode == 0:
         opened += 1
         assert clauses <= benign, (number, clauses)
         assert (check.returncode == 3) == bool(clauses), number
     else:
-        refused = re.search(r"\((?:[a-z]+), ([A-Z0-9]+-\d\d)\)\n", info.stderr).group(1)
-        assert check.returncode == 3 and refused in clauses, (number, info.stderr, check.stdout)
+        refused = re.search(r"\((?:[a-z]+), ([A-Z0-9]+-\d\d)\)\n", opening.stderr).group(1)
+        assert check.returncode == 3 and refused in clauses, (number, opening.stderr, check.stdout)
 assert 10 < opened < 190, opened
 END
 }
