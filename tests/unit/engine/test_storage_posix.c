@@ -223,8 +223,32 @@ static void test_data_lock_bytes(void **state)
     expect_bytes(0, "x....x.x", ".x.xx...");
     expect_bytes(1, "xxxxxxxx", "xxxxxxxx");
 }
+
+/* LCK-06: another program's write lock, which QEMU never takes, stops a lock half way. Nothing of it is left. */
+static void test_refused_data_lock_leaves_nothing(void **state)
+{
+    (void)state;
+    store_file("file", (const uint8_t *)"x", 1);
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_READ);
+    int other = open(in_directory("file"), O_RDWR);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 203, .l_len = 1};
+    assert_true(other >= 0);
+    assert_int_equal(fcntl(other, F_OFD_SETLK, &lock), 0);
+    assert_int_equal(file->ops->lock_data(file, 0), -EAGAIN);
+    assert_false(byte_is_locked(other, 100));
+    assert_false(byte_is_locked(other, 201));
+    close(other);
+    assert_int_equal(file->ops->lock_data(file, 0), 0);
+    assert_int_equal(file->ops->close(file), 0);
+}
 #else
 static void test_data_lock_bytes(void **state)
+{
+    (void)state;
+    skip(); /* flock locks no bytes */
+}
+
+static void test_refused_data_lock_leaves_nothing(void **state)
 {
     (void)state;
     skip(); /* flock locks no bytes */
@@ -457,10 +481,21 @@ static void test_old_name_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_success),           TEST(test_next_data),       TEST(test_failures),     TEST(test_opening),
-        TEST(test_opening_once),      TEST(test_modes),           TEST(test_names),        TEST(test_short_names),
-        TEST(test_directory_synced),  TEST(test_old_name_stays),  TEST(test_lock_changes), TEST(test_may_grow),
-        TEST(test_data_lock_changes), TEST(test_data_lock_bytes),
+        TEST(test_success),
+        TEST(test_next_data),
+        TEST(test_failures),
+        TEST(test_opening),
+        TEST(test_opening_once),
+        TEST(test_modes),
+        TEST(test_names),
+        TEST(test_short_names),
+        TEST(test_directory_synced),
+        TEST(test_old_name_stays),
+        TEST(test_lock_changes),
+        TEST(test_may_grow),
+        TEST(test_data_lock_changes),
+        TEST(test_data_lock_bytes),
+        TEST(test_refused_data_lock_leaves_nothing),
     };
     return cmocka_run_group_tests_name("storage, POSIX", tests, NULL, NULL);
 }
