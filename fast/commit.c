@@ -144,7 +144,7 @@ static enum addcow_status write_lower(struct addcow *lower, uint64_t offset, uin
     uint64_t cluster = addcow_disk_cluster_size(lower);
     enum addcow_status code = ADDCOW_OK;
     for (uint64_t at = 0, run; at < length && code == ADDCOW_OK; at += run) {
-        bool zeros;
+        bool zeros = false;
         run = addcow_zero_run(data + at, length - at, cluster < LOWER_BYTES ? LOWER_BYTES : cluster, &zeros);
         code = addcow_disk_write(lower, offset + at, run, zeros ? NULL : data + at, error);
     }

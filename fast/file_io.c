@@ -349,7 +349,7 @@ enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint
 {
     enum addcow_status code = ADDCOW_OK;
     for (uint64_t at = 0, run; at < size && code == ADDCOW_OK; at += run) {
-        bool zeros;
+        bool zeros = false;
         run = addcow_zero_run(bytes + at, size - at, ZERO_BLOCK, &zeros);
         if (zeros && addcow_io_hole_end(io, offset + at) >= offset + at + run) {
             continue;
