@@ -72,12 +72,12 @@ int source_zeros(const struct source *source, uint64_t offset, uint64_t length, 
     if (offset >= source->size) {
         return EXIT_OK;
     }
-    uint64_t within = source->size - offset < length ? source->size - offset : length;
+    uint64_t inside = source->size - offset < length ? source->size - offset : length;
     struct addcow_error error = ADDCOW_ERROR_INIT;
     if (!source->disk) {
         uint64_t hole = raw_hole_end(source, offset) - offset;
-        *zeros = hole < within ? hole : within;
-    } else if (known_zeros(source->disk, offset, within, zeros, &error) != ADDCOW_OK) {
+        *zeros = hole < inside ? hole : inside;
+    } else if (known_zeros(source->disk, offset, inside, zeros, &error) != ADDCOW_OK) {
         return complain_error(&error);
     }
     return EXIT_OK;
