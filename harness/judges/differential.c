@@ -133,6 +133,7 @@ static bool judge_phases(struct execution *execution, struct oracle *oracle, con
     while (begin < trace->count) {
         uint32_t end = trace_phase_end(trace, begin);
         execution_phase(execution, begin, end);
+        execution_note(execution, true);
         count_phase(execution, begin, end, counts);
         if (trace_phase_is_concurrent(trace, begin, end)) {
             if (!history_judge(execution, begin, end, oracle, directory, &counts->history, out)) {
@@ -183,7 +184,7 @@ static bool judge_rest(struct execution *execution, const struct oracle *oracle,
                        FILE *out)
 {
     struct snapshot snapshot;
-    if (!snapshot_take(execution->adapter, oracle->disk.size, oracle->disk.cluster_size, &snapshot, out)) {
+    if (!snapshot_take(execution, oracle->disk.size, oracle->disk.cluster_size, &snapshot, out)) {
         return false;
     }
     bool same = snapshot_judge(&snapshot, oracle, out);
@@ -198,7 +199,9 @@ static bool judge_end(struct execution *execution, const struct oracle *oracle, 
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
     bool same = judge_rest(execution, oracle, counts, out);
+    execution_note(execution, false);
     enum addcow_status code = execution->adapter->ops->close(execution->adapter, &error);
+    execution_note(execution, true);
     if (code != ADDCOW_OK) {
         fprintf(out, "close gives %s: %s (DUR-10)\n", addcow_status_name(code), error.message);
         return false;
@@ -235,6 +238,7 @@ bool differential_judge(const struct trace *trace, struct adapter *adapter, cons
     }
     execution_make(&execution, trace, adapter, path, watch);
     oracle_make(&trace->disk, execution.capacity, &oracle);
+    execution_note(&execution, false);
     bool conforms = judge_phases(&execution, &oracle, directory, counts, out);
     if (!conforms) {
         give_up(&execution);

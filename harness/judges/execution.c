@@ -87,13 +87,21 @@ static void prepare_buffer(struct execution *execution, uint32_t index)
     }
 }
 
+void execution_note(struct execution *execution, bool judging)
+{
+    if (execution->watch != NULL) {
+        atomic_store(&execution->watch->judging, judging);
+        atomic_fetch_add(&execution->watch->events, 1);
+    }
+}
+
 /* A thread begins the operation number `doing` - 1, or ends one (0). */
 static void note_event(struct execution *execution, uint32_t thread, uint32_t doing)
 {
     if (execution->watch != NULL) {
         atomic_store(&execution->watch->doing[thread], doing);
-        atomic_fetch_add(&execution->watch->events, 1);
     }
+    execution_note(execution, false);
 }
 
 void execution_operation(struct execution *execution, uint32_t index)

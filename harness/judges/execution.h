@@ -23,8 +23,8 @@ struct execution_record {
 /* How far an execution is. A watching process may share this memory. */
 struct execution_watch {
     _Atomic uint32_t doing[TRACE_THREADS_MAX]; /* the operation of each thread: its index + 1, or 0 */
-    _Atomic uint32_t events;                   /* operations that began or ended so far, modulo 2^32 */
-    _Atomic bool judging;                      /* the judge searches; the implementation is at rest */
+    _Atomic uint32_t events; /* requests that began or ended so far, and steps of the judge, mod 2^32 */
+    _Atomic bool judging;    /* the judge works; the implementation is at rest */
 };
 
 struct execution {
@@ -43,6 +43,9 @@ struct execution {
 void execution_make(struct execution *execution, const struct trace *trace, struct adapter *adapter, const char *path,
                     struct execution_watch *watch);
 void execution_free(struct execution *execution);
+
+/* Notes, for who watches, that something was done, and whether the judge works now. */
+void execution_note(struct execution *execution, bool judging);
 
 /* Does operation `index`, on the calling thread. Safe from any number of threads for different operations. */
 void execution_operation(struct execution *execution, uint32_t index);

@@ -291,13 +291,6 @@ static bool judge_contents(struct history *history, struct history_counts *count
     return conforms;
 }
 
-static void note_judging(struct execution *execution, bool judging)
-{
-    if (execution->watch != NULL) {
-        atomic_store(&execution->watch->judging, judging);
-    }
-}
-
 bool history_judge(struct execution *execution, uint32_t begin, uint32_t end, struct oracle *oracle,
                    const char *directory, struct history_counts *counts, FILE *out)
 {
@@ -312,11 +305,9 @@ bool history_judge(struct execution *execution, uint32_t begin, uint32_t end, st
     history.accesses = report_allocate(end - begin, sizeof *history.accesses);
     find_whole_disk_operations(&history);
     bool conforms =
-        snapshot_take(execution->adapter, expected_size(&history), oracle->disk.cluster_size, &history.snapshot, out);
+        snapshot_take(execution, expected_size(&history), oracle->disk.cluster_size, &history.snapshot, out);
     if (conforms) {
-        note_judging(execution, true);
         conforms = judge_contents(&history, counts, out);
-        note_judging(execution, false);
         snapshot_free(&history.snapshot);
     }
     free(history.accesses);

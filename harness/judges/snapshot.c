@@ -24,13 +24,15 @@ static bool failed(FILE *out, const char *request, uint64_t offset, enum addcow_
     return code != ADDCOW_OK;
 }
 
-static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *out)
+static bool read_all(struct execution *execution, struct snapshot *snapshot, FILE *out)
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
     for (uint64_t at = 0; at < snapshot->size; at += READ_BYTES) {
         uint64_t length = snapshot->size - at < READ_BYTES ? snapshot->size - at : READ_BYTES;
         memset(snapshot->bytes + at, 0xA5, (size_t)length);
-        if (failed(out, "read", at, adapter_read(adapter, at, length, snapshot->bytes + at, &error), &error)) {
+        execution_note(execution, false);
+        if (failed(out, "read", at, adapter_read(execution->adapter, at, length, snapshot->bytes + at, &error),
+                   &error)) {
             return false;
         }
     }
@@ -38,7 +40,7 @@ static bool read_all(struct adapter *adapter, struct snapshot *snapshot, FILE *o
 }
 
 /* MAP-01: at rest each map gives the longest length, so it ends at the end of a cluster, and statuses alternate. */
-static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
+static bool map_all(struct execution *execution, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
 {
     bool last = false;
     uint64_t at = 0;
@@ -47,7 +49,8 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
         bool allocated = false;
         uint64_t length = 0;
         uint64_t left = snapshot->size - at;
-        if (failed(out, "map", at, adapter_map(adapter, at, left, &allocated, &length, &error), &error)) {
+        execution_note(execution, false);
+        if (failed(out, "map", at, adapter_map(execution->adapter, at, left, &allocated, &length, &error), &error)) {
             return false;
         }
         bool ends_well = length == left || (length > 0 && length < left && length % cluster_size == 0);
@@ -67,9 +70,10 @@ static bool map_all(struct adapter *adapter, uint64_t cluster_size, struct snaps
     return true;
 }
 
-bool snapshot_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot, FILE *out)
+bool snapshot_take(struct execution *execution, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot,
+                   FILE *out)
 {
-    uint64_t got = adapter->ops->size(adapter);
+    uint64_t got = execution->adapter->ops->size(execution->adapter);
     if (got != size) {
         fprintf(out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n", got, size);
         return false;
@@ -78,10 +82,11 @@ bool snapshot_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size
     snapshot->clusters = addcow_cluster_count(size, cluster_size);
     snapshot->bytes = report_allocate(size, 1);
     snapshot->allocated = report_allocate(snapshot->clusters, 1);
-    if (!read_all(adapter, snapshot, out) || !map_all(adapter, cluster_size, snapshot, out)) {
+    if (!read_all(execution, snapshot, out) || !map_all(execution, cluster_size, snapshot, out)) {
         snapshot_free(snapshot);
         return false;
     }
+    execution_note(execution, true);
     return true;
 }
 

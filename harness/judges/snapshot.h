@@ -4,7 +4,7 @@
 #ifndef HARNESS_SNAPSHOT_H
 #define HARNESS_SNAPSHOT_H
 
-#include "adapters/adapter.h"
+#include "judges/execution.h"
 #include "judges/oracle.h"
 
 struct snapshot {
@@ -15,10 +15,11 @@ struct snapshot {
 };
 
 /*
- * Reads and maps all of the adapter's open disk, whose size must be `size`. False, with a message and nothing to free,
- * if a request fails or an answer contradicts itself.
+ * Reads and maps all of the execution's open disk, whose size must be `size`. False, with a message and nothing to
+ * free, if a request fails or an answer contradicts itself.
  */
-bool snapshot_take(struct adapter *adapter, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot, FILE *out);
+bool snapshot_take(struct execution *execution, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot,
+                   FILE *out);
 void snapshot_free(struct snapshot *snapshot);
 
 /* Compares everything with the oracle, and prints the first difference: true if there is none. */
