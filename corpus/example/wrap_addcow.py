@@ -47,7 +47,7 @@ class Wrapper:
 
     def do_open(self, mode, path):
         self.path, self.writable = path, mode == "rw"
-        self.size()
+        tool("read", path, "0", "0")  # info would not open the files below
 
     def do_close(self):
         self.path = None
@@ -104,6 +104,9 @@ class Wrapper:
         below = [] if backing == "-" else ["-b", backing, "-F", backing_format, "--hide-image-data"]
         if not 12 <= int(bits) <= 21:  # a wrong command line for the tool, which names no class then
             raise Refused("error", "malformed", "HDR-04")
+        # The tool would make the image, as long as the backing file; the request must not.
+        if not os.path.lexists(os.path.join(os.path.dirname(path), image)):
+            raise Refused("error", "unlinkable", "CRE-05")
         tool("create", "-q", f"--layout={layout}", "-c", str(1 << int(bits)), "-i", image, *below, path)
 
 
