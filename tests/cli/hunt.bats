@@ -77,14 +77,6 @@ END
     [[ "${lines[-1]}" == "hunt: failed: the implementation hangs: nothing happened for 1 seconds"* ]]
 }
 
-@test "hunt: many short requests for the contents of the disk at rest are no hang" {
-    mistaken 'return False, 0  # MAP-03' 'return False, 0
-            __import__("time").sleep(0.5)'
-    run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 1 --ops 5 --threads 2 --hang 1
-    echo "$output"
-    [ "$status" -eq 0 ]
-}
-
 # in_background WORDS...: starts hunt in a process group of its own, as $group, and waits until its child $child runs.
 in_background() {
     set -m

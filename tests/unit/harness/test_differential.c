@@ -487,6 +487,7 @@ static const struct adapter_ops plain_ops = {
 
 static struct trace trace;
 static char directory[SCRATCH_PATH_BYTES];
+static struct execution_watch watch;
 
 static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
 {
@@ -495,7 +496,7 @@ static bool accepted(struct adapter *adapter, uint64_t seed, FILE *out)
         .threads = 1, .operations = 60, .cluster_bits = seed % 4 == 0 ? 16 : (uint32_t)(12 + seed % 3)};
     generate_trace(seed, &options, &trace);
     trace.disk.chain = 0;
-    return differential_judge(&trace, adapter, directory, NULL, &counts, out);
+    return differential_judge(&trace, adapter, directory, &watch, &counts, out);
 }
 
 static void test_accepts_correct_answers(void **state)
@@ -505,6 +506,34 @@ static void test_accepts_correct_answers(void **state)
     for (uint64_t seed = 0; seed < CORRECT_SEEDS; seed++) {
         assert_true(accepted(&disk.adapter, seed, stderr));
     }
+}
+
+static uint32_t events_before; /* of the watch, at the request before */
+static uint32_t silent;        /* requests that were no event */
+static uint32_t judging;       /* requests while the judge says that it works */
+
+static enum addcow_status watched_perform(struct adapter *adapter, struct operation_request *request,
+                                          struct addcow_error *error)
+{
+    silent += watch.events == events_before;
+    judging += watch.judging;
+    events_before = watch.events;
+    return plain_perform(adapter, request, error);
+}
+
+/* Who watches must not take many short requests for one that hangs, nor the judge for the implementation. */
+static void test_every_request_is_an_event(void **state)
+{
+    static const struct adapter_ops watched_ops = {
+        .open = plain_open, .close = plain_close, .size = plain_size, .perform = watched_perform};
+    struct plain disk = {.adapter = {&watched_ops, "plain"}, .mistake = NO_MISTAKE};
+    (void)state;
+    for (uint64_t seed = 0; seed < CORRECT_SEEDS; seed++) {
+        assert_true(accepted(&disk.adapter, seed, stderr));
+    }
+    assert_int_equal(silent, 0);
+    assert_int_equal(judging, 0);
+    assert_true(watch.judging);
 }
 
 static void test_accepts_the_engines(void **state)
@@ -555,6 +584,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts_correct_answers),
+        cmocka_unit_test(test_every_request_is_an_event),
         cmocka_unit_test(test_accepts_the_engines),
         cmocka_unit_test(test_rejects_every_mistake),
     };
