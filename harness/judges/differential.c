@@ -213,6 +213,7 @@ static bool judge_end(struct execution *execution, const struct oracle *oracle, 
 static void give_up(struct execution *execution)
 {
     if (!execution->closed) {
+        execution_note(execution, false);
         execution->adapter->ops->close(execution->adapter, NULL);
     }
 }
@@ -231,14 +232,16 @@ bool differential_judge(const struct trace *trace, struct adapter *adapter, cons
     disk_files_store(&files, directory);
     disk_files_free(&files);
     counts->traces++;
+    execution_make(&execution, trace, adapter, path, watch);
+    execution_note(&execution, false);
     enum addcow_status code = adapter->ops->open(adapter, path, ADDCOW_OPEN_READWRITE, &error);
+    execution_note(&execution, true);
     if (code != ADDCOW_OK) {
         fprintf(out, "open gives %s: %s\n", addcow_status_name(code), error.message);
+        execution_free(&execution);
         return false;
     }
-    execution_make(&execution, trace, adapter, path, watch);
     oracle_make(&trace->disk, execution.capacity, &oracle);
-    execution_note(&execution, false);
     bool conforms = judge_phases(&execution, &oracle, directory, counts, out);
     if (!conforms) {
         give_up(&execution);

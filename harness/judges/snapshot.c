@@ -73,6 +73,7 @@ static bool map_all(struct execution *execution, uint64_t cluster_size, struct s
 bool snapshot_take(struct execution *execution, uint64_t size, uint64_t cluster_size, struct snapshot *snapshot,
                    FILE *out)
 {
+    execution_note(execution, false);
     uint64_t got = execution->adapter->ops->size(execution->adapter);
     if (got != size) {
         fprintf(out, "the disk has %" PRIu64 " bytes instead of %" PRIu64 " (VRT-01, RSZ-01)\n", got, size);

@@ -509,8 +509,27 @@ static void test_accepts_correct_answers(void **state)
 }
 
 static uint32_t events_before; /* of the watch, at the request before */
-static uint32_t silent;        /* requests that were no event */
+static uint32_t silent;        /* requests that were no event, opens and closes aside: a reopen is one event */
 static uint32_t judging;       /* requests while the judge says that it works */
+
+static enum addcow_status watched_open(struct adapter *adapter, const char *path, enum addcow_open_flags mode,
+                                       struct addcow_error *error)
+{
+    judging += watch.judging;
+    return plain_open(adapter, path, mode, error);
+}
+
+static enum addcow_status watched_close(struct adapter *adapter, struct addcow_error *error)
+{
+    judging += watch.judging;
+    return plain_close(adapter, error);
+}
+
+static uint64_t watched_size(struct adapter *adapter)
+{
+    judging += watch.judging;
+    return plain_size(adapter);
+}
 
 static enum addcow_status watched_perform(struct adapter *adapter, struct operation_request *request,
                                           struct addcow_error *error)
@@ -525,7 +544,7 @@ static enum addcow_status watched_perform(struct adapter *adapter, struct operat
 static void test_every_request_is_an_event(void **state)
 {
     static const struct adapter_ops watched_ops = {
-        .open = plain_open, .close = plain_close, .size = plain_size, .perform = watched_perform};
+        .open = watched_open, .close = watched_close, .size = watched_size, .perform = watched_perform};
     struct plain disk = {.adapter = {&watched_ops, "plain"}, .mistake = NO_MISTAKE};
     (void)state;
     for (uint64_t seed = 0; seed < CORRECT_SEEDS; seed++) {
