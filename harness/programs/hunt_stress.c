@@ -265,14 +265,18 @@ struct quiet {
     uint64_t processor; /* that the child used */
 };
 
+static bool is_idle(const struct quiet *quiet)
+{
+    return quiet->processor < quiet->passed / IDLE_SHARE;
+}
+
 /*
  * A child hangs if it sleeps during the whole limit, as in a deadlock, or if it has used that much processor time. A
  * child that did not get a processor has done neither.
  */
 static bool is_hung(const struct quiet *quiet, uint64_t limit)
 {
-    bool idle = quiet->processor < quiet->passed / IDLE_SHARE;
-    return quiet->passed > limit && (idle || quiet->processor > limit || quiet->passed / SLOW_TIMES > limit);
+    return quiet->passed > limit && (is_idle(quiet) || quiet->processor > limit || quiet->passed / SLOW_TIMES > limit);
 }
 
 /* Waits for the child, and stops it if it hangs. */
@@ -297,7 +301,7 @@ static enum child_end watch_child(const struct stress *stress, pid_t child, cons
         quiet.processor = used - used_before;
         last_look = now;
         if (is_hung(&quiet, stress->hang_seconds * 1000000000u)) {
-            bool judging = progress->watch.judging;
+            bool judging = progress->watch.judging && !is_idle(&quiet); /* the judge never sleeps */
             kill(child, SIGKILL);
             waitpid(child, status, 0);
             return judging ? CHILD_JUDGES_TOO_LONG : CHILD_HANGS;
