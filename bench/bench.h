@@ -129,6 +129,9 @@ struct disk {
 void disk_create(struct disk *disk);
 /* Closes and removes the files; the backing file stays for the next disk. */
 void disk_remove(struct disk *disk);
+/* The same for a race, as its preparation and its end: `context` is a struct that begins with its disk. */
+void disk_prepare(void *context);
+void disk_finish(void *context);
 /* Allocates every cluster by writing it, in order. */
 void disk_fill(struct disk *disk);
 

@@ -116,6 +116,16 @@ void disk_remove(struct disk *disk)
     }
 }
 
+void disk_prepare(void *context)
+{
+    disk_create(context);
+}
+
+void disk_finish(void *context)
+{
+    disk_remove(context);
+}
+
 void disk_fill(struct disk *disk)
 {
     uint8_t *data = buffer_new(CLUSTER);

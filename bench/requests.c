@@ -15,7 +15,7 @@
 #define FIRST_SIZE (32 * MIB)
 
 struct load {
-    struct disk disk;
+    struct disk disk; /* first: see disk_prepare */
     unsigned threads;
     uint8_t *data[THREADS_MAX];    /* 1 MiB each */
     uint8_t *cluster[THREADS_MAX]; /* for copying by hand */
@@ -36,18 +36,6 @@ static void load_free(struct load *load)
         free(load->data[i]);
         free(load->cluster[i]);
     }
-}
-
-static void load_prepare(void *context)
-{
-    struct load *load = context;
-    disk_create(&load->disk);
-}
-
-static void load_finish(void *context)
-{
-    struct load *load = context;
-    disk_remove(&load->disk);
 }
 
 static void race_pair(const struct load *load, struct contestant bare, struct contestant engine, unsigned rounds,
@@ -158,7 +146,7 @@ static void run_first(unsigned threads, const struct settings *settings, slice_f
     };
     struct load load;
     load_new(&load, threads, &disk);
-    struct contestant side = {.prepare = load_prepare, .finish = load_finish, .context = &load};
+    struct contestant side = {.prepare = disk_prepare, .finish = disk_finish, .context = &load};
     struct contestant bare_side = side;
     struct contestant engine_side = side;
     bare_side.run = bare;

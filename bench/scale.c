@@ -183,7 +183,7 @@ static void run_resident(const struct bench_case *self, const struct settings *s
 #define LARGE_DISK (4 * TIB)
 
 struct place_load {
-    struct disk disk;
+    struct disk disk;    /* first: see disk_prepare */
     unsigned neighbours; /* places that lie in a row; the rows are spread evenly over the disk */
     uint8_t *data;
     uint8_t *cluster;
@@ -220,18 +220,6 @@ static void place_load_free(struct place_load *load)
 {
     free(load->data);
     free(load->cluster);
-}
-
-static void place_prepare(void *context)
-{
-    struct place_load *load = context;
-    disk_create(&load->disk);
-}
-
-static void place_finish(void *context)
-{
-    struct place_load *load = context;
-    disk_remove(&load->disk);
 }
 
 static void write_all_places(struct place_load *load)
@@ -375,15 +363,15 @@ static void run_growth(slice_function *bare, slice_function *engine, bool fresh,
     for (unsigned i = 0; i < SIDES; i++) {
         sides[i] = (struct contestant){
             .team = team,
-            .prepare = fresh ? place_prepare : NULL,
+            .prepare = fresh ? disk_prepare : NULL,
             .run = i == BARE_SMALL || i == BARE_LARGE ? bare : engine,
-            .finish = fresh ? place_finish : NULL,
+            .finish = fresh ? disk_finish : NULL,
             .context = i == BARE_SMALL || i == ENGINE_SMALL ? &small : &large,
         };
     }
     if (!fresh) {
-        place_prepare(&small);
-        place_prepare(&large);
+        disk_prepare(&small);
+        disk_prepare(&large);
         write_all_places(&small);
         write_all_places(&large);
     }
@@ -391,8 +379,8 @@ static void run_growth(slice_function *bare, slice_function *engine, bool fresh,
     growth_of(&race, result);
     race_free(&race);
     if (!fresh) {
-        place_finish(&small);
-        place_finish(&large);
+        disk_finish(&small);
+        disk_finish(&large);
     }
     team_free(team);
     place_load_free(&small);

@@ -174,6 +174,11 @@ bool signals_progress(void);
 /* Dies of the signal that asked to stop, if one did, so that a shell or its loop stops too. */
 void signals_obey(void);
 
+/* ---- clock.c ---- */
+
+/* Milliseconds since some moment in the past, by a clock that nobody sets. */
+int64_t clock_milliseconds(void);
+
 /* ---- progress.c ---- */
 
 /* Shows how far long work is, on standard error: from the start, after a second, or when SIGUSR1 asks. */

@@ -26,18 +26,11 @@ const char locking_help[] =
 
 static const struct addcow_file_ops *posix; /* of every POSIX file */
 
-static int64_t milliseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Whether the time for all locks of this command is over. It begins with the first one that has to wait. */
 static bool waited_enough(void)
 {
     static int64_t started = -1;
-    int64_t now = milliseconds();
+    int64_t now = clock_milliseconds();
     started = started < 0 ? now : started;
     return now - started >= (int64_t)locking.wait * 1000;
 }

@@ -9,25 +9,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define QUIET_MILLISECONDS 1000
 #define REDRAW_MILLISECONDS 100
-
-static int64_t milliseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void progress_start(struct progress *progress, bool asked, bool quiet)
 {
     memset(progress, 0, sizeof(*progress));
     progress->wanted = asked;
     progress->allowed = !quiet && (asked || isatty(STDERR_FILENO));
-    progress->started = milliseconds();
+    progress->started = clock_milliseconds();
     signals_catch();
 }
 
@@ -46,7 +38,7 @@ static void draw(struct progress *progress, uint64_t done, uint64_t total)
 bool progress_step(void *context, uint64_t done, uint64_t total)
 {
     struct progress *progress = context;
-    int64_t now = milliseconds();
+    int64_t now = clock_milliseconds();
     bool due = progress->wanted || now - progress->started >= QUIET_MILLISECONDS;
     bool stale = !progress->shown || done == total || now - progress->last >= REDRAW_MILLISECONDS;
     if (progress->allowed && due && stale) {

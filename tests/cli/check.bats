@@ -5,7 +5,7 @@
 load common
 
 # A valid disk of 17 clusters of 4096 bytes, the last one partial, two of them allocated.
-overlay() {
+small_overlay() {
     random 50000 base.raw
     addcow create -q -c 4k -b base.raw -i image.raw --size 65537 disk.addcow
     random 5000 data
@@ -36,7 +36,7 @@ unchanged() {
 }
 
 @test "a valid disk: status 0, text and JSON" {
-    overlay
+    small_overlay
     run addcow check disk.addcow
     [ "$status" -eq 0 ]
     [ "${lines[0]}" = "No errors were found on the disk." ]
@@ -53,7 +53,7 @@ unchanged() {
 }
 
 @test "each rule of the r20 header is named (CHK-01)" {
-    overlay
+    small_overlay
     local offset bytes clauses count=0
     while read -r offset bytes clauses; do
         cp valid.addcow disk.addcow
@@ -90,7 +90,7 @@ END
 }
 
 @test "files cut in the header and in the bitmap (HDR-01, HDR-06, BMP-03)" {
-    overlay
+    small_overlay
     truncate -s 4095 disk.addcow
     found 3 HDR-01
     truncate -s 0 disk.addcow
@@ -133,7 +133,7 @@ END
 }
 
 @test "several broken clauses are all named, also across the parts of a file (CHK-01)" {
-    overlay
+    small_overlay
     poke disk.addcow 24 '\x01'
     poke disk.addcow 65 'x'
     poke disk.addcow 4000 'x'
@@ -153,7 +153,7 @@ END
 }
 
 @test "formats, protocols and links (LNK)" {
-    overlay
+    small_overlay
     poke disk.addcow 44 'vpc'
     found 3 LNK-04
     cp valid.addcow disk.addcow
@@ -183,7 +183,7 @@ END
 }
 
 @test "chains: what is broken further down, loops, depth (LNK-07, LNK-08, LNK-09)" {
-    overlay
+    small_overlay
     addcow create -q -b disk.addcow -F add-cow -i top.raw --size 65537 top.addcow
     addcow check -q top.addcow
     poke disk.addcow 24 '\x01'
@@ -204,14 +204,14 @@ END
 }
 
 @test "the backing file of an all-allocated disk need not exist (LNK-10)" {
-    overlay
+    small_overlay
     addcow stream -q disk.addcow
     rm base.raw
     addcow check -q disk.addcow
 }
 
 @test "bits past the last cluster: named and cleared (BMP-05, BMP-04)" {
-    overlay
+    small_overlay
     # 17 clusters: bit 17 is in byte 2.
     poke disk.addcow 4098 '\x82'
     found 3 BMP-05
@@ -237,7 +237,7 @@ END
 }
 
 @test "bits past the end in a file that was not cut yet, as after a crash in a shrink" {
-    overlay
+    small_overlay
     truncate -s 3M disk.addcow
     found 0
     poke disk.addcow 3000000 '\x10'
@@ -251,7 +251,7 @@ END
 }
 
 @test "short padding: named and extended (BMP-04)" {
-    overlay
+    small_overlay
     truncate -s 4099 disk.addcow
     found 3 BMP-04
     reads_as disk.addcow model
@@ -295,7 +295,7 @@ END
 }
 
 @test "repair changes nothing that is ambiguous" {
-    overlay
+    small_overlay
     # With a broken header nothing is certain.
     poke disk.addcow 4000 x
     poke disk.addcow 4098 '\x82'
@@ -317,7 +317,7 @@ END
     refused 1 "No such file" check --repair nowhere
     mkdir directory
     refused 1 "is not a regular file" check directory
-    overlay
+    small_overlay
     hold disk.addcow model
     refused 1 "busy, LCK-02" check disk.addcow
     refused 1 "busy, LCK-02" check --repair disk.addcow
@@ -327,7 +327,7 @@ END
 }
 
 @test "repair on a file that can only be read: readonly, nothing changed" {
-    overlay
+    small_overlay
     poke disk.addcow 4098 '\x82'
     mkdir readonly
     cp disk.addcow image.raw base.raw readonly/
@@ -338,7 +338,7 @@ END
 }
 
 @test "for any bytes of the header, open and check agree and do not crash" {
-    overlay
+    small_overlay
     python3 - "$addcow" <<'END'
 import os, random, re, subprocess, sys
 addcow = sys.argv[1]

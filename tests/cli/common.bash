@@ -51,6 +51,28 @@ peek() {
     od -An -v -tx1 -j "$2" -N "$3" "$1" | tr -d ' \n'
 }
 
+# overlay SIZE BASE OPTION...: a disk of SIZE over a base of BASE bytes, and the file `model` that it has to equal.
+overlay() {
+    local size=$1 base=$2
+    shift 2
+    random "$base" base.raw
+    addcow create -q "$@" -b base.raw -i image.raw --size "$size" disk.addcow
+    cp base.raw model
+    truncate -s "$size" model
+}
+
+# model_write FILE OFFSET <DATA: what a write does to a plain file.
+model_write() {
+    dd of="$1" bs=64k seek="$2" oflag=seek_bytes conv=notrunc status=none
+}
+
+# overlay_write OFFSET BYTES: writes noise, which the file `data` then holds, to that disk and to `model`.
+overlay_write() {
+    random "$2" data
+    addcow write disk.addcow "$1" <data
+    model_write model "$1" <data
+}
+
 # reads_as DISK FILE: the whole disk, byte for byte.
 reads_as() {
     addcow read "$1" | cmp - "$2"

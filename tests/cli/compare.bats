@@ -5,14 +5,9 @@
 load common
 
 # A disk of 10,000,000 bytes over a base of 3,000,000, and the raw file `model` that it equals.
-overlay() {
-    random 3000000 base.raw
-    addcow create -q -b base.raw -i image.raw --size 10000000 disk.addcow
-    random 5000 data
-    addcow write disk.addcow 4000000 <data
-    cp base.raw model
-    truncate -s 10000000 model
-    dd if=data of=model bs=64k seek=4000000 oflag=seek_bytes conv=notrunc status=none
+compared_overlay() {
+    overlay 10000000 3000000
+    overlay_write 4000000 5000
 }
 
 # compared STATUS OUTPUT ARGUMENT...: what compare answers.
@@ -25,7 +20,7 @@ compared() {
 }
 
 @test "compare: the same content, in whatever files it is" {
-    overlay
+    compared_overlay
     compared 0 "Images are identical." -F raw disk.addcow model
     compared 0 "Images are identical." -f raw --second-format=add-cow model disk.addcow
     compared 0 "Images are identical." -f raw -F raw -s model model
@@ -36,7 +31,7 @@ compared() {
 }
 
 @test "compare: the offset of the first difference" {
-    overlay
+    compared_overlay
     addcow create -q -b model -i image2.raw disk2.addcow
     for at in 0 2999999 5000001 9999999; do
         printf '\252' | addcow write disk2.addcow $at
@@ -51,7 +46,7 @@ compared() {
 }
 
 @test "compare: a shorter disk has zeros past its end, unless --strict is given" {
-    overlay
+    compared_overlay
     cp model longer
     truncate -s 11000000 longer
     compared 0 "Warning: Image size mismatch!
@@ -63,7 +58,7 @@ Images are identical." -F raw disk.addcow longer
 }
 
 @test "compare: what cannot be opened or read is no difference" {
-    overlay
+    compared_overlay
     refused 2 "nowhere: No such file" compare -F raw disk.addcow nowhere
     refused 2 "nowhere: cannot open" compare nowhere disk.addcow
     refused 2 "neither raw nor add-cow" compare -F qcow2 disk.addcow model
@@ -77,7 +72,7 @@ Images are identical." -F raw disk.addcow longer
 
 @test "compare agrees with qemu-img on raw files" {
     command -v qemu-img >/dev/null || skip "no qemu-img here"
-    overlay
+    compared_overlay
     cp model other
     printf x | dd of=other bs=1 seek=8388608 conv=notrunc status=none
     truncate -s 12000000 other

@@ -4,24 +4,9 @@
 
 load common
 
-# model_write FILE OFFSET <DATA: what a write does to a plain file.
-model_write() {
-    dd of="$1" bs=64k seek="$2" oflag=seek_bytes conv=notrunc status=none
-}
-
 # model_zero FILE OFFSET LENGTH
 model_zero() {
     head -c "$3" /dev/zero | model_write "$1" "$2"
-}
-
-# A disk of SIZE over a base of BASE bytes, and the file `model` that it has to equal.
-overlay() {
-    local size=$1 base=$2
-    shift 2
-    random "$base" base.raw
-    addcow create -q "$@" -b base.raw -i image.raw --size "$size" disk.addcow
-    cp base.raw model
-    truncate -s "$size" model
 }
 
 @test "writes, zeroes and discards of any alignment equal those of a plain file (WR-01, ZR-01, DC-01, WR-04)" {

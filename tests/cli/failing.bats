@@ -5,14 +5,10 @@
 load common
 
 # A disk of 3 MB, of which some is allocated, over a base of the same size; and the file `model` that it equals.
-overlay() {
+traced_overlay() {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
-    random 3000000 base.raw
-    addcow create -q -b base.raw -i image.raw --size 3000000 disk.addcow
-    random 70000 data
-    addcow write -i data disk.addcow 100000
-    cp base.raw model
-    dd if=data of=model bs=64k seek=100000 oflag=seek_bytes conv=notrunc status=none
+    overlay 3000000 3000000
+    overlay_write 100000 70000
 }
 
 # What inject starts the command with, if the signals that end it must not be ignored. Whatever starts these tests may
@@ -52,7 +48,7 @@ each_sync_fails() {
 }
 
 @test "a sync that fails is reported, whichever it is, also that of closing (ERR-01, DUR-10)" {
-    overlay
+    traced_overlay
     random 1000 input
     # Two syncs of opening, and then at least one of closing.
     each_sync_fails '' write disk.addcow 2000000
@@ -66,7 +62,7 @@ each_sync_fails() {
 }
 
 @test "read: the output is synced, and a failing sync or close is an error" {
-    overlay
+    traced_overlay
     run --separate-stderr inject fsync error=EIO read -o out disk.addcow
     [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: out: Input/output error" ]]
     grep -q 'fsync(.*/out>' strace.log
@@ -94,7 +90,7 @@ each_sync_fails() {
 }
 
 @test "read: an output that cannot be closed is an error" {
-    overlay
+    traced_overlay
     closing() {
         ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/out" -e trace=close,fsync \
             -e inject=close:error=ENOSPC "$addcow" "$@"
@@ -109,7 +105,7 @@ each_sync_fails() {
 }
 
 @test "write: what it says about a part that was written is true" {
-    overlay
+    traced_overlay
     truncate -s 20M base.raw
     addcow create -q -c 1M -b base.raw -i big.raw --size 20M big.addcow
     random 20M input
@@ -159,7 +155,7 @@ ends_by() {
 }
 
 @test "stream and commit: they die of the signal that stopped them, and can be repeated (STR-03)" {
-    overlay
+    traced_overlay
     for signal in INT TERM HUP; do
         ends_by $signal pwrite64:2 stream disk.addcow
         [ "$stderr" = "addcow: disk.addcow: interrupted; no data is lost, and the command can be repeated" ]
@@ -175,7 +171,7 @@ ends_by() {
 }
 
 @test "a loop of the shell ends when a command in it is interrupted" {
-    overlay
+    traced_overlay
     cat >loop <<'END'
 for i in 1 2 3; do
     strace -qq -o strace.log -e trace=pwrite64 -e inject=pwrite64:signal=INT:when=2 "$1" stream disk.addcow 2>/dev/null
@@ -188,7 +184,7 @@ END
 }
 
 @test "a signal that is ignored stays ignored" {
-    overlay
+    traced_overlay
     (
         trap '' HUP INT
         inject pwrite64 signal=HUP:when=1 stream -q disk.addcow
@@ -197,7 +193,7 @@ END
 }
 
 @test "SIGUSR1 shows progress and never kills" {
-    overlay
+    traced_overlay
     random 1000 input
     run --separate-stderr inject pwrite64 signal=USR1:when=2 stream -q disk.addcow
     echo "status $status, error '$stderr'"
@@ -217,7 +213,7 @@ END
 }
 
 @test "read: a signal leaves no part of the output" {
-    overlay
+    traced_overlay
     for signal in INT TERM HUP; do
         for at in pread64:5 write:1 openat:3 fsync:1; do
             ends_by $signal $at read -o out disk.addcow
@@ -229,7 +225,7 @@ END
 }
 
 @test "create: a signal leaves nothing, or a whole disk" {
-    overlay
+    traced_overlay
     rm disk.addcow
     mkdir keep
     cp image.raw keep/image.raw
@@ -266,7 +262,7 @@ END
 @test "holes that are refused, for whatever reason, are written instead" {
     for errnum in EINVAL ENOTTY EPERM ENODEV EOPNOTSUPP ENOSPC ENOSYS ETXTBSY; do
         rm -f disk.addcow image.raw
-        overlay
+        traced_overlay
         inject fallocate error=$errnum zero disk.addcow 50000 100000
         inject fallocate error=$errnum discard disk.addcow 150000 10000
         head -c 110000 /dev/zero | dd of=model bs=64k seek=50000 oflag=seek_bytes conv=notrunc status=none
@@ -283,7 +279,7 @@ END
 }
 
 @test "where nothing can be punched, holes stay holes nevertheless" {
-    overlay
+    traced_overlay
     truncate -s 64M sparse
     poke sparse 60000000 '\x5a'
     addcow create -q -b base.raw -i large.raw --size 64M large.addcow

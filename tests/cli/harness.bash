@@ -37,3 +37,24 @@ compile_example() {
 example() {
     echo "python3 -S '$root/corpus/example/adapter.py'"
 }
+
+# two_threads LINES: a trace file in which two threads write and flush, with these lines behind the first one.
+two_threads() {
+    cat <<END
+add-cow trace 2
+$1
+layout r20
+cluster-bits 12
+size 8192
+backing 8192
+allocated none
+unknown-compatible no
+seed 1
+threads 2
+
+0 write 0 512
+0 flush
+1 write 1024 512
+1 flush
+END
+}

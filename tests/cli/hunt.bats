@@ -147,25 +147,11 @@ ends_with() {
 }
 
 @test "hunt replay: a trace for real threads runs repeatedly" {
-    cat >beside.trace <<'END'
-add-cow trace 2
-judge stress
-storage punch-refused short-transfers pause 3
-layout r20
-cluster-bits 12
-size 8192
-backing 8192
-allocated none
-unknown-compatible no
-seed 1
-threads 2
-0 write 0 512
-1 write 1024 512
-END
+    two_threads $'judge stress\nstorage punch-refused short-transfers pause 3' >beside.trace
     run "$hunt" replay --repeat 5 beside.trace
     echo "$output"
     [ "$status" -eq 0 ]
-    [[ "${lines[-1]}" == "hunt: fast: 5 traces, 10 operations, "*" 0 failures" ]]
+    [[ "${lines[-1]}" == "hunt: fast: 5 traces, 20 operations, "*" 0 failures" ]]
     run "$hunt" replay --impl ref --repeat 2 beside.trace
     [ "$status" -eq 0 ]
     run "$hunt" replay --self-check beside.trace

@@ -47,27 +47,6 @@ counts() {
     done
 }
 
-# A file in which two threads write and flush, with the lines $1 behind the first one.
-two_threads() {
-    cat <<END
-add-cow trace 2
-$1
-layout r20
-cluster-bits 12
-size 8192
-backing 8192
-allocated none
-unknown-compatible no
-seed 1
-threads 2
-
-0 write 0 512
-0 flush
-1 write 1024 512
-1 flush
-END
-}
-
 # The schedule that a refused replay says that the run has; empty if the replay was not refused for that.
 schedule_of() {
     "$hunt" replay "$1" 2>&1 >/dev/null | sed -n 's/.* the run leaves the schedule at segment [0-9]*; it is //p'

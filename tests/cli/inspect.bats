@@ -4,13 +4,8 @@
 
 load common
 
-overlay() {
-    random 1000001 base.raw
-    addcow create -q -b base.raw -i image.raw --size 2M disk.addcow
-}
-
 @test "info for people" {
-    overlay
+    overlay 2M 1000001
     run addcow info disk.addcow
     [ "$status" -eq 0 ]
     [ "${lines[0]}" = "image: disk.addcow" ]
@@ -103,7 +98,7 @@ virtual size: 0.977 KiB (1000 bytes)" ]
 }
 
 @test "an unknown compatible feature is shown, ignored and kept (HDR-20, HDR-21)" {
-    overlay
+    overlay 2M 1000001
     poke disk.addcow 39 '\x80'
     [ "$(info disk.addcow "j['format-specific']['data']['compatible-features']")" = 0x8000000000000000 ]
     addcow stream -q disk.addcow
@@ -158,7 +153,7 @@ virtual size: 0.977 KiB (1000 bytes)" ]
 }
 
 @test "map reports a search for holes that fails" {
-    overlay
+    overlay 2M 1000001
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     searching() {
         ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=lseek -e "inject=lseek:error=$1" \
@@ -172,7 +167,7 @@ virtual size: 0.977 KiB (1000 bytes)" ]
 }
 
 @test "map for people lists what holds data" {
-    overlay
+    overlay 2M 1000001
     random 512 data
     addcow write disk.addcow 1M <data
     run addcow map disk.addcow
@@ -184,7 +179,7 @@ virtual size: 0.977 KiB (1000 bytes)" ]
 }
 
 @test "map as JSON" {
-    overlay
+    overlay 2M 1000001
     random 512 data
     addcow write disk.addcow 1M <data
     addcow map --output=json disk.addcow >map.json
@@ -198,7 +193,7 @@ END
 }
 
 @test "map: a part of the disk" {
-    overlay
+    overlay 2M 1000001
     addcow map --output=json --start-offset=999k --max-length=2k disk.addcow >map.json
     [ "$(json map.json "[(e['start'], e['length'], e['offset']) for e in j]")" = "[(1022976, 2048, 1022976)]" ] ||
         [ "$(json map.json "sum(e['length'] for e in j)")" -eq 2048 ]
@@ -210,7 +205,7 @@ END
 }
 
 @test "map covers the disk without gaps, down a chain" {
-    overlay
+    overlay 2M 1000001
     random 70000 data
     addcow write disk.addcow 100000 <data
     addcow create -q -c 4k -b disk.addcow -F add-cow -i top.raw --size 3000001 top.addcow

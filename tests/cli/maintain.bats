@@ -4,23 +4,16 @@
 
 load common
 
-# A disk of SIZE over a base of BASE bytes with some data written, and the file `model` that it has to equal.
-overlay() {
-    local size=$1 base=$2
-    shift 2
-    random "$base" base.raw
-    addcow create -q "$@" -b base.raw -i image.raw --size "$size" disk.addcow
-    cp base.raw model
-    truncate -s "$size" model
-    random 70000 data
-    addcow write disk.addcow 200000 <data
-    dd if=data of=model bs=64k seek=200000 oflag=seek_bytes conv=notrunc status=none
+# written_overlay SIZE BASE OPTION...: the disk of `overlay`, with some data written to it and to the file `model`.
+written_overlay() {
+    overlay "$@"
+    overlay_write 200000 70000
 }
 
 @test "growing adds zeros, also where the backing file is longer (RSZ-01, RSZ-02, RSZ-03)" {
     for options in "-c 4k" "-c 64k" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
-        overlay 1000001 3000000 $options
+        written_overlay 1000001 3000000 $options
         run addcow resize disk.addcow 2000003
         [ "$status" -eq 0 ]
         [ "$output" = "Image resized." ]
@@ -38,7 +31,7 @@ overlay() {
 @test "shrinking needs --shrink, and the data beyond the new end never comes back (RSZ-05, RSZ-06)" {
     for options in "-c 4k" "-c 1M" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
-        overlay 3000000 2500000 $options
+        written_overlay 3000000 2500000 $options
         refused 1 "--shrink" resize disk.addcow 1000
         refused 1 "--shrink" resize disk.addcow -1
         reads_as disk.addcow model
@@ -59,7 +52,7 @@ overlay() {
 }
 
 @test "growing extends the metadata file where it is too short (RSZ-08, BMP-04)" {
-    overlay 1M 500000 -c 4k
+    written_overlay 1M 500000 -c 4k
     [ "$(length disk.addcow)" -eq 8192 ]
     addcow resize -q disk.addcow 200M
     [ "$(length disk.addcow)" -eq 12288 ]
@@ -82,7 +75,7 @@ overlay() {
 }
 
 @test "resize to the same size, to 0, and to sizes that no disk can have (RSZ-09)" {
-    overlay 1M 500000
+    written_overlay 1M 500000
     addcow resize -q disk.addcow 1M
     addcow resize -q disk.addcow +0
     reads_as disk.addcow model
@@ -116,7 +109,7 @@ overlay() {
 }
 
 @test "a resize beyond what a file can have changes nothing, and leaves nothing behind (RSZ-07)" {
-    overlay 1000000 3000000
+    written_overlay 1000000 3000000
     cp disk.addcow before
     (
         ulimit -f 102400
@@ -154,7 +147,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 }
 
 @test "check does not read the holes of a bitmap" {
-    overlay 1000000 500000
+    written_overlay 1000000 500000
     truncate -s 4T disk.addcow
     timeout 30 "$addcow" check -q disk.addcow
     timeout 30 "$addcow" check -q --repair disk.addcow
@@ -172,7 +165,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 @test "after a stream the image alone is the disk (STR-01, STR-02)" {
     for options in "-c 4k" "-c 64k" "-c 2M" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
-        overlay 3000001 2500000 $options
+        written_overlay 3000001 2500000 $options
         run --separate-stderr addcow stream disk.addcow
         [ "$status" -eq 0 ]
         [ "$output" = "Image streamed." ]
@@ -241,7 +234,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 @test "commit copies the data into the backing file and clears the bits (CMT-01)" {
     for options in "-c 4k" "-c 64k" "--layout=r9"; do
         # shellcheck disable=SC2086 # a list of words
-        overlay 3000001 3000001 $options
+        written_overlay 3000001 3000001 $options
         run --separate-stderr addcow commit disk.addcow
         [ "$status" -eq 0 ]
         [ "$output" = "Image committed." ]
@@ -335,7 +328,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     addcow create -q -i image.raw wrapped.addcow
     refused 1 "unsupported" commit wrapped.addcow
     rm image.raw
-    overlay 1000000 250000
+    written_overlay 1000000 250000
     cp base.raw before
     cp disk.addcow disk.before
     refused 1 "range" commit disk.addcow
@@ -345,7 +338,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 }
 
 @test "progress is shown with -p, and not without a terminal or with -q" {
-    overlay 3000000 2500000
+    written_overlay 3000000 2500000
     run --separate-stderr addcow stream disk.addcow
     [ -z "$stderr" ]
     addcow create -q --force --hide-image-data -b base.raw -i image.raw disk.addcow
@@ -385,7 +378,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 }
 
 @test "wrong usage of resize, stream, commit" {
-    overlay 1M 500000
+    written_overlay 1M 500000
     cp disk.addcow before
     refused 2 "too few operands" resize disk.addcow
     refused 2 "'x' is not a size" resize disk.addcow x

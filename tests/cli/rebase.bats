@@ -6,18 +6,16 @@ load common
 
 # A disk of 3,000,000 bytes over `old.raw`, with some data of its own; and the file `model` that it equals. `new.raw`
 # has another length, and other bytes in one cluster.
-overlay() {
+two_bases() {
     random 2500000 old.raw
     cp old.raw new.raw
     random 100 data
-    dd if=data of=new.raw bs=1 seek=700000 conv=notrunc status=none
+    model_write new.raw 700000 <data
     truncate -s "${1:-2000000}" new.raw
     addcow create -q -b old.raw -i image.raw --size 3000000 disk.addcow
-    random 70000 data
-    addcow write disk.addcow 100000 <data
     cp old.raw model
     truncate -s 3000000 model
-    dd if=data of=model bs=64k seek=100000 oflag=seek_bytes conv=notrunc status=none
+    overlay_write 100000 70000
 }
 
 # The clusters that the image holds.
@@ -28,7 +26,7 @@ allocated() {
 }
 
 @test "rebase: the disk reads the same, and only what differs is copied (RBS-01)" {
-    overlay
+    two_bases
     [ "$(allocated)" = "[1, 2]" ]
     run addcow rebase -b new.raw disk.addcow
     [ "$status" -eq 0 ] && [ "$output" = "Image rebased." ]
@@ -42,7 +40,7 @@ allocated() {
 }
 
 @test "rebase onto a longer file, onto none, and from none (RBS-01)" {
-    overlay 2900000
+    two_bases 2900000
     addcow rebase -q -b new.raw disk.addcow
     reads_as disk.addcow model
     [ "$(allocated)" = "[1, 2, 10]" ] # the rest is zeros in both
@@ -56,7 +54,7 @@ allocated() {
 }
 
 @test "rebase into the chain of the old backing file, with another format" {
-    overlay
+    two_bases
     addcow create -q -b old.raw -i lower.raw --size 2600000 lower.addcow
     addcow write lower.addcow 2000000 <data
     addcow create -q -b lower.addcow -F add-cow -i top.raw --size 3000000 top.addcow
@@ -73,7 +71,7 @@ allocated() {
 }
 
 @test "rebase --unsafe changes the name only, also when the old backing file is gone (RBS-05)" {
-    overlay
+    two_bases
     mv old.raw moved.raw
     refused 1 "old.raw: cannot open for reading" rebase -b moved.raw disk.addcow
     addcow rebase -q -u -b moved.raw disk.addcow
@@ -87,7 +85,7 @@ allocated() {
 }
 
 @test "rebase of a disk that needs no backing file (LNK-10), and of layout r9" {
-    overlay
+    two_bases
     addcow stream -q disk.addcow
     rm old.raw
     addcow rebase -q -b new.raw disk.addcow
@@ -101,7 +99,7 @@ allocated() {
 }
 
 @test "rebase is refused where the new disk would not open, and changes nothing (RBS-02)" {
-    overlay
+    two_bases
     cp disk.addcow before
     refused 1 "nowhere.raw: cannot open for reading" rebase -b nowhere.raw disk.addcow
     refused 1 "HDR-19" rebase -b image.raw disk.addcow
@@ -152,7 +150,7 @@ allocated() {
 
 @test "rebase: a signal stops it without data loss, and SIGUSR1 shows progress" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
-    overlay
+    two_bases
     ASAN_OPTIONS=detect_leaks=0 run --separate-stderr strace -qq -o strace.log -e trace=pwrite64 \
         -e inject=pwrite64:signal=USR1:when=1 "$addcow" rebase -q -b new.raw disk.addcow
     [ "$status" -eq 0 ] && [[ "$stderr" == *"/100%)"* ]]

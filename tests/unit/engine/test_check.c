@@ -35,16 +35,6 @@ static int leave_directory(void **state)
 
 /* ---- Disks ---- */
 
-static void store(const char *name, uint64_t size, unsigned seed)
-{
-    FILE *file = fopen(name, "wb");
-    assert_non_null(file);
-    for (uint64_t i = 0; i < size; i++) {
-        fputc((int)((i * 7 + i / 251 + seed) % 255 + 1), file);
-    }
-    assert_int_equal(fclose(file), 0);
-}
-
 static void patch(const char *name, long offset, const void *bytes, size_t count)
 {
     FILE *file = fopen(name, "r+b");
@@ -160,6 +150,16 @@ static void expect(bool repair, const char *clauses, unsigned broken, unsigned r
     assert_int_equal(findings.repaired, repaired);
 }
 
+/* The metadata file is again what it was before it was broken. */
+static void expect_restored(const uint8_t *intact, size_t intact_count)
+{
+    size_t count;
+    uint8_t *repaired = load("disk", &count);
+    assert_int_equal(count, intact_count);
+    assert_memory_equal(repaired, intact, count);
+    free(repaired);
+}
+
 /* CHK-01, CHK-02, and that a repair is complete and changes nothing else. */
 static void test_repair(void **state)
 {
@@ -167,20 +167,17 @@ static void test_repair(void **state)
     make_disk(false);
     expect(false, "", 0, 0);
     patch("disk", CLUSTER, "\x06\x01", 2);
-    size_t intact_count, count;
+    size_t intact_count;
     uint8_t *intact = load("disk", &intact_count);
     uint8_t *before = read_disk();
     break_bitmap();
     expect(false, "BMP-04 BMP-04 BMP-05", 3, 0);
     expect(true, "BMP-04 BMP-04 BMP-05", 0, 3);
     expect(true, "", 0, 0);
-    uint8_t *repaired = load("disk", &count);
-    assert_int_equal(count, intact_count);
-    assert_memory_equal(repaired, intact, count);
+    expect_restored(intact, intact_count);
     uint8_t *after = read_disk();
     assert_memory_equal(after, before, SIZE);
     free(intact);
-    free(repaired);
     free(before);
     free(after);
 }
@@ -189,16 +186,13 @@ static void test_repair_flag(void **state)
 {
     (void)state;
     make_disk(true);
-    size_t intact_count, count;
+    size_t intact_count;
     uint8_t *intact = load("disk", &intact_count);
     break_flag();
     expect(false, "VRT-05", 1, 0);
     expect(true, "VRT-05", 0, 1);
-    uint8_t *repaired = load("disk", &count);
-    assert_int_equal(count, intact_count);
-    assert_memory_equal(repaired, intact, count);
+    expect_restored(intact, intact_count);
     free(intact);
-    free(repaired);
 }
 
 static void note_message(void *context, const struct addcow_finding *finding)
@@ -211,7 +205,7 @@ static void test_hole_in_the_bitmap(void **state)
 {
     (void)state;
     make_disk(true);
-    size_t intact_count, count;
+    size_t intact_count;
     uint8_t *intact = load("disk", &intact_count);
     assert_int_equal(truncate("disk", CLUSTER), 0);
     assert_int_equal(truncate("disk", (off_t)intact_count), 0);
@@ -220,11 +214,8 @@ static void test_hole_in_the_bitmap(void **state)
     assert_int_equal(addcow_check("disk", false, NULL, note_message, message, &result, NULL), ADDCOW_OK);
     assert_non_null(strstr(message, "the bits of 11 are clear, the first one of cluster 0"));
     expect(true, "VRT-05", 0, 1);
-    uint8_t *repaired = load("disk", &count);
-    assert_int_equal(count, intact_count);
-    assert_memory_equal(repaired, intact, count);
+    expect_restored(intact, intact_count);
     free(intact);
-    free(repaired);
 }
 
 /* The result's numbers, and that report and error may be null. */

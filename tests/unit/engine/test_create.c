@@ -47,16 +47,6 @@ static int leave_directory(void **state)
     return leave_empty_directory();
 }
 
-static void store(const char *name, uint64_t size, unsigned seed)
-{
-    FILE *file = fopen(name, "wb");
-    assert_non_null(file);
-    for (uint64_t i = 0; i < size; i++) {
-        fputc((int)((i * 7 + i / 251 + seed) % 255 + 1), file);
-    }
-    assert_int_equal(fclose(file), 0);
-}
-
 static uint64_t length_of(const char *name)
 {
     struct stat status;
