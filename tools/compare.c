@@ -27,6 +27,7 @@ static const struct command_option compare_table[] = {
     {'s', "strict", OPTION_SWITCH, &compare_options.strict},
     {'p', "progress", OPTION_SWITCH, &compare_options.progress},
     {'q', "quiet", OPTION_SWITCH, &compare_options.quiet},
+    {'U', "force-share", OPTION_SWITCH, &locking.shared},
     OPTIONS_END,
 };
 
@@ -148,11 +149,12 @@ const struct command command_compare = {
     .most_operands = 2,
     .run = run_compare,
     .help =
-        "compare [-f FORMAT] [-F FORMAT] [-s] [-p] [-q] FILE FILE2\n"
+        "compare [-f FORMAT] [-F FORMAT] [-s] [-U] [-p] [-q] FILE FILE2\n"
         "Compares what two disks read as. The shorter one counts as if it had zeros past its end.\n\n"
         "  -f, --format=FORMAT         of FILE: add-cow (the default) or raw\n"
         "  -F, --second-format=FORMAT  of FILE2\n"
         "  -s, --strict                disks of different sizes differ\n"
+        "  -U, --force-share           also while the disks are written to; the answer may be of no one moment\n"
         "  -p, --progress              show progress even if standard error is not a terminal\n"
         "  -q, --quiet                 print nothing but errors\n"
         "  -h, --help                  print this and exit\n\n"

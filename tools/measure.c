@@ -33,6 +33,7 @@ static const struct command_option measure_table[] = {
     {'c', "cluster-size", OPTION_SIZE, &measure_options.cluster_size},
     {0, "layout", OPTION_LAYOUT, &measure_options.layout},
     {0, "output", OPTION_OUTPUT, &measure_options.json},
+    {'U', "force-share", OPTION_SWITCH, &locking.shared},
     OPTIONS_END,
 };
 
@@ -158,7 +159,7 @@ const struct command command_measure = {
     .most_operands = 1,
     .run = run_measure,
     .help =
-        "measure [-f FORMAT] [-O FORMAT] [-c SIZE] [--layout=r20|r9] [--output=human|json] FILE | --size SIZE\n"
+        "measure [-U] [-f FORMAT] [-O FORMAT] [-c SIZE] [--layout=r20|r9] [--output=human|json] FILE | --size SIZE\n"
         "Prints how many bytes of storage the add-cow file and the image file of a new disk need together: for the\n"
         "data of FILE, or for a disk without data; and how many once every cluster is allocated.\n\n"
         "  -f, --format=FORMAT         of FILE: add-cow (the default) or raw\n"
@@ -167,5 +168,6 @@ const struct command command_measure = {
         "  -c, --cluster-size=SIZE     of the new disk: a power of two from 4k to 2M (default 64k)\n"
         "      --layout=LAYOUT         of the new disk: r20 (the default) or r9\n"
         "      --output=FORMAT         human (the default) or json\n"
+        "  -U, --force-share           also while FILE is written to\n"
         "  -h, --help                  print this and exit\n",
 };

@@ -151,7 +151,9 @@ qemu_refused() {
 @test "-U shows a disk that is in use, and repairs none (LCK-07)" {
     random 1M data
     hold disk.addcow data
-    for command in info check map read; do
+    refused 2 "busy" compare disk.addcow disk.addcow
+    addcow compare -U disk.addcow disk.addcow >/dev/null
+    for command in info check map read measure; do
         refused 1 "busy" $command disk.addcow
         addcow $command -U disk.addcow >/dev/null
         addcow $command --force-share disk.addcow >/dev/null
