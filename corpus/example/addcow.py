@@ -164,6 +164,15 @@ def write_all(fd, offset, data):
         data, offset = data[count:], offset + count
 
 
+def sync_directory(path):
+    """Makes the name durable."""
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def lock(fd, exclusive):
     kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
     try:
@@ -260,6 +269,9 @@ class Disk:
         self.bitmap = bytearray(read_exactly(self.metadata, self.header.size, needed))
         if self.header.backing is not None and not self.all_allocated():  # LNK-10
             self.backing = self.open_backing(False)
+        if self.writable:  # DUR-12
+            os.fsync(self.image)
+            os.fsync(self.metadata)
 
     def resolve(self, name):
         """LNK-01."""
@@ -571,6 +583,7 @@ def create(path, layout, bits, image, backing, backing_format):
         os.ftruncate(fd, header.file_length(size))
         os.fsync(fd)
         Disk(path, False).close()  # CRE-05: whatever open would refuse
+        sync_directory(path)  # CRE-06
     except BaseException:
         os.unlink(path)  # CRE-04
         raise

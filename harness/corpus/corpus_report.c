@@ -304,6 +304,9 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
                                results->version, "format", CORPUS_FORMAT, "protocol", PROTOCOL_VERSION,
                                "implementation", results->implementation, "exit", corpus_exit(results), "conclusion",
                                conclusion_of(results), "broken", broken, "clauses", clauses, "cases", cases);
+    if (results->observed) {
+        json_object_set(report, "observed", results->observed);
+    }
     bool good = json_dump_file(report, path, JSON_INDENT(1)) == 0;
     json_decref(report);
     return good;
@@ -356,6 +359,32 @@ static void print_junit_case(FILE *out, const struct corpus_results *results, si
     free(explanation);
 }
 
+/* The clauses that an observer judged, each a test case; null prints none. Counts those with a verdict. */
+static size_t print_junit_observed(FILE *out, const struct corpus_results *results, const char *verdict)
+{
+    size_t i, count = 0;
+    json_t *clause;
+    json_array_foreach(json_object_get(results->observed, "clauses"), i, clause)
+    {
+        const char *found = json_string_value(json_object_get(clause, "verdict"));
+        const char *text = json_string_value(json_object_get(clause, "text"));
+        count += !verdict || !strcmp(found, verdict);
+        if (out) {
+            fputs("    <testcase classname=\"", out);
+            print_xml(out, results->implementation);
+            fprintf(out, "\" name=\"observed %s\">", json_string_value(json_object_get(clause, "clause")));
+            const char *element = !strcmp(found, "broken") ? "failure" : strcmp(found, "kept") ? "skipped" : NULL;
+            if (element) {
+                fprintf(out, "<%s message=\"%s\">", element, found);
+                print_xml(out, text);
+                fprintf(out, "</%s>", element);
+            }
+            fputs("</testcase>\n", out);
+        }
+    }
+    return count;
+}
+
 bool corpus_write_junit(const char *path, const struct corpus_results *results)
 {
     FILE *out = fopen(path, "we");
@@ -371,12 +400,16 @@ bool corpus_write_junit(const char *path, const struct corpus_results *results)
             "<testsuites>\n"
             "  <testsuite name=\"add-cow corpus %s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" "
             "time=\"%.3f\">\n",
-            results->version, results->count, corpus_count(results, CORPUS_FAILED),
+            results->version, results->count + print_junit_observed(NULL, results, NULL),
+            corpus_count(results, CORPUS_FAILED) + print_junit_observed(NULL, results, "broken"),
             corpus_count(results, CORPUS_CRASHED),
-            corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN), seconds);
+            corpus_count(results, CORPUS_NOT_APPLICABLE) + corpus_count(results, CORPUS_NOT_RUN) +
+                print_junit_observed(NULL, results, "not judged"),
+            seconds);
     for (size_t i = 0; i < results->count; i++) {
         print_junit_case(out, results, i);
     }
+    print_junit_observed(out, results, NULL);
     fputs("  </testsuite>\n</testsuites>\n", out);
     bool good = !ferror(out);
     return fclose(out) == 0 && good;

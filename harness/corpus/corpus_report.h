@@ -15,6 +15,7 @@ struct corpus_results {
     const char *implementation; /* as the user named it, in UTF-8 */
     const char *repeat;         /* a command; with "--case ID" added, it runs one case */
     char *spec;                 /* the text of the specification, or null */
+    json_t *observed;           /* what an observer found (corpus/README.md), for the reports; the caller's, or null */
 };
 
 /* The name of a verdict in reports. Static storage. */

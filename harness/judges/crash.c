@@ -114,15 +114,38 @@ static bool is_read_by_engine(struct crash_judge *judge, const struct crash_stat
     return fine && same;
 }
 
+/* "All allocated" is written only after every bit is durable. */
+static bool is_flag_true(struct crash_judge *judge, FILE *out)
+{
+    struct sim_disk disk;
+    char problem[128];
+    if (!sim_disk_open(judge->crashed, &disk, problem, sizeof problem)) {
+        return true; /* that is judged elsewhere */
+    }
+    uint64_t clusters = addcow_cluster_count(disk.ref.size, disk.ref.cluster_size);
+    uint64_t k = 0;
+    while (disk.ref.all_allocated && k < clusters && (disk.ref.bitmap[k / 8] >> k % 8 & 1) != 0) {
+        k++;
+    }
+    bool fine = !disk.ref.all_allocated || k == clusters;
+    sim_disk_close(&disk);
+    if (!fine) {
+        fprintf(out, "after a crash \"all allocated\" is set, but the bit of cluster %" PRIu64 " is not (DUR-08)\n", k);
+        judge->fault = CRASH_FLAG;
+    }
+    return fine;
+}
+
 /* Opens the crashed disk with both engines and reads it. The caller frees got->bytes if this succeeds. */
 static bool reopen(struct crash_judge *judge, struct crash_state *got, FILE *out)
 {
     char problem[128];
+    judge->fault = CRASH_REFUSED;
     if (!sim_disk_read(judge->crashed, 0, &got->bytes, &got->size, problem, sizeof problem)) {
         fprintf(out, "after a crash the reference engine refuses the disk: %s (DUR-11)\n", problem);
         return false;
     }
-    bool fine = is_read_by_engine(judge, got, out);
+    bool fine = is_read_by_engine(judge, got, out) && is_flag_true(judge, out);
     if (!fine) {
         free(got->bytes);
     }
@@ -226,11 +249,37 @@ static uint64_t fragment_end(const struct trace *trace, uint64_t begin, uint64_t
     return end;
 }
 
+/*
+ * What is wrong with bytes of the disk: they are what it held once, what the image held in a cluster that was not
+ * allocated, or what was never there.
+ */
+static enum crash_fault classify(const struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got)
+{
+    uint8_t known[SIM_SECTOR];
+    size_t length = (size_t)(end - begin);
+    for (uint32_t i = 0; i <= judge->trace->count; i++) {
+        bool is_start = i == judge->trace->count;
+        if (!is_start && !covers(&judge->trace->operations[i], begin, end)) {
+            continue;
+        }
+        fill(judge, i, begin, end, known);
+        if (memcmp(known, got, length) == 0) {
+            return CRASH_LOST;
+        }
+    }
+    stamp_fill((struct stamp){STAMP_IMAGE, judge->trace->disk.seed}, begin, known, length);
+    return memcmp(known, got, length) == 0 ? CRASH_EXPOSED : CRASH_FOREIGN;
+}
+
 static void print_wrong_bytes(struct crash_judge *judge, uint64_t begin, uint64_t end, const uint8_t *got, FILE *out)
 {
+    judge->fault = classify(judge, begin, end, got);
     fprintf(out,
             "after a crash bytes [%" PRIu64 ", %" PRIu64 ") of the disk are neither durable nor written later (%s)\n",
-            begin, end, "DUR-01, DUR-02");
+            begin, end,
+            judge->fault == CRASH_LOST      ? "DUR-01"
+            : judge->fault == CRASH_EXPOSED ? "DUR-03"
+                                            : "DUR-02");
     judge->wrong_byte = begin;
     stamp_print_writers(out, begin, got, (size_t)(end - begin));
 }
@@ -265,6 +314,7 @@ static bool judge_fragments(struct crash_judge *judge, const struct crash_span *
                 "after a crash the disk has %" PRIu64
                 " bytes, a size that it has not had since the last flush (DUR-11)\n",
                 got->size);
+        judge->fault = CRASH_SIZE;
         return false;
     }
     for (uint64_t begin = 0, end; begin < got->size; begin = end) {
@@ -335,6 +385,7 @@ static bool judge_states(struct crash_judge *judge, const struct crash_span *spa
     }
     bool fine = size;
     if (!size) {
+        judge->fault = CRASH_SIZE;
         fprintf(out, "after a crash the disk has %" PRIu64 " bytes: neither the old size nor the new one (DUR-11)\n",
                 got->size);
     }
@@ -375,7 +426,18 @@ bool crash_judge_state(struct crash_judge *judge, const struct crash_span *spans
     if (!fine) {
         free(got->bytes);
     }
+    judge->fault = fine ? CRASH_RIGHT : judge->fault;
     return fine;
+}
+
+enum crash_fault crash_fault_of(const struct crash_judge *judge)
+{
+    return judge->fault;
+}
+
+struct sim *crash_storage(struct crash_judge *judge)
+{
+    return judge->crashed;
 }
 
 void crash_enter(struct crash_judge *judge, const struct sim *from, uint64_t moment, struct choices *choices)
@@ -384,16 +446,23 @@ void crash_enter(struct crash_judge *judge, const struct sim *from, uint64_t mom
     sim_crash(from, moment, &options, choices, judge->crashed);
 }
 
-bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
-                 struct choices *choices, FILE *out)
+bool crash_judge_storage(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, FILE *out)
 {
     struct crash_state got;
     judge->wrong_byte = UINT64_MAX;
-    crash_enter(judge, from, moment, choices);
     bool fine = crash_judge_state(judge, spans, moment, &got, out);
     if (fine) {
         free(got.bytes);
-    } else {
+    }
+    return fine;
+}
+
+bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
+                 struct choices *choices, FILE *out)
+{
+    crash_enter(judge, from, moment, choices);
+    bool fine = crash_judge_storage(judge, spans, moment, out);
+    if (!fine) {
         crash_print_moment(moment, from, out);
     }
     return fine;

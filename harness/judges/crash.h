@@ -38,8 +38,31 @@ void crash_free(struct crash_judge *judge);
 bool crash_judge(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans, uint64_t moment,
                  struct choices *choices, FILE *out);
 
+/*
+ * Judges the disk that crash_storage holds as the state after a crash at a moment. The caller has put its files there,
+ * for example those that a process left when it died.
+ */
+bool crash_judge_storage(struct crash_judge *judge, const struct crash_span *spans, uint64_t moment, FILE *out);
+
 /* Whether an operation, if it succeeds, makes durable what was done before it (DUR-01, DUR-10). */
 bool crash_is_flush(const struct trace_operation *operation);
+
+/* What is wrong with the disk after a crash. */
+enum crash_fault {
+    CRASH_RIGHT,
+    CRASH_REFUSED, /* it does not open, or not everywhere (DUR-11) */
+    CRASH_SIZE,    /* it has a size that it must not have (DUR-11) */
+    CRASH_LOST,    /* what was durable is gone (DUR-01) */
+    CRASH_FOREIGN, /* bytes that were never there (DUR-02) */
+    CRASH_EXPOSED, /* what the image held before its cluster was allocated (DUR-03) */
+    CRASH_FLAG,    /* "all allocated" is set, but not every bit (DUR-08) */
+};
+
+/* What is wrong in the last crash. */
+enum crash_fault crash_fault_of(const struct crash_judge *judge);
+
+/* The storage after the last crash. Valid until the next one. */
+struct sim *crash_storage(struct crash_judge *judge);
 
 /* The first wrong byte of the disk in the last crash; UINT64_MAX if there is no particular one. */
 uint64_t crash_wrong_byte(const struct crash_judge *judge);

@@ -18,6 +18,7 @@ struct crash_judge {
     struct crash_state start;
     struct sim *crashed;
     struct adapter *adapter; /* over `crashed` */
+    enum crash_fault fault;  /* of the last crash */
     uint64_t wrong_byte;     /* the first byte of the fragment that was found wrong, or UINT64_MAX */
     bool in_states;          /* operations follow one another, a resize among them */
 };

@@ -118,9 +118,6 @@ static bool do_sequence(struct sim *sim, const struct trace *trace, struct fault
     return opened;
 }
 
-static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              const struct crash_options *options, struct crash_counts *counts, FILE *out);
-
 /* Uses the disk in judge->crashed, whose content is *start, and crashes it again. */
 static bool judge_second(const struct crash_judge *judge, const struct crash_state *start, uint64_t states,
                          struct crash_counts *counts, FILE *out)
@@ -135,7 +132,7 @@ static bool judge_second(const struct crash_judge *judge, const struct crash_sta
     struct crash_counts inner = {0};
     struct crash_options options = {.states = states};
     bool fine = do_sequence(sim, &trace, &(struct fault_injection){0}, spans, out) &&
-                judge_every_crash(&again, sim, spans, &options, &inner, out);
+                crash_judge_log(&again, sim, spans, &options, &inner, NULL, out);
     if (!fine) {
         fputs("  (this is a second crash; between the two the disk was written, flushed, resized and written)\n", out);
     }
@@ -186,13 +183,16 @@ static bool judge_moment(struct crash_judge *judge, const struct sim *from, cons
     return fine;
 }
 
-static bool judge_every_crash(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
-                              const struct crash_options *options, struct crash_counts *counts, FILE *out)
+bool crash_judge_log(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                     const struct crash_options *options, struct crash_counts *counts, uint64_t *wrong, FILE *out)
 {
     uint64_t end = sim_moment(from);
     for (uint64_t moment = 0; moment <= end; moment++) {
         if ((moment == end || sim_is_barrier(from, moment)) &&
             !judge_moment(judge, from, spans, moment, options, counts, out)) {
+            if (wrong != NULL) {
+                *wrong = moment;
+            }
             return false;
         }
     }
@@ -217,7 +217,7 @@ static bool judge_deaths(struct crash_judge *judge, struct sim *sim, uint64_t ca
         fine = do_sequence(sim, judge->trace, &death, spans, out);
         if (fine && changes_files(death.call) && !crash_is_uncertain(judge, spans, UINT64_MAX)) {
             counts->deaths++;
-            fine = judge_every_crash(judge, sim, spans, &once, counts, out);
+            fine = crash_judge_log(judge, sim, spans, &once, counts, NULL, out);
         }
         if (!fine) {
             fputs("  (before the crash, ", out);
@@ -238,7 +238,7 @@ bool crash_sequence(const struct trace *trace, const struct crash_options *optio
     sim_disk_make(sim, &trace->disk);
     counts->sequences++;
     bool fine =
-        do_sequence(sim, trace, &none, spans, out) && judge_every_crash(judge, sim, spans, options, counts, out);
+        do_sequence(sim, trace, &none, spans, out) && crash_judge_log(judge, sim, spans, options, counts, NULL, out);
     if (fine && options->deaths) {
         fine = judge_deaths(judge, sim, none.calls, spans, options, counts, out);
     }

@@ -47,6 +47,14 @@ struct crash_counts {
 bool crash_sequence(const struct trace *trace, const struct crash_options *options, struct crash_counts *counts,
                     FILE *out);
 
+/*
+ * Judges crashes of an execution of the judge's trace whose storage calls are in the log of `from`: at the moments, and
+ * in the states, that crash_sequence judges. The spans are those of crash_judge. Stops at the first wrong state, and
+ * stores its moment in *wrong, which may be null.
+ */
+bool crash_judge_log(struct crash_judge *judge, const struct sim *from, const struct crash_span *spans,
+                     const struct crash_options *options, struct crash_counts *counts, uint64_t *wrong, FILE *out);
+
 /* Judges the state after one crash of `subject`. `complete`: the crash came after the end. */
 typedef bool crash_state_judge(const void *subject, struct sim *crashed, bool complete, FILE *out);
 

@@ -18,6 +18,8 @@
 #include "base/options.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "observe/tracer.h"
+#include "programs/gate_observe.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,8 +45,11 @@
 #endif
 
 struct options {
-    const char *command; /* "list", "explain", "serve"; null: run */
-    const char *operand; /* of explain and serve */
+    const char *command;  /* "list", "explain", "serve", "observe"; null: run */
+    const char *operand;  /* of explain, serve and observe */
+    const char *observed; /* the second one of observe */
+    const char *scenario; /* only this one, and no case */
+    bool observe;
     const char *implementation;
     const char *corpus;
     const char *filter;
@@ -159,6 +164,9 @@ static int find_subject(const struct options *options, struct corpus_subject *su
 static bool is_selected(const struct corpus_case *c, const struct options *options,
                         const struct corpus_subject *subject)
 {
+    if (options->scenario) {
+        return false;
+    }
     bool witness = !options->clause;
     for (size_t i = 0; !witness && i < c->clause_count; i++) {
         witness = !strcmp(c->clauses[i], options->clause);
@@ -181,7 +189,7 @@ static void select_cases(const struct corpus *corpus, const struct options *opti
                 (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
         }
     }
-    if (!results->count) {
+    if (!results->count && !options->scenario) {
         fputs("gate: no case is selected\n", stderr);
     }
 }
@@ -239,7 +247,7 @@ static void stop_awaiting(int interruption, const sigset_t *before)
 
 /* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
 static bool run_cases(struct corpus_results *results, const struct corpus_subject *subject,
-                      const struct options *options)
+                      const struct options *options, struct gate_observation *observation)
 {
     char wanted[SCRATCH_PATH_BYTES], directory[PATH_MAX];
     sigset_t before;
@@ -259,6 +267,9 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
         }
         corpus_judge(results->items, results->count, &manner);
         report_progress(NULL);
+        if (options->observe) {
+            gate_observe(subject, options->scenario, directory, (unsigned)options->jobs, interruption, observation);
+        }
         if (rmdir(directory)) {
             fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
         }
@@ -289,11 +300,22 @@ static bool write_reports(const struct options *options, const struct corpus_res
 
 static int run(struct corpus_results *results, const struct options *options, const struct corpus_subject *subject)
 {
-    if (!run_cases(results, subject, options)) {
+    struct gate_observation observation = {.asked = false};
+    const char *prefix = options->tap ? "# " : "";
+    if (!run_cases(results, subject, options, &observation)) {
         return REPORT_INCOMPLETE;
     }
-    corpus_print_summary(stdout, results, options->tap ? "# " : "");
-    return write_reports(options, results) ? corpus_exit(results) : REPORT_USAGE;
+    gate_observe_print(stdout, prefix, &observation);
+    int code = options->scenario ? REPORT_CONFORMS : corpus_exit(results);
+    if (!options->scenario) {
+        corpus_print_summary(stdout, results, prefix);
+    }
+    code = gate_observe_exit(&observation, options->applicable, code);
+    results->observed = observation.asked ? gate_observe_json(&observation) : NULL;
+    bool written = write_reports(options, results);
+    json_decref(results->observed);
+    findings_free(&observation.findings);
+    return written ? code : REPORT_USAGE;
 }
 
 /* ---- The corpus ---- */
@@ -386,6 +408,10 @@ static int serve_corpus(const struct corpus *corpus, struct corpus_results *resu
 {
     if (!check_clauses(corpus, results->spec)) {
         return REPORT_USAGE;
+    }
+    if (options->command && options->observe) {
+        observe_list(stdout);
+        return fflush(stdout) ? REPORT_USAGE : REPORT_CONFORMS;
     }
     select_cases(corpus, options, subject, results);
     if (!options->command) {
@@ -481,6 +507,12 @@ static void take_operands(const struct options_command *command, struct options 
         }
         options_refuse_operands(command, count, operands, 2);
         options->id = !strcmp(options->command, "explain") ? options->operand : options->id;
+    } else if (!strcmp(options->command, "observe")) {
+        if (count < 3) {
+            options_refuse(command, "observe: the watch and the command are missing");
+        }
+        options_refuse_operands(command, count, operands, 3);
+        options->observed = operands[2];
     } else {
         options_refuse(command, "unknown command '%s'", options->command);
     }
@@ -502,6 +534,9 @@ static void parse_options(int count, char **words, struct options *options)
         {"case", "ID", "only this case", .text = &options->id},
         {"applicable", NULL, "only cases that the implementation claims to be able to run",
          .flag = &options->applicable},
+        {"observe", NULL, "also observe its system calls: power cuts, deaths, failing and slow storage",
+         .flag = &options->observe},
+        {"scenario", "NAME", "only this observed scenario, and no case", .text = &options->scenario},
         {"jobs", "N", "how many cases run at once; one for each processor unless given", .number = &options->jobs,
          .least = 1, .greatest = JOBS_MAX},
         {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,
@@ -529,6 +564,7 @@ static void parse_options(int count, char **words, struct options *options)
             "4 incomplete: some selected case was not run, or none was selected.\n",
     };
     int first = options_parse(&command, count, words, NULL);
+    options->observe = options->observe || options->scenario;
     if (!options->version) {
         take_operands(&command, options, count - first, words + first);
     }
@@ -547,6 +583,9 @@ int main(int argc, char **argv)
     options.jobs = options.jobs ? options.jobs : count_processors();
     if (options.command && !strcmp(options.command, "serve")) {
         return serve_engine(options.operand);
+    }
+    if (options.command && !strcmp(options.command, "observe")) {
+        return tracer_run(options.operand, options.observed);
     }
     return gate(&options, argv[0]);
 }

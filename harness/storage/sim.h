@@ -5,7 +5,7 @@
  * not have reached the disk, in any order, and so may its length. A sector is written as a whole or not at all, except
  * for those that are declared to tear. A sync that failed covers nothing: what was written before it may be lost even
  * if a later sync succeeds. The creation or removal of a name may be lost until the next rename, which is durable and
- * atomic.
+ * atomic, or until the names are synced.
  *
  * Every transfer is a point of the scheduler (sched/sched.h), or one for each sector if the storage is split. A hook
  * may make any call fail.
@@ -42,6 +42,21 @@ void sim_set_split(struct sim *sim, bool split);
 
 /* Whether punching is refused with -EOPNOTSUPP. */
 void sim_set_punch_refused(struct sim *sim, bool refused);
+
+/*
+ * Whether a rename is durable only after sim_sync_names, as the creation and removal of a name then are: like a system
+ * call, and unlike the rename of an engine's storage, which syncs the directory.
+ */
+void sim_set_names_loose(struct sim *sim, bool loose);
+
+/* Makes all names durable: a sync of the directory. */
+void sim_sync_names(struct sim *sim);
+
+/* Makes durable what was written to the sectors that meet a range, and the length of the file: a write with O_DSYNC. */
+void sim_sync_range(struct sim *sim, const char *name, uint64_t offset, uint64_t length);
+
+/* Gives the file `from` the name `to` as well. Returns 0 or a negative errno. */
+int sim_link(struct sim *sim, const char *from, const char *to);
 
 /* Creates or replaces a file, durably. */
 void sim_put(struct sim *sim, const char *name, const uint8_t *bytes, uint64_t length);

@@ -33,15 +33,23 @@ static void apply(const struct sim *from, const struct sim_event *event, struct 
     }
 }
 
+/* Whether a sync is about a change. */
+static bool is_synced(const struct sim_event *sync, const struct sim_event *event)
+{
+    return sync->sectors == 0 || event->kind != SIM_EVENT_SECTOR ||
+           (event->number >= sync->number && event->number - sync->number < sync->sectors);
+}
+
 /* Applies a sync: all writes are on the disk now, except those that an earlier sync failed on. */
-static void cover(const struct sim *from, struct unsynced *unsynced, struct sim_content *content)
+static void cover(const struct sim *from, const struct sim_event *sync, struct unsynced *unsynced,
+                  struct sim_content *content)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < unsynced->count; i++) {
         const struct sim_event *event = unsynced->list[i];
-        if (unsynced->loose[i]) {
-            unsynced->list[kept] = event;
-            unsynced->loose[kept++] = true;
+        if (unsynced->loose[i] || !is_synced(sync, event)) {
+            unsynced->loose[kept] = unsynced->loose[i];
+            unsynced->list[kept++] = event;
             continue;
         }
         apply(from, event, content);
@@ -49,6 +57,7 @@ static void cover(const struct sim *from, struct unsynced *unsynced, struct sim_
         for (uint32_t j = 0; j < kept; j++) {
             if (unsynced->list[j]->kind != event->kind ||
                 (event->kind == SIM_EVENT_SECTOR && unsynced->list[j]->number != event->number)) {
+                unsynced->loose[others] = unsynced->loose[j];
                 unsynced->list[others++] = unsynced->list[j];
             }
         }
@@ -236,7 +245,7 @@ static void crash_file(struct crash *crash, uint64_t moment, uint32_t inode, con
             continue;
         }
         if (event->kind == SIM_EVENT_SYNC) {
-            cover(from, &unsynced, content);
+            cover(from, event, &unsynced, content);
         } else if (event->kind == SIM_EVENT_SYNC_FAILED) {
             memset(unsynced.loose, 1, unsynced.count * sizeof *unsynced.loose);
         } else if (event->kind == SIM_EVENT_SECTOR || event->kind == SIM_EVENT_LENGTH) {
@@ -260,23 +269,33 @@ static void crash_file(struct crash *crash, uint64_t moment, uint32_t inode, con
     free(unsynced.loose);
 }
 
+/* Whether an event makes the names before it durable. */
+static bool syncs_names(const struct sim *from, const struct sim_event *event)
+{
+    return event->kind == SIM_EVENT_SYNC_NAMES || (event->kind == SIM_EVENT_RENAME && !from->names_loose);
+}
+
 /* The names after the crash. */
 static void crash_names(const struct sim *from, uint64_t moment, struct choices *choices, struct sim_entry *names)
 {
     memcpy(names, from->names_kept, sizeof from->names_kept);
-    uint64_t durable = 0; /* events up to the last rename */
+    uint64_t durable = 0; /* events up to the last one that made names durable */
     for (uint64_t i = 0; i < moment; i++) {
-        durable = from->events[i].kind == SIM_EVENT_RENAME ? i + 1 : durable;
+        durable = syncs_names(from, &from->events[i]) ? i + 1 : durable;
     }
     for (uint64_t i = 0; i < moment; i++) {
         const struct sim_event *event = &from->events[i];
-        bool sure = i < durable;
-        if (event->kind == SIM_EVENT_CREATE && (sure || choices_make(choices, 2) == 1)) {
-            sim_set_entry(names, event->name, event->inode);
-        } else if (event->kind == SIM_EVENT_REMOVE && (sure || choices_make(choices, 2) == 1)) {
-            sim_remove_entry(names, event->name);
-        } else if (event->kind == SIM_EVENT_RENAME) {
+        bool changes = event->kind == SIM_EVENT_CREATE || event->kind == SIM_EVENT_LINK ||
+                       event->kind == SIM_EVENT_REMOVE || event->kind == SIM_EVENT_RENAME;
+        if (!changes || (i >= durable && choices_make(choices, 2) == 0)) {
+            continue;
+        }
+        if (event->kind == SIM_EVENT_RENAME) {
             sim_remove_entry(names, event->from);
+        }
+        if (event->kind == SIM_EVENT_REMOVE) {
+            sim_remove_entry(names, event->name);
+        } else {
             sim_set_entry(names, event->name, event->inode);
         }
     }

@@ -155,6 +155,38 @@ void sim_set_hook(struct sim *sim, sim_hook *hook, void *context)
     sim->hook_context = context;
 }
 
+void sim_set_names_loose(struct sim *sim, bool loose)
+{
+    sim->names_loose = loose;
+}
+
+void sim_sync_names(struct sim *sim)
+{
+    sim_log_event(sim, SIM_EVENT_SYNC_NAMES, SIM_FILES_MAX);
+}
+
+void sim_sync_range(struct sim *sim, const char *name, uint64_t offset, uint64_t length)
+{
+    uint32_t at = sim_find_entry(sim->names, name);
+    if (at < SIM_FILES_MAX && length > 0) {
+        struct sim_event *event = sim_log_event(sim, SIM_EVENT_SYNC, sim->names[at].inode);
+        event->number = offset / SIM_SECTOR;
+        event->sectors = (offset + length - 1) / SIM_SECTOR - event->number + 1;
+    }
+}
+
+int sim_link(struct sim *sim, const char *from, const char *to)
+{
+    uint32_t name = sim_find_entry(sim->names, from);
+    if (name == SIM_FILES_MAX || sim_find_entry(sim->names, to) < SIM_FILES_MAX) {
+        return name == SIM_FILES_MAX ? -ENOENT : -EEXIST;
+    }
+    uint32_t inode = sim->names[name].inode;
+    snprintf(sim_log_event(sim, SIM_EVENT_LINK, inode)->name, SIM_NAME_BYTES, "%s", to);
+    sim_set_entry(sim->names, to, inode);
+    return 0;
+}
+
 uint64_t sim_transfer_offset(const struct sim *sim)
 {
     return sim->transfer_offset;

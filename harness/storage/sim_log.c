@@ -54,6 +54,7 @@ struct sim_event *sim_log_event(struct sim *sim, enum sim_event_kind kind, uint3
     struct sim_event *event = &sim->events[sim->event_count++];
     event->kind = kind;
     event->inode = inode;
+    event->number = event->sectors = 0;
     return event;
 }
 
@@ -85,14 +86,14 @@ uint64_t sim_moment(const struct sim *sim)
 bool sim_is_barrier(const struct sim *sim, uint64_t moment)
 {
     enum sim_event_kind kind = sim->events[moment].kind;
-    return kind == SIM_EVENT_SYNC || kind == SIM_EVENT_RENAME;
+    return kind == SIM_EVENT_SYNC || kind == SIM_EVENT_RENAME || kind == SIM_EVENT_SYNC_NAMES;
 }
 
 bool sim_is_changed(const struct sim *sim, uint64_t moment)
 {
     for (; moment < sim->event_count; moment++) {
         enum sim_event_kind kind = sim->events[moment].kind;
-        if (kind != SIM_EVENT_SYNC && kind != SIM_EVENT_SYNC_FAILED) {
+        if (kind != SIM_EVENT_SYNC && kind != SIM_EVENT_SYNC_FAILED && kind != SIM_EVENT_SYNC_NAMES) {
             return true;
         }
     }

@@ -17,13 +17,16 @@ enum sim_event_kind {
     SIM_EVENT_SYNC_FAILED,
     SIM_EVENT_CREATE,
     SIM_EVENT_REMOVE,
-    SIM_EVENT_RENAME
+    SIM_EVENT_RENAME,
+    SIM_EVENT_LINK,
+    SIM_EVENT_SYNC_NAMES
 };
 
 struct sim_event {
     enum sim_event_kind kind;
     uint32_t inode;
-    uint64_t number;           /* the sector, or the new length */
+    uint64_t number;           /* the sector, or the new length; of a sync the first sector, */
+    uint64_t sectors;          /* and how many are synced; 0: the whole file */
     size_t data;               /* in the pool: SIM_SECTOR bytes */
     char name[SIM_NAME_BYTES]; /* that is created, removed, or given by rename */
     char from[SIM_NAME_BYTES]; /* of a rename */
@@ -51,6 +54,7 @@ struct sim {
     struct addcow_storage storage;
     bool split;
     bool punch_refused;
+    bool names_loose;
     sim_hook *hook;
     void *hook_context;
     uint64_t transfer_offset; /* of the last transfer */

@@ -1,0 +1,262 @@
+/*
+ * The run of all scenarios.
+ *
+ * A task is one scenario and one judge. Tasks run in child processes, several at once. A child writes what it found to
+ * a pipe; its findings count only if they arrive whole. They are merged in the order of the tasks, so that the report
+ * does not depend on who was first.
+ */
+#include "observe/observe.h"
+
+#include "adapters/adapter_exec.h"
+#include "base/report.h"
+#include "base/scratch.h"
+#include "observe/power_cut.h"
+#include "observe/scenario.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define JOBS_MAX 64u
+
+enum judge { JUDGE_POWER_CUT, JUDGES };
+
+struct task {
+    unsigned scenario;
+    enum judge judge;
+    pid_t process; /* 0: not started, or over */
+    int pipe;      /* from which its findings are read */
+    char *bytes;   /* read so far; owned */
+    size_t length;
+    bool done;
+    struct findings findings;
+    struct observe_counts counts;
+};
+
+struct session {
+    const struct observe_options *options;
+    struct task *tasks;
+    size_t count;
+    size_t next;
+    unsigned running;
+    bool stopped;
+};
+
+const char *observe_clauses(void)
+{
+    return "DUR-01 DUR-02 DUR-03 DUR-04 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 CMT-03";
+}
+
+void observe_list(FILE *out)
+{
+    for (unsigned i = 0; i < scenario_count(); i++) {
+        struct scenario *scenario = report_allocate(1, sizeof *scenario);
+        scenario_make(i, scenario);
+        fprintf(out, "%-20s %s\n", scenario->name, scenario->story);
+        free(scenario);
+    }
+}
+
+/* ---- In a child ---- */
+
+static void judge_power_cut(struct observed *observed, const struct scenario *scenario, struct observe_counts *counts,
+                            struct findings *findings)
+{
+    struct crash_counts crashes = {0};
+    observed_start(observed, &(struct observed_manner){.records = true});
+    if (atomic_load(&observed->watch->state) == WATCH_IMPOSSIBLE) {
+        findings_pass_over(findings, observe_clauses(), observed->watch->why);
+    } else {
+        power_cut_judge(observed, scenario, &crashes, findings);
+    }
+    counts->scenarios += crashes.sequences;
+    counts->states += crashes.states;
+}
+
+/* Does a task, and writes what it found to `out`. */
+static void do_task(const struct task *task, const struct observe_options *options, FILE *out)
+{
+    struct findings findings = {.count = 0};
+    struct observe_counts counts = {0};
+    struct scenario *scenario = report_allocate(1, sizeof *scenario);
+    struct observed *observed = report_allocate(1, sizeof *observed);
+    char why[256];
+    scenario_make(task->scenario, scenario);
+    scenario_problem(scenario, options->abilities, why, sizeof why);
+    if (options->abilities != NULL && options->abilities->level < PROTOCOL_DURABLE) {
+        snprintf(why, sizeof why, "the adapter claims level %s, not durable",
+                 protocol_level_name(options->abilities->level));
+        findings_pass_over(&findings, observe_clauses(), why);
+    } else if (why[0] != '\0') {
+        findings_pass_over(&findings, scenario->clauses, why);
+    } else if (!observed_make(&options->how, observed)) {
+        report_fatal("%s: %s", options->how.parent, strerror(errno));
+    } else {
+        judge_power_cut(observed, scenario, &counts, &findings);
+        observed_free(observed);
+    }
+    fwrite(&counts, sizeof counts, 1, out);
+    findings_write(out, &findings);
+    findings_free(&findings);
+    free(observed);
+    free(scenario);
+}
+
+_Noreturn static void child(const struct task *task, const struct observe_options *options, int pipe_end, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    FILE *out = getppid() == parent ? fdopen(pipe_end, "w") : NULL;
+    if (out == NULL) {
+        _exit(1);
+    }
+    do_task(task, options, out);
+    exit(fclose(out) == 0 ? 0 : 1);
+}
+
+/* ---- Tasks ---- */
+
+static void start_task(struct session *session, struct task *task)
+{
+    int ends[2];
+    pid_t parent = getpid();
+    if (pipe2(ends, 0) != 0) {
+        report_fatal("no pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    task->process = fork();
+    if (task->process == 0) {
+        close(ends[0]);
+        child(task, session->options, ends[1], parent);
+    }
+    close(ends[1]);
+    if (task->process < 0) {
+        report_fatal("no process: %s", strerror(errno));
+    }
+    task->pipe = ends[0];
+    session->running++;
+}
+
+/* A child has closed its pipe, or is to be killed. */
+static void end_task(struct session *session, struct task *task)
+{
+    int status = 0;
+    if (session->stopped) {
+        kill(-task->process, SIGKILL);
+    }
+    close(task->pipe);
+    waitpid(task->process, &status, 0);
+    task->process = 0;
+    task->done = true;
+    session->running--;
+    FILE *in = task->length > 0 ? fmemopen(task->bytes, task->length, "r") : NULL;
+    bool good = in != NULL && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+                fread(&task->counts, sizeof task->counts, 1, in) == 1 && findings_read(in, &task->findings);
+    if (!good && !session->stopped) {
+        findings_pass_over(&task->findings, observe_clauses(), "a judge ended early");
+    }
+    if (in != NULL) {
+        fclose(in);
+    }
+    free(task->bytes);
+}
+
+static void read_findings(struct session *session, struct task *task)
+{
+    char buffer[4096];
+    ssize_t got = read(task->pipe, buffer, sizeof buffer);
+    if (got <= 0) {
+        end_task(session, task);
+        return;
+    }
+    task->bytes = realloc(task->bytes, task->length + (size_t)got);
+    if (task->bytes == NULL) {
+        report_fatal("no memory");
+    }
+    memcpy(task->bytes + task->length, buffer, (size_t)got);
+    task->length += (size_t)got;
+}
+
+/* Waits until a child has written something, or the run is interrupted. */
+static void wait_for_tasks(struct session *session)
+{
+    struct pollfd list[JOBS_MAX + 1];
+    struct task *owners[JOBS_MAX];
+    nfds_t count = 0;
+    for (size_t i = 0; i < session->next; i++) {
+        if (session->tasks[i].process > 0) {
+            owners[count] = &session->tasks[i];
+            list[count++] = (struct pollfd){.fd = session->tasks[i].pipe, .events = POLLIN};
+        }
+    }
+    list[count] = (struct pollfd){.fd = session->options->interruption, .events = POLLIN};
+    if (poll(list, count + 1, -1) < 0) {
+        return;
+    }
+    session->stopped = session->stopped || list[count].revents != 0;
+    for (nfds_t i = 0; i < count; i++) {
+        if (session->stopped) {
+            end_task(session, owners[i]);
+        } else if (list[i].revents != 0) {
+            read_findings(session, owners[i]);
+        }
+    }
+}
+
+static void run_tasks(struct session *session)
+{
+    unsigned jobs = session->options->jobs < JOBS_MAX ? session->options->jobs : JOBS_MAX;
+    while (session->running > 0 || (session->next < session->count && !session->stopped)) {
+        while (session->running < jobs && session->next < session->count && !session->stopped) {
+            start_task(session, &session->tasks[session->next++]);
+        }
+        report_progress("observed %zu of %zu", session->next - session->running, session->count);
+        wait_for_tasks(session);
+    }
+    report_progress(NULL);
+}
+
+static void list_tasks(struct session *session)
+{
+    struct scenario *scenario = report_allocate(1, sizeof *scenario);
+    session->tasks = report_allocate((uint64_t)scenario_count() * JUDGES, sizeof *session->tasks);
+    for (unsigned i = 0; i < scenario_count(); i++) {
+        scenario_make(i, scenario);
+        if (session->options->scenario != NULL && strcmp(session->options->scenario, scenario->name) != 0) {
+            continue;
+        }
+        for (unsigned judge = 0; judge < JUDGES; judge++) {
+            session->tasks[session->count++] = (struct task){.scenario = i, .judge = (enum judge)judge};
+        }
+    }
+    free(scenario);
+}
+
+bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings)
+{
+    struct session session = {.options = options};
+    *findings = (struct findings){.count = 0};
+    *counts = (struct observe_counts){0};
+    list_tasks(&session);
+    run_tasks(&session);
+    for (size_t i = 0; i < session.count; i++) {
+        struct task *task = &session.tasks[i];
+        findings_merge(findings, &task->findings);
+        findings_free(&task->findings);
+        counts->scenarios += task->counts.scenarios;
+        counts->states += task->counts.states;
+        counts->deaths += task->counts.deaths;
+        counts->faults += task->counts.faults;
+    }
+    bool complete = session.count > 0 && !session.stopped;
+    free(session.tasks);
+    return complete;
+}

@@ -1,0 +1,104 @@
+/*
+ * The observer's part of gate: what is started, and how its findings are reported.
+ *
+ * An engine of this program is judged as any other: behind the protocol, in a process of its own.
+ */
+#include "programs/gate_observe.h"
+
+#include "adapters/adapter_exec.h"
+#include "base/report.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Stores how to start this program once more. The environment may say it, for programs that the system cannot start by
+ * itself, since they are for another processor. */
+static const char *own_program(char program[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", program, PATH_MAX - 1);
+    program[length > 0 ? length : 0] = '\0';
+    setenv("ADDCOW_GATE", program, 0);
+    return getenv("ADDCOW_GATE");
+}
+
+void gate_observe(const struct corpus_subject *subject, const char *scenario, const char *directory, unsigned jobs,
+                  int interruption, struct gate_observation *observation)
+{
+    char program[PATH_MAX], command[64];
+    const size_t prefix = strlen(ADAPTER_EXEC_PREFIX);
+    bool is_process = strncmp(subject->name, ADAPTER_EXEC_PREFIX, prefix) == 0;
+    struct observe_options options = {
+        .how = {.observer = own_program(program),
+                .command = is_process ? subject->name + prefix : command,
+                .directory = subject->directory,
+                .parent = directory,
+                .timeout = subject->timeout > 0 ? (int)subject->timeout * 900 : ADAPTER_EXEC_TIMEOUT},
+        .abilities = subject->abilities,
+        .scenario = scenario,
+        .jobs = jobs,
+        .interruption = interruption,
+    };
+    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", is_process ? "" : subject->name);
+    observation->asked = true;
+    observation->complete = observe_judge(&options, &observation->counts, &observation->findings);
+}
+
+void gate_observe_print(FILE *out, const char *prefix, const struct gate_observation *observation)
+{
+    if (!observation->asked) {
+        return;
+    }
+    findings_print(out, prefix, &observation->findings);
+    const struct observe_counts *counts = &observation->counts;
+    fprintf(out,
+            "%sobserved: %" PRIu64 " scenarios, %" PRIu64 " states after power cuts, %" PRIu64 " deaths, %" PRIu64
+            " faults%s\n",
+            prefix, counts->scenarios, counts->states, counts->deaths, counts->faults,
+            observation->complete ? "" : "; not all");
+}
+
+int gate_observe_exit(const struct gate_observation *observation, bool applicable, int code)
+{
+    bool broken = false;
+    bool judged = true;
+    bool any = false;
+    if (!observation->asked || code == REPORT_USAGE || code == REPORT_CRASHED) {
+        return code;
+    }
+    for (size_t i = 0; i < observation->findings.count; i++) {
+        const struct finding *finding = &observation->findings.list[i];
+        broken = broken || finding->broken > 0;
+        judged = judged && (finding->broken > 0 || finding->kept > 0);
+        any = any || finding->kept > 0;
+    }
+    if (observation->findings.crashed) {
+        return REPORT_CRASHED;
+    }
+    if (broken || code == REPORT_DIFFERS) {
+        return REPORT_DIFFERS;
+    }
+    bool complete = observation->complete && (applicable ? any : judged);
+    return complete ? code : REPORT_INCOMPLETE;
+}
+
+json_t *gate_observe_json(const struct gate_observation *observation)
+{
+    json_t *clauses = json_array();
+    for (size_t i = 0; i < observation->findings.count; i++) {
+        const struct finding *finding = &observation->findings.list[i];
+        const char *verdict = finding->broken > 0 ? "broken" : finding->kept > 0 ? "kept" : "not judged";
+        const char *text = finding->broken > 0                                 ? finding->story
+                           : finding->kept == 0 && finding->not_judged != NULL ? finding->not_judged
+                                                                               : "";
+        json_array_append_new(clauses, json_pack("{s:s, s:s, s:I, s:I, s:s}", "clause", finding->clause, "verdict",
+                                                 verdict, "kept", (json_int_t)finding->kept, "broken",
+                                                 (json_int_t)finding->broken, "text", text));
+    }
+    const struct observe_counts *counts = &observation->counts;
+    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "complete", observation->complete, "scenarios",
+                     (json_int_t)counts->scenarios, "states", (json_int_t)counts->states, "deaths",
+                     (json_int_t)counts->deaths, "faults", (json_int_t)counts->faults, "clauses", clauses);
+}

@@ -1,0 +1,37 @@
+/*
+ * The part of gate that judges an implementation under the observer.
+ */
+#ifndef HARNESS_GATE_OBSERVE_H
+#define HARNESS_GATE_OBSERVE_H
+
+#include "corpus/corpus.h"
+#include "observe/observe.h"
+
+/* What was observed. */
+struct gate_observation {
+    bool asked;    /* false: nothing was to be observed, and all that follows is empty */
+    bool complete; /* false: interrupted, or there is no scenario of that name */
+    struct observe_counts counts;
+    struct findings findings;
+};
+
+/*
+ * Judges the subject: all scenarios, or the one that is given. `directory` is absolute, exists, and is empty again
+ * afterwards. The caller calls findings_free.
+ */
+void gate_observe(const struct corpus_subject *subject, const char *scenario, const char *directory, unsigned jobs,
+                  int interruption, struct gate_observation *observation);
+
+/* Prints what was found. */
+void gate_observe_print(FILE *out, const char *prefix, const struct gate_observation *observation);
+
+/*
+ * The gate's exit code, if that of the cases is `code`. A clause that was not judged makes the run incomplete, unless
+ * only what is applicable was asked for.
+ */
+int gate_observe_exit(const struct gate_observation *observation, bool applicable, int code);
+
+/* The member `observed` of a report in JSON (corpus/README.md). The caller owns it. */
+json_t *gate_observe_json(const struct gate_observation *observation);
+
+#endif
