@@ -7,7 +7,7 @@
  *   request.c       read, write, map
  *   allocate.c      in-flight ranges, and what goes into the clusters of one
  *   bitmap.c        the COW bitmap in memory, loaded on demand
- *   image.c         writing to the image, and syncing it
+ *   image.c         writing to the image, syncing it, and its length when the disk is opened
  *   backing.c       reading the backing file
  *   flush.c         making things durable
  *   resize.c, stream.c, commit.c   the operations on the whole disk
@@ -219,6 +219,13 @@ enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_
 
 /* Syncs the image. A failure is final: every later call fails with the same errno (DUR-07). */
 enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_error *error);
+
+/*
+ * While the disk is opened: cuts an image of *length bytes to what the bitmap covers, and sets *length to that. Fails
+ * with ADDCOW_RANGE if `old_length` is not covered, or if the image is shorter or holds data past it.
+ */
+enum addcow_status addcow_disk_shorten_image(struct addcow *disk, uint64_t old_length, uint64_t *length,
+                                             struct addcow_error *error);
 
 /* The error of an earlier failed sync of the image, if there was one (DUR-07). */
 enum addcow_status addcow_disk_check_image(struct addcow *disk, struct addcow_error *error);

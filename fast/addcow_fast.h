@@ -141,6 +141,15 @@ enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
 enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
 /*
+ * Gives the image of the disk of the metadata file `path`, which nobody has open, the length back that it had before
+ * another program made it longer: `old_length` bytes. ADDCOW_RANGE, and nothing has changed, if the bitmap does not
+ * cover so many [BMP-03], or if the image is shorter or holds anything but zeros past them. Durable on return. It can
+ * be repeated after a failure.
+ */
+enum addcow_status addcow_restore_length(const char *path, uint64_t old_length, struct addcow_storage *storage,
+                                         struct addcow_error *error);
+
+/*
  * Called repeatedly by addcow_stream, addcow_commit and addcow_rebase, in the thread that called them; `done` and
  * `total` are in bytes. If it returns false, the operation stops and fails with ADDCOW_IO and errnum ECANCELED; no data
  * is lost [STR-03, CMT-03]. During a commit it must not call functions on the disk, because they would wait for the

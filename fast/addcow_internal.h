@@ -148,6 +148,13 @@ uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bo
 enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint8_t *bytes, uint64_t size,
                                           uint64_t offset, struct addcow_error *error);
 
+/*
+ * Where the first piece of at most 1 MiB in [offset, end) of a file begins that holds anything but zeros; `end` if none
+ * does. Holes are not read.
+ */
+enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offset, uint64_t end, uint64_t *data,
+                                       struct addcow_error *error);
+
 /* The end of the hole that begins at `offset`; `offset` itself if there is none or the storage cannot tell. */
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 
@@ -230,6 +237,9 @@ enum addcow_status addcow_metadata_load(const struct addcow_io *io, struct addco
                                         struct addcow_error *error);
 
 void addcow_metadata_free(struct addcow_metadata *metadata);
+
+/* The length of the longest image that the bitmap covers (BMP-03). */
+uint64_t addcow_metadata_covered(const struct addcow_metadata *metadata);
 
 /* The rules that need the image's length: VRT-01, BMP-03. `path` is the metadata file's, for the message. */
 enum addcow_status addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,

@@ -16,6 +16,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,24 +219,13 @@ static enum addcow_status link_target(struct creation *creation, struct addcow_e
 /* Fails if the image holds anything but zeros, which the backing file would hide. */
 static enum addcow_status check_hidden_data(const struct creation *creation, struct addcow_error *error)
 {
-    uint8_t *buffer = malloc(CHUNK_SIZE);
-    if (!buffer) {
-        return addcow_fail_memory(error, creation->image.path);
+    uint64_t data = 0;
+    enum addcow_status code = addcow_io_find_data(&creation->image, 0, creation->image_length, &data, error);
+    if (code == ADDCOW_OK && data < creation->image_length) {
+        code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
+                           "%s: holds data near offset %" PRIu64 ", which the backing file would hide",
+                           creation->image.path, data);
     }
-    enum addcow_status code = ADDCOW_OK;
-    uint64_t offset = addcow_io_hole_end(&creation->image, 0);
-    while (offset < creation->image_length && code == ADDCOW_OK) {
-        uint64_t rest = creation->image_length - offset;
-        uint64_t part = rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
-        code = addcow_io_read(&creation->image, buffer, part, offset, error);
-        if (code == ADDCOW_OK && !addcow_all_zero(buffer, part)) {
-            code = addcow_fail(error, ADDCOW_RANGE, 0, "CRE-02",
-                               "%s: holds data near offset %llu, which the backing file would hide",
-                               creation->image.path, (unsigned long long)offset);
-        }
-        offset = addcow_io_hole_end(&creation->image, offset + part);
-    }
-    free(buffer);
     return code;
 }
 

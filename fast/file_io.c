@@ -255,6 +255,9 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
 /* Runs of zeros from this length on become holes also where there is data: shorter ones would only make extents. */
 #define PUNCH_LEAST ((uint64_t)64 << 10)
 
+/* A search for data reads pieces of this size. */
+#define SEARCH_BYTES ((uint64_t)1 << 20)
+
 /* A run of zeros is at least so long: a block of most file systems. */
 #define ZERO_BLOCK 4096u
 
@@ -266,6 +269,28 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
         return offset;
     }
     return data;
+}
+
+enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offset, uint64_t end, uint64_t *data,
+                                       struct addcow_error *error)
+{
+    uint8_t *buffer = malloc(SEARCH_BYTES);
+    if (!buffer) {
+        return addcow_fail_memory(error, io->path);
+    }
+    enum addcow_status code = ADDCOW_OK;
+    *data = end;
+    uint64_t at = addcow_io_hole_end(io, offset);
+    while (at < end && *data == end && code == ADDCOW_OK) {
+        uint64_t part = end - at < SEARCH_BYTES ? end - at : SEARCH_BYTES;
+        code = addcow_io_read(io, buffer, part, at, error);
+        if (code == ADDCOW_OK && !addcow_all_zero(buffer, part)) {
+            *data = at;
+        }
+        at = addcow_io_hole_end(io, at + part);
+    }
+    free(buffer);
+    return code;
 }
 
 /*

@@ -1,11 +1,13 @@
 /*
- * The image file: data goes into it, and it is synced.
+ * The image file: data goes into it, and it is synced. One that another program has made longer is cut when asked for.
  *
  * A sync of the image that fails is final for this handle (DUR-07). The operating system may have dropped the data, and
  * a second sync would report success without it. So the error is kept, and no flush succeeds and no bit is written any
  * more.
  */
 #include "addcow_disk.h"
+
+#include <inttypes.h>
 
 enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                    struct addcow_error *error)
@@ -35,6 +37,33 @@ enum addcow_status addcow_disk_sync_image(struct addcow *disk, struct addcow_err
     if (code != ADDCOW_OK) {
         sync_store(&disk->image_lost, (uint64_t)failure.errnum);
         addcow_give_error(error, &failure);
+    }
+    return code;
+}
+
+enum addcow_status addcow_disk_shorten_image(struct addcow *disk, uint64_t old_length, uint64_t *length,
+                                             struct addcow_error *error)
+{
+    if (*length < old_length) {
+        return addcow_fail(error, ADDCOW_RANGE, 0, "", "%s: has %" PRIu64 " bytes, which is less than %" PRIu64,
+                           disk->image.path, *length, old_length);
+    }
+    uint64_t covered = addcow_metadata_covered(&disk->metadata);
+    if (old_length > covered) {
+        return addcow_fail(error, ADDCOW_RANGE, 0, "BMP-03",
+                           "%s: covers images of up to %" PRIu64 " bytes, so none of %" PRIu64, disk->file.path,
+                           covered, old_length);
+    }
+    uint64_t data = 0;
+    enum addcow_status code = addcow_io_find_data(&disk->image, old_length, *length, &data, error);
+    if (code == ADDCOW_OK && data < *length) {
+        code =
+            addcow_fail(error, ADDCOW_RANGE, 0, "", "%s: holds data near offset %" PRIu64 ", past the end of %" PRIu64,
+                        disk->image.path, data, old_length);
+    }
+    if (code == ADDCOW_OK && *length > covered) {
+        code = addcow_io_truncate(&disk->image, covered, error);
+        *length = covered;
     }
     return code;
 }

@@ -194,16 +194,22 @@ enum addcow_status addcow_metadata_load(const struct addcow_io *io, struct addco
     return code;
 }
 
+uint64_t addcow_metadata_covered(const struct addcow_metadata *metadata)
+{
+    const struct addcow_header *header = &metadata->header;
+    uint64_t bytes = metadata->file_length - header->header_size;
+    unsigned bits = header->cluster_bits + 3;
+    return bytes > ADDCOW_SIZE_MAX >> bits ? ADDCOW_SIZE_MAX : bytes << bits;
+}
+
 enum addcow_status addcow_metadata_check_lengths(const struct addcow_metadata *metadata, const char *path,
                                                  uint64_t image_length, struct addcow_error *error)
 {
     enum addcow_rule rule = check_open(metadata, image_length);
     if (rule == ADDCOW_RULE_BITMAP_LENGTH) {
-        const struct addcow_header *header = &metadata->header;
-        uint64_t covered = (metadata->file_length - header->header_size) * 8 << header->cluster_bits;
         return addcow_fail(error, ADDCOW_MALFORMED, 0, addcow_rule_clause(rule),
                            "%s: %s: it covers images of up to %" PRIu64 " bytes, and the image has %" PRIu64, path,
-                           addcow_rule_text(rule), covered, image_length);
+                           addcow_rule_text(rule), addcow_metadata_covered(metadata), image_length);
     }
     return rule == ADDCOW_RULE_NONE ? ADDCOW_OK : addcow_fail_rule(error, path, rule);
 }

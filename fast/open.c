@@ -33,6 +33,8 @@ struct opening {
     struct addcow_identities identities;
     unsigned levels;
     bool without_backing; /* the disk itself is opened, and nothing below it */
+    bool shortens;        /* the image of the disk itself may have grown, and first becomes as long as is covered */
+    uint64_t old_length;  /* then: from there on, the image must hold nothing but zeros */
 };
 
 static enum addcow_status open_disk(struct opening *opening, const char *path, enum role role, struct addcow **disk,
@@ -139,6 +141,9 @@ static enum addcow_status open_image(struct addcow *disk, struct opening *openin
     }
     if (code == ADDCOW_OK) {
         code = addcow_io_length(&disk->image, &size, error);
+    }
+    if (code == ADDCOW_OK && opening->shortens && !disk->read_only) {
+        code = addcow_disk_shorten_image(disk, opening->old_length, &size, error);
     }
     if (code == ADDCOW_OK) {
         code = addcow_metadata_check_lengths(&disk->metadata, disk->file.path, size, error);
@@ -265,6 +270,23 @@ enum addcow_status addcow_disk_open_alone(const char *path, struct addcow_storag
 {
     struct opening opening = {.storage = storage, .without_backing = true};
     return open_disk(&opening, path, ROLE_WRITABLE, disk, error);
+}
+
+enum addcow_status addcow_restore_length(const char *path, uint64_t old_length, struct addcow_storage *storage,
+                                         struct addcow_error *error)
+{
+    struct opening opening = {
+        .storage = storage ? storage : addcow_posix_storage(), .shortens = true, .old_length = old_length};
+    struct addcow *disk = NULL;
+    enum addcow_status code = open_disk(&opening, path, ROLE_WRITABLE, &disk, error);
+    if (code != ADDCOW_OK) {
+        return code;
+    }
+    code = addcow_resize(disk, old_length, error);
+    if (code == ADDCOW_OK) {
+        code = addcow_flush(disk, error);
+    }
+    return first_of(code, addcow_close(disk, code == ADDCOW_OK ? error : NULL));
 }
 
 enum addcow_status addcow_open_below(const char *path, const struct addcow_identities *above,

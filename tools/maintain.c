@@ -133,11 +133,13 @@ const struct command command_create = {
 /* ---- resize ---- */
 
 static struct {
+    struct size_value image_was;
     bool shrink;
     bool quiet;
 } resize_options;
 
 static const struct command_option resize_table[] = {
+    {0, "image-was", OPTION_SIZE, &resize_options.image_was},
     {0, "shrink", OPTION_SWITCH, &resize_options.shrink},
     {'q', "quiet", OPTION_SWITCH, &resize_options.quiet},
     OPTIONS_END,
@@ -180,14 +182,32 @@ static int resize_disk(const struct operands *operands, struct addcow *disk)
     return addcow_resize(disk, new_size, &error) == ADDCOW_OK ? EXIT_OK : complain_error(&error);
 }
 
-static int run_resize(const struct operands *operands)
+/* Undoes what another program did to the image's length, if --image-was is given. */
+static int restore_length(const char *path)
+{
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    bool restored = !resize_options.image_was.given ||
+                    addcow_restore_length(path, resize_options.image_was.bytes, locking_storage(), &error) == ADDCOW_OK;
+    return restored ? EXIT_OK : complain_error(&error);
+}
+
+static int open_and_resize(const struct operands *operands)
 {
     struct addcow *disk;
     int code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
-    if (code != EXIT_OK) {
-        return code;
+    return code == EXIT_OK ? close_disk(disk, resize_disk(operands, disk)) : code;
+}
+
+static int run_resize(const struct operands *operands)
+{
+    bool resizes = operands->count > 1;
+    if (!resizes && !resize_options.image_was.given) {
+        return complain_usage("resize", "SIZE or --image-was is required");
     }
-    code = close_disk(disk, resize_disk(operands, disk));
+    int code = restore_length(operands->item[0]);
+    if (code == EXIT_OK && resizes) {
+        code = open_and_resize(operands);
+    }
     if (code == EXIT_OK && !resize_options.quiet) {
         printf("Image resized.\n");
     }
@@ -197,16 +217,18 @@ static int run_resize(const struct operands *operands)
 const struct command command_resize = {
     .name = "resize",
     .options = resize_table,
-    .least_operands = 2,
+    .least_operands = 1,
     .most_operands = 2,
     .signed_operand = true,
     .run = run_resize,
     .help =
-        "resize [--shrink] [-q] FILE [+|-]SIZE\n"
+        "resize [--image-was=OLD] [--shrink] [-q] FILE [+|-]SIZE\n"
         "Sets the size of the disk, or changes it by SIZE (+ or -). New bytes are zero.\n\n"
-        "      --shrink  allow a smaller size, which discards the data beyond it\n"
-        "  -q, --quiet   print nothing but errors\n"
-        "  -h, --help    print this and exit\n",
+        "      --image-was=OLD  first gives an image that another program made longer its length of OLD bytes back,\n"
+        "                       unless data would be lost; then SIZE can be left out\n"
+        "      --shrink         allow a smaller size, which discards the data beyond it\n"
+        "  -q, --quiet          print nothing but errors\n"
+        "  -h, --help           print this and exit\n",
 };
 
 /* ---- stream and commit ---- */

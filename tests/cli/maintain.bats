@@ -353,6 +353,46 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     [[ "$stderr" == *"(100.00/100%)"* ]]
 }
 
+@test "resize --image-was takes back what another program did to the image (BMP-03)" {
+    for options in "-c 4k" "-c 64k" "--layout=r9"; do
+        # shellcheck disable=SC2086 # a list of words
+        written_overlay 1000001 3000000 $options
+        truncate -s 40G image.raw
+        refused 1 "and the image has 42949672960 (malformed, BMP-03)" info disk.addcow
+        refused 1 "so none of 41875931136 (range, BMP-03)" resize --image-was 39G disk.addcow
+        refused 1 "has 42949672960 bytes, which is less than 44023414784 (range)" resize --image-was 41G disk.addcow
+        cp --sparse=always image.raw grown.raw
+        printf x | dd of=image.raw bs=1 seek=1000001 conv=notrunc status=none
+        refused 1 "holds data near offset 1000001, past the end of 1000001 (range)" \
+            resize --image-was 1000001 disk.addcow
+        [ "$(length image.raw)" -eq 42949672960 ]
+        mv grown.raw image.raw
+        run addcow resize --image-was 1000001 disk.addcow
+        echo "$output"
+        [ "$status" -eq 0 ] && [ "$output" = "Image resized." ]
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        truncate -s 40G image.raw
+        addcow resize -q --image-was 1000001 disk.addcow +4M
+        truncate -s $((1000001 + 4194304)) model
+        reads_as disk.addcow model
+        addcow check -q disk.addcow
+        rm -f image.raw disk.addcow
+    done
+}
+
+@test "resize --image-was: an image that still is covered, and wrong usage" {
+    written_overlay 1000001 900000 -c 4k
+    truncate -s 1500000 image.raw
+    addcow zero disk.addcow 1200000 9000
+    addcow resize -q --image-was=1000001 disk.addcow
+    reads_as disk.addcow model
+    addcow check -q disk.addcow
+    refused 1 "has 1000001 bytes, which is less than 1000002" resize --image-was=1000002 disk.addcow
+    refused 2 "SIZE or --image-was is required" resize disk.addcow
+    refused 2 "" resize --image-was disk.addcow
+}
+
 # Holes of a disk in a chain are read like data, so a stream of 4 TiB of them takes far longer than any signal does.
 @test "a signal stops a stream without data loss, and the stream can be restarted (STR-03)" {
     random 100000 data
@@ -380,7 +420,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
 @test "wrong usage of resize, stream, commit" {
     written_overlay 1M 500000
     cp disk.addcow before
-    refused 2 "too few operands" resize disk.addcow
+    refused 2 "too few operands" resize
     refused 2 "'x' is not a size" resize disk.addcow x
     refused 2 "'+' is not a size" resize disk.addcow +
     refused 2 "'-1x' is not a size" resize disk.addcow -1x
