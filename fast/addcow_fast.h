@@ -174,6 +174,13 @@ enum addcow_status addcow_commit(struct addcow *disk, addcow_progress *progress,
 
 /* ---- Functions on files that are not open ---- */
 
+/* The storage that a new image has from the start. */
+enum addcow_preallocation {
+    ADDCOW_PREALLOCATE_OFF,    /* none: the image is a hole */
+    ADDCOW_PREALLOCATE_FALLOC, /* reserved; zeros are written where the storage cannot do that */
+    ADDCOW_PREALLOCATE_FULL,   /* zeros are written */
+};
+
 /*
  * ADDCOW_CREATE_OPTIONS_INIT sets the layout and the size of clusters that most want. A missing struct_size, and
  * members of a newer version that are not zero, are refused with ADDCOW_UNSUPPORTED.
@@ -190,6 +197,7 @@ struct addcow_create_options {
     bool make_image;            /* make a sparse image of image_size; it must not exist */
     uint64_t image_size;        /* bytes */
     bool make_missing_image;    /* with a backing file: an image that does not exist is made, as long as that file */
+    uint64_t preallocation; /* enum addcow_preallocation, of an image that is made; no cluster is allocated by that */
 };
 #define ADDCOW_CREATE_OPTIONS_INIT                                                                                     \
     ADDCOW_INIT(.struct_size = sizeof(struct addcow_create_options), .layout = ADDCOW_R20,                             \

@@ -162,6 +162,13 @@ enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_erro
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 
+/*
+ * Gives a new file of `length` zeros the storage that it needs: reserves it, or writes the zeros if `full` is set or
+ * the storage reserves none.
+ */
+enum addcow_status addcow_io_preallocate(const struct addcow_io *io, uint64_t length, bool full,
+                                         struct addcow_error *error);
+
 /* Fails as addcow_io_truncate would, if the storage can tell that the file cannot become that long. Changes nothing. */
 enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 

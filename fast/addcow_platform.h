@@ -30,6 +30,9 @@ int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data);
 /* -EFBIG if the file system, or the limit of this process, allows no file of that length. At most 2^63 - 1. */
 int addcow_platform_may_grow(int descriptor, uint64_t length);
 
+/* Reserves storage for the first `length` bytes of a file, more than 0. -EOPNOTSUPP: cannot. */
+int addcow_platform_allocate(int descriptor, uint64_t length);
+
 /* Renames `from` to `to` unless `to` exists: -EEXIST. -EOPNOTSUPP, or another error: cannot do that in one step. */
 int addcow_platform_rename_new(const char *from, const char *to);
 

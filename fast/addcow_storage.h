@@ -68,6 +68,11 @@ struct addcow_file_ops {
      * which other programs may lock too; the file may be open for reading only (LCK-05, LCK-06).
      */
     int (*lock_data)(struct addcow_file *file, int exclusive);
+    /*
+     * May be null. Reserves storage for the first `length` bytes, which lie within the file, and changes none of them.
+     * -EOPNOTSUPP: not supported; -ENOSPC: there is not so much.
+     */
+    int (*allocate)(struct addcow_file *file, uint64_t length);
 };
 
 struct addcow_file {

@@ -287,6 +287,19 @@ static enum addcow_status lock_replaced(struct creation *creation, struct addcow
     return code;
 }
 
+static enum addcow_status check_preallocation(const struct creation *creation, struct addcow_error *error)
+{
+    if (creation->options->preallocation > ADDCOW_PREALLOCATE_FULL) {
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, EINVAL, "", "%s: an unknown kind of preallocation",
+                           creation->path);
+    }
+    if (creation->options->preallocation != ADDCOW_PREALLOCATE_OFF && !creation->makes_image) {
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, EINVAL, "", "%s: exists, and only a new image is preallocated",
+                           creation->metadata.image_path);
+    }
+    return ADDCOW_OK;
+}
+
 static enum addcow_status judge(struct creation *creation, struct addcow_error *error)
 {
     const struct addcow_metadata *metadata = &creation->metadata;
@@ -305,6 +318,9 @@ static enum addcow_status judge(struct creation *creation, struct addcow_error *
     }
     if (code == ADDCOW_OK && metadata->backing_path && !creation->makes_image && !creation->options->hide_image_data) {
         code = check_hidden_data(creation, error);
+    }
+    if (code == ADDCOW_OK) {
+        code = check_preallocation(creation, error);
     }
     /* Last, so that a chain that contains the file to be replaced is reported as such and not as busy. */
     return code == ADDCOW_OK && creation->replaced.file ? lock_replaced(creation, error) : code;
@@ -376,6 +392,10 @@ static enum addcow_status write_image(struct creation *creation, struct addcow_e
     enum addcow_status code = make_temporary(creation, creation->metadata.image_path, file, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_truncate(&file->io, creation->image_length, error);
+    }
+    uint64_t wanted = creation->options->preallocation;
+    if (code == ADDCOW_OK && wanted != ADDCOW_PREALLOCATE_OFF) {
+        code = addcow_io_preallocate(&file->io, creation->image_length, wanted == ADDCOW_PREALLOCATE_FULL, error);
     }
     if (code == ADDCOW_OK) {
         code = addcow_io_sync(&file->io, error);

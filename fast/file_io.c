@@ -255,8 +255,8 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
 /* Runs of zeros from this length on become holes also where there is data: shorter ones would only make extents. */
 #define PUNCH_LEAST ((uint64_t)64 << 10)
 
-/* A search for data reads pieces of this size. */
-#define SEARCH_BYTES ((uint64_t)1 << 20)
+/* A search for data, and the filling of a new file, go by pieces of this size. */
+#define PIECE_BYTES ((uint64_t)1 << 20)
 
 /* A run of zeros is at least so long: a block of most file systems. */
 #define ZERO_BLOCK 4096u
@@ -274,7 +274,7 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
 enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offset, uint64_t end, uint64_t *data,
                                        struct addcow_error *error)
 {
-    uint8_t *buffer = malloc(SEARCH_BYTES);
+    uint8_t *buffer = malloc(PIECE_BYTES);
     if (!buffer) {
         return addcow_fail_memory(error, io->path);
     }
@@ -282,7 +282,7 @@ enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offs
     *data = end;
     uint64_t at = addcow_io_hole_end(io, offset);
     while (at < end && *data == end && code == ADDCOW_OK) {
-        uint64_t part = end - at < SEARCH_BYTES ? end - at : SEARCH_BYTES;
+        uint64_t part = end - at < PIECE_BYTES ? end - at : PIECE_BYTES;
         code = addcow_io_read(io, buffer, part, at, error);
         if (code == ADDCOW_OK && !addcow_all_zero(buffer, part)) {
             *data = at;
@@ -413,6 +413,39 @@ enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t lengt
         result = io->file->ops->truncate(io->file, length);
     } while (result == -EINTR);
     return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
+}
+
+/* Holes do not stay holes. */
+static enum addcow_status fill_with_zeros(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
+{
+    uint8_t *zeros = calloc(1, PIECE_BYTES);
+    if (!zeros) {
+        return addcow_fail_memory(error, io->path);
+    }
+    enum addcow_status code = ADDCOW_OK;
+    for (uint64_t at = 0; at < length && code == ADDCOW_OK; at += PIECE_BYTES) {
+        code = addcow_io_write(io, zeros, length - at < PIECE_BYTES ? length - at : PIECE_BYTES, at, error);
+    }
+    free(zeros);
+    return code;
+}
+
+enum addcow_status addcow_io_preallocate(const struct addcow_io *io, uint64_t length, bool full,
+                                         struct addcow_error *error)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, allocate) && ops->allocate;
+    if (length == 0) {
+        return ADDCOW_OK;
+    }
+    int result;
+    do {
+        result = known && !full ? ops->allocate(io->file, length) : -EOPNOTSUPP;
+    } while (result == -EINTR);
+    if (result == -EOPNOTSUPP) {
+        return fill_with_zeros(io, length, error);
+    }
+    return result < 0 ? fail_file(error, io, "reserving storage", -result) : ADDCOW_OK;
 }
 
 enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t length, struct addcow_error *error)

@@ -150,6 +150,22 @@ int addcow_platform_may_grow(int descriptor, uint64_t length)
     return 0;
 }
 
+#if defined FALLOC_FL_KEEP_SIZE /* Linux */
+int addcow_platform_allocate(int descriptor, uint64_t length)
+{
+    if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)length) == 0) {
+        return 0;
+    }
+    return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+#else
+int addcow_platform_allocate(int descriptor, uint64_t length)
+{
+    (void)length;
+    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+}
+#endif
+
 /* ---- Names ---- */
 
 #if defined SYS_renameat2 /* Linux; not every C library has the function */

@@ -109,6 +109,15 @@ static int file_may_grow(struct addcow_file *file, uint64_t length)
     return addcow_platform_may_grow(descriptor_of(file), length);
 }
 
+static int file_allocate(struct addcow_file *file, uint64_t length)
+{
+    int result = addcow_platform_allocate(descriptor_of(file), length);
+    bool full = result == -ENOSPC || result == -EDQUOT || result == -EFBIG;
+    /* As with holes: whatever else keeps a working file from that, the engine writes zeros instead. */
+    bool refused = result < 0 && !full && result != -EIO && result != -EINTR && result != -EBADF;
+    return refused ? -EOPNOTSUPP : result;
+}
+
 static const struct addcow_file_ops posix_file_ops = {
     .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
@@ -123,6 +132,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .close = file_close,
     .may_grow = file_may_grow,
     .lock_data = file_lock_data,
+    .allocate = file_allocate,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

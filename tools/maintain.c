@@ -17,6 +17,7 @@ static struct create_options {
     struct size_value size; /* of an image to make; not given: the image exists */
     struct size_value cluster_size;
     enum addcow_layout layout;
+    enum addcow_preallocation preallocation;
     bool force;
     bool hide_image_data;
     bool quiet;
@@ -29,6 +30,7 @@ static const struct command_option create_table[] = {
     {'s', "size", OPTION_SIZE, &create_options.size},
     {'c', "cluster-size", OPTION_SIZE, &create_options.cluster_size},
     {0, "layout", OPTION_LAYOUT, &create_options.layout},
+    {0, "preallocation", OPTION_PREALLOCATION, &create_options.preallocation},
     {'f', "force", OPTION_SWITCH, &create_options.force},
     {0, "hide-image-data", OPTION_SWITCH, &create_options.hide_image_data},
     {'q', "quiet", OPTION_SWITCH, &create_options.quiet},
@@ -93,6 +95,7 @@ static int run_create(const struct operands *operands)
         .make_image = options->size.given,
         .image_size = options->size.bytes,
         .make_missing_image = !options->size.given && options->backing,
+        .preallocation = options->preallocation,
     };
     struct addcow_error error = ADDCOW_ERROR_INIT;
     signals_catch();
@@ -124,6 +127,8 @@ const struct command command_create = {
         "  -s, --size=SIZE              create IMAGE, which must not exist, as a sparse file of SIZE bytes\n"
         "  -c, --cluster-size=SIZE      a power of two from 4k to 2M (default 64k)\n"
         "      --layout=LAYOUT          r20 (the default) or r9\n"
+        "      --preallocation=MODE     of a new image: off (the default), falloc (reserves its storage) or full\n"
+        "                               (writes zeros)\n"
         "  -f, --force                  replace FILE if it is an add-cow file that is not in use\n"
         "      --hide-image-data        allow a backing file although IMAGE holds data, which it hides\n"
         "  -q, --quiet                  print nothing but errors\n"

@@ -111,6 +111,22 @@ static bool parse_layout(const char *text, enum addcow_layout *layout)
     return true;
 }
 
+static bool parse_preallocation(const char *text, enum addcow_preallocation *preallocation)
+{
+    static const char *const names[] = {
+        [ADDCOW_PREALLOCATE_OFF] = "off",
+        [ADDCOW_PREALLOCATE_FALLOC] = "falloc",
+        [ADDCOW_PREALLOCATE_FULL] = "full",
+    };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *preallocation = (enum addcow_preallocation)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_output(const char *text, bool *json)
 {
     *json = strcmp(text, "json") == 0;
@@ -153,9 +169,11 @@ static bool store_value(const struct command_option *option, const char *value)
     case OPTION_OUTPUT:
         return parse_output(value, option->variable);
     case OPTION_LAYOUT:
+        return parse_layout(value, option->variable);
+    case OPTION_PREALLOCATION:
         break;
     }
-    return parse_layout(value, option->variable);
+    return parse_preallocation(value, option->variable);
 }
 
 /* How messages spell an option. */

@@ -20,13 +20,14 @@ struct size_value {
 
 /* What an option takes, and the type of its variable. */
 enum option_kind {
-    OPTION_SWITCH,  /* bool; no value: it becomes true */
-    OPTION_TEXT,    /* const char * */
-    OPTION_PATH,    /* const char *, not empty */
-    OPTION_SIZE,    /* struct size_value: see parse_size */
-    OPTION_SECONDS, /* unsigned: a whole number, at most 999999 */
-    OPTION_OUTPUT,  /* bool: `json` is true, `human` false */
-    OPTION_LAYOUT,  /* enum addcow_layout: `r20` or `r9` */
+    OPTION_SWITCH,        /* bool; no value: it becomes true */
+    OPTION_TEXT,          /* const char * */
+    OPTION_PATH,          /* const char *, not empty */
+    OPTION_SIZE,          /* struct size_value: see parse_size */
+    OPTION_SECONDS,       /* unsigned: a whole number, at most 999999 */
+    OPTION_OUTPUT,        /* bool: `json` is true, `human` false */
+    OPTION_LAYOUT,        /* enum addcow_layout: `r20` or `r9` */
+    OPTION_PREALLOCATION, /* enum addcow_preallocation: `off`, `falloc` or `full` */
 };
 
 struct command_option {

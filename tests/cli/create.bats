@@ -410,3 +410,33 @@ inject() {
     [ "$(stat -c '%a %u %g %s' sub/disk.addcow)" = "$before 16384" ]
     reads_as link.addcow image.raw
 }
+
+@test "--preallocation gives a new image its storage, and allocates no cluster" {
+    random 1000000 base.raw
+    for mode in off falloc full; do
+        addcow create -q -b base.raw -i $mode.raw -s 9000000 --preallocation=$mode $mode.addcow
+        [ "$(length $mode.raw)" -eq 9000000 ]
+        addcow read $mode.addcow 0 1000000 | cmp - base.raw
+        [ "$(info $mode.addcow "j['virtual-size']")" -eq 9000000 ]
+        addcow check -q $mode.addcow
+    done
+    [ "$(stat -c %b off.raw)" -eq 0 ]
+    [ "$(stat -c %b full.raw)" -ge $((9000000 / 512)) ]
+    [ "$(stat -c %b falloc.raw)" -ge $((9000000 / 512)) ]
+    # With a backing file and no size, and for a disk without a backing file.
+    addcow create -q -b base.raw -i sized.raw --preallocation=full sized.addcow
+    [ "$(stat -c %b sized.raw)" -ge $((1000000 / 512)) ]
+    addcow create -q -i alone.raw -s 3M --preallocation=falloc alone.addcow
+    [ "$(stat -c %b alone.raw)" -ge $((3 << 11)) ]
+    addcow create -q -i none.raw -s 0 --preallocation=full none.addcow
+}
+
+@test "--preallocation: what is refused" {
+    random 100000 base.raw
+    : >old.raw
+    refused 1 "old.raw: exists, and only a new image is preallocated" \
+        create -b base.raw -i old.raw --preallocation=full disk.addcow
+    refused 2 "invalid value 'metadata' for option '--preallocation'" \
+        create -i new.raw -s 1M --preallocation=metadata disk.addcow
+    [ ! -e disk.addcow ] && [ ! -e new.raw ]
+}

@@ -294,3 +294,23 @@ END
     [ "$(stat -c %b large.raw)" -gt 0 ]
     addcow read large.addcow | cmp -n 67108864 - /dev/zero
 }
+
+@test "create --preallocation: what the file system refuses is written, and a full one leaves nothing (ERR-05)" {
+    traced_overlay
+    for errnum in EOPNOTSUPP ENOSYS EINVAL EPERM; do
+        inject fallocate error=$errnum create -q -i new.raw -s 3000001 --preallocation=falloc new.addcow
+        grep -q INJECTED strace.log
+        [ "$(stat -c %b new.raw)" -ge $((3000001 / 512)) ]
+        addcow check -q new.addcow
+        rm new.raw new.addcow
+    done
+    inject fallocate error=EINTR:when=1..2 create -q -i new.raw -s 3M --preallocation=falloc new.addcow
+    rm new.raw new.addcow
+    refused_run 1 "new.raw: reserving storage" inject fallocate error=ENOSPC \
+        create -i new.raw -s 3M --preallocation=falloc new.addcow
+    refused_run 1 "No space left on device" inject pwrite64 error=ENOSPC:when=2 \
+        create -i new.raw -s 3M --preallocation=full new.addcow
+    refused_run 1 "reserving storage" inject fallocate error=EIO \
+        create -i new.raw -s 3M --preallocation=falloc new.addcow
+    [ ! -e new.raw ] && [ ! -e new.addcow ] && [ -z "$(find . -name '.addcow-*')" ]
+}

@@ -65,6 +65,7 @@ commands() {
     [ "$(in_fish 'addcow rebase --')" = "$rebase_options " ]
     [ "$(in_fish 'addcow info --output=')" = "--output= --output=human --output=json " ]
     [ "$(in_fish 'addcow create --layout=')" = "--layout= --layout=r20 --layout=r9 " ]
+    [[ "$(in_fish 'addcow create --preallocation=')" == *" --preallocation=falloc "* ]]
     touch disk.addcow
     [ "$(in_fish 'addcow check disk')" = "disk.addcow " ]
 }

@@ -16,6 +16,7 @@ _addcow_values() {
     case $1 in
     --output) echo human json ;;
     --layout) echo r20 r9 ;;
+    --preallocation) echo off falloc full ;;
     -F | -O | --backing-format | --second-format | --target-format | --format) echo raw add-cow ;;
     -c | --cluster-size) echo 4k 8k 16k 32k 64k 128k 256k 512k 1M 2M ;;
     -f) [ "$2" = create ] || echo raw add-cow ;;

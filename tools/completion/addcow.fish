@@ -29,6 +29,8 @@ function __addcow_values
             set values human json
         case --layout
             set values r20 r9
+        case --preallocation
+            set values off falloc full
         case -F -O --backing-format --second-format --target-format --format
             set values raw add-cow
         case -c --cluster-size

@@ -97,6 +97,26 @@ static void test_next_data(void **state)
     assert_int_equal(ops->close(file), 0);
 }
 
+/* Storage is reserved, or the file system cannot; length and content stay. */
+static void test_allocate(void **state)
+{
+    (void)state;
+    struct addcow_file *file = open_file("file", ADDCOW_FILE_CREATE);
+    const struct addcow_file_ops *ops = file->ops;
+    struct stat status;
+    char text[4] = "";
+    assert_int_equal(ops->truncate(file, 1 << 20), 0);
+    assert_int_equal(ops->pwrite(file, "data", 4, 500000), 4);
+    int result = ops->allocate(file, 1 << 20);
+    assert_true(result == 0 || result == -EOPNOTSUPP);
+    assert_int_equal(stat(in_directory("file"), &status), 0);
+    assert_int_equal(status.st_size, 1 << 20);
+    assert_true(result != 0 || status.st_blocks >= (1 << 20) / 512);
+    assert_int_equal(ops->pread(file, text, 4, 500000), 4);
+    assert_memory_equal(text, "data", 4);
+    assert_int_equal(ops->close(file), 0);
+}
+
 /* The limit of the process counts, and asking changes nothing. */
 static void test_may_grow(void **state)
 {
@@ -273,6 +293,7 @@ static void test_failures(void **state)
     assert_int_equal(ops->punch(file, 0, 5), -EBADF);
     assert_int_equal(ops->next_data(file, 0, &number), -EBADF);
     assert_int_equal(ops->may_grow(file, 0), -EBADF);
+    assert_int_equal(ops->allocate(file, 5), -EBADF);
     assert_int_equal(ops->lock(file, 1), -EBADF);
     assert_int_equal(ops->lock_data(file, 1), -EBADF);
     assert_int_equal(ops->identity(file, &identity), -EBADF);
@@ -493,6 +514,7 @@ int main(void)
         TEST(test_old_name_stays),
         TEST(test_lock_changes),
         TEST(test_may_grow),
+        TEST(test_allocate),
         TEST(test_data_lock_changes),
         TEST(test_data_lock_bytes),
         TEST(test_refused_data_lock_leaves_nothing),
