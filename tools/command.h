@@ -179,6 +179,11 @@ void signals_obey(void);
 /* Milliseconds since some moment in the past, by a clock that nobody sets. */
 int64_t clock_milliseconds(void);
 
+/* ---- grow.c ---- */
+
+/* Makes the backing file of the disk `path` as long as the disk, if there is one and it is shorter. */
+int grow_backing(const char *path);
+
 /* ---- progress.c ---- */
 
 /* Shows how far long work is, on standard error: from the start, after a second, or when SIGUSR1 asks. */

@@ -241,9 +241,17 @@ const struct command command_resize = {
 static struct {
     bool progress;
     bool quiet;
+    bool grow_backing; /* commit only */
 } long_options;
 
 static const struct command_option long_table[] = {
+    {'p', "progress", OPTION_SWITCH, &long_options.progress},
+    {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
+    OPTIONS_END,
+};
+
+static const struct command_option commit_table[] = {
+    {0, "grow-backing", OPTION_SWITCH, &long_options.grow_backing},
     {'p', "progress", OPTION_SWITCH, &long_options.progress},
     {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
     OPTIONS_END,
@@ -283,7 +291,8 @@ static int run_stream(const struct operands *operands)
 
 static int run_commit(const struct operands *operands)
 {
-    return run_long(operands, addcow_commit, "Image committed.");
+    int code = long_options.grow_backing ? grow_backing(operands->item[0]) : EXIT_OK;
+    return code == EXIT_OK ? run_long(operands, addcow_commit, "Image committed.") : code;
 }
 
 const struct command command_stream = {
@@ -303,16 +312,17 @@ const struct command command_stream = {
 
 const struct command command_commit = {
     .name = "commit",
-    .options = long_table,
+    .options = commit_table,
     .least_operands = 1,
     .most_operands = 1,
     .run = run_commit,
     .help =
-        "commit [-p] [-q] FILE\n"
+        "commit [--grow-backing] [-p] [-q] FILE\n"
         "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them,\n"
         "and frees their storage in the image file. Zeros become holes of the backing file.\n"
         "An interrupted commit loses no data and can be repeated.\n\n"
-        "  -p, --progress  show progress even if standard error is not a terminal\n"
-        "  -q, --quiet     print nothing but errors\n"
-        "  -h, --help      print this and exit\n",
+        "      --grow-backing  first make the backing file as long as the disk, if it is shorter\n"
+        "  -p, --progress      show progress even if standard error is not a terminal\n"
+        "  -q, --quiet         print nothing but errors\n"
+        "  -h, --help          print this and exit\n",
 };

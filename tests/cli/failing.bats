@@ -314,3 +314,19 @@ END
         create -i new.raw -s 3M --preallocation=falloc new.addcow
     [ ! -e new.raw ] && [ ! -e new.addcow ] && [ -z "$(find . -name '.addcow-*')" ]
 }
+
+@test "commit --grow-backing: a backing file that cannot be made longer (ERR-05)" {
+    traced_overlay
+    truncate -s 1000000 base.raw
+    truncate -s 1000000 model
+    truncate -s 3000000 model
+    refused_run 1 "base.raw: cannot be made longer: File too large" \
+        inject ftruncate error=EFBIG commit --grow-backing disk.addcow
+    [ "$(length base.raw)" -eq 1000000 ]
+    refused_run 1 "base.raw: cannot be made longer: Input/output error" \
+        inject fdatasync error=EIO:when=1 commit --grow-backing disk.addcow
+    reads_as disk.addcow model
+    addcow check -q disk.addcow
+    addcow commit -q --grow-backing disk.addcow
+    reads_as disk.addcow model
+}

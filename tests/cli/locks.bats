@@ -208,3 +208,21 @@ qemu_refused() {
     addcow check -q small.addcow
     addcow resize -q small.addcow 200M
 }
+
+@test "commit --grow-backing: a backing file that is in use keeps its length (LCK-05)" {
+    need_qemu
+    truncate -s 1M base.raw
+    cp base.raw before
+    qemu_holds -f raw base.raw
+    refused 1 "base.raw: is in use elsewhere (busy, LCK-05)" commit --grow-backing disk.addcow
+    qemu_ends
+    random 1M data
+    hold other.addcow data
+    refused 1 "base.raw: is in use elsewhere (busy, LCK-05)" commit --grow-backing disk.addcow
+    exec 5>&-
+    wait
+    cmp base.raw before
+    addcow read disk.addcow >model
+    addcow commit -q --grow-backing disk.addcow
+    addcow read disk.addcow | cmp - model
+}

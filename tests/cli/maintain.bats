@@ -417,6 +417,34 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     head -c 64M lower.raw | cmp - image.raw
 }
 
+@test "commit --grow-backing: into a backing file that is too short, of either format" {
+    written_overlay 1000001 100000
+    refused 1 "range" commit disk.addcow
+    [ "$(length base.raw)" -eq 100000 ]
+    addcow commit -q --grow-backing disk.addcow
+    cmp base.raw model
+    reads_as disk.addcow model
+    addcow check -q disk.addcow
+
+    rm disk.addcow image.raw
+    random 300000 lowest.raw
+    addcow create -q -b lowest.raw -i base.image -s 400000 base.addcow
+    addcow create -q -b base.addcow -F add-cow -i image.raw -s 2000003 disk.addcow
+    addcow read disk.addcow >model
+    overlay_write 1900000 100003
+    refused 1 "range" commit disk.addcow
+    addcow commit -q --grow-backing disk.addcow
+    reads_as disk.addcow model
+    reads_as base.addcow model
+    addcow check -q base.addcow
+    # A longer one keeps its length, and a disk without a backing file is refused as ever.
+    addcow resize -q --shrink disk.addcow 1000000
+    addcow commit -q --grow-backing disk.addcow
+    [ "$(length base.image)" -eq 2000003 ]
+    addcow create -q -i alone.raw -s 1M alone.addcow
+    refused 1 "unsupported" commit --grow-backing alone.addcow
+}
+
 @test "wrong usage of resize, stream, commit" {
     written_overlay 1M 500000
     cp disk.addcow before
