@@ -2,7 +2,10 @@
 C_FOLDERS := ref fast tools harness/* tests/unit/* bench fuzz/lib fuzz/targets fuzz/mutator
 WARNINGS_CHECKED := $(patsubst %.c,%.warnings,$(wildcard $(patsubst %,%/*.c,$(C_FOLDERS))))
 warnings: $(WARNINGS_CHECKED)
-	@echo "warnings: none in $(words $(WARNINGS_CHECKED)) files"
+	@echo "warnings: none in $(words $(WARNINGS_CHECKED)) files ($(CC))"
 $(WARNINGS_CHECKED): %.warnings: %.c
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Werror -fsyntax-only $<
+# The same for a machine of 32 bits, where size_t is shorter than an offset. The headers of the libraries are those of
+# this machine, after the C library's.
+FOR_32_BITS := CC=i686-linux-gnu-gcc CPPFLAGS='-idirafter /usr/include' CFLAGS=-Wno-psabi
 .PHONY: warnings $(WARNINGS_CHECKED)

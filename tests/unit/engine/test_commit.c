@@ -324,7 +324,7 @@ static void test_commit_cannot_free(void **state)
         close_disk(disk);
         compare_reopened("disk.add-cow", &after);
         uint8_t *image = load_file("disk.raw");
-        assert_memory_equal(image, before, spec.size);
+        assert_memory_equal(image, before, (size_t)spec.size);
         free(image);
         free(before);
         free_probe(probe);
@@ -344,7 +344,7 @@ static void test_commit_keeps_zeros_sparse(void **state)
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
     assert_ok(addcow_zero(disk, 0, size, &reason));
     assert_ok(addcow_write(disk, 50 * 4096 + 5, 3, "new", &reason));
-    memset(model.virt, 0, size);
+    memset(model.virt, 0, (size_t)size);
     memcpy(model.virt + 50 * 4096 + 5, "new", 3);
     probe->count = 0;
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));

@@ -70,10 +70,10 @@ static void test_stream_stored_zeros(void **state)
         .size = 3 * cluster, .cluster_bits = 18, .backing_name = "base.raw", .backing_size = 3 * cluster};
     make_disk("disk", &spec);
     uint8_t *zeros = allocate_bytes(cluster);
-    patch_file("base.raw", cluster, zeros, cluster);
+    patch_file("base.raw", cluster, zeros, (size_t)cluster);
     free(zeros);
     struct model model = make_model(&spec);
-    memset(model.virt + cluster, 0, cluster);
+    memset(model.virt + cluster, 0, (size_t)cluster);
     memset(model.allocated, 1, 3);
     struct probe *probe = make_probe();
     struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
