@@ -6,6 +6,7 @@ serialises all requests of a disk, the bitmap is a bytearray, and its changes ar
 on Linux, standard library only.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -267,8 +268,7 @@ class Disk:
         needed = self.header.bitmap_bytes(self.size)
         require(length >= self.header.size + needed, "BMP-03", "the bitmap is cut")
         self.bitmap = bytearray(read_exactly(self.metadata, self.header.size, needed))
-        if self.header.backing is not None and not self.all_allocated():  # LNK-10
-            self.backing = self.open_backing(False)
+        self.below()  # LNK-10
         if self.writable:  # DUR-12
             os.fsync(self.image)
             os.fsync(self.metadata)
@@ -291,6 +291,12 @@ class Disk:
             backing.close()
             raise
         return backing
+
+    def below(self):
+        """The open backing file, or None. A commit that failed may have left it closed."""
+        if self.backing is None and self.header.backing is not None and not self.all_allocated():
+            self.backing = self.open_backing(False)
+        return self.backing
 
     def own_identities(self):
         return [identity(fd) for fd in (self.metadata, self.image) if fd is not None]
@@ -373,8 +379,9 @@ class Disk:
             return b""
         if self.bit(begin // self.header.cluster):
             return read_exactly(self.image, begin, end - begin)
-        limit = min(end, self.backing.size) if self.backing else 0
-        data = self.backing.read(begin, limit - begin) if begin < limit else b""
+        backing = self.below()
+        limit = min(end, backing.size) if backing else 0
+        data = backing.read(begin, limit - begin) if begin < limit else b""
         return data.ljust(end - begin, b"\0")
 
     def read(self, offset, length):
@@ -473,7 +480,7 @@ class Disk:
         more = self.header.bitmap_bytes(size) - len(self.bitmap)
         self.bitmap += read_exactly(self.metadata, self.header.size + len(self.bitmap), more)
         first_new, end_new = ceil(old, cluster), ceil(size, cluster)
-        limit = min(size, self.backing.size) if self.backing else 0
+        limit = min(size, self.below().size) if self.below() else 0
         self.set_bits(first_new, end_new, self.all_allocated())
         if old < limit:  # RSZ-03
             if old % cluster and not self.bit(old // cluster):
@@ -482,16 +489,16 @@ class Disk:
         self.flush()  # RSZ-04
         os.ftruncate(self.image, size)
         self.size = size
-        os.fsync(self.image)
 
     def shrink(self, size):
         """RSZ-05."""
         old = self.clusters()
         os.ftruncate(self.image, size)
         self.size = size
-        self.sync_image()
-        self.set_bits(self.clusters(), old, False)
-        self.write_bitmap()
+        with contextlib.suppress(OSError, Error):  # RSZ-07: it is done. The next flush reports or repeats the rest.
+            self.sync_image()
+            self.set_bits(self.clusters(), old, False)
+            self.write_bitmap()
 
     # Section 9
 
@@ -521,8 +528,7 @@ class Disk:
             try:
                 self.commit_into(self.open_writable_backing())
             finally:
-                if not self.all_allocated():
-                    self.backing = self.open_backing(False)
+                self.below()
 
     def open_writable_backing(self):
         try:

@@ -10,6 +10,8 @@
 #include "adapters/adapter_exec.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "observe/death.h"
+#include "observe/faults.h"
 #include "observe/power_cut.h"
 #include "observe/scenario.h"
 
@@ -24,7 +26,7 @@
 
 #define JOBS_MAX 64u
 
-enum judge { JUDGE_POWER_CUT, JUDGES };
+enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES };
 
 struct task {
     unsigned scenario;
@@ -47,9 +49,25 @@ struct session {
     bool stopped;
 };
 
+/* The name of a task, such as "grow/faults". */
+static void task_name(const struct scenario *scenario, unsigned judge, char name[64])
+{
+    static const char *const judges[JUDGES] = {"power", "death", "faults"};
+    snprintf(name, 64, "%s/%s", scenario->name, judges[judge]);
+}
+
+/* Whether a task is selected: `wanted` is its name, that of its scenario, or null. */
+static bool is_wanted(const struct scenario *scenario, unsigned judge, const char *wanted)
+{
+    char name[64];
+    task_name(scenario, judge, name);
+    return wanted == NULL || strcmp(wanted, scenario->name) == 0 || strcmp(wanted, name) == 0;
+}
+
 const char *observe_clauses(void)
 {
-    return "DUR-01 DUR-02 DUR-03 DUR-04 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 CMT-03";
+    return "DUR-01 DUR-02 DUR-03 DUR-04 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 "
+           "CMT-03 ERR-01 ERR-02 ERR-03 ERR-04 ERR-05";
 }
 
 void observe_list(FILE *out)
@@ -64,18 +82,37 @@ void observe_list(FILE *out)
 
 /* ---- In a child ---- */
 
-static void judge_power_cut(struct observed *observed, const struct scenario *scenario, struct observe_counts *counts,
-                            struct findings *findings)
+/* Whether programs can be observed here. If not, all clauses are passed over. */
+static bool is_possible(struct observed *observed, struct findings *findings)
+{
+    observed_start(observed, &(struct observed_manner){.records = false});
+    bool possible = atomic_load(&observed->watch->state) != WATCH_IMPOSSIBLE;
+    if (!possible) {
+        findings_pass_over(findings, observe_clauses(), observed->watch->why);
+    }
+    observed_stop(observed);
+    return possible;
+}
+
+static void judge(const struct task *task, struct observed *observed, const struct scenario *scenario,
+                  struct observe_counts *counts, struct findings *findings)
 {
     struct crash_counts crashes = {0};
-    observed_start(observed, &(struct observed_manner){.records = true});
-    if (atomic_load(&observed->watch->state) == WATCH_IMPOSSIBLE) {
-        findings_pass_over(findings, observe_clauses(), observed->watch->why);
-    } else {
-        power_cut_judge(observed, scenario, &crashes, findings);
+    if (!is_possible(observed, findings)) {
+        return;
     }
-    counts->scenarios += crashes.sequences;
-    counts->states += crashes.states;
+    switch (task->judge) {
+    case JUDGE_POWER_CUT:
+        power_cut_judge(observed, scenario, &crashes, findings);
+        counts->scenarios += crashes.sequences;
+        counts->states += crashes.states;
+        break;
+    case JUDGE_DEATH:
+        death_judge(observed, scenario, &counts->deaths, findings);
+        break;
+    default:
+        faults_judge(observed, scenario, &counts->faults, findings);
+    }
 }
 
 /* Does a task, and writes what it found to `out`. */
@@ -97,7 +134,7 @@ static void do_task(const struct task *task, const struct observe_options *optio
     } else if (!observed_make(&options->how, observed)) {
         report_fatal("%s: %s", options->how.parent, strerror(errno));
     } else {
-        judge_power_cut(observed, scenario, &counts, &findings);
+        judge(task, observed, scenario, &counts, &findings);
         observed_free(observed);
     }
     fwrite(&counts, sizeof counts, 1, out);
@@ -230,11 +267,10 @@ static void list_tasks(struct session *session)
     session->tasks = report_allocate((uint64_t)scenario_count() * JUDGES, sizeof *session->tasks);
     for (unsigned i = 0; i < scenario_count(); i++) {
         scenario_make(i, scenario);
-        if (session->options->scenario != NULL && strcmp(session->options->scenario, scenario->name) != 0) {
-            continue;
-        }
         for (unsigned judge = 0; judge < JUDGES; judge++) {
-            session->tasks[session->count++] = (struct task){.scenario = i, .judge = (enum judge)judge};
+            if (is_wanted(scenario, judge, session->options->scenario)) {
+                session->tasks[session->count++] = (struct task){.scenario = i, .judge = (enum judge)judge};
+            }
         }
     }
     free(scenario);

@@ -11,9 +11,9 @@
 struct observe_options {
     struct observed_command how;                /* how.parent: an existing directory, of which everything is removed */
     const struct protocol_abilities *abilities; /* what the adapter declared; null: everything */
-    const char *scenario;                       /* only this one; null: all */
-    unsigned jobs;                              /* scenarios at once, from 1 */
-    int interruption;                           /* a descriptor: the run stops when it becomes readable; or -1 */
+    const char *scenario; /* only this one, such as "grow", or by one judge, "grow/faults"; null: all */
+    unsigned jobs;        /* scenarios at once, from 1 */
+    int interruption;     /* a descriptor: the run stops when it becomes readable; or -1 */
 };
 
 /* How much was judged. */

@@ -261,10 +261,9 @@ static void store_files(const struct cut *cut, const struct sim *sim)
     disk_files_store(&files, cut->observed->directory);
 }
 
-/* Opens the disk after a crash, reads it, writes to it, flushes and closes. Prints what is wrong. */
-static bool is_usable(const struct cut *cut, const uint8_t *expected, uint64_t size, FILE *out)
+bool power_cut_is_usable(const struct observed *observed, const uint8_t *expected, uint64_t size, FILE *out)
 {
-    struct adapter *adapter = cut->observed->adapter;
+    struct adapter *adapter = observed->adapter;
     struct addcow_error error = ADDCOW_ERROR_INIT;
     uint8_t *bytes = report_allocate(size + 1, 1);
     const char *what = "open for writing";
@@ -308,7 +307,7 @@ static void judge_reopening(struct cut *cut, struct crash_judge *judge)
         if (crash_judge(judge, cut->sim, cut->spans, moment, &choices, out) &&
             sim_disk_read(crash_storage(judge), 0, &expected, &length, problem, sizeof problem)) {
             store_files(cut, crash_storage(judge));
-            bool fine = is_usable(cut, expected, length, out);
+            bool fine = power_cut_is_usable(cut->observed, expected, length, out);
             free(expected);
             cut->counts->second_states++;
             if (!fine) {
@@ -368,6 +367,7 @@ void power_cut_judge(struct observed *observed, const struct scenario *scenario,
     char why[2048], path[WATCH_PATH_BYTES + 16];
     *cut = (struct cut){.observed = observed, .scenario = scenario, .findings = findings, .counts = counts};
     observed_reset(observed, &scenario->trace.disk);
+    observed_start(observed, &(struct observed_manner){.records = true});
     scenario_run(observed, &scenario->trace, &cut->run);
     find_problem(cut, why, sizeof why);
     snprintf(path, sizeof path, "%s/record", observed->root);
@@ -389,6 +389,7 @@ void power_cut_judge(struct observed *observed, const struct scenario *scenario,
         findings_pass_over(findings, "DUR-01 DUR-10 DUR-11 DUR-12 " ALWAYS, why);
         findings_pass_over(findings, scenario->clauses, why);
     }
+    observed_stop(observed);
     records_free(&cut->record);
     free(cut->moments);
     free(cut);

@@ -22,7 +22,13 @@ void power_cut_spans(const struct scenario_run *run, const struct trace *trace, 
 const char *power_cut_clauses(enum crash_fault fault, const struct trace *trace, const struct crash_span *spans,
                               uint64_t moment);
 
-/* Judges a scenario. `observed` has a process that records. */
+/*
+ * Lets the implementation open the disk in the directory for writing, read it, which must give these bytes, write,
+ * flush and close. Prints what is wrong; true if nothing is.
+ */
+bool power_cut_is_usable(const struct observed *observed, const uint8_t *expected, uint64_t size, FILE *out);
+
+/* Judges a scenario. `observed` has no process, before and afterwards. */
 void power_cut_judge(struct observed *observed, const struct scenario *scenario, struct crash_counts *counts,
                      struct findings *findings);
 

@@ -44,6 +44,7 @@ struct row {
      .seed = 6}
 
 static const struct row rows[] = {
+    {"once", "one write and one flush", "DUR-01 DUR-10", DISK(TRACE_NONE_ALLOCATED), {WRITE(512, 1024), FLUSH, END}},
     {"write-flush",
      "writes allocate clusters, and a flush follows each",
      "DUR-01 DUR-10",

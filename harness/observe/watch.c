@@ -37,6 +37,9 @@ void watch_arm(struct watch *watch, const struct watch_plan *plan)
     watch->hit_call[0] = watch->hit_file[0] = '\0';
     atomic_store(&watch->calls, 0);
     atomic_store(&watch->hits, 0);
+    for (unsigned kind = 0; kind < WATCH_KINDS; kind++) {
+        atomic_store(&watch->calls_of[kind], 0);
+    }
     atomic_store(&watch->armed, true);
 }
 

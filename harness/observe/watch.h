@@ -73,11 +73,12 @@ struct watch {
     _Atomic uint32_t request; /* what the judge has asked for: any number, which the record repeats */
 
     /* Set by the observer. */
-    _Atomic uint32_t state; /* enum watch_state */
-    char why[256];          /* WATCH_IMPOSSIBLE: the reason */
-    _Atomic uint64_t calls; /* counted while armed */
-    _Atomic uint64_t hits;  /* calls to which the plan's action happened */
-    uint32_t hit_kind;      /* the first of them */
+    _Atomic uint32_t state;                 /* enum watch_state */
+    char why[256];                          /* WATCH_IMPOSSIBLE: the reason */
+    _Atomic uint64_t calls;                 /* counted while armed */
+    _Atomic uint64_t calls_of[WATCH_KINDS]; /* the same of each kind, whatever the plan counts */
+    _Atomic uint64_t hits;                  /* calls to which the plan's action happened */
+    uint32_t hit_kind;                      /* the first of them */
     char hit_call[32];
     char hit_file[WATCH_NAME_BYTES];
     _Atomic uint64_t records; /* written so far */

@@ -305,12 +305,12 @@ static int run(struct corpus_results *results, const struct options *options, co
     if (!run_cases(results, subject, options, &observation)) {
         return REPORT_INCOMPLETE;
     }
-    gate_observe_print(stdout, prefix, &observation);
     int code = options->scenario ? REPORT_CONFORMS : corpus_exit(results);
     if (!options->scenario) {
         corpus_print_summary(stdout, results, prefix);
     }
     code = gate_observe_exit(&observation, options->applicable, code);
+    gate_observe_print(stdout, prefix, code, &observation);
     results->observed = observation.asked ? gate_observe_json(&observation) : NULL;
     bool written = write_reports(options, results);
     json_decref(results->observed);
@@ -536,7 +536,8 @@ static void parse_options(int count, char **words, struct options *options)
          .flag = &options->applicable},
         {"observe", NULL, "also observe its system calls: power cuts, deaths, failing and slow storage",
          .flag = &options->observe},
-        {"scenario", "NAME", "only this observed scenario, and no case", .text = &options->scenario},
+        {"scenario", "NAME", "only this observed scenario, or SCENARIO/power, /death, /faults; and no case",
+         .text = &options->scenario},
         {"jobs", "N", "how many cases run at once; one for each processor unless given", .number = &options->jobs,
          .least = 1, .greatest = JOBS_MAX},
         {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,

@@ -46,8 +46,12 @@ void gate_observe(const struct corpus_subject *subject, const char *scenario, co
     observation->complete = observe_judge(&options, &observation->counts, &observation->findings);
 }
 
-void gate_observe_print(FILE *out, const char *prefix, const struct gate_observation *observation)
+void gate_observe_print(FILE *out, const char *prefix, int code, const struct gate_observation *observation)
 {
+    static const char *const conclusions[] = {
+        [REPORT_CONFORMS] = "conforms",       [REPORT_DIFFERS] = "does not conform", [REPORT_USAGE] = "not judged",
+        [REPORT_CRASHED] = "crashed or hung", [REPORT_INCOMPLETE] = "incomplete",
+    };
     if (!observation->asked) {
         return;
     }
@@ -55,9 +59,9 @@ void gate_observe_print(FILE *out, const char *prefix, const struct gate_observa
     const struct observe_counts *counts = &observation->counts;
     fprintf(out,
             "%sobserved: %" PRIu64 " scenarios, %" PRIu64 " states after power cuts, %" PRIu64 " deaths, %" PRIu64
-            " faults%s\n",
+            " faults%s: %s\n",
             prefix, counts->scenarios, counts->states, counts->deaths, counts->faults,
-            observation->complete ? "" : "; not all");
+            observation->complete ? "" : "; not all", conclusions[code]);
 }
 
 int gate_observe_exit(const struct gate_observation *observation, bool applicable, int code)

@@ -22,8 +22,8 @@ struct gate_observation {
 void gate_observe(const struct corpus_subject *subject, const char *scenario, const char *directory, unsigned jobs,
                   int interruption, struct gate_observation *observation);
 
-/* Prints what was found. */
-void gate_observe_print(FILE *out, const char *prefix, const struct gate_observation *observation);
+/* Prints what was found, and in the last line what the gate's exit code means. */
+void gate_observe_print(FILE *out, const char *prefix, int code, const struct gate_observation *observation);
 
 /*
  * The gate's exit code, if that of the cases is `code`. A clause that was not judged makes the run incomplete, unless

@@ -1,0 +1,174 @@
+/*
+ * The judge of deaths.
+ *
+ * A run without a death counts the calls. Then the scenario runs once for each of them, with a new process each time.
+ * The operation in which the process died may have been done or not; those that were answered have been done, and what
+ * a flush answered must be there.
+ */
+#include "observe/death.h"
+
+#include "adapters/adapter_exec.h"
+#include "base/report.h"
+#include "observe/power_cut.h"
+#include "storage/sim_disk.h"
+#include "workload/disk_files.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEATHS_MAX 40u /* in one scenario */
+
+static const struct observed_manner plain = {.records = false};
+
+/*
+ * The spans of a run that ended in operation `dead`, or in the open if that is UINT32_MAX. Operation i begins at moment
+ * 2 * i + 1. Returns the moment of the death.
+ */
+static uint64_t make_spans(const struct scenario_run *run, const struct trace *trace, uint32_t dead,
+                           struct crash_span *spans)
+{
+    for (uint32_t i = 0; i <= trace->count; i++) {
+        bool began = dead != UINT32_MAX && i <= dead;
+        bool ended = began && i < dead;
+        spans[i] = (struct crash_span){.begin = began ? 2 * i + 1 : UINT64_MAX,
+                                       .end = ended ? 2 * i + 2 : UINT64_MAX,
+                                       .invoked = began ? 2 * i + 1 : UINT64_MAX,
+                                       .returned = ended ? 2 * i + 2 : UINT64_MAX,
+                                       .status = ended ? run->statuses[i] : ADDCOW_OK};
+    }
+    return dead == UINT32_MAX ? 0 : 2 * (uint64_t)dead + 1;
+}
+
+/* Puts the files of the scenario's disk, as they are in the directory, into a storage. False if one is gone. */
+static bool load_files(const struct observed *observed, const struct trace_disk *disk, struct sim *sim)
+{
+    struct disk_files files;
+    bool good = true;
+    disk_files_make(disk, &files);
+    for (unsigned i = 0; i < files.count; i++) {
+        uint8_t *bytes = NULL;
+        uint64_t length;
+        good = good && disk_files_load(observed->directory, files.list[i].name, &bytes, &length);
+        if (good) {
+            sim_put(sim, files.list[i].name, bytes, length);
+        }
+        free(bytes);
+    }
+    disk_files_free(&files);
+    return good;
+}
+
+/* Judges the files that a process left. Prints what is wrong; *clauses are those that it breaks. */
+static bool judge_files(struct observed *observed, const struct trace *trace, const struct crash_span *spans,
+                        uint64_t moment, const char **clauses, FILE *out)
+{
+    struct crash_judge *judge = crash_make(trace);
+    struct sim *sim = crash_storage(judge);
+    char problem[128];
+    uint8_t *expected;
+    uint64_t size;
+    *clauses = "DUR-11";
+    bool fine = load_files(observed, &trace->disk, sim);
+    if (!fine) {
+        fputs("after a death a file of the disk is gone (DUR-11)\n", out);
+    } else if (!crash_judge_storage(judge, spans, moment, out)) {
+        *clauses = power_cut_clauses(crash_fault_of(judge), trace, spans, moment);
+        fine = false;
+    } else if (sim_disk_read(sim, 0, &expected, &size, problem, sizeof problem)) {
+        observed_start(observed, &plain);
+        fine = power_cut_is_usable(observed, expected, size, out);
+        observed_stop(observed);
+        free(expected);
+    }
+    crash_free(judge);
+    return fine;
+}
+
+/* Runs the scenario with a death at call `at`. False, and the clauses are broken, if it leaves a wrong disk. */
+static bool judge_death(struct observed *observed, const struct scenario *scenario, uint64_t at,
+                        struct findings *findings)
+{
+    const struct watch_plan plan = {.at = at, .kinds = WATCH_CHANGES, .action = WATCH_KILL};
+    const struct trace *trace = &scenario->trace;
+    struct crash_span spans[SCENARIO_OPERATIONS_MAX + 1];
+    struct scenario_run run;
+    char call[sizeof observed->watch->hit_call], file[WATCH_NAME_BYTES], *story = NULL;
+    size_t size = 0;
+    observed_reset(observed, &trace->disk);
+    observed_start(observed, &plain);
+    watch_arm(observed->watch, &plan);
+    scenario_run(observed, trace, &run);
+    memcpy(call, observed->watch->hit_call, sizeof call);
+    memcpy(file, observed->watch->hit_file, sizeof file);
+    bool hit = atomic_load(&observed->watch->hits) > 0;
+    observed_stop(observed);
+    if (!hit) {
+        return true; /* the program does not make as many calls each time */
+    }
+    uint32_t dead = run.open != ADDCOW_OK ? UINT32_MAX : run.done;
+    uint64_t moment = make_spans(&run, trace, dead, spans);
+    const char *clauses;
+    FILE *out = open_memstream(&story, &size);
+    if (out == NULL) {
+        report_fatal("no memory");
+    }
+    bool fine = judge_files(observed, trace, spans, moment, &clauses, out);
+    fprintf(out, "  (the process died before call %" PRIu64 " that changes a file, %s of %s, in ", at, call, file);
+    if (dead == UINT32_MAX) {
+        fputs("the open", out);
+    } else {
+        scenario_print_operation(out, trace, dead);
+    }
+    fprintf(out, ")\nscenario %s: %s\n", scenario->name, scenario->story);
+    fclose(out);
+    if (!fine) {
+        findings_break(findings, clauses, story);
+    }
+    free(story);
+    return fine;
+}
+
+/* The number of calls that change a file, without a death. 0 if the scenario does not run; then `why` says why. */
+static uint64_t count_calls(struct observed *observed, const struct scenario *scenario, char *why, size_t why_size)
+{
+    struct scenario_run run;
+    observed_reset(observed, &scenario->trace.disk);
+    observed_start(observed, &plain);
+    watch_arm(observed->watch, &(struct watch_plan){.kinds = WATCH_CHANGES});
+    scenario_run(observed, &scenario->trace, &run);
+    uint64_t calls = atomic_load(&observed->watch->calls);
+    why[0] = '\0';
+    if (scenario_has_ended(observed, why, why_size) || run.done <= scenario->trace.count) {
+        calls = 0;
+    } else if (calls == 0) {
+        snprintf(why, why_size, "no call changes a file");
+    }
+    char *unseen = watch_unseen_text(observed->watch);
+    if (calls > 0 && unseen[0] != '\0') {
+        snprintf(why, why_size, "the observer does not see everything: %s", unseen);
+        calls = 0;
+    }
+    free(unseen);
+    observed_stop(observed);
+    return calls;
+}
+
+void death_judge(struct observed *observed, const struct scenario *scenario, uint64_t *deaths,
+                 struct findings *findings)
+{
+    char why[2048];
+    uint64_t calls = count_calls(observed, scenario, why, sizeof why);
+    if (calls == 0) {
+        findings_pass_over(findings, "DUR-02 DUR-11", why[0] != '\0' ? why : "an operation fails without a fault");
+        return;
+    }
+    uint64_t steps = calls < DEATHS_MAX ? calls : DEATHS_MAX;
+    for (uint64_t i = 0; i < steps; i++) {
+        ++*deaths;
+        if (!judge_death(observed, scenario, 1 + i * calls / steps, findings)) {
+            return;
+        }
+    }
+    findings_keep(findings, "DUR-02 DUR-11");
+}
