@@ -42,7 +42,7 @@ struct command {
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c, rebase.c, compare.c and measure.c. */
+/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c, commit.c, rebase.c, compare.c and measure.c. */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit, command_rebase;
@@ -178,11 +178,6 @@ void signals_obey(void);
 
 /* Milliseconds since some moment in the past, by a clock that nobody sets. */
 int64_t clock_milliseconds(void);
-
-/* ---- grow.c ---- */
-
-/* Makes the backing file of the disk `path` as long as the disk, if there is one and it is shorter. */
-int grow_backing(const char *path);
 
 /* ---- progress.c ---- */
 

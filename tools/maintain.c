@@ -1,5 +1,5 @@
 /*
- * create, resize, stream and commit: the commands that create a disk or change it as a whole.
+ * create and resize: the commands that create a disk or change its size.
  */
 #include "command.h"
 
@@ -234,95 +234,4 @@ const struct command command_resize = {
         "      --shrink         allow a smaller size, which discards the data beyond it\n"
         "  -q, --quiet          print nothing but errors\n"
         "  -h, --help           print this and exit\n",
-};
-
-/* ---- stream and commit ---- */
-
-static struct {
-    bool progress;
-    bool quiet;
-    bool grow_backing; /* commit only */
-} long_options;
-
-static const struct command_option long_table[] = {
-    {'p', "progress", OPTION_SWITCH, &long_options.progress},
-    {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
-    OPTIONS_END,
-};
-
-static const struct command_option commit_table[] = {
-    {0, "grow-backing", OPTION_SWITCH, &long_options.grow_backing},
-    {'p', "progress", OPTION_SWITCH, &long_options.progress},
-    {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
-    OPTIONS_END,
-};
-
-typedef enum addcow_status long_operation(struct addcow *disk, addcow_progress *progress, void *context,
-                                          struct addcow_error *error);
-
-static int run_long(const struct operands *operands, long_operation *operation, const char *done)
-{
-    struct addcow *disk;
-    int code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
-    if (code != EXIT_OK) {
-        return code;
-    }
-    struct progress progress;
-    struct addcow_error error = ADDCOW_ERROR_INIT;
-    progress_start(&progress, long_options.progress, long_options.quiet);
-    enum addcow_status result = operation(disk, progress_step, &progress, &error);
-    progress_end(&progress);
-    if (result != ADDCOW_OK && signals_stopped() && error.errnum == ECANCELED) {
-        code = complain("%s: interrupted; no data is lost, and the command can be repeated", operands->item[0]);
-    } else if (result != ADDCOW_OK) {
-        code = complain_error(&error);
-    }
-    code = close_disk(disk, code);
-    if (code == EXIT_OK && !long_options.quiet) {
-        printf("%s\n", done);
-    }
-    return code;
-}
-
-static int run_stream(const struct operands *operands)
-{
-    return run_long(operands, addcow_stream, "Image streamed.");
-}
-
-static int run_commit(const struct operands *operands)
-{
-    int code = long_options.grow_backing ? grow_backing(operands->item[0]) : EXIT_OK;
-    return code == EXIT_OK ? run_long(operands, addcow_commit, "Image committed.") : code;
-}
-
-const struct command command_stream = {
-    .name = "stream",
-    .options = long_table,
-    .least_operands = 1,
-    .most_operands = 1,
-    .run = run_stream,
-    .help =
-        "stream [-p] [-q] FILE\n"
-        "Copies all data that the disk still reads from its backing file into the image file. Afterwards the image\n"
-        "file alone is the whole disk. An interrupted stream loses no data and can be repeated.\n\n"
-        "  -p, --progress  show progress even if standard error is not a terminal\n"
-        "  -q, --quiet     print nothing but errors\n"
-        "  -h, --help      print this and exit\n",
-};
-
-const struct command command_commit = {
-    .name = "commit",
-    .options = commit_table,
-    .least_operands = 1,
-    .most_operands = 1,
-    .run = run_commit,
-    .help =
-        "commit [--grow-backing] [-p] [-q] FILE\n"
-        "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them,\n"
-        "and frees their storage in the image file. Zeros become holes of the backing file.\n"
-        "An interrupted commit loses no data and can be repeated.\n\n"
-        "      --grow-backing  first make the backing file as long as the disk, if it is shorter\n"
-        "  -p, --progress      show progress even if standard error is not a terminal\n"
-        "  -q, --quiet         print nothing but errors\n"
-        "  -h, --help          print this and exit\n",
 };

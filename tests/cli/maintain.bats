@@ -445,6 +445,41 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     refused 1 "unsupported" commit --grow-backing alone.addcow
 }
 
+@test "commit --base: down a chain of several disks, all of which stay usable" {
+    random 300000 base.raw
+    addcow create -q -b base.raw -i low.raw low.addcow
+    addcow create -q -b low.addcow -F add-cow -i middle.raw middle.addcow
+    addcow create -q -b middle.addcow -F add-cow -i image.raw -s 500000 disk.addcow
+    random 100000 data
+    addcow write low.addcow 10000 <data
+    addcow write middle.addcow 90000 <data
+    addcow write disk.addcow 400000 <data
+    addcow read disk.addcow >model
+    cp base.raw before
+    refused 1 "data: is no backing file below disk.addcow" commit -b data disk.addcow
+    refused 1 "disk.addcow: is no backing file below disk.addcow" commit -b disk.addcow disk.addcow
+    refused 1 "missing: No such file or directory" commit -b missing disk.addcow
+    refused 1 "range" commit -b base.raw disk.addcow
+    cmp base.raw before
+    run addcow commit --grow-backing --base ./base.raw disk.addcow
+    echo "$output"
+    [ "$status" -eq 0 ] && [ "$output" = "Image committed." ]
+    cmp base.raw model
+    for disk in low middle disk; do
+        reads_as $disk.addcow model
+        addcow check -q $disk.addcow
+        [ "$(addcow map --output=json $disk.addcow | grep -c '"depth": 0')" -eq 0 ]
+    done
+    # Only as far as it is asked for.
+    addcow write disk.addcow 5 <data
+    addcow write middle.addcow 200000 <data
+    addcow read disk.addcow >model
+    cp base.raw before
+    addcow commit -q -b low.addcow disk.addcow
+    reads_as low.addcow model
+    cmp base.raw before
+}
+
 @test "wrong usage of resize, stream, commit" {
     written_overlay 1M 500000
     cp disk.addcow before
@@ -452,7 +487,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     refused 2 "'x' is not a size" resize disk.addcow x
     refused 2 "'+' is not a size" resize disk.addcow +
     refused 2 "'-1x' is not a size" resize disk.addcow -1x
-    refused 2 "unknown option '--grow'" resize --grow disk.addcow 1
+    refused 2 "unknown option '--larger'" resize --larger disk.addcow 1
     refused 2 "too many operands" stream disk.addcow 1
     refused 2 "'--shrink' does not apply" commit --shrink disk.addcow
     cmp disk.addcow before
