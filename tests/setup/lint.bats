@@ -160,3 +160,13 @@ function_of() {
     echo "/* TO""DO */" >fast/left.c
     finds "fast/left.c:1:"
 }
+
+@test "a patch of mutants/ that does not apply" {
+    mkdir -p mutants/engine
+    sed 's/return 0/return 1/' fast/main.c >changed.c
+    diff -u --label a/fast/main.c --label b/fast/main.c fast/main.c changed.c >mutants/engine/wrong.patch || true
+    rm changed.c
+    passes
+    sed -i 's/return 0/return 2/' fast/main.c
+    finds "mutants/engine/wrong.patch: does not apply"
+}
