@@ -22,6 +22,15 @@ struct adapter *adapter_make(const char *name, struct addcow_storage *storage)
     return NULL;
 }
 
+enum addcow_status adapter_size(struct adapter *adapter, uint64_t *size, struct addcow_error *error)
+{
+    if (adapter->ops->ask_size != NULL) {
+        return adapter->ops->ask_size(adapter, size, error);
+    }
+    *size = adapter->ops->size(adapter);
+    return ADDCOW_OK;
+}
+
 const char *adapter_names(void)
 {
     return "ref, fast, exec:COMMAND";

@@ -28,8 +28,11 @@ struct adapter_ops {
     /* Closes the open disk, even if it reports an error. Afterwards the files hold all data. */
     enum addcow_status (*close)(struct adapter *adapter, struct addcow_error *error);
 
-    /* The virtual size of the open disk, in bytes. */
+    /* The virtual size of the open disk, in bytes; 0 if it could not be asked for. */
     uint64_t (*size)(struct adapter *adapter);
+
+    /* The same where asking can fail. Null: it cannot. */
+    enum addcow_status (*ask_size)(struct adapter *adapter, uint64_t *size, struct addcow_error *error);
 
     /* Whether "all allocated" is set in the header, according to the implementation. Null if the adapter cannot ask for
      * it. */
@@ -58,6 +61,9 @@ struct adapter {
  * adapter.
  */
 struct adapter *adapter_make(const char *name, struct addcow_storage *storage);
+
+/* Stores the virtual size of the open disk, in bytes, or fails as the implementation did. */
+enum addcow_status adapter_size(struct adapter *adapter, uint64_t *size, struct addcow_error *error);
 
 /* The names that adapter_make knows, for messages: "ref, fast". Static storage. */
 const char *adapter_names(void);

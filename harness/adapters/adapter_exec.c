@@ -20,6 +20,7 @@ struct exec_adapter {
     struct adapter_ops ops;
     struct transport *transport;
     _Atomic uint64_t size_bound; /* bytes: an upper bound of the disk's size. No caller's buffer is longer. */
+    atomic_bool size_unknown;    /* the child answered `size` with an error when it was last asked by this file */
 };
 
 static const char *const exec_name = "exec"; /* adapter.name of this kind, by address */
@@ -47,11 +48,28 @@ static enum addcow_status ask_declared(struct adapter *adapter, struct transport
     return transport_ask(exec->transport, request, error);
 }
 
-static uint64_t exec_size(struct adapter *adapter)
+static enum addcow_status exec_ask_size(struct adapter *adapter, uint64_t *size, struct addcow_error *error)
 {
     struct transport_request request = transport_request(PROTOCOL_SIZE, 0, "%s", "");
-    transport_ask(exec_of(adapter)->transport, &request, NULL);
-    return request.numbers[0];
+    enum addcow_status code = transport_ask(exec_of(adapter)->transport, &request, error);
+    *size = request.numbers[0];
+    return code;
+}
+
+static uint64_t exec_size(struct adapter *adapter)
+{
+    uint64_t size;
+    exec_ask_size(adapter, &size, NULL);
+    return size;
+}
+
+/* Asks for the size, which limits the data that later requests transfer. */
+static void update_size_bound(struct adapter *adapter)
+{
+    struct exec_adapter *exec = exec_of(adapter);
+    uint64_t size;
+    atomic_store(&exec->size_unknown, exec_ask_size(adapter, &size, NULL) != ADDCOW_OK);
+    atomic_store(&exec->size_bound, size);
 }
 
 /* Appends a path as an absolute one, which `room` holds until the request is done. */
@@ -78,7 +96,7 @@ static enum addcow_status exec_open(struct adapter *adapter, const char *path, e
     add_path(&request, path, room);
     enum addcow_status code = transport_ask(exec->transport, &request, error);
     if (code == ADDCOW_OK) {
-        atomic_store(&exec->size_bound, exec_size(adapter));
+        update_size_bound(adapter);
     }
     return code;
 }
@@ -119,12 +137,25 @@ static struct transport_request make_operation(const struct operation_request *a
     }
 }
 
+/* Without a size, nobody knows whether a range is within the disk, and so whether its data is transferred. */
+static enum addcow_status refuse_data(struct addcow_error *error)
+{
+    if (error != NULL) {
+        *error = (struct addcow_error){.code = ADDCOW_IO};
+        snprintf(error->message, sizeof error->message, "the adapter answered size with an error");
+    }
+    return ADDCOW_IO;
+}
+
 static enum addcow_status exec_perform(struct adapter *adapter, struct operation_request *asked,
                                        struct addcow_error *error)
 {
     struct exec_adapter *exec = exec_of(adapter);
     const struct operation_properties *properties = operation_properties(asked->operation);
     struct transport_request request = make_operation(asked);
+    if (properties->data != DATA_NONE && asked->length > 0 && atomic_load(&exec->size_unknown)) {
+        return refuse_data(error);
+    }
     if (properties->operands == OPERANDS_SIZE) {
         raise_size_bound(exec, asked->offset);
     }
@@ -139,7 +170,7 @@ static enum addcow_status exec_perform(struct adapter *adapter, struct operation
         asked->map_length = request.numbers[1];
     }
     if (properties->operands == OPERANDS_SIZE) {
-        atomic_store(&exec->size_bound, exec_size(adapter));
+        update_size_bound(adapter);
     }
     return code;
 }
@@ -177,6 +208,7 @@ struct adapter *adapter_make_exec(const char *command, const char *directory, in
         .open = exec_open,
         .close = exec_close,
         .size = exec_size,
+        .ask_size = exec_ask_size,
         .perform = exec_perform,
         .create = exec_create,
         .destroy = exec_destroy,
@@ -199,6 +231,11 @@ const struct protocol_abilities *adapter_exec_abilities(struct adapter *adapter)
 enum exec_state adapter_exec_state(struct adapter *adapter, char *why, size_t why_size)
 {
     return adapter->name == exec_name ? transport_state(exec_of(adapter)->transport, why, why_size) : EXEC_OK;
+}
+
+unsigned adapter_exec_overtaken(struct adapter *adapter)
+{
+    return adapter->name == exec_name ? transport_overtaken(exec_of(adapter)->transport) : 0;
 }
 
 void adapter_exec_kill(struct adapter *adapter)

@@ -14,8 +14,13 @@
 #include "adapters/adapter.h"
 #include "adapters/protocol.h"
 
+#include <errno.h>
+
 #define ADAPTER_EXEC_PREFIX "exec:"
 #define ADAPTER_EXEC_TIMEOUT 30000 /* milliseconds: the default time limit of an answer */
+
+/* The errnum of an error whose class the child does not know ("-" in its answer). Its code is ADDCOW_IO. */
+#define EXEC_UNCLASSIFIED ENOMSG
 
 enum exec_state {
     EXEC_OK,             /* no failure so far */
@@ -45,6 +50,12 @@ const struct protocol_abilities *adapter_exec_abilities(struct adapter *adapter)
  * `why`, with the end of the child's standard error. The first failure is kept until the adapter is destroyed.
  */
 enum exec_state adapter_exec_state(struct adapter *adapter, char *why, size_t why_size);
+
+/*
+ * How many requests so far were answered before one that had been sent earlier: more than one must have been in
+ * progress at once. 0 if `adapter` is of another kind.
+ */
+unsigned adapter_exec_overtaken(struct adapter *adapter);
 
 /* Kills the child with SIGKILL. No request may be in flight. The next open starts a new child. `adapter` must be of
  * this kind. */

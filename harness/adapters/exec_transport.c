@@ -51,7 +51,8 @@ struct transport {
     int wake;            /* eventfd: wakes the I/O thread */
     enum exec_state state;
     char why[2048];
-    bool greeted; /* hello was answered; `abilities` is valid */
+    unsigned overtaken; /* answers that came before that to an earlier request */
+    bool greeted;       /* hello was answered; `abilities` is valid */
     struct protocol_abilities abilities;
     uint64_t next_tag;
     struct queue waiting;
@@ -114,6 +115,7 @@ __attribute__((format(printf, 3, 4))) static void record_failure(struct transpor
 
 static void finish(struct transport *transport, struct transport_request *request)
 {
+    transport->overtaken += transport->in_flight.first != request;
     queue_remove(&transport->in_flight, request);
     request->done = true;
     pthread_cond_broadcast(&transport->answered);
@@ -148,7 +150,8 @@ static bool accept_answer(struct transport *transport, struct transport_request 
         record_failure(transport, EXEC_BROKE_PROTOCOL, "%s", why);
         return false;
     }
-    request->error = (struct addcow_error){.code = answer->code};
+    request->error =
+        (struct addcow_error){.code = answer->code, .errnum = answer->unclassified ? EXEC_UNCLASSIFIED : 0};
     snprintf(request->error.clause, sizeof request->error.clause, "%s", answer->clause);
     return true;
 }
@@ -547,6 +550,14 @@ bool transport_was_killed(const struct transport *transport)
 const struct protocol_abilities *transport_abilities(const struct transport *transport)
 {
     return transport->greeted ? &transport->abilities : NULL;
+}
+
+unsigned transport_overtaken(struct transport *transport)
+{
+    pthread_mutex_lock(&transport->mutex);
+    unsigned overtaken = transport->overtaken;
+    pthread_mutex_unlock(&transport->mutex);
+    return overtaken;
 }
 
 enum exec_state transport_state(struct transport *transport, char *why, size_t why_size)

@@ -55,6 +55,9 @@ bool transport_was_killed(const struct transport *transport);
 /* What the child declared; null before its answer to hello. Valid as long as the transport. */
 const struct protocol_abilities *transport_abilities(const struct transport *transport);
 
+/* How many answers so far have come before the answer to a request that was sent earlier. */
+unsigned transport_overtaken(struct transport *transport);
+
 /* How the child failed; unless EXEC_OK, stores the reason in `why`. */
 enum exec_state transport_state(struct transport *transport, char *why, size_t why_size);
 

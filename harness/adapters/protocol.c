@@ -153,8 +153,12 @@ static bool parse_error(const char *const *words, unsigned count, struct protoco
             answer->code = (enum addcow_status)code;
         }
     }
+    if (strcmp(words[0], "-") == 0) {
+        answer->code = ADDCOW_IO;
+        answer->unclassified = true;
+    }
     if (answer->code == ADDCOW_OK) {
-        return refuse(why, why_size, "\"%.40s\" is not an error class", words[0]);
+        return refuse(why, why_size, "\"%.40s\" is neither an error class nor \"-\"", words[0]);
     }
     if (count == 2 && strcmp(words[1], "-") != 0) {
         answer->clause = words[1];

@@ -50,6 +50,7 @@ struct protocol_abilities {
 struct protocol_answer {
     uint64_t tag;
     enum addcow_status code;               /* ADDCOW_OK, or the error */
+    bool unclassified;                     /* an error whose class the adapter does not know; code is ADDCOW_IO */
     const char *clause;                    /* of an error; "" if it names none */
     const char *words[PROTOCOL_WORDS_MAX]; /* after `ok`, without the word for data */
     unsigned count;

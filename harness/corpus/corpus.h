@@ -13,6 +13,7 @@
 
 #include "adapters/adapter.h"
 #include "adapters/protocol.h"
+#include "corpus/clauses.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -20,13 +21,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CORPUS_FORMAT 1             /* the only value of corpus.json's "format" that this loader reads */
+#define CORPUS_FORMAT 2             /* the only value of corpus.json's "format" that this loader reads */
 #define CORPUS_SPAN_MAX (64u << 20) /* bytes of one read, write, pattern or checked zero range */
 #define CORPUS_CHOICES_MAX 8        /* allowed contents of a sector */
 #define CORPUS_IN_FLIGHT_MAX 8      /* requests of a case in flight at once */
 #define CORPUS_SECTOR 512u          /* bytes, the unit of atomicity (CON-02) */
 #define CORPUS_DISKS_MAX 4          /* disks that one case names */
-#define CORPUS_CLAUSE_SIZE 8        /* "HDR-01" and its NUL */
+#define CORPUS_HUNG_MAX 3           /* cases that are run again before the rest is believed to hang */
 
 /* Abilities that a case needs beyond opening one r20 disk of moderate size. */
 enum corpus_need {
@@ -105,6 +106,9 @@ struct corpus_step {
     bool has_length;          /* file */
     unsigned outcomes;        /* bit 1 << enum addcow_status for each result that the spec allows here */
     const char *clause;       /* the clause that an error must name if it names one; or null */
+    const char **observes;    /* the clauses that are broken if the step fails; at least one. Owned, not its strings */
+    size_t observe_count;
+    bool on_reference; /* the reference engine does this request: it has opened the disk */
     struct addcow_create_options create;
 };
 
@@ -151,6 +155,9 @@ bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags
                   size_t error_size);
 void corpus_free(struct corpus *corpus);
 
+/* Reserves the clauses that cases cannot judge, as corpus.json says. `clauses` must not outlive the corpus. */
+void corpus_reserve(const struct corpus *corpus, struct clauses *clauses);
+
 /* Prints the names of a set of outcomes (corpus_step.outcomes), joined by "or". */
 void corpus_print_outcomes(FILE *out, unsigned outcomes);
 
@@ -188,20 +195,49 @@ struct corpus_subject {
 
 enum corpus_verdict {
     CORPUS_PASSED,
-    CORPUS_FAILED,
+    CORPUS_FAILED,         /* a step failed that observes clauses: corpus_findings.broken */
+    CORPUS_NOT_JUDGED,     /* a precondition failed, so the clauses of the case were not reached */
     CORPUS_NOT_APPLICABLE, /* the implementation does not claim an ability that the case needs */
-    CORPUS_CRASHED,        /* the implementation died, or hung until it was killed */
+    CORPUS_CRASHED,        /* the implementation died or broke the protocol */
+    CORPUS_HUNG,           /* it was killed after it had not answered in time, also with nothing else to do */
     CORPUS_NOT_RUN,        /* an error of the environment, such as no space or no process */
+    CORPUS_VERDICTS
+};
+
+#define CORPUS_BROKEN_MAX 16 /* clauses that one case finds broken; the rest is dropped */
+
+/* What a case has found besides its verdict. */
+struct corpus_findings {
+    char broken[CORPUS_BROKEN_MAX][CLAUSES_ID_SIZE]; /* without repetition */
+    size_t broken_count;
+    bool complete;        /* every step was reached, so the clauses that are not broken were observed */
+    unsigned groups;      /* groups of requests that were in flight at once */
+    unsigned interleaved; /* those of which two were seen in progress at once */
 };
 
 /*
- * Runs the steps of a case against the subject in the current directory, which holds the case's files. Prints the first
- * failure to `out`. Returns CORPUS_CRASHED only for a subject in a child process: a crash in this process ends it.
+ * Runs the steps of a case against the subject in the current directory, which holds the case's files. A read, map,
+ * size or look at a file that fails does not end the case, any other failure does. Prints each failure to `out`, and
+ * fills *findings. Returns CORPUS_CRASHED and CORPUS_HUNG only for a subject in a child process: a crash in this
+ * process ends it.
  */
-enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out);
+enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out,
+                               struct corpus_findings *findings);
+
+/* Whether `clause` is broken if this step fails. */
+bool corpus_observes(const struct corpus_step *step, const char *clause);
 
 /* The level of section 15 of the specification that a case belongs to. */
 enum protocol_level corpus_level(const struct corpus_case *c);
+
+#define CORPUS_MISSING_MAX 32 /* abilities that a case can need */
+
+/*
+ * The abilities that a case needs and the subject does not claim: "create", "granularity 1", "level writer". Returns
+ * their number and stores them; the caller frees each.
+ */
+size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *subject,
+                      char *missing[CORPUS_MISSING_MAX]);
 
 /* Null if the subject claims all abilities that a case needs. Otherwise a line that names the missing ones; the caller
  * frees it. */
@@ -212,6 +248,7 @@ struct corpus_result {
     enum corpus_verdict verdict;
     char *text; /* owned; the reason, unless it passed */
     double seconds;
+    struct corpus_findings findings;
 };
 
 /* How cases are judged. */
@@ -229,8 +266,10 @@ struct corpus_run_options {
 
 /*
  * Judges results[i].c for all i in [0, count), each case in a child process and a directory of its own. Fills verdict,
- * text (never null; the caller frees it) and seconds. On return no child and no directory of a case is left. This
- * process becomes a subreaper and must have no other children. Not thread-safe.
+ * text (never null; the caller frees it), seconds and findings. A case that hangs is run again while no other case
+ * runs, with twice the time; only the second run counts. After CORPUS_HUNG_MAX cases have hung twice, others hang at
+ * once. On return no child and no directory of a case is left. This process becomes a subreaper and must have no other
+ * children. Not thread-safe.
  */
 void corpus_judge(struct corpus_result *results, size_t count, const struct corpus_run_options *options);
 

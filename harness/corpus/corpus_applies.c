@@ -6,12 +6,43 @@
  */
 #include "corpus/corpus.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether all offsets, lengths and sizes of the requests are multiples of `granularity`. */
+/* Whether a file is a metadata file: it begins with a magic, or is opened as one. */
+static bool is_metadata(const struct corpus_case *c, const struct corpus_file *file)
+{
+    for (size_t i = 0; i < file->content.count; i++) {
+        const struct corpus_span *span = &file->content.items[i];
+        if (span->at == 0 && span->fill == CORPUS_BYTES &&
+            ((span->length >= 4 && !memcmp(span->bytes, "ACOW", 4)) ||
+             (span->length >= 7 && !memcmp(span->bytes, "ADD_COW", 7)))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        if ((step->op == PROTOCOL_OPEN || step->op == PROTOCOL_CREATE) && !strcmp(step->path, file->path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Whether all offsets, lengths and sizes of the requests are multiples of `granularity`, and the lengths of the files
+ * that become disks too: an implementation that rounds such a length does not see the disk that the case is about.
+ */
 static bool is_granular(const struct corpus_case *c, unsigned granularity)
 {
+    for (size_t i = 0; i < c->file_count; i++) {
+        const struct corpus_file *file = &c->files[i];
+        if (file->kind == CORPUS_REGULAR && file->length % granularity && !is_metadata(c, file)) {
+            return false;
+        }
+    }
     for (size_t i = 0; i < c->step_count; i++) {
         const struct corpus_step *step = &c->steps[i];
         bool sized = step->op == PROTOCOL_SIZE || operation_properties(step->op)->operands == OPERANDS_SIZE;
@@ -43,51 +74,81 @@ enum protocol_level corpus_level(const struct corpus_case *c)
     return (enum protocol_level)level;
 }
 
-static void name_undeclared_requests(const struct corpus_case *c, const struct protocol_abilities *abilities, FILE *out)
+/* What a case needs and the subject does not claim. */
+struct list {
+    char **items;
+    size_t count;
+};
+
+static void add(struct list *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct list *list, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (list->count == CORPUS_MISSING_MAX || vasprintf(&list->items[list->count++], format, arguments) < 0) {
+        abort();
+    }
+    va_end(arguments);
+}
+
+static void add_undeclared_requests(const struct corpus_case *c, const struct protocol_abilities *abilities,
+                                    struct list *list)
 {
     unsigned named = abilities->requests;
     for (size_t i = 0; i < c->step_count; i++) {
         uint32_t op = c->steps[i].op;
-        if (op < PROTOCOL_REQUESTS && !(named & 1u << op)) {
-            fprintf(out, " %s", protocol_request_name(op));
+        if (op < PROTOCOL_REQUESTS && !(named & 1u << op) && !c->steps[i].on_reference) {
+            add(list, "%s", protocol_request_name(op));
             named |= 1u << op;
         }
     }
 }
 
-char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject)
+size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *subject,
+                      char *missing[CORPUS_MISSING_MAX])
 {
     const struct protocol_abilities *abilities = subject->abilities;
+    struct list list = {.items = missing};
+    for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
+        if (c->needs & subject->cannot & need) {
+            add(&list, "%s", corpus_need_name(need));
+        }
+    }
+    if (abilities) {
+        add_undeclared_requests(c, abilities, &list);
+        if (!is_granular(c, abilities->granularity)) {
+            add(&list, "granularity 1");
+        }
+        if (max_in_flight(c) > abilities->concurrency) {
+            add(&list, "concurrency %u", max_in_flight(c));
+        }
+        if (corpus_level(c) > abilities->level) {
+            add(&list, "level %s", c->level);
+        }
+    }
+    return list.count;
+}
+
+char *corpus_applies(const struct corpus_case *c, const struct corpus_subject *subject)
+{
+    char *missing[CORPUS_MISSING_MAX];
+    size_t count = corpus_missing(c, subject, missing);
+    if (count == 0) {
+        return NULL;
+    }
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) {
         abort();
     }
-    long start = fprintf(out, "not applicable to %s, which does not claim", subject->name);
-    for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
-        if (c->needs & subject->cannot & need) {
-            fprintf(out, " %s", corpus_need_name(need));
-        }
+    fprintf(out, "not applicable to %s, which does not claim", subject->name);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, " %s", missing[i]);
+        free(missing[i]);
     }
-    if (abilities) {
-        name_undeclared_requests(c, abilities, out);
-        if (!is_granular(c, abilities->granularity)) {
-            fputs(" granularity 1", out);
-        }
-        if (max_in_flight(c) > abilities->concurrency) {
-            fprintf(out, " concurrency %u", max_in_flight(c));
-        }
-        if (corpus_level(c) > abilities->level) {
-            fprintf(out, " level %s", c->level);
-        }
-    }
-    bool applies = ftell(out) == start;
     fputc('\n', out);
     fclose(out);
-    if (applies) {
-        free(text);
-        return NULL;
-    }
     return text;
 }

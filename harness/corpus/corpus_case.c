@@ -81,8 +81,7 @@ const char *corpus_need_name(unsigned need)
     return NULL;
 }
 
-/* A list of strings without repetition. The strings stay the document's. */
-static bool parse_texts(struct where *where, const char *name, json_t *list, const char ***texts, size_t *count)
+bool parse_texts(struct where *where, const char *name, json_t *list, const char ***texts, size_t *count)
 {
     if (!shape_is_list(where, name, list)) {
         return false;
@@ -248,5 +247,5 @@ bool parse_case(struct where *where, const char *id, struct corpus_case *c)
            parse_texts(where, "clauses", clauses, &c->clauses, &c->clause_count) &&
            parse_texts(where, "flags", flags, &c->flags, &c->flag_count) && parse_needs(where, needs, &c->needs) &&
            check_head(where, id, c) && parse_files(where, files, c) && parse_steps(where, steps, c) &&
-           check_needs(where, c) && check_killed(where, c) && check_beside(where, c);
+           check_needs(where, c) && check_killed(where, c) && check_beside(where, c) && derive_observed(where, c);
 }

@@ -267,7 +267,7 @@ void corpus_list(FILE *out, const struct corpus_results *results)
     for (size_t i = 0; i < results->count; i++) {
         const struct corpus_case *c = results->items[i].c;
         char clauses[64] = "";
-        for (size_t j = 0; j < c->clause_count && strlen(clauses) + CORPUS_CLAUSE_SIZE < sizeof clauses; j++) {
+        for (size_t j = 0; j < c->clause_count && strlen(clauses) + CLAUSES_ID_SIZE < sizeof clauses; j++) {
             strcat(clauses, j ? "," : "");
             strcat(clauses, c->clauses[j]);
         }

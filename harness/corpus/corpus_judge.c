@@ -2,8 +2,11 @@
  * Judges conformance cases: each in a child process and a directory of its own, with a time limit, several at once.
  *
  * So an implementation that crashes, hangs or exits fails one case and does not end the run. The child writes its
- * result to a pipe: the first byte is the verdict, the rest the explanation. The verdict counts only if the child then
- * exits with 0, so that an error that a sanitizer reports at exit counts too. The child dies when this process dies.
+ * result to a pipe: first a struct outcome, then the explanation. The verdict counts only if the child then exits with
+ * 0, so that an error that a sanitizer reports at exit counts too. The child dies when this process dies.
+ *
+ * A clock on the wall says nothing about an implementation on a busy machine. So a case that hangs is run once more:
+ * the loop lets the other cases end, and runs this one alone, with twice the time.
  *
  * Each child has a slot. One loop fills free slots with the next cases, polls the pipes, and checks the deadlines. It
  * reports results in the order of the cases. If a child is killed, the supervisor of its adapter (child.h) kills what
@@ -30,8 +33,15 @@
 #include <unistd.h>
 
 #define EXPLANATION_MAX 65536u   /* bytes; the rest is discarded */
+#define ALONE_TIMES 2u           /* the time limit of a case that runs alone, in those of others */
 #define POLL_MILLISECONDS 1      /* between two checks whether a child that closed its pipe has ended */
 #define ORPHAN_MILLISECONDS 5000 /* time limit for the supervisors of killed children */
+
+/* What a child tells first. */
+struct outcome {
+    enum corpus_verdict verdict;
+    struct corpus_findings findings;
+};
 
 /* One child process that runs a case, or a free slot. */
 struct slot {
@@ -45,6 +55,7 @@ struct slot {
     size_t total;  /* bytes received */
     int64_t start; /* milliseconds */
     int64_t deadline;
+    unsigned timeout; /* seconds */
 };
 
 /* The state of a run. */
@@ -58,6 +69,10 @@ struct session {
     struct slot *slots;
     struct pollfd *polled; /* one for each slot, and the interruption */
     size_t working;
+    bool *late; /* of each result: the case has hung, and is to run again alone */
+    size_t late_count;
+    struct corpus_result *alone; /* the case that runs again alone now; or null */
+    unsigned hung;               /* cases that have hung twice */
     bool stopped;
     char **deferred; /* directories of killed children, removed at the end */
     size_t deferred_count;
@@ -82,12 +97,12 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
     if (!out || !explanation) {
         abort();
     }
-    enum corpus_verdict verdict = CORPUS_NOT_RUN;
+    struct outcome outcome = {.verdict = CORPUS_NOT_RUN};
     if (chdir(directory) == 0 && corpus_make_files(c, explanation)) {
-        verdict = corpus_run(c, subject, explanation);
+        outcome.verdict = corpus_run(c, subject, explanation, &outcome.findings);
     }
     fclose(explanation);
-    fputc('0' + (int)verdict, out);
+    fwrite(&outcome, sizeof outcome, 1, out);
     fputs(text, out);
     free(text);
     fclose(out);
@@ -128,27 +143,47 @@ static char *print_text(const char *format, ...)
     return text;
 }
 
-/* The verdict that follows from the child's output and its exit status. */
-static enum corpus_verdict judge_exit(const char *output, bool in_time, int status, unsigned timeout, char **text)
+/* Whether a child has told a valid outcome. An implementation in the same process may have overwritten anything. */
+static bool read_outcome(const struct slot *slot, struct outcome *outcome)
 {
-    bool has_verdict = output[0] >= '0' && output[0] <= '0' + CORPUS_NOT_RUN;
-    const char *explanation = has_verdict ? output + 1 : "";
+    if (slot->output_size < sizeof *outcome) {
+        return false;
+    }
+    memcpy(outcome, slot->output, sizeof *outcome);
+    bool good = outcome->verdict < CORPUS_VERDICTS && outcome->findings.broken_count <= CORPUS_BROKEN_MAX;
+    for (size_t i = 0; good && i < outcome->findings.broken_count; i++) {
+        char *clause = outcome->findings.broken[i];
+        good = memchr(clause, 0, CLAUSES_ID_SIZE) && protocol_is_clause(clause);
+    }
+    return good;
+}
+
+/* The verdict that follows from the child's output and its exit status. */
+static enum corpus_verdict judge_exit(const struct slot *slot, bool in_time, int status, unsigned timeout,
+                                      struct corpus_findings *findings, char **text)
+{
+    struct outcome outcome;
+    bool has_verdict = read_outcome(slot, &outcome);
+    const char *explanation = has_verdict ? slot->output + sizeof outcome : "";
     if (!in_time) {
         *text = print_text("hung: killed after %u s\n%s", timeout, explanation);
-    } else if (WIFSIGNALED(status)) {
+        return CORPUS_HUNG;
+    }
+    if (WIFSIGNALED(status)) {
         *text = print_text("crashed: %s\n%s", strsignal(WTERMSIG(status)), explanation);
     } else if (WEXITSTATUS(status) != 0 || !has_verdict) {
         *text = print_text("exited with status %d %s\n%s", WEXITSTATUS(status),
                            has_verdict ? "after the last step" : "before the last step", explanation);
     } else {
         *text = print_text("%s", explanation);
-        return (enum corpus_verdict)(output[0] - '0');
+        *findings = outcome.findings;
+        return outcome.verdict;
     }
     return CORPUS_CRASHED;
 }
 
 /* Starts a child. On failure returns false and sets errno. */
-static bool start_child(struct session *session, struct slot *slot, const struct corpus_case *c)
+static bool start_child(struct slot *slot, const struct corpus_case *c, const struct corpus_subject *subject)
 {
     int ends[2];
     pid_t parent = getpid();
@@ -159,7 +194,7 @@ static bool start_child(struct session *session, struct slot *slot, const struct
     slot->process = fork();
     if (slot->process == 0) {
         close(ends[0]);
-        child(c, session->options->subject, slot->directory, ends[1], parent);
+        child(c, subject, slot->directory, ends[1], parent);
     }
     close(ends[1]);
     if (slot->process < 0) {
@@ -185,11 +220,15 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
         conclude(session, result, CORPUS_NOT_APPLICABLE, missing);
         return;
     }
+    struct corpus_subject subject = *options->subject;
+    unsigned times = session->alone == result ? ALONE_TIMES : 1;
+    subject.timeout *= times;
     bool made = scratch_make(options->directory, result->c->id, slot->directory);
-    if (made && start_child(session, slot, result->c)) {
+    if (made && start_child(slot, result->c, &subject)) {
         slot->result = result;
         slot->start = clock_milliseconds();
-        slot->deadline = slot->start + (int64_t)options->timeout * 1000;
+        slot->timeout = options->timeout * times;
+        slot->deadline = slot->start + (int64_t)slot->timeout * 1000;
         session->working++;
         return;
     }
@@ -198,6 +237,19 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
     if (made) {
         rmdir(slot->directory);
     }
+}
+
+/* Believes that a case hangs if it was alone. Otherwise keeps it for later. Takes `text`. */
+static void handle_hung(struct session *session, struct corpus_result *result, char *text)
+{
+    if (session->alone == result) {
+        session->hung++;
+        conclude(session, result, CORPUS_HUNG, text);
+        return;
+    }
+    result->text = text;
+    session->late[result - session->results] = true;
+    session->late_count++;
 }
 
 /* Concludes the case of a child that has ended (in_time), or kills the child. Frees the slot. */
@@ -211,14 +263,21 @@ static void end(struct session *session, struct slot *slot, bool in_time)
     if (slot->pipe >= 0) {
         close(slot->pipe);
     }
-    enum corpus_verdict verdict = judge_exit(slot->output, in_time, status, session->options->timeout, &text);
+    struct corpus_findings findings = {.complete = false};
+    enum corpus_verdict verdict = judge_exit(slot, in_time, status, slot->timeout, &findings, &text);
     slot->result->seconds = (double)(clock_milliseconds() - slot->start) / 1000;
+    slot->result->findings = findings;
     if (session->stopped && !in_time) {
         verdict = CORPUS_NOT_RUN;
         free(text);
         text = print_text("interrupted\n");
     }
-    conclude(session, slot->result, verdict, text);
+    if (verdict == CORPUS_HUNG) {
+        handle_hung(session, slot->result, text);
+    } else {
+        conclude(session, slot->result, verdict, text);
+    }
+    session->alone = session->alone == slot->result ? NULL : session->alone;
     free(slot->output);
     if (in_time) {
         scratch_remove(slot->directory);
@@ -281,8 +340,37 @@ static void wait_for_event(struct session *session)
     }
 }
 
+/* If cases have hung, starts one of them as soon as no other case runs. True while nothing else may start. */
+static bool repeat_late(struct session *session)
+{
+    for (size_t i = 0; session->late_count > 0 && session->working == 0 && i < session->count; i++) {
+        struct corpus_result *result = &session->results[i];
+        if (!session->late[i]) {
+            continue;
+        }
+        char *text = result->text;
+        session->late[i] = false;
+        session->late_count--;
+        if (session->stopped) {
+            conclude(session, result, CORPUS_NOT_RUN, print_text("interrupted\n"));
+        } else if (session->hung >= CORPUS_HUNG_MAX) {
+            conclude(session, result, CORPUS_HUNG,
+                     print_text("%sIt was not run again alone: %u others have hung then too.\n", text, session->hung));
+        } else {
+            session->alone = result;
+            begin(session, &session->slots[0], result);
+            session->alone = session->slots[0].result;
+        }
+        free(text);
+    }
+    return session->late_count > 0 || session->alone;
+}
+
 static void fill_slots(struct session *session)
 {
+    if (repeat_late(session)) {
+        return;
+    }
     for (unsigned i = 0; i < session->options->jobs; i++) {
         while (!session->slots[i].result && session->next < session->count && !session->stopped) {
             begin(session, &session->slots[i], &session->results[session->next++]);
@@ -320,7 +408,8 @@ void corpus_judge(struct corpus_result *results, size_t count, const struct corp
 {
     struct session session = {.options = options, .results = results, .count = count};
     session.done = report_allocate(count, sizeof *session.done);
-    session.deferred = report_allocate(count, sizeof *session.deferred);
+    session.late = report_allocate(count, sizeof *session.late);
+    session.deferred = report_allocate(2 * count, sizeof *session.deferred);
     session.slots = report_allocate(options->jobs, sizeof *session.slots);
     session.polled = report_allocate(options->jobs + 1, sizeof *session.polled);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -341,6 +430,7 @@ void corpus_judge(struct corpus_result *results, size_t count, const struct corp
     }
     free(session.deferred);
     free(session.done);
+    free(session.late);
     free(session.slots);
     free(session.polled);
 }

@@ -150,18 +150,56 @@ static bool load_cases(const char *directory, struct where *where, struct corpus
     return true;
 }
 
+/* "reserved": for each clause that cases cannot judge, who can, and why only they. */
+static bool check_reserved(struct where *where, json_t *reserved)
+{
+    static const char *const judges[] = {"observer", CLAUSES_NOBODY};
+    const char *clause, *judge, *reason;
+    json_t *value;
+    size_t index;
+    if (reserved && !json_is_object(reserved)) {
+        return refuse(where, "\"reserved\" must be an object");
+    }
+    size_t outer = enter_member(where, "reserved");
+    json_object_foreach(reserved, clause, value)
+    {
+        size_t mark = enter_member(where, clause);
+        if (!protocol_is_clause(clause)) {
+            return refuse(where, "is not a clause ID");
+        }
+        if (!shape_unpack(where, value, "{s:s,s:s}", "judge", &judge, "reason", &reason) ||
+            !shape_choose(where, "judge", judge, judges, sizeof judges / sizeof *judges, &index)) {
+            return false;
+        }
+        leave(where, mark);
+    }
+    leave(where, outer);
+    return true;
+}
+
+void corpus_reserve(const struct corpus *corpus, struct clauses *clauses)
+{
+    const char *clause;
+    json_t *value;
+    json_object_foreach(json_object_get(corpus->document, "reserved"), clause, value)
+    {
+        clauses_reserve(clauses, clause, json_string_value(json_object_get(value, "judge")),
+                        json_string_value(json_object_get(value, "reason")));
+    }
+}
+
 static bool load_corpus_file(const char *directory, struct where *where, struct corpus *corpus)
 {
     char path[PATH_MAX];
     const char *title;
-    json_t *format;
+    json_t *format, *reserved = NULL;
     uint64_t number;
     snprintf(path, sizeof path, "%s/corpus.json", directory);
     where->file = path;
     corpus->document = load_json(where);
     if (!corpus->document ||
-        !shape_unpack(where, corpus->document, "{s:o,s:s,s:s,s:o}", "format", &format, "version", &corpus->version,
-                      "title", &title, "flags", &where->known_flags) ||
+        !shape_unpack(where, corpus->document, "{s:o,s:s,s:s,s:o,s?o}", "format", &format, "version", &corpus->version,
+                      "title", &title, "flags", &where->known_flags, "reserved", &reserved) ||
         !shape_number(where, "format", format, &number)) {
         return false;
     }
@@ -180,7 +218,7 @@ static bool load_corpus_file(const char *directory, struct where *where, struct 
             return refuse(where, "flags.%s must be a string", key);
         }
     }
-    return true;
+    return check_reserved(where, reserved);
 }
 
 bool corpus_parse(const char *text, size_t length, const char *id, json_t *flags, struct corpus **corpus, char *error,
@@ -231,6 +269,7 @@ static void free_case(struct corpus_case *c)
     }
     for (size_t i = 0; i < c->step_count; i++) {
         free_spans(&c->steps[i].data);
+        free(c->steps[i].observes);
     }
     free(c->files);
     free(c->steps);

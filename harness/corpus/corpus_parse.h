@@ -24,6 +24,16 @@ bool parse_file(struct where *where, json_t *value, struct corpus_file *file);
 /* One step; adds its disk to those of the case. */
 bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struct corpus_step *step);
 
+/*
+ * Fills `observes` of all steps that do not say it, and `on_reference` of all steps. Refuses a case with a clause that
+ * no step observes. The clauses of the case and all steps are parsed.
+ */
+bool derive_observed(struct where *where, struct corpus_case *c);
+
+/* A list of strings without repetition, the member `name`; null is an empty list. The caller frees *texts; the strings
+ * stay the document's. */
+bool parse_texts(struct where *where, const char *name, json_t *list, const char ***texts, size_t *count);
+
 /* The case c->document; `id` is its file's name. */
 bool parse_case(struct where *where, const char *id, struct corpus_case *c);
 

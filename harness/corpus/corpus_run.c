@@ -1,8 +1,13 @@
 /*
- * Runs the steps of one conformance case against an adapter until one fails.
+ * Runs the steps of one conformance case against an adapter.
  *
- * A step has a set of allowed outcomes. An error is judged by its status, and by its clause if both the case and the
- * implementation name one. Data and other results are compared only after success.
+ * A step has a set of allowed outcomes. An error is judged by its status, unless the implementation does not know its
+ * class, and by its clause if both the case and the implementation name one. Data and other results are compared only
+ * after success.
+ *
+ * A step that only looks, such as a read, may fail without spoiling what follows, so the case goes on. Any other
+ * failure ends it. Each failure breaks the clauses that its step observes. If none of these is one of the case's, then
+ * the failed step was a precondition: the case has not judged what it is about.
  */
 #include "corpus/corpus.h"
 
@@ -12,6 +17,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +31,8 @@ struct execution {
     bool open[CORPUS_DISKS_MAX];
     FILE *out;
     struct addcow_error error; /* of the current step */
+    struct corpus_findings *findings;
+    bool own_broken; /* a clause of the case is among those found broken */
 };
 
 static struct adapter *make_reference(struct adapter **reference)
@@ -58,10 +66,12 @@ static struct adapter *find_adapter(struct execution *run, const struct corpus_s
 /* Judges the outcome of a request. */
 static bool judge_outcome(struct execution *run, const struct corpus_step *step, enum addcow_status outcome)
 {
-    if (!(step->outcomes & 1u << outcome)) {
+    bool unclassified = outcome && run->error.errnum == EXEC_UNCLASSIFIED;
+    bool allowed = step->outcomes & (unclassified ? ~(1u << ADDCOW_OK) : 1u << outcome);
+    if (!allowed) {
         fputs("expected ", run->out);
         corpus_print_outcomes(run->out, step->outcomes);
-        fprintf(run->out, ", got %s", addcow_status_name(outcome));
+        fprintf(run->out, ", got %s", unclassified ? "an error of an unknown class" : addcow_status_name(outcome));
         fprintf(run->out, outcome && run->error.message[0] ? " (%s)\n" : "\n", run->error.message);
         return false;
     }
@@ -92,10 +102,8 @@ static bool judge_answer(struct execution *run, const struct corpus_step *step, 
     return good;
 }
 
-/* The buffer of a read starts with bytes that are neither zeros nor a pattern of the corpus. So bytes that are
-
- * not read are detected.
- */
+/* The buffer of a read starts with bytes that are neither zeros nor a pattern of the corpus. So bytes that are not read
+ * are detected. */
 static bool run_operation(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
     const struct operation_properties *properties = operation_properties(step->op);
@@ -120,9 +128,10 @@ static bool run_operation(struct execution *run, const struct corpus_step *step,
 
 static bool run_size(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
-    uint64_t size = adapter->ops->size(adapter);
-    if (size == step->size) {
-        return true;
+    uint64_t size;
+    enum addcow_status outcome = adapter_size(adapter, &size, &run->error);
+    if (outcome || size == step->size) {
+        return judge_outcome(run, step, outcome);
     }
     fprintf(run->out, "expected a virtual size of %" PRIu64 ", got %" PRIu64 "\n", step->size, size);
     return false;
@@ -199,109 +208,7 @@ static bool run_step(struct execution *run, const struct corpus_step *step)
     }
 }
 
-/* A request that runs concurrently with others, on its own thread. */
-struct concurrent_step {
-    struct execution run; /* a copy that shares the adapters */
-    const struct corpus_step *step;
-    pthread_t thread;
-    char *text;
-    size_t text_size;
-    bool good;
-};
-
-static void *run_on_thread(void *context)
-{
-    struct concurrent_step *concurrent = context;
-    concurrent->good = run_step(&concurrent->run, concurrent->step);
-    return NULL;
-}
-
-/* Runs `count` steps concurrently. Returns the index of the first that failed, or `count`. */
-static size_t run_concurrently(struct execution *run, const struct corpus_step *steps, size_t count)
-{
-    struct concurrent_step list[CORPUS_IN_FLIGHT_MAX];
-    for (size_t i = 0; i < count; i++) {
-        list[i] = (struct concurrent_step){.run = *run, .step = &steps[i]};
-        list[i].run.out = open_memstream(&list[i].text, &list[i].text_size);
-        if (!list[i].run.out) {
-            abort();
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (pthread_create(&list[i].thread, NULL, run_on_thread, &list[i])) {
-            abort();
-        }
-    }
-    size_t good = count;
-    for (size_t i = 0; i < count; i++) {
-        pthread_join(list[i].thread, NULL);
-        fclose(list[i].run.out);
-        if (!list[i].good && good == count) {
-            fputs(list[i].text, run->out);
-            good = i;
-        }
-        free(list[i].text);
-    }
-    return good;
-}
-
-/* The number of steps from `first` on that run concurrently. */
-static size_t count_in_flight(const struct corpus_case *c, size_t first)
-{
-    size_t count = 1;
-    while (first + count < c->step_count && c->steps[first + count].beside) {
-        count++;
-    }
-    return count;
-}
-
-/* Runs all steps. Returns the index of the first that failed, or the number of steps. */
-static size_t run_steps(struct execution *run)
-{
-    const struct corpus_case *c = run->c;
-    for (size_t i = 0; i < c->step_count;) {
-        size_t count = count_in_flight(c, i);
-        size_t good = count == 1 ? run_step(run, &c->steps[i]) : run_concurrently(run, &c->steps[i], count);
-        i += good;
-        if (good < count) {
-            return i;
-        }
-    }
-    return c->step_count;
-}
-
-/* False if the child process of the adapter crashed, hung or broke the protocol. */
-static bool check_child(struct execution *run, struct adapter *adapter)
-{
-    char why[2048];
-    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (state != EXEC_OK) {
-        fprintf(run->out, "the adapter %s: %s\n", exec_state_name(state), why);
-    }
-    return state == EXEC_OK;
-}
-
-/* Closes the disks that the case left open, which must succeed too, and frees all adapters. */
-static enum corpus_verdict finish(struct execution *run, bool good)
-{
-    bool child_ok = true;
-    for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
-        struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
-        if (run->disks[i] && !check_child(run, run->disks[i])) {
-            child_ok = false;
-        } else if (run->open[i] && last->ops->close(last, &run->error)) {
-            fprintf(run->out, "closing at the end of the case failed (%s)\n", run->error.message);
-            good = false;
-        }
-        if (run->disks[i]) {
-            run->disks[i]->ops->destroy(run->disks[i]);
-        }
-        if (run->references[i]) {
-            run->references[i]->ops->destroy(run->references[i]);
-        }
-    }
-    return !child_ok ? CORPUS_CRASHED : good ? CORPUS_PASSED : CORPUS_FAILED;
-}
+/* ---- Failures ---- */
 
 static void print_place(FILE *out, const struct corpus_case *c, size_t index)
 {
@@ -314,25 +221,274 @@ static void print_place(FILE *out, const struct corpus_case *c, size_t index)
     } else if (operation_has_range(step->op)) {
         fprintf(out, " %" PRIu64 "+%" PRIu64, step->offset, step->length);
     }
+    if (step->on_reference && !step->path) {
+        fputs(" by the reference engine", out);
+    }
     fputs(": ", out);
 }
 
-enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out)
+static bool has_clause(const struct corpus_case *c, const char *clause)
 {
-    char *text = NULL;
-    size_t text_size = 0;
-    struct execution run = {.c = c, .subject = subject, .out = open_memstream(&text, &text_size)};
-    if (!run.out) {
+    for (size_t i = 0; i < c->clause_count; i++) {
+        if (!strcmp(c->clauses[i], clause)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void record_broken(struct execution *run, const char *clause)
+{
+    struct corpus_findings *findings = run->findings;
+    run->own_broken |= has_clause(run->c, clause);
+    for (size_t i = 0; i < findings->broken_count; i++) {
+        if (!strcmp(findings->broken[i], clause)) {
+            return;
+        }
+    }
+    if (findings->broken_count < CORPUS_BROKEN_MAX) {
+        snprintf(findings->broken[findings->broken_count++], CLAUSES_ID_SIZE, "%s", clause);
+    }
+}
+
+/* Whether a case can go on after this step has failed, and still judge what follows. */
+static bool only_looks(const struct corpus_step *step)
+{
+    return step->op == OPERATION_READ || step->op == OPERATION_MAP || step->op == PROTOCOL_SIZE ||
+           step->op == CORPUS_FILE;
+}
+
+/* False if the child process of the adapter crashed, hung or broke the protocol. */
+static bool is_alive(struct execution *run)
+{
+    char why[2048];
+    for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
+        if (run->disks[i] && adapter_exec_state(run->disks[i], why, sizeof why) != EXEC_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Handles the failure of a step, described by `text`. True if the case goes on. */
+static bool fail(struct execution *run, size_t index, const char *text)
+{
+    const struct corpus_step *step = &run->c->steps[index];
+    print_place(run->out, run->c, index);
+    fputs(text, run->out);
+    if (!is_alive(run)) {
+        return false; /* not a step has failed, but the implementation */
+    }
+    for (size_t i = 0; i < step->observe_count; i++) {
+        record_broken(run, step->observes[i]);
+    }
+    return only_looks(step);
+}
+
+/* ---- Several steps ---- */
+
+/* A step, on its own thread if it runs concurrently with others. */
+struct planned_step {
+    struct execution run; /* a copy that shares the adapters */
+    const struct corpus_step *step;
+    pthread_barrier_t *start;
+    atomic_uint *clock;    /* of the group: counts what happens in it */
+    unsigned began, ended; /* at this time */
+    pthread_t thread;
+    char *text;
+    size_t text_size;
+    bool good;
+};
+
+static void *run_on_thread(void *context)
+{
+    struct planned_step *planned = context;
+    pthread_barrier_wait(planned->start);
+    planned->began = atomic_fetch_add(planned->clock, 1);
+    planned->good = run_step(&planned->run, planned->step);
+    planned->ended = atomic_fetch_add(planned->clock, 1);
+    return NULL;
+}
+
+static void run_on_threads(struct planned_step *list, size_t count)
+{
+    pthread_barrier_t start;
+    atomic_uint clock = 0;
+    if (pthread_barrier_init(&start, NULL, (unsigned)count)) {
         abort();
     }
-    size_t i = run_steps(&run);
-    bool good = i == c->step_count;
-    if (!good) {
-        print_place(out, c, i);
+    for (size_t i = 0; i < count; i++) {
+        list[i].start = &start;
+        list[i].clock = &clock;
+        if (pthread_create(&list[i].thread, NULL, run_on_thread, &list[i])) {
+            abort();
+        }
     }
-    enum corpus_verdict verdict = finish(&run, good);
-    fclose(run.out);
-    fputs(text, out);
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(list[i].thread, NULL);
+    }
+    pthread_barrier_destroy(&start);
+}
+
+/* How often a request has overtaken another, as far as the wire shows it. */
+static unsigned count_overtaken(const struct execution *run)
+{
+    unsigned overtaken = 0;
+    for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
+        overtaken += run->disks[i] ? adapter_exec_overtaken(run->disks[i]) : 0;
+    }
+    return overtaken;
+}
+
+/* Whether one request of a group began before another had ended. */
+static bool is_interleaved(const struct planned_step *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (list[i].began < list[j].began && list[j].began < list[i].ended) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Counts a group that has run, and whether its requests were in progress at once. On the wire this is seen only if a
+ * request has overtaken another. */
+static void count_group(struct execution *run, const struct planned_step *list, size_t count, unsigned overtaken)
+{
+    const struct adapter *adapter = run->disks[list->step->disk];
+    bool linked_in = adapter && !adapter_exec_abilities(run->disks[list->step->disk]);
+    run->findings->groups++;
+    run->findings->interleaved += count_overtaken(run) > overtaken || (linked_in && is_interleaved(list, count));
+}
+
+static FILE *open_text(char **text, size_t *size)
+{
+    FILE *out = open_memstream(text, size);
+    if (!out) {
+        abort();
+    }
+    return out;
+}
+
+/* Runs `count` steps from `first` on at once. True if the case goes on. */
+static bool run_group(struct execution *run, size_t first, size_t count)
+{
+    struct planned_step list[CORPUS_IN_FLIGHT_MAX];
+    unsigned overtaken = count_overtaken(run);
+    bool goes_on = true;
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct planned_step){.run = *run, .step = &run->c->steps[first + i]};
+        list[i].run.out = open_text(&list[i].text, &list[i].text_size);
+    }
+    run_on_threads(list, count);
+    count_group(run, list, count, overtaken);
+    for (size_t i = 0; i < count; i++) {
+        fclose(list[i].run.out);
+        goes_on = (list[i].good || fail(run, first + i, list[i].text)) && goes_on;
+        free(list[i].text);
+    }
+    return goes_on;
+}
+
+/* Runs one step with nothing beside it. True if the case goes on. */
+static bool run_alone(struct execution *run, size_t index)
+{
+    FILE *out = run->out;
+    char *text = NULL;
+    size_t size = 0;
+    run->out = open_text(&text, &size);
+    bool good = run_step(run, &run->c->steps[index]);
+    fclose(run->out);
+    run->out = out;
+    bool goes_on = good || fail(run, index, text);
     free(text);
-    return verdict;
+    return goes_on;
+}
+
+/* The number of steps from `first` on that run concurrently. */
+static size_t count_in_flight(const struct corpus_case *c, size_t first)
+{
+    size_t count = 1;
+    while (first + count < c->step_count && c->steps[first + count].beside) {
+        count++;
+    }
+    return count;
+}
+
+/* Runs all steps. True if the last one was reached, or the one that ended the case was it. */
+static bool run_steps(struct execution *run)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->c->step_count; i += count) {
+        count = count_in_flight(run->c, i);
+        if (!(count == 1 ? run_alone(run, i) : run_group(run, i, count))) {
+            return i + count == run->c->step_count;
+        }
+    }
+    return true;
+}
+
+/* ---- The end ---- */
+
+/* Says how the child process of an adapter failed, if it did and no other is known to have. */
+static void check_child(struct execution *run, struct adapter *adapter, enum exec_state *state)
+{
+    char why[2048];
+    enum exec_state now = adapter_exec_state(adapter, why, sizeof why);
+    if (now != EXEC_OK && *state == EXEC_OK) {
+        fprintf(run->out, "the adapter %s: %s\n", exec_state_name(now), why);
+        *state = now;
+    }
+}
+
+/* Closes a disk that the case left open, which must succeed too. */
+static void close_last(struct execution *run, struct adapter *adapter, enum exec_state *state)
+{
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    enum addcow_status outcome = adapter->ops->close(adapter, &error);
+    check_child(run, adapter, state);
+    if (outcome && *state == EXEC_OK) {
+        fprintf(run->out, "closing at the end of the case failed (%s)\n", error.message);
+        record_broken(run, has_clause(run->c, "DUR-10") ? "DUR-10" : "ERR-01");
+    }
+}
+
+/* Closes the disks that the case left open, and frees all adapters. How a child process failed, or EXEC_OK. */
+static enum exec_state finish(struct execution *run)
+{
+    enum exec_state state = EXEC_OK;
+    for (size_t i = 0; i < CORPUS_DISKS_MAX; i++) {
+        struct adapter *last = run->by_reference[i] ? run->references[i] : run->disks[i];
+        if (run->disks[i]) {
+            check_child(run, run->disks[i], &state);
+        }
+        if (run->open[i] && state == EXEC_OK) {
+            close_last(run, last, &state);
+        }
+        if (run->disks[i]) {
+            run->disks[i]->ops->destroy(run->disks[i]);
+        }
+        if (run->references[i]) {
+            run->references[i]->ops->destroy(run->references[i]);
+        }
+    }
+    return state;
+}
+
+enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out,
+                               struct corpus_findings *findings)
+{
+    struct execution run = {.c = c, .subject = subject, .out = out, .findings = findings};
+    *findings = (struct corpus_findings){.complete = false};
+    findings->complete = run_steps(&run);
+    enum exec_state state = finish(&run);
+    if (state != EXEC_OK) {
+        return state == EXEC_HUNG ? CORPUS_HUNG : CORPUS_CRASHED;
+    }
+    if (findings->complete && findings->broken_count == 0) {
+        return CORPUS_PASSED;
+    }
+    return run.own_broken || findings->complete ? CORPUS_FAILED : CORPUS_NOT_JUDGED;
 }

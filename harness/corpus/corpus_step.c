@@ -29,16 +29,17 @@ enum {
     STEP_CLAUSE,
     STEP_BESIDE,
     STEP_BY,
+    STEP_OBSERVES,
     STEP_FIELDS
 };
 
 static const char *const step_fields[STEP_FIELDS] = {
     "op",      "disk",           "path",   "mode",    "offset", "length", "size",         "data",
     "expect",  "allocated",      "run",    "content", "absent", "layout", "cluster_bits", "image",
-    "backing", "backing_format", "result", "clause",  "beside", "by"};
+    "backing", "backing_format", "result", "clause",  "beside", "by",     "observes"};
 
 #define BIT(field) (1u << (field))
-#define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE))
+#define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE) | BIT(STEP_OBSERVES))
 
 /* Required fields, fields required unless the step must fail, and optional fields. */
 struct step_rule {
@@ -72,10 +73,11 @@ static struct step_rule rule_of(uint32_t op)
     static const struct step_rule rules[CORPUS_OPS] = {
         [PROTOCOL_OPEN] = {BIT(STEP_PATH) | BIT(STEP_MODE), 0, BIT(STEP_DISK) | BIT(STEP_BY) | OUTCOME_FIELDS},
         [PROTOCOL_CLOSE] = {0, 0, BIT(STEP_DISK) | OUTCOME_FIELDS},
-        [PROTOCOL_SIZE] = {BIT(STEP_SIZE), 0, BIT(STEP_DISK)},
+        [PROTOCOL_SIZE] = {BIT(STEP_SIZE), 0, BIT(STEP_DISK) | BIT(STEP_OBSERVES)},
         [PROTOCOL_CREATE] = {BIT(STEP_PATH) | BIT(STEP_LAYOUT) | BIT(STEP_CLUSTER_BITS) | BIT(STEP_IMAGE), 0,
                              BIT(STEP_BACKING) | BIT(STEP_BACKING_FORMAT) | OUTCOME_FIELDS},
-        [CORPUS_FILE] = {BIT(STEP_PATH), 0, BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT)},
+        [CORPUS_FILE] = {BIT(STEP_PATH), 0,
+                         BIT(STEP_LENGTH) | BIT(STEP_CONTENT) | BIT(STEP_ABSENT) | BIT(STEP_OBSERVES)},
         [CORPUS_REMOVE] = {BIT(STEP_PATH), 0, 0},
         [CORPUS_CUT] = {BIT(STEP_PATH) | BIT(STEP_SIZE), 0, 0},
         [CORPUS_KILL] = {0, 0, BIT(STEP_DISK)},
@@ -92,7 +94,7 @@ const char *corpus_op_name(uint32_t op)
 /* The members of a step; null or -1: absent. */
 struct step_members {
     const char *op, *disk, *path, *mode, *layout, *image, *backing, *backing_format, *clause, *by;
-    json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result;
+    json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result, *observes;
     int allocated, absent, beside;
 };
 
@@ -148,6 +150,22 @@ static bool parse_result(struct where *where, const struct step_members *members
         return refuse(where, "\"clause\" is allowed only for a step that must fail");
     }
     return true;
+}
+
+static bool parse_observes(struct where *where, json_t *list, struct corpus_step *step)
+{
+    if (!list) {
+        return true; /* it is derived (corpus_observe.c) */
+    }
+    if (!parse_texts(where, "observes", list, &step->observes, &step->observe_count)) {
+        return false;
+    }
+    for (size_t i = 0; i < step->observe_count; i++) {
+        if (!protocol_is_clause(step->observes[i])) {
+            return refuse(where, "observes[%zu]: \"%s\" is not a clause ID", i, step->observes[i]);
+        }
+    }
+    return step->observe_count > 0 || refuse(where, "\"observes\" lists no clause");
 }
 
 static bool parse_disk(struct where *where, const char *name, struct corpus_case *c, struct corpus_step *step)
@@ -267,12 +285,12 @@ static bool check_fields(struct where *where, json_t *value, const struct step_r
 static bool unpack_step(struct where *where, json_t *value, struct step_members *m)
 {
     return shape_unpack(
-        where, value, "{s:s,s?s,s?s,s?s,s?o,s?o,s?o,s?o,s?o,s?b,s?o,s?o,s?b,s?s,s?o,s?s,s?s,s?s,s?o,s?s,s?b,s?s}", "op",
-        &m->op, "disk", &m->disk, "path", &m->path, "mode", &m->mode, "offset", &m->offset, "length", &m->length,
+        where, value, "{s:s,s?s,s?s,s?s,s?o,s?o,s?o,s?o,s?o,s?b,s?o,s?o,s?b,s?s,s?o,s?s,s?s,s?s,s?o,s?s,s?b,s?s,s?o}",
+        "op", &m->op, "disk", &m->disk, "path", &m->path, "mode", &m->mode, "offset", &m->offset, "length", &m->length,
         "size", &m->size, "data", &m->data, "expect", &m->expect, "allocated", &m->allocated, "run", &m->run, "content",
         &m->content, "absent", &m->absent, "layout", &m->layout, "cluster_bits", &m->cluster_bits, "image", &m->image,
         "backing", &m->backing, "backing_format", &m->backing_format, "result", &m->result, "clause", &m->clause,
-        "beside", &m->beside, "by", &m->by);
+        "beside", &m->beside, "by", &m->by, "observes", &m->observes);
 }
 
 static bool find_op(struct where *where, json_t *value, uint32_t *op)
@@ -306,5 +324,6 @@ bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struc
     step->path = m.path;
     step->allocated = m.allocated == 1;
     step->beside = m.beside == 1;
-    return parse_result(where, &m, step) && parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
+    return parse_observes(where, m.observes, step) && parse_result(where, &m, step) &&
+           parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
 }

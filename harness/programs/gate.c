@@ -2,8 +2,9 @@
  * gate: does an implementation conform to the specification? Runs the conformance corpus against it and says which
  * clauses it breaks.
  *
- * Exit codes: 0 it conforms; 1 it does not; 2 wrong usage, a corpus that cannot be used, or output that cannot be
- * written; 3 it crashed, hung or broke the protocol; 4 not every selected case was run, or none was selected.
+ * Exit codes: 0 it conforms in all that was judged; 1 it does not; 2 wrong usage, a corpus or a specification that
+ * cannot be used, or output that cannot be written; 3 it crashed, hung or broke the protocol; 4 not every selected case
+ * was run, or none was selected.
  *
  * Whatever ends the gate, it leaves no process behind, and unless it is killed by SIGKILL no file: signals that ask it
  * to end are blocked while there is something to clean up, and arrive through a descriptor.
@@ -61,6 +62,7 @@ struct options {
     uint64_t timeout; /* seconds */
     uint64_t jobs;
     bool applicable;
+    bool complete;
     bool all;
     bool tap;
     bool version;
@@ -161,8 +163,7 @@ static int find_subject(const struct options *options, struct corpus_subject *su
 
 /* ---- Selecting ---- */
 
-static bool is_selected(const struct corpus_case *c, const struct options *options,
-                        const struct corpus_subject *subject)
+static bool is_selected(const struct corpus_case *c, const struct options *options)
 {
     if (options->scenario) {
         return false;
@@ -171,23 +172,26 @@ static bool is_selected(const struct corpus_case *c, const struct options *optio
     for (size_t i = 0; !witness && i < c->clause_count; i++) {
         witness = !strcmp(c->clauses[i], options->clause);
     }
-    if (!witness || corpus_level(c) > options->level || (options->filter && !strstr(c->id, options->filter)) ||
-        (options->id && strcmp(c->id, options->id))) {
-        return false;
-    }
-    char *missing = options->applicable ? corpus_applies(c, subject) : NULL;
-    free(missing);
-    return !missing;
+    return witness && corpus_level(c) <= options->level && (!options->filter || strstr(c->id, options->filter)) &&
+           (!options->id || !strcmp(c->id, options->id));
 }
 
+/* Takes the selected cases into the results. --applicable leaves some of them out. */
 static void select_cases(const struct corpus *corpus, const struct options *options,
                          const struct corpus_subject *subject, struct corpus_results *results)
 {
     for (size_t i = 0; i < corpus->count; i++) {
-        if (is_selected(&corpus->cases[i], options, subject)) {
-            results->items[results->count++] =
-                (struct corpus_result){.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
+        const struct corpus_result result = {.c = &corpus->cases[i], .verdict = CORPUS_NOT_RUN};
+        if (!is_selected(result.c, options)) {
+            continue;
         }
+        char *missing = options->applicable ? corpus_applies(result.c, subject) : NULL;
+        if (missing) {
+            results->left_out[results->left_out_count++] = result;
+        } else {
+            results->items[results->count++] = result;
+        }
+        free(missing);
     }
     if (!results->count && !options->scenario) {
         fputs("gate: no case is selected\n", stderr);
@@ -213,6 +217,8 @@ static bool tell(void *context, size_t index)
         corpus_print_tap(stdout, results, index);
     } else if (result->verdict == CORPUS_NOT_APPLICABLE) {
         printf("%s: %s", result->c->id, result->text);
+    } else if (result->verdict == CORPUS_NOT_JUDGED) {
+        /* The summary tells it, as only then it is known which case is about what failed. */
     } else if (result->verdict != CORPUS_PASSED && (telling->options->all || telling->whole < WHOLE_MAX)) {
         corpus_print_failure(stdout, results, index);
         telling->whole++;
@@ -305,12 +311,14 @@ static int run(struct corpus_results *results, const struct options *options, co
     if (!run_cases(results, subject, options, &observation)) {
         return REPORT_INCOMPLETE;
     }
-    int code = options->scenario ? REPORT_CONFORMS : corpus_exit(results);
-    if (!options->scenario) {
-        corpus_print_summary(stdout, results, prefix);
-    }
-    code = gate_observe_exit(&observation, options->applicable, code);
+    corpus_state_clauses(results);
+    gate_observe_state(&observation, options->applicable, results);
+    results->only_observed = options->scenario != NULL;
+    int code = corpus_exit(results);
     gate_observe_print(stdout, prefix, code, &observation);
+    if (!options->scenario) {
+        corpus_print_summary(stdout, results, prefix, options->all);
+    }
     results->observed = observation.asked ? gate_observe_json(&observation) : NULL;
     bool written = write_reports(options, results);
     json_decref(results->observed);
@@ -329,23 +337,6 @@ static const char *default_corpus(char path[PATH_MAX])
     }
     snprintf(beside, sizeof beside, "%s/%s", dirname(program), GATE_CORPUS);
     return realpath(beside, path) ? path : GATE_CORPUS;
-}
-
-/* A clause that the specification does not have would make a case a witness of nothing. */
-static bool check_clauses(const struct corpus *corpus, const char *spec)
-{
-    for (size_t i = 0; spec && i < corpus->count; i++) {
-        for (size_t j = 0; j < corpus->cases[i].clause_count; j++) {
-            char *sentence = corpus_clause_sentence(spec, corpus->cases[i].clauses[j]);
-            if (!sentence) {
-                fprintf(stderr, "gate: case %s: the specification has no clause %s\n", corpus->cases[i].id,
-                        corpus->cases[i].clauses[j]);
-                return false;
-            }
-            free(sentence);
-        }
-    }
-    return true;
 }
 
 /* Prints a word so that the shell takes it as it is. */
@@ -406,7 +397,9 @@ static char *make_name(const char *name)
 static int serve_corpus(const struct corpus *corpus, struct corpus_results *results, const struct options *options,
                         const struct corpus_subject *subject)
 {
-    if (!check_clauses(corpus, results->spec)) {
+    char error[256];
+    if (results->clauses && !corpus_check_clauses(corpus, results->clauses, error, sizeof error)) {
+        fprintf(stderr, "gate: %s\n", error);
         return REPORT_USAGE;
     }
     if (options->command && options->observe) {
@@ -415,7 +408,7 @@ static int serve_corpus(const struct corpus *corpus, struct corpus_results *resu
     }
     select_cases(corpus, options, subject, results);
     if (!options->command) {
-        return run(results, options, subject);
+        return results->clauses ? run(results, options, subject) : REPORT_USAGE;
     }
     if (results->count && options->operand) {
         corpus_explain(stdout, results, corpus);
@@ -444,12 +437,17 @@ static int gate(const struct options *options, const char *program)
     char *repeat = make_repeat(options, program);
     char *name = make_name(subject.name);
     struct corpus_results results = {.items = report_allocate(corpus->count, sizeof *results.items),
+                                     .left_out = report_allocate(corpus->count, sizeof *results.left_out),
+                                     .corpus = corpus,
+                                     .subject = &subject,
+                                     .complete = options->complete,
                                      .version = corpus->version,
                                      .implementation = name,
                                      .repeat = repeat,
                                      .spec = corpus_read_spec(path)};
-    if (!results.spec) {
-        fprintf(stderr, "gate: %s: %s: clauses are named, but not quoted\n", path, strerror(errno));
+    results.clauses = corpus_read_clauses(&results, path, error, sizeof error);
+    if (!results.clauses) {
+        fprintf(stderr, "gate: %s; nothing can be judged\n", error);
     }
     if (!code) {
         code = serve_corpus(corpus, &results, options, &subject);
@@ -458,6 +456,8 @@ static int gate(const struct options *options, const char *program)
         free(results.items[i].text);
     }
     free(results.items);
+    free(results.left_out);
+    clauses_free(results.clauses);
     free(results.spec);
     free(repeat);
     free(name);
@@ -538,6 +538,7 @@ static void parse_options(int count, char **words, struct options *options)
          .flag = &options->observe},
         {"scenario", "NAME", "only this observed scenario, or SCENARIO/power, /death, /faults; and no case",
          .text = &options->scenario},
+        {"complete", NULL, "exit with 4 unless every clause that can be judged is", .flag = &options->complete},
         {"jobs", "N", "how many cases run at once; one for each processor unless given", .number = &options->jobs,
          .least = 1, .greatest = JOBS_MAX},
         {"timeout", "SECONDS", "how long one case may take", .number = &options->timeout, .least = 1,
@@ -561,8 +562,8 @@ static void parse_options(int count, char **words, struct options *options)
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .notes =
-            "Exit status: 0 conforms; 1 does not; 2 usage or corpus error; 3 crashed, hung, or broke the protocol;\n"
-            "4 incomplete: some selected case was not run, or none was selected.\n",
+            "Exit status: 0 conforms in all that was judged; 1 does not; 2 usage or corpus error; 3 crashed, hung, or\n"
+            "broke the protocol; 4 incomplete: some selected case was not run, or none was selected.\n",
     };
     int first = options_parse(&command, count, words, NULL);
     options->observe = options->observe || options->scenario;

@@ -64,28 +64,35 @@ void gate_observe_print(FILE *out, const char *prefix, int code, const struct ga
             observation->complete ? "" : "; not all", conclusions[code]);
 }
 
-int gate_observe_exit(const struct gate_observation *observation, bool applicable, int code)
+/* What was found about one clause, as a verdict with its text. */
+static enum clause_verdict verdict_on(const struct finding *finding, const char **text)
 {
-    bool broken = false;
+    if (finding->broken > 0) {
+        *text = finding->story;
+        return CLAUSE_BROKEN;
+    }
+    *text = finding->kept == 0 && finding->not_judged != NULL ? finding->not_judged : "";
+    return finding->kept > 0 ? CLAUSE_KEPT : CLAUSE_NOT_JUDGED;
+}
+
+void gate_observe_state(const struct gate_observation *observation, bool applicable, struct corpus_results *results)
+{
     bool judged = true;
     bool any = false;
-    if (!observation->asked || code == REPORT_USAGE || code == REPORT_CRASHED) {
-        return code;
+    if (!observation->asked) {
+        return;
     }
     for (size_t i = 0; i < observation->findings.count; i++) {
+        const char *text;
         const struct finding *finding = &observation->findings.list[i];
-        broken = broken || finding->broken > 0;
-        judged = judged && (finding->broken > 0 || finding->kept > 0);
-        any = any || finding->kept > 0;
+        enum clause_verdict verdict = verdict_on(finding, &text);
+        clauses_state(results->clauses, GATE_OBSERVER, finding->clause, verdict, NULL, text);
+        judged = judged && verdict != CLAUSE_NOT_JUDGED;
+        any = any || verdict == CLAUSE_KEPT;
     }
-    if (observation->findings.crashed) {
-        return REPORT_CRASHED;
-    }
-    if (broken || code == REPORT_DIFFERS) {
-        return REPORT_DIFFERS;
-    }
-    bool complete = observation->complete && (applicable ? any : judged);
-    return complete ? code : REPORT_INCOMPLETE;
+    results->clauses->power_cuts += observation->counts.states;
+    results->crashed = observation->findings.crashed;
+    results->unobserved = !observation->complete || !(applicable ? any : judged);
 }
 
 json_t *gate_observe_json(const struct gate_observation *observation)
@@ -93,10 +100,8 @@ json_t *gate_observe_json(const struct gate_observation *observation)
     json_t *clauses = json_array();
     for (size_t i = 0; i < observation->findings.count; i++) {
         const struct finding *finding = &observation->findings.list[i];
-        const char *verdict = finding->broken > 0 ? "broken" : finding->kept > 0 ? "kept" : "not judged";
-        const char *text = finding->broken > 0                                 ? finding->story
-                           : finding->kept == 0 && finding->not_judged != NULL ? finding->not_judged
-                                                                               : "";
+        const char *text;
+        const char *verdict = clause_verdict_name(verdict_on(finding, &text));
         json_array_append_new(clauses, json_pack("{s:s, s:s, s:I, s:I, s:s}", "clause", finding->clause, "verdict",
                                                  verdict, "kept", (json_int_t)finding->kept, "broken",
                                                  (json_int_t)finding->broken, "text", text));

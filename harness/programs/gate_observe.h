@@ -4,8 +4,10 @@
 #ifndef HARNESS_GATE_OBSERVE_H
 #define HARNESS_GATE_OBSERVE_H
 
-#include "corpus/corpus.h"
+#include "corpus/corpus_report.h"
 #include "observe/observe.h"
+
+#define GATE_OBSERVER "observer" /* the name of this judge in the table of clauses (clauses.h) */
 
 /* What was observed. */
 struct gate_observation {
@@ -26,10 +28,10 @@ void gate_observe(const struct corpus_subject *subject, const char *scenario, co
 void gate_observe_print(FILE *out, const char *prefix, int code, const struct gate_observation *observation);
 
 /*
- * The gate's exit code, if that of the cases is `code`. A clause that was not judged makes the run incomplete, unless
- * only what is applicable was asked for.
+ * States what was found in the table of clauses, for the reports and the exit code. A clause that was not judged makes
+ * the run incomplete, unless only what is applicable was asked for.
  */
-int gate_observe_exit(const struct gate_observation *observation, bool applicable, int code);
+void gate_observe_state(const struct gate_observation *observation, bool applicable, struct corpus_results *results);
 
 /* The member `observed` of a report in JSON (corpus/README.md). The caller owns it. */
 json_t *gate_observe_json(const struct gate_observation *observation);

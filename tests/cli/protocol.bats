@@ -63,7 +63,7 @@ hangs() {
     run "$gate" --corpus sample --impl "exec:$(example)" --timeout 120
     echo "$output"
     [ "$status" -eq 0 ]
-    [[ "${lines[-1]}" == *" cases passed: conforms" ]]
+    [[ "${lines[-1]}" == *" cases passed: conforms as writer ("* ]]
 }
 
 @test "protocol: the example adapters are as short as documented" {
@@ -75,7 +75,7 @@ hangs() {
     run gate "python3 '$root/corpus/example/wrap_addcow.py'" --applicable --filter wr-0
     echo "$output"
     [ "$status" -eq 0 ]
-    [[ "${lines[-1]}" == *" cases passed: conforms" ]]
+    [[ "${lines[-1]}" == *" cases passed: conforms as writer ("* ]]
 }
 
 @test "protocol: cases for undeclared abilities are not applicable, and the ability is named" {
@@ -178,7 +178,7 @@ begin() {
         [ "$SECONDS" -lt 15 ]
         [ -z "$(find_strays)" ]
         [ -z "$(ls "$TMPDIR")" ]
-        [[ "$(tail -n 1 out)" == *" not run: incomplete" ]]
+        [[ "$(tail -n 1 out)" == *" not run: incomplete as reader "* ]]
     done
 }
 

@@ -115,7 +115,7 @@ static void children_that_break_the_protocol(void **state)
     expect(OPEN "read line; echo 3 ok", LONG, EXEC_BROKE_PROTOCOL, "read of 1024 bytes was answered with 0 bytes");
     expect(OPEN "read line; echo 3 ok +1023", LONG, EXEC_BROKE_PROTOCOL, "with 1023 bytes");
     expect(OPEN "read line; echo 3 ok +18446744073709551615", LONG, EXEC_BROKE_PROTOCOL, "at most 67108864");
-    expect(OPEN "read line; echo 3 error sad", LONG, EXEC_BROKE_PROTOCOL, "\"sad\" is not an error class");
+    expect(OPEN "read line; echo 3 error sad", LONG, EXEC_BROKE_PROTOCOL, "\"sad\" is neither an error class");
     expect(OPEN "exec >&-; sleep 1000", LONG, EXEC_BROKE_PROTOCOL, "closed its standard output");
     expect(OPEN "yes", LONG, EXEC_BROKE_PROTOCOL, "\"y\"");
     expect(OPEN "cat /dev/zero", LONG, EXEC_BROKE_PROTOCOL, "longer than 1024 bytes");
