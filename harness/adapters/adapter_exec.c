@@ -238,6 +238,13 @@ unsigned adapter_exec_overtaken(struct adapter *adapter)
     return adapter->name == exec_name ? transport_overtaken(exec_of(adapter)->transport) : 0;
 }
 
+void adapter_exec_end(struct adapter *adapter)
+{
+    if (adapter->name == exec_name) {
+        transport_end(exec_of(adapter)->transport);
+    }
+}
+
 void adapter_exec_kill(struct adapter *adapter)
 {
     transport_kill(exec_of(adapter)->transport);

@@ -57,6 +57,10 @@ enum exec_state adapter_exec_state(struct adapter *adapter, char *why, size_t wh
  */
 unsigned adapter_exec_overtaken(struct adapter *adapter);
 
+/* Ends the child by closing its standard input, if `adapter` is of this kind. If the child then dies of a signal, it
+ * has failed. Afterwards every request fails. No request may be in flight. */
+void adapter_exec_end(struct adapter *adapter);
+
 /* Kills the child with SIGKILL. No request may be in flight. The next open starts a new child. `adapter` must be of
  * this kind. */
 void adapter_exec_kill(struct adapter *adapter);

@@ -34,6 +34,8 @@
 
 #define DESCRIPTORS_MAX (1 << 20)
 
+#define SHELL_SIGNAL 128 /* a shell exits with this and the number of the signal of which its command died */
+
 enum { READ_END, WRITE_END };
 enum { INPUT, OUTPUT, ERRORS, STATUS, PIPES };
 
@@ -258,7 +260,7 @@ bool child_wait(struct child *child, int milliseconds)
     return true;
 }
 
-void child_end(struct child *child, char *how, size_t how_size)
+bool child_end(struct child *child, char *how, size_t how_size)
 {
     bool running = !child_has_ended(child);
     int status;
@@ -274,6 +276,7 @@ void child_end(struct child *child, char *how, size_t how_size)
     } else {
         snprintf(how, how_size, "exited with status %d", WEXITSTATUS(status));
     }
+    bool ended = !running && known;
     child_drain_errors(child);
     child_close_input(child);
     if (child->output >= 0) {
@@ -282,4 +285,5 @@ void child_end(struct child *child, char *how, size_t how_size)
     if (child->errors >= 0) {
         close(child->errors);
     }
+    return ended && (WIFSIGNALED(status) || WEXITSTATUS(status) > SHELL_SIGNAL);
 }

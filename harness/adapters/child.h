@@ -46,8 +46,8 @@ bool child_wait(struct child *child, int milliseconds);
 /*
  * Kills the child and its descendants with SIGKILL, waits until they have ended, and closes all pipes. Prints to `how`
  * how the child ended: "exited with status 1", "died of signal 11 (Segmentation fault)", or "had to be killed" if it
- * was still running.
+ * was still running. Returns whether it had ended by itself, of a signal, or as the shell says that a command did.
  */
-void child_end(struct child *child, char *how, size_t how_size);
+bool child_end(struct child *child, char *how, size_t how_size);
 
 #endif

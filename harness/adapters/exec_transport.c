@@ -369,7 +369,10 @@ static void end_child(struct transport *transport)
         child_close_input(&transport->child);
         child_wait(&transport->child, EXIT_MILLISECONDS);
     }
-    child_end(&transport->child, how, sizeof how);
+    bool died = child_end(&transport->child, how, sizeof how);
+    if (gently && died) {
+        record_failure(transport, EXEC_ENDED, "at the end of its input, it");
+    }
     if (transport->state == EXEC_OK) {
         return;
     }
@@ -529,6 +532,11 @@ struct transport *transport_make(const char *command, const char *directory, int
     queue_clear(&transport->waiting);
     queue_clear(&transport->in_flight);
     return transport;
+}
+
+void transport_end(struct transport *transport)
+{
+    stop(transport, &transport->stop);
 }
 
 void transport_free(struct transport *transport)

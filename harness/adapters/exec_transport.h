@@ -49,6 +49,9 @@ void transport_start(struct transport *transport);
 /* Kills the child with SIGKILL. */
 void transport_kill(struct transport *transport);
 
+/* Ends the child by closing its standard input. A child that then dies of a signal has failed. */
+void transport_end(struct transport *transport);
+
 /* Whether transport_kill ended the last child, and it had not failed. */
 bool transport_was_killed(const struct transport *transport);
 

@@ -468,6 +468,8 @@ static enum exec_state finish(struct execution *run)
             close_last(run, last, &state);
         }
         if (run->disks[i]) {
+            adapter_exec_end(run->disks[i]);
+            check_child(run, run->disks[i], &state);
             run->disks[i]->ops->destroy(run->disks[i]);
         }
         if (run->references[i]) {

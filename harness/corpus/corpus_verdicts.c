@@ -233,8 +233,17 @@ int corpus_exit(const struct corpus_results *results)
 struct part {
     size_t count, kept, broken;
     size_t by_reserved;            /* kept or broken ones that only one judge can find kept */
-    const struct clause *unjudged; /* the first that is not judged, though it can be; or null */
+    const struct clause *unjudged; /* one that is not judged, though it can be; or null */
 };
+
+/* How much the reason why a clause is not judged says about the whole part: most if a case ran, least if none was to.
+ */
+static int weight(const struct clause *clause)
+{
+    const struct clause_statement *because;
+    clause_verdict(clause, &because);
+    return because && because->case_id ? 2 : clause->reserved ? 1 : 0;
+}
 
 static struct part count_part(const struct corpus_results *results, bool (*belongs)(const struct clause *clause))
 {
@@ -249,7 +258,8 @@ static struct part count_part(const struct corpus_results *results, bool (*belon
         part.kept += verdict == CLAUSE_KEPT;
         part.broken += verdict == CLAUSE_BROKEN;
         part.by_reserved += verdict != CLAUSE_NOT_JUDGED && clause->reserved;
-        if (verdict == CLAUSE_NOT_JUDGED && !clause_is_hidden(clause) && !part.unjudged) {
+        bool unjudged = verdict == CLAUSE_NOT_JUDGED && !clause_is_hidden(clause);
+        if (unjudged && (!part.unjudged || weight(clause) > weight(part.unjudged))) {
             part.unjudged = clause;
         }
     }
