@@ -276,7 +276,8 @@ void addcow_buffer_put(struct addcow *disk, uint8_t *buffer);
 
 /*
  * addcow_read, addcow_write (null data: zeros), addcow_map and addcow_map_chain, for a range within the disk. Also used
- * on the disk of a lower level, which has no requests of its own.
+ * on the disk of a lower level, which has no requests of its own. With `data`, addcow_disk_map_chain is
+ * addcow_map_data.
  */
 enum addcow_status addcow_disk_read(struct addcow *disk, uint64_t offset, uint64_t length, uint8_t *buffer,
                                     struct addcow_error *error);
@@ -285,7 +286,7 @@ enum addcow_status addcow_disk_write(struct addcow *disk, uint64_t offset, uint6
 enum addcow_status addcow_disk_map(struct addcow *disk, uint64_t offset, uint64_t length, bool *allocated,
                                    uint64_t *run, struct addcow_error *error);
 enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, uint64_t length,
-                                         struct addcow_extent *extent, struct addcow_error *error);
+                                         struct addcow_extent *extent, bool *data, struct addcow_error *error);
 
 /* ---- open.c ---- */
 

@@ -100,20 +100,37 @@ enum addcow_status addcow_map(struct addcow *disk, uint64_t offset, uint64_t len
     return code;
 }
 
-enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
-                                    struct addcow_error *error)
+/* Null `data`: a run may hold both data and holes. */
+static enum addcow_status map_request(struct addcow *disk, uint64_t offset, uint64_t length,
+                                      struct addcow_extent *extent, bool *data, struct addcow_error *error)
 {
     struct addcow_extent found;
+    bool is_data = false;
     unsigned stripe = addcow_request_begin(&disk->quiesce);
     enum addcow_status code = check_range(disk, offset, length, error);
     if (code == ADDCOW_OK) {
-        code = addcow_disk_map_chain(disk, offset, length, &found, error);
+        code = addcow_disk_map_chain(disk, offset, length, &found, data ? &is_data : NULL, error);
     }
     addcow_request_end(&disk->quiesce, stripe);
     if (code == ADDCOW_OK) {
         addcow_give(extent, &found, sizeof found, ADDCOW_SIZE_TO(struct addcow_extent, path));
     }
+    if (code == ADDCOW_OK && data) {
+        *data = is_data;
+    }
     return code;
+}
+
+enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                    struct addcow_error *error)
+{
+    return map_request(disk, offset, length, extent, NULL, error);
+}
+
+enum addcow_status addcow_map_data(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                   bool *data, struct addcow_error *error)
+{
+    return map_request(disk, offset, length, extent, data, error);
 }
 
 enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)

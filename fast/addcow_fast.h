@@ -129,6 +129,14 @@ enum addcow_status addcow_map_chain(struct addcow *disk, uint64_t offset, uint64
                                     struct addcow_error *error);
 
 /*
+ * Like addcow_map_chain, for the longest run that is also all data or all hole in that file. *data is false where no
+ * file holds the run and where it is a hole: it reads as zeros and takes no storage. A storage that does not tell has
+ * data only. Beside other requests the answer was true at some moment during the call. Length 0 is no data.
+ */
+enum addcow_status addcow_map_data(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_extent *extent,
+                                   bool *data, struct addcow_error *error);
+
+/*
  * Makes every request that completed before durable [DUR-01, DUR-03]. Concurrent flushes share their syncs [DUR-05]. A
  * failed sync of the image is final for the handle [DUR-07]; reads and writes still work.
  */

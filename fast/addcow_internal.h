@@ -158,6 +158,9 @@ enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offs
 /* The end of the hole that begins at `offset`; `offset` itself if there is none or the storage cannot tell. */
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 
+/* The end of the data that begins at `offset`; UINT64_MAX if the storage cannot tell. */
+uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset);
+
 enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);

@@ -27,6 +27,10 @@ int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size);
 /* The first byte at or past `offset` that is not part of a hole. -ENXIO: there is none. -EOPNOTSUPP: cannot tell. */
 int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data);
 
+/* The first byte at or past `offset` that is part of a hole. -ENXIO: `offset` is past the end. -EOPNOTSUPP: cannot
+ * tell. */
+int addcow_platform_next_hole(int descriptor, uint64_t offset, uint64_t *hole);
+
 /* -EFBIG if the file system, or the limit of this process, allows no file of that length. At most 2^63 - 1. */
 int addcow_platform_may_grow(int descriptor, uint64_t length);
 

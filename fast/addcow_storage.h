@@ -73,6 +73,11 @@ struct addcow_file_ops {
      * -EOPNOTSUPP: not supported; -ENOSPC: there is not so much.
      */
     int (*allocate)(struct addcow_file *file, uint64_t length);
+    /*
+     * May be null. The first byte at or past `offset`, which is data, that may be part of a hole, or the file's length
+     * if there is none. -EOPNOTSUPP: not supported.
+     */
+    int (*next_hole)(struct addcow_file *file, uint64_t offset, uint64_t *hole);
 };
 
 struct addcow_file {

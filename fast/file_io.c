@@ -293,6 +293,17 @@ enum addcow_status addcow_io_find_data(const struct addcow_io *io, uint64_t offs
     return code;
 }
 
+uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, next_hole) && ops->next_hole;
+    uint64_t hole;
+    if (!known || ops->next_hole(io->file, offset, &hole) < 0 || hole <= offset) {
+        return UINT64_MAX;
+    }
+    return hole;
+}
+
 /*
  * Each write ends at a sector boundary: another request could write between two halves of a sector (CON-02). Holes stay
  * holes.

@@ -134,6 +134,22 @@ int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
 #endif
 }
 
+int addcow_platform_next_hole(int descriptor, uint64_t offset, uint64_t *hole)
+{
+#ifdef SEEK_HOLE
+    off_t found = lseek(descriptor, (off_t)offset, SEEK_HOLE);
+    if (found < 0) {
+        return errno == EINVAL || errno == ENOTTY ? -EOPNOTSUPP : -errno;
+    }
+    *hole = (uint64_t)found;
+    return 0;
+#else
+    (void)offset;
+    (void)hole;
+    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+#endif
+}
+
 /* ---- Lengths ---- */
 
 /* A position is refused where no byte can be. Nothing else uses the position of the file. */

@@ -86,9 +86,13 @@ enum addcow_status addcow_disk_map(struct addcow *disk, uint64_t offset, uint64_
     return code;
 }
 
-/* length > 0, within the disk. Goes down at most ADDCOW_CHAIN_MAX levels. */
+/*
+ * length > 0, within the disk. Goes down at most ADDCOW_CHAIN_MAX levels. *file is the one that holds the run, if one
+ * does.
+ */
 static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_t offset, uint64_t length,
-                                    struct addcow_extent *extent, struct addcow_error *error)
+                                    struct addcow_extent *extent, const struct addcow_io **file,
+                                    struct addcow_error *error)
 {
     bool allocated;
     uint64_t end;
@@ -104,25 +108,47 @@ static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_
         extent->present = true;
         extent->file_offset = offset;
         extent->path = disk->image.path;
+        *file = &disk->image;
     } else if (offset < disk->backing_length) {
         uint64_t available = disk->backing_length - offset;
         if (extent->length > available) {
             extent->length = available;
         }
         if (disk->lower) {
-            return map_level(disk->lower, depth + 1, offset, extent->length, extent, error);
+            return map_level(disk->lower, depth + 1, offset, extent->length, extent, file, error);
         }
         extent->depth = depth + 1;
         extent->present = true;
         extent->file_offset = offset;
         extent->path = disk->raw_backing.path;
+        *file = &disk->raw_backing;
     }
     return ADDCOW_OK;
 }
 
+/* Cuts the extent where its file changes between data and hole. */
+static bool cut_to_data(const struct addcow_io *file, struct addcow_extent *extent)
+{
+    uint64_t start = extent->file_offset;
+    uint64_t end = addcow_io_hole_end(file, start);
+    bool data = end == start;
+    if (data) {
+        end = addcow_io_data_end(file, start);
+    }
+    if (extent->length > end - start) {
+        extent->length = end - start;
+    }
+    return data;
+}
+
 enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, uint64_t length,
-                                         struct addcow_extent *extent, struct addcow_error *error)
+                                         struct addcow_extent *extent, bool *data, struct addcow_error *error)
 {
     *extent = (struct addcow_extent){0};
-    return length > 0 ? map_level(disk, 0, offset, length, extent, error) : ADDCOW_OK;
+    const struct addcow_io *file = NULL;
+    enum addcow_status code = length > 0 ? map_level(disk, 0, offset, length, extent, &file, error) : ADDCOW_OK;
+    if (code == ADDCOW_OK && data) {
+        *data = file && cut_to_data(file, extent);
+    }
+    return code;
 }

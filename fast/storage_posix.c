@@ -75,6 +75,13 @@ static int file_next_data(struct addcow_file *file, uint64_t offset, uint64_t *d
     return result == -ENXIO ? file_length(file, data) : result;
 }
 
+static int file_next_hole(struct addcow_file *file, uint64_t offset, uint64_t *hole)
+{
+    int result = addcow_platform_next_hole(descriptor_of(file), offset, hole);
+    /* -ENXIO: the file ends at or before `offset`. */
+    return result == -ENXIO ? file_length(file, hole) : result;
+}
+
 static int file_lock(struct addcow_file *file, int exclusive)
 {
     return addcow_platform_lock(descriptor_of(file), exclusive, &((struct posix_file *)file)->lock);
@@ -133,6 +140,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .may_grow = file_may_grow,
     .lock_data = file_lock_data,
     .allocate = file_allocate,
+    .next_hole = file_next_hole,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

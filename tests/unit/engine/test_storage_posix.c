@@ -94,6 +94,15 @@ static void test_next_data(void **state)
     assert_true(data == 3 << 20 || data == 4 << 20);
     assert_int_equal(ops->next_data(file, 4 << 20, &data), 0); /* nothing is left */
     assert_int_equal(data, 4 << 20);
+    assert_int_equal(ops->next_hole(file, 0, &data), 0);
+    assert_true(data == 0 || data >= 2 << 20);
+    assert_int_equal(ops->next_hole(file, 2 << 20, &data), 0);
+    assert_true(data > 2 << 20 && data <= 4 << 20);
+    assert_int_equal(ops->pwrite(file, "x", 1, (4 << 20) - 1), 1);
+    assert_int_equal(ops->next_hole(file, (4 << 20) - 1, &data), 0); /* the end counts as one */
+    assert_int_equal(data, 4 << 20);
+    assert_int_equal(ops->next_hole(file, 4 << 20, &data), 0);
+    assert_int_equal(data, 4 << 20);
     assert_int_equal(ops->close(file), 0);
 }
 
@@ -292,6 +301,7 @@ static void test_failures(void **state)
     assert_int_equal(ops->truncate(file, 5), -EBADF);
     assert_int_equal(ops->punch(file, 0, 5), -EBADF);
     assert_int_equal(ops->next_data(file, 0, &number), -EBADF);
+    assert_int_equal(ops->next_hole(file, 0, &number), -EBADF);
     assert_int_equal(ops->may_grow(file, 0), -EBADF);
     assert_int_equal(ops->allocate(file, 5), -EBADF);
     assert_int_equal(ops->lock(file, 1), -EBADF);

@@ -1,0 +1,145 @@
+/*
+ * The production engine: addcow_map_data, which tells data from holes in the files of a chain.
+ */
+#include "support/disks.h"
+
+#include <stddef.h>
+
+#define CLUSTER ((uint64_t)65536)
+
+struct run {
+    uint64_t clusters;
+    bool data;
+    const char *file; /* null: none */
+};
+
+/* The whole disk, run by run. */
+static void assert_runs(struct addcow *disk, const struct run *runs, size_t count)
+{
+    uint64_t offset = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+        bool data;
+        assert_ok(addcow_map_data(disk, offset, addcow_size(disk) - offset, &extent, &data, &reason));
+        assert_int_equal(extent.length, runs[i].clusters * CLUSTER);
+        assert_int_equal(data, runs[i].data);
+        assert_int_equal(extent.present, runs[i].file != NULL);
+        if (extent.present) {
+            assert_string_equal(extent.path, in_directory(runs[i].file));
+            assert_int_equal(extent.file_offset, offset);
+        }
+        offset += extent.length;
+    }
+    assert_int_equal(offset, addcow_size(disk));
+}
+
+/*
+ * A disk of ten clusters over a file of eight, of which 2 and 3 are data. Cluster 5 is data of the image, 6 a hole of
+ * it, 3 a hole of it that hides data.
+ */
+static void make_files(void)
+{
+    uint8_t bytes[2 * CLUSTER];
+    memset(bytes, 7, sizeof bytes);
+    make_disk("disk", &(struct disk_spec){.size = 10 * CLUSTER,
+                                          .cluster_bits = 16,
+                                          .backing_name = "base.raw",
+                                          .backing_size = 8 * CLUSTER,
+                                          .allocated = 1 << 3 | 1 << 5 | 1 << 6});
+    for (size_t i = 0; i < 2; i++) {
+        const char *path = in_directory(i == 0 ? "disk.raw" : "base.raw");
+        assert_int_equal(truncate(path, 0), 0);
+        assert_int_equal(truncate(path, (off_t)((i == 0 ? 10 : 8) * CLUSTER)), 0);
+    }
+    patch_file("base.raw", 2 * CLUSTER, bytes, 2 * CLUSTER);
+    patch_file("disk.raw", 5 * CLUSTER, bytes, CLUSTER);
+}
+
+static void test_map_data(void **state)
+{
+    (void)state;
+    make_files();
+    struct addcow *disk = open_disk("disk.add-cow");
+    static const struct run runs[] = {
+        {2, false, "base.raw"}, {1, true, "base.raw"},  {1, false, "disk.raw"}, {1, false, "base.raw"},
+        {1, true, "disk.raw"},  {1, false, "disk.raw"}, {1, false, "base.raw"}, {2, false, NULL},
+    };
+    assert_runs(disk, runs, sizeof runs / sizeof runs[0]);
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+    bool data = true;
+    assert_ok(addcow_map_data(disk, 10 * CLUSTER, 0, &extent, &data, &reason));
+    assert_false(data);
+    assert_int_equal(extent.length, 0);
+    assert_int_equal(addcow_map_data(disk, 10 * CLUSTER, 1, &extent, &data, &reason), ADDCOW_RANGE);
+    close_disk(disk);
+}
+
+/* Nothing but the disk tells where data is: what a storage does not say is data. */
+enum knowledge { KNOWS_DATA, KNOWS_NOTHING, OLDER };
+
+static enum knowledge knowledge;
+
+static int no_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
+{
+    (void)file;
+    *data = offset + CLUSTER;
+    return -EOPNOTSUPP;
+}
+
+static int no_next_hole(struct addcow_file *file, uint64_t offset, uint64_t *hole)
+{
+    (void)file;
+    *hole = offset + 1;
+    return -EOPNOTSUPP;
+}
+
+static int open_ignorant(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                         struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    (void)storage;
+    struct addcow_storage *posix = addcow_posix_storage();
+    int result = posix->ops->open(posix, path, mode, file);
+    if (result == 0) {
+        ops = *(*file)->ops;
+        ops.next_hole = no_next_hole;
+        ops.next_data = knowledge == KNOWS_NOTHING ? no_next_data : ops.next_data;
+        if (knowledge == OLDER) {
+            ops.struct_size = offsetof(struct addcow_file_ops, next_hole);
+        }
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+static void test_storage_that_does_not_tell(void **state)
+{
+    (void)state;
+    make_files();
+    static struct addcow_storage_ops ops = {.struct_size = sizeof ops, .open = open_ignorant};
+    struct addcow_storage storage = {.ops = &ops};
+    for (knowledge = KNOWS_DATA; knowledge <= OLDER; knowledge++) {
+        static const struct run holes[] = {
+            {2, false, "base.raw"}, {1, true, "base.raw"},  {1, false, "disk.raw"}, {1, false, "base.raw"},
+            {2, true, "disk.raw"},  {1, false, "base.raw"}, {2, false, NULL},
+        };
+        static const struct run data[] = {
+            {3, true, "base.raw"}, {1, true, "disk.raw"}, {1, true, "base.raw"},
+            {2, true, "disk.raw"}, {1, true, "base.raw"}, {2, false, NULL},
+        };
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage);
+        assert_runs(disk, knowledge == KNOWS_NOTHING ? data : holes, knowledge == KNOWS_NOTHING ? 6 : 7);
+        close_disk(disk);
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_map_data),
+        TEST(test_storage_that_does_not_tell),
+    };
+    return cmocka_run_group_tests_name("fast, map of data", tests, NULL, NULL);
+}
