@@ -42,9 +42,9 @@ $(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map sc
 	@NM=$(call quote,$(NM)) LIBS=$(call quote,$(PRIVATE_LIBS) $(LDLIBS)) scripts/check-archive $@ $(@D)/public \
 	    $(CC) $(filter-out -flto%,$(ALL_LDFLAGS))
 
-install-files: libraries addcow $(B)/install/libaddcow.a
+install-files: libraries $(B)/install/addcow $(B)/install/libaddcow.a install-plugin
 	$(INSTALL) -d $(TO_BIN) $(TO_LIB) $(TO_PKGCONFIG) $(TO_INCLUDE) $(TO_MAN) $(TO_BASH) $(TO_ZSH) $(TO_FISH)
-	$(INSTALL) -m 755 $(B)/addcow $(TO_BIN)
+	$(INSTALL) -m 755 $(B)/install/addcow $(TO_BIN)
 	$(INSTALL) -m 644 $(B)/install/libaddcow.a $(TO_LIB)
 	$(INSTALL) -m 755 $(SHARED) $(TO_LIB)
 	ln -sf libaddcow.so.$(VERSION) $(TO_LIB)/libaddcow.so.$(SOVERSION)
@@ -58,7 +58,7 @@ install-files: libraries addcow $(B)/install/libaddcow.a
 	    $(call quote,$(PRIVATE_LIBS)) >$(B)/install/addcow.pc
 	$(INSTALL) -m 644 $(B)/install/addcow.pc $(TO_PKGCONFIG)
 
-uninstall-files:
+uninstall-files: uninstall-plugin
 	rm -f $(TO_BIN)/addcow $(TO_MAN)/addcow.1 $(TO_LIB)/libaddcow.* $(TO_PKGCONFIG)/addcow.pc
 	rm -f $(TO_BASH)/addcow $(TO_ZSH)/_addcow $(TO_FISH)/addcow.fish
 	rm -f $(foreach header,$(notdir $(PUBLIC_HEADERS)),$(TO_INCLUDE)/$(header))

@@ -1,5 +1,7 @@
 # Compiles every C file with -Werror, whether it is built already or not.
 C_FOLDERS := ref fast tools harness/* tests/unit/* bench fuzz/lib fuzz/targets fuzz/mutator
+# The plugin only where the compiler finds its headers.
+C_FOLDERS += $(if $(filter warnings,$(MAKECMDGOALS)),$(shell mk/has-nbdkit $(CC) $(NBDKIT_CFLAGS) && echo nbdkit))
 WARNINGS_CHECKED := $(patsubst %.c,%.warnings,$(wildcard $(patsubst %,%/*.c,$(C_FOLDERS))))
 warnings: $(WARNINGS_CHECKED)
 	@echo "warnings: none in $(words $(WARNINGS_CHECKED)) files ($(CC))"

@@ -3,7 +3,7 @@
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
  * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard), maintain.c
- * (create, resize, stream, commit), rebase.c, compare.c and measure.c.
+ * (create, resize, stream, commit), rebase.c, compare.c, measure.c and nbd.c.
  */
 #include "command.h"
 
@@ -19,7 +19,7 @@
 const struct command *const commands[] = {
     &command_create, &command_info,   &command_check,   &command_map,     &command_read,
     &command_write,  &command_zero,   &command_discard, &command_resize,  &command_stream,
-    &command_commit, &command_rebase, &command_compare, &command_measure,
+    &command_commit, &command_rebase, &command_compare, &command_measure, &command_nbd,
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 
@@ -33,8 +33,22 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* Ends the command line of ours at the first `--`. What stands behind it is that of another command; null: nothing. */
+static char *const *cut_command(int *argc, char **argv)
+{
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            bool any = i + 1 < *argc;
+            *argc = i;
+            return any ? argv + i + 1 : NULL;
+        }
+    }
+    return NULL;
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
+    char *const *other = command->takes_command ? cut_command(&argc, argv) : NULL;
     /* As with qemu-img, `resize FILE -1G` is no option -1. */
     const char *last = argv[argc - 1];
     bool taken = command->signed_operand && argc > 1 && last[0] == '-' && isdigit((unsigned char)last[1]);
@@ -49,7 +63,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (count > command->most_operands) {
         return complain_usage(command->name, "too many operands: '%s'", argv[optind + command->most_operands]);
     }
-    struct operands operands = {.count = count};
+    struct operands operands = {.count = count, .command = other};
     for (int i = 0; i < count; i++) {
         operands.item[i] = argv[optind + i];
     }

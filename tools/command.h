@@ -30,6 +30,7 @@ enum exit_code {
 struct operands {
     int count;
     const char *item[OPERANDS_MAX];
+    char *const *command; /* what stands behind `--`, for a command that runs another one; null: nothing */
 };
 
 struct command {
@@ -38,15 +39,19 @@ struct command {
     int least_operands;
     int most_operands;
     bool signed_operand; /* the last operand may begin with `-` and a digit */
+    bool takes_command;  /* what stands behind `--` is a command line, and no operand */
     int (*run)(const struct operands *operands);
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
 
-/* Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c, commit.c, rebase.c, compare.c and measure.c. */
+/*
+ * Defined in info.c, inspect.c, read.c, write.c, data.c, maintain.c, commit.c, rebase.c, compare.c, measure.c and
+ * nbd.c.
+ */
 extern const struct command command_info, command_check, command_map;
 extern const struct command command_read, command_write, command_zero, command_discard;
 extern const struct command command_create, command_resize, command_stream, command_commit, command_rebase;
-extern const struct command command_compare, command_measure;
+extern const struct command command_compare, command_measure, command_nbd;
 
 /* All of them. Defined in addcow.c. */
 extern const struct command *const commands[];
@@ -158,6 +163,9 @@ bool is_open_file(const char *path, int descriptor);
 
 /* No signal but those that end a program by custom ends this one. SIGUSR1 asks for progress. */
 void signals_begin(void);
+
+/* Undoes signals_begin, for a program that takes the place of this one. */
+void signals_default(void);
 
 /* From now on SIGINT, SIGTERM and SIGHUP only ask to stop, unless they are ignored. */
 void signals_catch(void);

@@ -55,6 +55,13 @@ void signals_begin(void)
     handle(SIGUSR1, ask_for_progress);
 }
 
+void signals_default(void)
+{
+    handle(SIGPIPE, SIG_DFL);
+    handle(SIGXFSZ, SIG_DFL);
+    handle(SIGUSR1, SIG_DFL);
+}
+
 void signals_catch(void)
 {
     /* What nohup or a shell has set to be ignored stays ignored. */

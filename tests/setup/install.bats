@@ -229,6 +229,23 @@ headers_compile() {
     [ "$status" -eq 0 ]
 }
 
+@test "the installed command finds the installed plugin" {
+    mk=$BATS_TEST_DIRNAME/../../mk
+    "$mk/has-nbdkit" gcc && command -v nbdkit >/dev/null || skip "nbdkit and its headers are not installed"
+    "$ROOT/bin/addcow" create -q -i served.raw --size 70000 served.addcow
+    # shellcheck disable=SC2016 # the inner shell expands it
+    "$ROOT/bin/addcow" nbd -r served.addcow -- sh -c 'qemu-img info -f raw "$uri"' | grep -q "virtual size: 68.5 KiB"
+}
+
+@test "without nbdkit's headers, the plugin is named as left out, and everything else is installed" {
+    cd "$BATS_TEST_DIRNAME/../.."
+    local other=$BATS_TEST_TMPDIR/other
+    make_for_users install DESTDIR="$other" PREFIX=/usr HAS_NBDKIT=false
+    grep -q "left out: the plugin for nbdkit" "$BATS_FILE_TMPDIR/log"
+    [ -x "$other/usr/bin/addcow" ]
+    [ -z "$(find "$other" -name 'nbdkit*')" ]
+}
+
 @test "each directory of the installation can be chosen, and the pkg-config file names the right ones" {
     cd "$BATS_TEST_DIRNAME/../.."
     export STAGE=$BATS_TEST_TMPDIR/other
@@ -236,7 +253,11 @@ headers_compile() {
     install_it "${everything[@]}"
     (cd "$STAGE" && find . ! -type d | sort) >"$BATS_TEST_TMPDIR/files"
     version=$("$STAGE/b/addcow" --version | cut -d ' ' -f 2)
-    sort >"$BATS_TEST_TMPDIR/wanted" <<END
+    local plugin=()
+    if mk/has-nbdkit gcc; then
+        plugin=(./d/man/man1/nbdkit-addcow-plugin.1 ./usr/lib/x86_64-linux-gnu/nbdkit/plugins/nbdkit-addcow-plugin.so)
+    fi
+    { cat && printf '%s\n' "${plugin[@]}"; } <<END | grep . | sort >"$BATS_TEST_TMPDIR/wanted"
 ./b/addcow
 ./d/bash-completion/completions/addcow
 ./d/fish/vendor_completions.d/addcow.fish

@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2154 # what common.bash defines
+# nbdkit-addcow-plugin: what it tells clients, and that it does what it says.
+
+load common
+
+conformance() {
+    "$BATS_TEST_DIRNAME/conformance.py" "$uri" expected "$1"
+}
+
+@test "every flag and command, with clusters of 4 KiB, 64 KiB and 256 KiB" {
+    for size in 4096 65536 262144; do
+        rm -f ./*.raw disk.addcow
+        make_disk -c "$size"
+        cp base.raw before
+        serve disk.addcow
+        conformance "$size"
+        stop
+        is_as_expected
+        cmp base.raw before
+    done
+}
+
+@test "nbdinfo shows the disk; extents are those of addcow map" {
+    make_disk
+    addcow write -q disk.addcow 1M <noise
+    addcow zero -q disk.addcow 2M 512k
+    serve disk.addcow
+    nbdinfo --json "$uri" >info.json
+    [ "$(json info.json 'j["exports"][0]["export-size"]')" = 8389608 ]
+    [ "$(json info.json 'j["exports"][0]["can_multi_conn"]')" = True ]
+    [[ "$(json info.json 'j["exports"][0]["description"]')" == "add-cow disk, clusters of 65536 bytes, "* ]]
+    nbdinfo --map --json "$uri" >served.json
+    stop
+    addcow map --output=json disk.addcow >map.json
+    # Neighbours of one kind are one extent of NBD.
+    joined='[(k, sum(l for _, l in g)) for k, g in __import__("itertools").groupby(j, lambda e: e[0])]'
+    [ "$(json served.json "(lambda j: $joined)([(e['type'] == 0, e['length']) for e in j])")" = \
+        "$(json map.json "(lambda j: $joined)([(e['data'], e['length']) for e in j])")" ]
+}
+
+@test "read-only: no client can write, and the files do not change" {
+    make_disk
+    cat ./*.raw disk.addcow | sha256sum >before
+    serve -r disk.addcow
+    run nbdsh -u "$uri" -c 'h.set_strict_mode(0)' -c 'print(h.is_read_only(), h.can_fua(), h.can_multi_conn())' \
+        -c 'h.pwrite(b"x", 0)'
+    [ "$status" -ne 0 ]
+    [[ "$output" == "True False True"*"Operation not permitted"* ]]
+    nbdcopy "$uri" copy
+    # Another reader may have the disk at the same time; a writer may not.
+    reads_as disk.addcow expected
+    stop
+    cmp copy expected
+    cat ./*.raw disk.addcow | sha256sum | cmp - before
+}
+
+@test "a disk whose files cannot be written is served read-only" {
+    make_disk
+    mkdir readonly
+    mount -t tmpfs tmpfs readonly 2>/dev/null || skip "no permission to mount"
+    cp --sparse=always base.raw disk.raw disk.addcow readonly
+    mount -o remount,ro readonly
+    serve readonly/disk.addcow
+    [ "$(nbdsh -u "$uri" -c 'print(h.is_read_only())')" = True ]
+    nbdcopy "$uri" copy
+    stop
+    umount readonly
+    cmp copy expected
+}
+
+@test "dir=: each file that ends in .addcow is an export, and nothing else is" {
+    make_disk
+    mkdir disks
+    mv ./*.raw disk.addcow expected disks
+    cd disks
+    addcow create -q -i other.raw -s 1M other.addcow
+    # A guest has written a header of its choice into its image.
+    printf 'secret' >"$OLDPWD/secret"
+    addcow create -q -i "$OLDPWD/secret" evil.addcow
+    mv evil.addcow evil.raw
+    mkdir dir.addcow
+    cd "$OLDPWD"
+    serve dir=disks
+    nbdinfo --list --json "$uri" >list.json
+    [ "$(json list.json '[e["export-name"] for e in j["exports"]]')" = "['disk.addcow', 'other.addcow']" ]
+    base="nbd+unix:///NAME?socket=$PWD/socket"
+    nbdcopy "${base/NAME/disk.addcow}" copy
+    cmp copy disks/expected
+    [ "$(nbdinfo --size "${base/NAME/other.addcow}")" = 1048576 ]
+    for name in evil.raw nothing.addcow dir.addcow .addcow ../disks/disk.addcow base.raw ''; do
+        run nbdinfo "${base/NAME/$name}"
+        [ "$status" -ne 0 ]
+    done
+    grep -q "export 'evil.raw': is not the name of a file that ends in .addcow" log
+    grep -q "export 'nothing.addcow': there is no disk of this name" log
+    stop
+}
+
+@test "a disk is free when its last client has left, and the next client finds its new size" {
+    make_disk
+    serve disk.addcow
+    nbdsh -u "$uri" -c 'h.pwrite(b"x", 0)' -c 'import subprocess, sys' \
+        -c "sys.exit(subprocess.call(['$addcow', 'check', 'disk.addcow'], stderr=subprocess.DEVNULL) != 1)"
+    for _ in $(seq 200); do
+        ! addcow resize -q disk.addcow 10M 2>/dev/null || break
+        sleep 0.02
+    done
+    [ "$(nbdinfo --size "$uri")" = 10485760 ]
+    stop
+    addcow check disk.addcow
+}
+
+@test "a server that ends while it has clients keeps what they wrote" {
+    make_disk
+    serve disk.addcow
+    nbdsh -u "$uri" -c 'import os, signal, time' -c 'h.pwrite(b"written", 77)' \
+        -c "os.kill($server, signal.SIGTERM)" -c 'time.sleep(0.3)'
+    wait "$server"
+    server=
+    printf written | dd of=expected bs=1 seek=77 conv=notrunc status=none
+    is_as_expected
+}
+
+@test "stream=background: throttled, shown, kept when the server ends, and finished" {
+    make_disk
+    serve disk.addcow stream=background stream-rate=1M
+    nbdsh -u "$uri" -c 'h.pwrite(b"guest", 3000000)' -c 'h.flush()'
+    printf guest | dd of=expected conv=notrunc bs=1 seek=3000000 status=none
+    # 4 MiB of data and a few steps over holes, at 1 MiB per second.
+    appears log "stream: 10 %"
+    [[ "$(nbdinfo "$uri")" == *"description: add-cow disk"*"; stream: "*" %"* ]]
+    run grep "stream: 100 %" log
+    [ "$status" -ne 0 ]
+    stop
+    [ "$(info disk.addcow 'j["format-specific"]["data"]["all-allocated"]')" = False ]
+    serve disk.addcow stream=background stream-rate=0
+    nbdsh -u "$uri" -c 'h.pwrite(b"more", 6000000)' -c 'h.flush()'
+    printf more | dd of=expected conv=notrunc bs=1 seek=6000000 status=none
+    appears log "stream: 100 %"
+    stop
+    is_as_expected
+    [ "$(info disk.addcow 'j["format-specific"]["data"]["all-allocated"]')" = True ]
+    cmp disk.raw expected
+    # Nothing is left to do, and the preferred block is that of a plain file.
+    serve disk.addcow stream=background
+    [ "$(nbdsh -u "$uri" -c 'print(h.get_block_size(nbd.SIZE_PREFERRED))')" = 4096 ]
+    stop
+    [ "$(grep -c "stream: 100 %" log)" -eq 1 ]
+}
