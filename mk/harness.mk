@@ -10,7 +10,12 @@ HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/pro
 SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o \
     $(B)/sched/adapter_scheduled.o
 BENCH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard bench/*.c))
-UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+# The engine under weak memory needs a compiler that can call a function for every access to memory.
+HAS_WEAK := $(shell echo 'int x;' | $(CC) -fsanitize=thread -x c -c -o /dev/null - 2>/dev/null && echo yes)
+WEAK_OBJECTS := $(patsubst fast/%.c,$(B)/weak/fast/%.o,$(wildcard fast/*.c)) \
+    $(patsubst harness/weak/programs/%.c,$(B)/weak/programs/%.o,$(wildcard harness/weak/programs/*.c))
+WEAK_TEST_OBJECTS := $(B)/weak/tests/litmus.o $(B)/weak/tests/broken.o
+UNIT_SOURCES := $(filter-out $(if $(HAS_WEAK),,tests/unit/weak/%),$(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))
 CLI_TESTS := $(wildcard tests/cli/*.bats)
 SETUP_TESTS := $(wildcard tests/setup/*.bats)
@@ -41,6 +46,44 @@ $(B)/sched/%.o: fast/%.c $(MAKEFILES_READ)
 
 $(B)/sched/%.o: harness/adapters/%.c $(MAKEFILES_READ)
 	$(compile)
+
+# A third build of the engine, for weak memory (harness/weak/entry.c), with the programs that are explored. What the
+# compiler calls for the thread sanitizer, locks, the allocator, the copying of memory, and the engine get the prefix
+# weak_.
+WEAK_CALLS := pthread_.*|malloc|calloc|realloc|free|strdup|strndup|memcpy|memmove|memset|memcmp
+define weak_link
+@mkdir -p $(@D)
+$(LD) -r --force-group-allocation -o $@ $^
+$(NM) -u $@ | sed -nE 's/^ *U //; ta; d; :a; s/^__tsan_(.*)$$/& weak_tsan_\1/p; t; \
+    s/^__(assert_fail)$$/& weak_\1/p; t; s/^($(WEAK_CALLS))$$/& weak_\1/p' \
+    >$@.names
+$(NM) -g --defined-only $@ | sed -nE 's/.* (ad[a-z]*_[a-z0-9_]*)$$/\1 weak_\1/p' >>$@.names
+$(NM) -g --defined-only $@ | sed -nE 's/.* ((ad[a-z]*|weak|litmus)_[a-z0-9_]*)$$/\1/p' >$@.public
+$(OBJCOPY) --keep-global-symbols=$@.public $@
+$(OBJCOPY) --redefine-syms=$@.names $@
+endef
+
+$(B)/weak/engine.o: $(WEAK_OBJECTS)
+	$(weak_link)
+
+$(B)/weak/litmus.o: $(WEAK_TEST_OBJECTS)
+	$(weak_link)
+
+$(WEAK_OBJECTS) $(WEAK_TEST_OBJECTS): NEEDED_CPPFLAGS += -include harness/weak/addcow_sync.h -U_FORTIFY_SOURCE
+$(WEAK_OBJECTS) $(WEAK_TEST_OBJECTS): ALL_CFLAGS = $(filter-out -fsanitize% -fno-sanitize% -fprofile% -fcoverage% \
+    --coverage,$(OPT) $(WARNINGS) $(WERROR) $(CFLAGS) $(NEEDED_CFLAGS)) -fsanitize=thread -fno-builtin -fno-lto
+
+$(B)/weak/fast/%.o: fast/%.c $(MAKEFILES_READ)
+	$(compile)
+
+$(B)/weak/programs/%.o: harness/weak/programs/%.c $(MAKEFILES_READ)
+	$(compile)
+
+$(B)/weak/tests/%.o: tests/unit/weak/%.c $(MAKEFILES_READ)
+	$(compile)
+
+$(B)/tests/test_weak_litmus: $(B)/weak/litmus.o $(B)/tests/unit/weak/axioms.o
+$(B)/tests/test_weak_engine: $(B)/weak/engine.o $(B)/weak/litmus.o
 
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
