@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ struct exec_adapter {
     struct adapter_ops ops;
     struct transport *transport;
     _Atomic uint64_t size_bound; /* bytes: an upper bound of the disk's size. No caller's buffer is longer. */
+    _Atomic uint64_t capacity;   /* bytes: shorter buffers are whole in any case */
+    pthread_mutex_t resizing;    /* protects what follows, and every change of size_bound */
+    unsigned resizes;            /* in progress */
     atomic_bool size_unknown;    /* the child answered `size` with an error when it was last asked by this file */
 };
 
@@ -113,15 +117,29 @@ static enum addcow_status exec_close(struct adapter *adapter, struct addcow_erro
  */
 static bool transfers_data(struct exec_adapter *exec, uint64_t length)
 {
-    return length <= atomic_load(&exec->size_bound) && length <= PROTOCOL_DATA_MAX;
+    bool whole = length <= atomic_load(&exec->size_bound) || length <= atomic_load(&exec->capacity);
+    return whole && length <= PROTOCOL_DATA_MAX;
 }
 
 /* Before a resize: other threads may use the new size before its answer arrives. */
-static void raise_size_bound(struct exec_adapter *exec, uint64_t new_size)
+static void begin_resize(struct exec_adapter *exec, uint64_t new_size)
 {
-    uint64_t bound = atomic_load(&exec->size_bound);
-    while (bound < new_size && !atomic_compare_exchange_weak(&exec->size_bound, &bound, new_size)) {
+    pthread_mutex_lock(&exec->resizing);
+    exec->resizes++;
+    if (atomic_load(&exec->size_bound) < new_size) {
+        atomic_store(&exec->size_bound, new_size);
     }
+    pthread_mutex_unlock(&exec->resizing);
+}
+
+/* After a resize. Beside another one, nobody knows the size that the disk will have, so the bound stays. */
+static void end_resize(struct exec_adapter *exec)
+{
+    pthread_mutex_lock(&exec->resizing);
+    if (--exec->resizes == 0) {
+        update_size_bound(&exec->adapter);
+    }
+    pthread_mutex_unlock(&exec->resizing);
 }
 
 /* A request whose line holds the operands as decimal numbers. */
@@ -157,7 +175,7 @@ static enum addcow_status exec_perform(struct adapter *adapter, struct operation
         return refuse_data(error);
     }
     if (properties->operands == OPERANDS_SIZE) {
-        raise_size_bound(exec, asked->offset);
+        begin_resize(exec, asked->offset);
     }
     if (properties->data == DATA_TO_DISK) {
         transport_add_data(&request, asked->data, transfers_data(exec, asked->length) ? (size_t)asked->length : 0);
@@ -170,7 +188,7 @@ static enum addcow_status exec_perform(struct adapter *adapter, struct operation
         asked->map_length = request.numbers[1];
     }
     if (properties->operands == OPERANDS_SIZE) {
-        update_size_bound(adapter);
+        end_resize(exec);
     }
     return code;
 }
@@ -196,6 +214,7 @@ static enum addcow_status exec_create(struct adapter *adapter, const char *path,
 static void exec_destroy(struct adapter *adapter)
 {
     transport_free(exec_of(adapter)->transport);
+    pthread_mutex_destroy(&exec_of(adapter)->resizing);
     free(adapter);
 }
 
@@ -214,6 +233,7 @@ struct adapter *adapter_make_exec(const char *command, const char *directory, in
         .destroy = exec_destroy,
     };
     exec->adapter = (struct adapter){.ops = &exec->ops, .name = exec_name};
+    pthread_mutex_init(&exec->resizing, NULL);
     exec->transport = transport_make(command, directory, timeout);
     transport_start(exec->transport);
     const struct protocol_abilities *abilities = transport_abilities(exec->transport);
@@ -242,6 +262,13 @@ void adapter_exec_end(struct adapter *adapter)
 {
     if (adapter->name == exec_name) {
         transport_end(exec_of(adapter)->transport);
+    }
+}
+
+void adapter_exec_reserve(struct adapter *adapter, uint64_t capacity)
+{
+    if (adapter->name == exec_name) {
+        atomic_store(&exec_of(adapter)->capacity, capacity);
     }
 }
 

@@ -61,6 +61,13 @@ unsigned adapter_exec_overtaken(struct adapter *adapter);
  * has failed. Afterwards every request fails. No request may be in flight. */
 void adapter_exec_end(struct adapter *adapter);
 
+/*
+ * Says that all buffers of requests whose length is at most `capacity` have as many bytes, whatever size the disk has.
+ * Otherwise a request that is longer than the disk transfers no data; beside a resize, nobody knows which one is. Stays
+ * so until the adapter is destroyed. Does nothing if `adapter` is of another kind.
+ */
+void adapter_exec_reserve(struct adapter *adapter, uint64_t capacity);
+
 /* Kills the child with SIGKILL. No request may be in flight. The next open starts a new child. `adapter` must be of
  * this kind. */
 void adapter_exec_kill(struct adapter *adapter);

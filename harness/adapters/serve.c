@@ -10,6 +10,7 @@
 #include "base/report.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,15 @@ struct argument {
     uint64_t number; /* the word, or the length of the data, as a number; 0 if it is none */
     char *data;      /* the announced data and a NUL, or null; owned */
     char word[64];
+};
+
+/* What the threads of a server share. */
+struct server {
+    struct adapter *adapter;
+    unsigned concurrency;
+    pthread_mutex_t mutex; /* protects what follows, and standard output */
+    pthread_cond_t idle;   /* `working` has become 0 */
+    unsigned working;      /* threads */
 };
 
 struct request {
@@ -77,9 +87,10 @@ static enum addcow_status create(struct adapter *adapter, const struct argument 
 }
 
 /* Performs an operation and, if it succeeded, prints the answer. */
-static enum addcow_status perform(struct adapter *adapter, uint32_t operation, uint64_t tag,
+static enum addcow_status perform(struct server *server, uint32_t operation, uint64_t tag,
                                   const struct argument *arguments, struct addcow_error *error)
 {
+    struct adapter *adapter = server->adapter;
     const struct operation_properties *properties = operation_properties(operation);
     struct operation_request request = {.operation = (enum operation)operation};
     uint8_t *buffer = NULL;
@@ -92,6 +103,7 @@ static enum addcow_status perform(struct adapter *adapter, uint32_t operation, u
     }
     enum addcow_status code = adapter->ops->perform(adapter, &request, error);
     if (code == ADDCOW_OK) {
+        pthread_mutex_lock(&server->mutex);
         printf("%" PRIu64 " ok", tag);
         if (properties->answers_map) {
             printf(" %d %" PRIu64, request.allocated, request.map_length);
@@ -102,6 +114,8 @@ static enum addcow_status perform(struct adapter *adapter, uint32_t operation, u
         } else {
             putchar('\n');
         }
+        fflush(stdout);
+        pthread_mutex_unlock(&server->mutex);
     }
     free(buffer);
     return code;
@@ -115,8 +129,9 @@ static enum addcow_status open_disk(struct adapter *adapter, const struct argume
                               error);
 }
 
-static void hello(const struct adapter *adapter, uint64_t tag)
+static void hello(const struct server *server, uint64_t tag)
 {
+    const struct adapter *adapter = server->adapter;
     const char *between = "";
     printf("%" PRIu64 " ok %d layouts=r20,r9 operations=", tag, PROTOCOL_VERSION);
     for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
@@ -125,19 +140,23 @@ static void hello(const struct adapter *adapter, uint64_t tag)
             between = ",";
         }
     }
-    puts(" granularity=1 concurrency=1 level=durable lacks=");
+    printf(" granularity=1 concurrency=%u level=durable lacks=\n", server->concurrency);
 }
 
-static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, const struct argument *arguments)
+static void answer(struct server *server, uint32_t request, uint64_t tag, const struct argument *arguments)
 {
+    struct adapter *adapter = server->adapter;
     struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = ADDCOW_OK;
     if (request == PROTOCOL_HELLO) {
-        hello(adapter, tag);
+        hello(server, tag);
     } else if (request == PROTOCOL_SIZE) {
-        printf("%" PRIu64 " ok %" PRIu64 "\n", tag, adapter->ops->size(adapter));
+        uint64_t size = adapter->ops->size(adapter);
+        pthread_mutex_lock(&server->mutex);
+        printf("%" PRIu64 " ok %" PRIu64 "\n", tag, size);
+        pthread_mutex_unlock(&server->mutex);
     } else if (request < OPERATIONS) {
-        code = perform(adapter, request, tag, arguments, &error);
+        code = perform(server, request, tag, arguments, &error);
     } else {
         code = request == PROTOCOL_OPEN    ? open_disk(adapter, arguments, &error)
                : request == PROTOCOL_CLOSE ? adapter->ops->close(adapter, &error)
@@ -146,12 +165,62 @@ static void answer(struct adapter *adapter, uint32_t request, uint64_t tag, cons
             printf("%" PRIu64 " ok\n", tag);
         }
     }
+    pthread_mutex_lock(&server->mutex);
     if (code != ADDCOW_OK) {
         size_t length = strnlen(error.message, PROTOCOL_MESSAGE_MAX);
         printf("%" PRIu64 " error %s %s +%zu\n%.*s", tag, addcow_status_name(code),
                error.clause[0] != '\0' ? error.clause : "-", length, (int)length, error.message);
     }
     fflush(stdout);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+/* ---- Threads ---- */
+
+/* One operation in flight. */
+struct flight {
+    struct server *server;
+    uint32_t kind;
+    struct request request;
+};
+
+static void *fly(void *context)
+{
+    struct flight *flight = context;
+    struct server *server = flight->server;
+    answer(server, flight->kind, flight->request.arguments[0].number, flight->request.arguments + 2);
+    free_request(&flight->request);
+    free(flight);
+    pthread_mutex_lock(&server->mutex);
+    if (--server->working == 0) {
+        pthread_cond_broadcast(&server->idle);
+    }
+    pthread_mutex_unlock(&server->mutex);
+    return NULL;
+}
+
+/* Answers a request on a thread of its own; takes it over. */
+static void answer_beside(struct server *server, uint32_t kind, const struct request *request)
+{
+    struct flight *flight = report_allocate(1, sizeof *flight);
+    pthread_t thread;
+    *flight = (struct flight){.server = server, .kind = kind, .request = *request};
+    pthread_mutex_lock(&server->mutex);
+    server->working++;
+    pthread_mutex_unlock(&server->mutex);
+    if (pthread_create(&thread, NULL, fly, flight) != 0) {
+        report_fatal("cannot start a thread");
+    }
+    pthread_detach(thread);
+}
+
+static void wait_until_idle(struct server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    while (server->working > 0) {
+        pthread_cond_wait(&server->idle, &server->mutex);
+    }
+    pthread_mutex_unlock(&server->mutex);
 }
 
 /* The number of words after the name of a request. */
@@ -167,20 +236,28 @@ static unsigned count_words(uint32_t request)
     return operands + (properties->data == DATA_TO_DISK ? 1 : 0);
 }
 
-int serve(struct adapter *adapter)
+int serve(struct adapter *adapter, unsigned concurrency)
 {
+    struct server server = {.adapter = adapter, .concurrency = concurrency};
     struct request request;
     bool good = true;
+    pthread_mutex_init(&server.mutex, NULL);
+    pthread_cond_init(&server.idle, NULL);
     while (good && receive(&request)) {
         uint32_t kind = 0;
         while (kind < PROTOCOL_REQUESTS && strcmp(protocol_request_name(kind), request.arguments[1].word) != 0) {
             kind++;
         }
         good = kind < PROTOCOL_REQUESTS && request.count == count_words(kind) + 2;
+        if (good && kind < OPERATIONS && concurrency > 1) {
+            answer_beside(&server, kind, &request);
+            continue;
+        }
         if (good) {
-            answer(adapter, kind, request.arguments[0].number, request.arguments + 2);
+            answer(&server, kind, request.arguments[0].number, request.arguments + 2);
         }
         free_request(&request);
     }
+    wait_until_idle(&server);
     return good && feof(stdin) ? 0 : 1;
 }

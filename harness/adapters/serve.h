@@ -6,8 +6,10 @@
 
 #include "adapters/adapter.h"
 
-/* Answers the requests on standard input one after the other until end of file. Returns an exit status: 0, or 1 after a
- * malformed request. */
-int serve(struct adapter *adapter);
+/*
+ * Answers the requests on standard input until end of file, up to `concurrency` of them at once, each on a thread of
+ * its own; 1: one after the other, on the calling thread. Returns an exit status: 0, or 1 after a malformed request.
+ */
+int serve(struct adapter *adapter, unsigned concurrency);
 
 #endif

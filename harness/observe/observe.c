@@ -14,6 +14,7 @@
 #include "observe/faults.h"
 #include "observe/power_cut.h"
 #include "observe/scenario.h"
+#include "observe/slow.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -25,11 +26,15 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64u
+#define SLOW "slow" /* the name of the judgement that needs no scenario */
+#define DURABLE_CLAUSES                                                                                                \
+    "DUR-01 DUR-02 DUR-03 DUR-04 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 CMT-03 "        \
+    "ERR-01 ERR-02 ERR-03 ERR-04 ERR-05"
 
-enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES };
+enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES };
 
 struct task {
-    unsigned scenario;
+    unsigned scenario; /* of JUDGE_SLOW: the part */
     enum judge judge;
     pid_t process; /* 0: not started, or over */
     int pipe;      /* from which its findings are read */
@@ -66,8 +71,7 @@ static bool is_wanted(const struct scenario *scenario, unsigned judge, const cha
 
 const char *observe_clauses(void)
 {
-    return "DUR-01 DUR-02 DUR-03 DUR-04 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 "
-           "CMT-03 ERR-01 ERR-02 ERR-03 ERR-04 ERR-05";
+    return DURABLE_CLAUSES " CON-02 CON-04 CON-05 CON-06 CON-07 CON-09 CON-11 CON-12";
 }
 
 void observe_list(FILE *out)
@@ -78,6 +82,7 @@ void observe_list(FILE *out)
         fprintf(out, "%-20s %s\n", scenario->name, scenario->story);
         free(scenario);
     }
+    fprintf(out, "%-20s %s\n", SLOW, "concurrent requests while system calls are delayed");
 }
 
 /* ---- In a child ---- */
@@ -98,9 +103,6 @@ static void judge(const struct task *task, struct observed *observed, const stru
                   struct observe_counts *counts, struct findings *findings)
 {
     struct crash_counts crashes = {0};
-    if (!is_possible(observed, findings)) {
-        return;
-    }
     switch (task->judge) {
     case JUDGE_POWER_CUT:
         power_cut_judge(observed, scenario, &crashes, findings);
@@ -115,33 +117,47 @@ static void judge(const struct task *task, struct observed *observed, const stru
     }
 }
 
-/* Does a task, and writes what it found to `out`. */
-static void do_task(const struct task *task, const struct observe_options *options, FILE *out)
+/* Judges a scenario, if the adapter claims what that needs. */
+static void judge_scenario(const struct task *task, const struct observe_options *options, struct observed *observed,
+                           struct observe_counts *counts, struct findings *findings)
 {
-    struct findings findings = {.count = 0};
-    struct observe_counts counts = {0};
     struct scenario *scenario = report_allocate(1, sizeof *scenario);
-    struct observed *observed = report_allocate(1, sizeof *observed);
     char why[256];
     scenario_make(task->scenario, scenario);
     scenario_problem(scenario, options->abilities, why, sizeof why);
     if (options->abilities != NULL && options->abilities->level < PROTOCOL_DURABLE) {
         snprintf(why, sizeof why, "the adapter claims level %s, not durable",
                  protocol_level_name(options->abilities->level));
-        findings_pass_over(&findings, observe_clauses(), why);
+        findings_pass_over(findings, DURABLE_CLAUSES, why);
     } else if (why[0] != '\0') {
-        findings_pass_over(&findings, scenario->clauses, why);
-    } else if (!observed_make(&options->how, observed)) {
-        report_fatal("%s: %s", options->how.parent, strerror(errno));
+        findings_pass_over(findings, scenario->clauses, why);
     } else {
-        judge(task, observed, scenario, &counts, &findings);
-        observed_free(observed);
+        judge(task, observed, scenario, counts, findings);
     }
+    free(scenario);
+}
+
+/* Does a task, and writes what it found to `out`. */
+static void do_task(const struct task *task, const struct observe_options *options, FILE *out)
+{
+    struct findings findings = {.count = 0};
+    struct observe_counts counts = {0};
+    struct observed *observed = report_allocate(1, sizeof *observed);
+    if (!observed_make(&options->how, observed)) {
+        report_fatal("%s: %s", options->how.parent, strerror(errno));
+    }
+    if (!is_possible(observed, &findings)) {
+        /* is_possible has said so. */
+    } else if (task->judge == JUDGE_SLOW) {
+        slow_judge(observed, task->scenario, &counts.plans, &findings);
+    } else {
+        judge_scenario(task, options, observed, &counts, &findings);
+    }
+    observed_free(observed);
     fwrite(&counts, sizeof counts, 1, out);
     findings_write(out, &findings);
     findings_free(&findings);
     free(observed);
-    free(scenario);
 }
 
 _Noreturn static void child(const struct task *task, const struct observe_options *options, int pipe_end, pid_t parent)
@@ -264,7 +280,7 @@ static void run_tasks(struct session *session)
 static void list_tasks(struct session *session)
 {
     struct scenario *scenario = report_allocate(1, sizeof *scenario);
-    session->tasks = report_allocate((uint64_t)scenario_count() * JUDGES, sizeof *session->tasks);
+    session->tasks = report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS, sizeof *session->tasks);
     for (unsigned i = 0; i < scenario_count(); i++) {
         scenario_make(i, scenario);
         for (unsigned judge = 0; judge < JUDGES; judge++) {
@@ -274,6 +290,10 @@ static void list_tasks(struct session *session)
         }
     }
     free(scenario);
+    bool slow = session->options->scenario == NULL || strcmp(session->options->scenario, SLOW) == 0;
+    for (unsigned part = 0; slow && part < SLOW_PARTS; part++) {
+        session->tasks[session->count++] = (struct task){.scenario = part, .judge = JUDGE_SLOW};
+    }
 }
 
 bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings)
@@ -291,6 +311,7 @@ bool observe_judge(const struct observe_options *options, struct observe_counts 
         counts->states += task->counts.states;
         counts->deaths += task->counts.deaths;
         counts->faults += task->counts.faults;
+        counts->plans += task->counts.plans;
     }
     bool complete = session.count > 0 && !session.stopped;
     free(session.tasks);

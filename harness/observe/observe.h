@@ -11,7 +11,7 @@
 struct observe_options {
     struct observed_command how;                /* how.parent: an existing directory, of which everything is removed */
     const struct protocol_abilities *abilities; /* what the adapter declared; null: everything */
-    const char *scenario; /* only this one, such as "grow", or by one judge, "grow/faults"; null: all */
+    const char *scenario; /* only this one, such as "grow", or by one judge, "grow/faults", or "slow"; null: all */
     unsigned jobs;        /* scenarios at once, from 1 */
     int interruption;     /* a descriptor: the run stops when it becomes readable; or -1 */
 };
@@ -22,6 +22,7 @@ struct observe_counts {
     uint64_t states; /* after power cuts */
     uint64_t deaths;
     uint64_t faults;
+    uint64_t plans; /* of delays */
 };
 
 /* The clauses that the observer is there for, separated by spaces. Static storage. */

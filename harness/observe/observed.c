@@ -91,6 +91,7 @@ void observed_start(struct observed *observed, const struct observed_manner *man
         report_fatal("%s: a path is too long", observed->root);
     }
     watch->reads = manner->reads;
+    watch->turns = manner->turns;
     watch->delay_seed = manner->delay_seed;
     watch->delay_microseconds = manner->delay_microseconds;
     char *command = observed_wrap(observed->how->observer, observed->watch_path, observed->how->command);

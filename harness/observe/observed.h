@@ -34,6 +34,7 @@ void observed_free(struct observed *observed);
 struct observed_manner {
     bool records;
     bool reads; /* reads count, too */
+    bool turns; /* no two transfers at once (watch.h) */
     uint64_t delay_seed;
     uint32_t delay_microseconds;
 };

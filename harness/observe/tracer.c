@@ -58,6 +58,7 @@ struct tracee {
     enum phase phase;
     uint64_t wake; /* nanoseconds */
     bool recorded;
+    bool takes_turns; /* its call must not overlap others that do: it is recorded, or the watch wants it */
     bool delayed_after;
     struct traced_call call;
 };
@@ -67,7 +68,7 @@ struct tracer {
     struct recorder recorder;
     struct tracee *list;
     size_t count; /* entries, free ones included */
-    pid_t busy;   /* whose call is being recorded; 0: nobody's */
+    pid_t busy;   /* whose turn it is, from the call to its return; 0: nobody's */
     pid_t root;
     int root_status;
     bool root_ended;
@@ -199,8 +200,8 @@ static void pretend_sync(struct tracer *tracer, struct tracee *tracee)
 {
     if (tracee->recorded) {
         recorder_end(&tracer->recorder, tracee->thread, &tracee->call, 0);
-        tracer->busy = 0;
     }
+    tracer->busy = tracee->takes_turns ? 0 : tracer->busy;
     machine_skip(tracee->thread, 0);
     if (tracee->delayed_after) {
         delay_after(tracer, tracee);
@@ -219,7 +220,7 @@ static void make_call(struct tracer *tracer, struct tracee *tracee)
     if (tracee->recorded) {
         recorder_begin(&tracer->recorder, &tracee->call);
     }
-    if (tracee->recorded || tracee->delayed_after) {
+    if (tracee->takes_turns || tracee->delayed_after) {
         tracee->phase = PHASE_CALLS;
         ptrace(PTRACE_SYSCALL, tracee->thread, NULL, NULL);
     } else {
@@ -230,9 +231,9 @@ static void make_call(struct tracer *tracer, struct tracee *tracee)
 /* It is a thread's turn to make its call. */
 static void take_turn(struct tracer *tracer, struct tracee *tracee)
 {
-    tracer->busy = tracee->recorded ? tracee->thread : tracer->busy;
+    tracer->busy = tracee->takes_turns ? tracee->thread : tracer->busy;
     if (is_hit(tracer->watch, &tracee->call) && act(tracer, tracee)) {
-        tracer->busy = tracee->recorded ? 0 : tracer->busy;
+        tracer->busy = tracee->takes_turns ? 0 : tracer->busy;
         resume(tracee, 0);
         return;
     }
@@ -241,7 +242,7 @@ static void take_turn(struct tracer *tracer, struct tracee *tracee)
 
 static void begin_call(struct tracer *tracer, struct tracee *tracee)
 {
-    if (tracee->recorded && tracer->busy != 0) {
+    if (tracee->takes_turns && tracer->busy != 0) {
         tracee->phase = PHASE_WAITS;
     } else {
         take_turn(tracer, tracee);
@@ -263,7 +264,9 @@ static void enter(struct tracer *tracer, struct tracee *tracee, bool foreign)
         return;
     }
     atomic_fetch_add(&tracer->watch->seen, 1);
+    enum watch_kind kind = tracee->call.shape->kind;
     tracee->recorded = recorder_wants(&tracer->recorder, &tracee->call);
+    tracee->takes_turns = tracee->recorded || (tracer->watch->turns && (kind == WATCH_READ || kind == WATCH_WRITE));
     tracee->delayed_after = choose_delay(tracer->watch, 2) != 0;
     uint64_t delay = choose_delay(tracer->watch, 1);
     if (delay != 0) {
@@ -288,12 +291,10 @@ static void leave(struct tracer *tracer, struct tracee *tracee)
 {
     int64_t result;
     bool known = machine_result(tracee->thread, &result);
-    if (tracee->recorded) {
-        if (known) {
-            recorder_end(&tracer->recorder, tracee->thread, &tracee->call, result);
-        }
-        tracer->busy = 0;
+    if (tracee->recorded && known) {
+        recorder_end(&tracer->recorder, tracee->thread, &tracee->call, result);
     }
+    tracer->busy = tracee->takes_turns ? 0 : tracer->busy;
     if (tracee->delayed_after) {
         delay_after(tracer, tracee);
     } else {
@@ -343,10 +344,10 @@ static void handle_stop(struct tracer *tracer, struct tracee *tracee, int status
     }
 }
 
-/* Lets the threads go on whose delay is over. The result is the time of the next one; UINT64_MAX: there is none. */
-static uint64_t wake_delayed(struct tracer *tracer)
+/* Lets one thread go on whose delay is over. False if there is none; then *next is the time of the next one. */
+static bool wake_one(struct tracer *tracer, uint64_t *next)
 {
-    uint64_t next = UINT64_MAX;
+    *next = UINT64_MAX;
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->list[i];
         bool delayed = tracee->phase == PHASE_DELAYED || tracee->phase == PHASE_DELAYED_AFTER;
@@ -354,12 +355,24 @@ static uint64_t wake_delayed(struct tracer *tracer)
             continue;
         }
         if (tracee->wake > clock_nanoseconds()) {
-            next = tracee->wake < next ? tracee->wake : next;
-        } else if (tracee->phase == PHASE_DELAYED) {
+            *next = tracee->wake < *next ? tracee->wake : *next;
+            continue;
+        }
+        if (tracee->phase == PHASE_DELAYED) {
             begin_call(tracer, tracee);
         } else {
             resume(tracee, 0);
         }
+        return true;
+    }
+    return false;
+}
+
+/* Lets all such threads go on. The result is the time of the next one; UINT64_MAX: there is none. */
+static uint64_t wake_delayed(struct tracer *tracer)
+{
+    uint64_t next;
+    while (wake_one(tracer, &next)) { /* it may be delayed again, or pass its turn to another one that is */
     }
     return next;
 }

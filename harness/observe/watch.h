@@ -64,8 +64,9 @@ struct watch {
     char directory[WATCH_PATH_BYTES]; /* absolute, without symbolic links: files directly in it are observed */
     char record[WATCH_PATH_BYTES];    /* the file that gets the record (record.h); "": none is made */
     bool reads;                       /* whether reads count and can fail; they cost time */
-    uint64_t delay_seed;              /* chooses the calls that are delayed; 0: none */
-    uint32_t delay_microseconds;      /* the longest delay */
+    bool turns; /* no two transfers at once, so that each sector is read and written whole, as CON-02 assumes */
+    uint64_t delay_seed;         /* chooses the calls that are delayed; 0: none */
+    uint32_t delay_microseconds; /* the longest delay */
 
     /* Set by the judge while nothing is in progress. */
     _Atomic bool armed;

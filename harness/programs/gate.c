@@ -37,6 +37,7 @@
 #define WHOLE_MAX 10u       /* failing cases that are printed in full without --all */
 #define JOBS_MAX 256u
 #define TIMEOUT_MAX 86400u /* seconds */
+#define SERVED_AT_ONCE 16u /* requests of an engine for threads */
 
 #define GATE PROGRAM_PREFIX "gate" /* what to type */
 
@@ -473,7 +474,7 @@ static int serve_engine(const char *name)
         fprintf(stderr, "gate: no engine \"%s\": there are ref and fast\n", name);
         return REPORT_USAGE;
     }
-    int code = serve(adapter);
+    int code = serve(adapter, !strcmp(name, "fast") ? SERVED_AT_ONCE : 1);
     adapter->ops->destroy(adapter);
     return code;
 }

@@ -59,8 +59,8 @@ void gate_observe_print(FILE *out, const char *prefix, int code, const struct ga
     const struct observe_counts *counts = &observation->counts;
     fprintf(out,
             "%sobserved: %" PRIu64 " scenarios, %" PRIu64 " states after power cuts, %" PRIu64 " deaths, %" PRIu64
-            " faults%s: %s\n",
-            prefix, counts->scenarios, counts->states, counts->deaths, counts->faults,
+            " faults, %" PRIu64 " delay plans%s: %s\n",
+            prefix, counts->scenarios, counts->states, counts->deaths, counts->faults, counts->plans,
             observation->complete ? "" : "; not all", conclusions[code]);
 }
 
@@ -107,7 +107,8 @@ json_t *gate_observe_json(const struct gate_observation *observation)
                                                  (json_int_t)finding->broken, "text", text));
     }
     const struct observe_counts *counts = &observation->counts;
-    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "complete", observation->complete, "scenarios",
+    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "complete", observation->complete, "scenarios",
                      (json_int_t)counts->scenarios, "states", (json_int_t)counts->states, "deaths",
-                     (json_int_t)counts->deaths, "faults", (json_int_t)counts->faults, "clauses", clauses);
+                     (json_int_t)counts->deaths, "faults", (json_int_t)counts->faults, "plans",
+                     (json_int_t)counts->plans, "clauses", clauses);
 }

@@ -131,6 +131,7 @@ static int run_trace(const struct trace *trace, struct adapter *adapter, const s
     if (out == NULL) {
         report_fatal("no memory for a report");
     }
+    adapter_exec_reserve(adapter, trace_capacity(trace));
     bool conforms = differential_judge(trace, adapter, directory, &progress->watch, &progress->counts, out);
     fclose(out);
     enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
