@@ -84,3 +84,14 @@ END
     run_tests 1 ./right
     [[ "$output" == *"failed: ./right: it ended with status 99"*"    17 leaks"* ]]
 }
+
+@test "a unit test that is skipped, which cmocka calls not ok" {
+    program skipping <<'END'
+echo "1..2"
+echo "not ok 1 # SKIP no_apples"
+echo "ok 2 - pears"
+END
+    run_tests 0 ./skipping
+    [[ "$output" == *"skipped, so not tested:"*"no_apples"* ]]
+    [[ "${lines[-1]}" == "tests: 1 ran, 1 skipped" ]]
+}
