@@ -85,8 +85,9 @@ $(B)/weak/tests/%.o: tests/unit/weak/%.c $(MAKEFILES_READ)
 $(B)/tests/test_weak_litmus: $(B)/weak/litmus.o $(B)/tests/unit/weak/axioms.o
 $(B)/tests/test_weak_engine: $(B)/weak/engine.o $(B)/weak/litmus.o
 
+$(B)/hunt: $(if $(HAS_WEAK),$(B)/weak/engine.o)
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
 $(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)

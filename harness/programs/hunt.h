@@ -60,6 +60,22 @@ void hunt_print_failure(const char *reason, const char *command);
 /* Fills in what was not given: a seed by chance, and a time if there is no other limit. */
 void hunt_set_defaults(uint64_t *seed, uint64_t traces, uint64_t *seconds);
 
+/* ---- Weak memory (hunt_weak.c) ---- */
+
+struct hunt_weak {
+    uint64_t seed;
+    uint64_t traces;     /* 0: no limit */
+    uint64_t seconds;    /* 0: no limit */
+    unsigned threads;    /* 0: 2 or 3 */
+    unsigned operations; /* of each thread; 0: 1 to 3 */
+    uint64_t executions; /* of each workload, random ones and as many in order; 0: some */
+    uint64_t preemptions;
+    bool brief;
+};
+
+/* Returns the exit status. */
+int hunt_weak(const struct hunt_weak *hunt);
+
 /* ---- Real threads (hunt_stress.c) ---- */
 
 struct stress {

@@ -17,6 +17,8 @@
 #include "judges/crash_create.h"
 #include "judges/crash_repair.h"
 #include "judges/fault.h"
+#include "weak/graph.h"
+#include "weak/programs/programs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -418,8 +420,36 @@ static unsigned name_strategies(const char *names[NAMES_MAX])
     return count;
 }
 
+/* The options of weak memory. Those that it does not know are refused: `given` says which of the rows are. */
+static int explore_weak(const struct options_command *command, const struct options *options, const bool *given,
+                        uint64_t threads, uint64_t operations, uint64_t preemptions)
+{
+    for (size_t i = 0; i < command->row_count; i++) {
+        const char *name = command->rows[i].name;
+        if (given[i] &&
+            (strcmp(name, "judge") == 0 || strcmp(name, "strategy") == 0 || strcmp(name, "self-check") == 0)) {
+            options_refuse(command, "--%s: not with --memory weak", name);
+        }
+    }
+    if (threads > WEAK_THREADS || operations > WEAK_RANDOM_REQUESTS) {
+        options_refuse(command, "--memory weak has at most %u threads and %u operations of each", WEAK_THREADS,
+                       WEAK_RANDOM_REQUESTS);
+    }
+    struct hunt_weak weak = {.seed = options->seed,
+                             .traces = options->traces,
+                             .seconds = options->seconds,
+                             .threads = (unsigned)threads,
+                             .operations = (unsigned)operations,
+                             .executions = options->limits.schedules,
+                             .preemptions = preemptions,
+                             .brief = options->brief};
+    return hunt_weak(&weak);
+}
+
 int hunt_explore(int count, char **words)
 {
+    static const char *const memories[] = {"interleaved", "weak", NULL};
+    unsigned memory = 0;
     struct options options = {.seed = HUNT_NO_SEED};
     const char *judges[NAMES_MAX] = {NULL};
     const char *strategies[NAMES_MAX] = {NULL};
@@ -431,6 +461,8 @@ int hunt_explore(int count, char **words)
     uint64_t operations = 0;
     uint64_t preemptions = 2;
     const struct option_row rows[] = {
+        {"memory", "M", "what threads see of each other's writes: the last one, or what C11 allows", .choice = &memory,
+         .names = memories},
         {"judge", "J", "who judges", .choice = &judge, .names = judges},
         {"strategy", "S", "who chooses which thread runs next", .choice = &strategy, .names = strategies},
         HUNT_ROW_TIME(&options.seconds),
@@ -452,13 +484,15 @@ int hunt_explore(int count, char **words)
         .synopsis = "[OPTION]...",
         .purpose =
             "Runs small random workloads on the production engine under a deterministic scheduler, on simulated "
-            "storage. Judge schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of "
+            "storage. --memory weak: every order of memory that C11 allows, also of old writes, and what is in files. "
+            "Judge schedule: answers, contents, deadlocks; crash: crashes too; fault: failing calls of "
             "the storage too.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .notes = HUNT_EXIT_STATUS,
     };
-    int first = options_parse(&command, count, words, NULL);
+    bool given[sizeof rows / sizeof rows[0]];
+    int first = options_parse(&command, count, words, given);
     options_refuse_operands(&command, count, words, first);
     options.limits.judges = judge == all_judges ? PLAN_ALL_JUDGES : 1u << judge;
     options.limits.strategy = strategy == all_strategies ? NULL : sched_strategy_at(strategy);
@@ -466,5 +500,8 @@ int hunt_explore(int count, char **words)
     options.limits.operations = (uint32_t)operations;
     options.limits.preemptions = (uint32_t)preemptions;
     hunt_set_defaults(&options.seed, options.traces, &options.seconds);
+    if (memory != 0) {
+        return explore_weak(&command, &options, given, threads, operations, preemptions);
+    }
     return explore(&options);
 }

@@ -35,6 +35,8 @@ struct content {
 /* All that is in files lies in the heap of the program, and is restored with it. */
 struct file_data {
     char name[NAME_BYTES];
+    char sectors[2 * NAME_BYTES]; /* what timelines call them */
+    char length_name[2 * NAME_BYTES];
     uint64_t length;
     uint64_t cells[SECTORS]; /* numbers of contents */
     struct {
@@ -302,9 +304,11 @@ static struct file_data *make(const char *name)
     }
     memset(data, 0, sizeof *data);
     strcpy(data->name, name);
+    snprintf(data->sectors, sizeof data->sectors, "%s sector", name);
+    snprintf(data->length_name, sizeof data->length_name, "length of %s", name);
     directory->files[directory->count++] = data;
-    weak_name(data->cells, sizeof data->cells, data->name);
-    weak_name(&data->length, sizeof data->length, "length of a file");
+    weak_name_items(data->cells, sizeof data->cells, sizeof data->cells[0], data->sectors);
+    weak_name(&data->length, sizeof data->length, data->length_name);
     return data;
 }
 

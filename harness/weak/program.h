@@ -32,6 +32,8 @@ void weak_outcome(uint64_t outcome);
 
 /* What timelines call the `size` bytes at `address`. The text must live on. */
 void weak_name(const void *address, size_t size, const char *name);
+/* The same for several objects of `item` bytes each, which get numbers. */
+void weak_name_items(const void *address, size_t size, size_t item, const char *name);
 
 /* ---- Files in memory, as part of the memory model (files.c). All are made by `setup`. ---- */
 

@@ -16,6 +16,7 @@ static FILE *told_to;
 static struct {
     const char *address;
     size_t size;
+    size_t item; /* 0: one object, else the size of each of several */
     const char *name;
 } names[NAMES];
 static unsigned name_count;
@@ -32,13 +33,19 @@ void weak_names_clear(void)
     name_count = 0;
 }
 
-void weak_name(const void *address, size_t size, const char *name)
+void weak_name_items(const void *address, size_t size, size_t item, const char *name)
 {
     if (name_count < NAMES) {
         names[name_count].address = address;
         names[name_count].size = size;
+        names[name_count].item = item;
         names[name_count++].name = name;
     }
+}
+
+void weak_name(const void *address, size_t size, const char *name)
+{
+    weak_name_items(address, size, 0, name);
 }
 
 /* The smallest named object that the address lies in. */
@@ -54,6 +61,8 @@ const char *weak_name_of(const void *address, char *text, size_t size)
     }
     if (best == NAMES) {
         snprintf(text, size, "%p", address);
+    } else if (names[best].item != 0) {
+        snprintf(text, size, "%s[%zu]", names[best].name, (size_t)(at - names[best].address) / names[best].item);
     } else if (at == names[best].address) {
         snprintf(text, size, "%s", names[best].name);
     } else {
@@ -143,7 +152,7 @@ static void tell_access(const struct weak_event *event, uint64_t stored)
     if (event->store != WEAK_NONE) {
         fprintf(told_to, "%s stores 0x%" PRIx64, event->source != WEAK_NONE ? "," : "", stored);
         if (event->store != weak_last_store(event->location)) {
-            fputs(", which other threads see as older than the last store", told_to);
+            fputs(", which is older than the last store for all threads", told_to);
         }
     }
     fprintf(told_to, " (%s)", orders[event->order]);

@@ -142,6 +142,19 @@ schedule 0x1 continue" >file.trace
     [[ ! "$output" =~ locks\ [0-9a-f]{4} ]]
 }
 
+@test "hunt explore --memory weak: random requests under C11's memory" {
+    run "$hunt" explore --memory weak --seed 1 --traces 2 --schedules 40
+    echo "$output"
+    if [[ "$status" -eq 4 && "$output" == *"built without weak memory"* ]]; then
+        skip "the compiler cannot build it"
+    fi
+    [ "$status" -eq 0 ]
+    [[ "$output" =~ ^"hunt: weak memory: 2 workloads, "[1-9][0-9]*" executions, "[1-9][0-9]*" steps, " ]]
+    [[ "$output" =~ " "[1-9][0-9]*" old stores read; ".*" 0 failures"$ ]]
+    again=$("$hunt" explore --memory weak --seed 1 --traces 2 --schedules 40)
+    [ "$output" = "$again" ]
+}
+
 @test "hunt bench: prints schedules per second" {
     run "$hunt" bench --seed 1
     echo "$output"
@@ -153,7 +166,8 @@ schedule 0x1 continue" >file.trace
     for words in "explore --judge nobody" "explore --strategy none" "explore --threads 0" "explore --seed x" \
         "explore extra" \
         "explore --unknown" "explore --impl ref" "explore --replay file" "bench --keep" "bench extra" \
-        "explore --strategy pct --ops 101"; do
+        "explore --strategy pct --ops 101" "explore --memory strong" "explore --memory weak --judge crash" \
+        "explore --memory weak --threads 5" "explore --memory weak --ops 9"; do
         # shellcheck disable=SC2086 # a list of words
         run "$hunt" $words
         echo "$words: $status $output"

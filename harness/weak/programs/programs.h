@@ -6,6 +6,9 @@
 
 #include "weak/program.h"
 
+#include <stdbool.h>
+#include <stdio.h>
+
 /* Those whose executions are all run within a second; up to a null. */
 extern const struct weak_program *const weak_programs[];
 
@@ -23,5 +26,26 @@ extern const struct weak_program weak_flush_write, weak_write_flush, weak_featur
     weak_write_flush_three;
 extern const struct weak_program weak_write_read, weak_write_read_unloaded, weak_read_twice, weak_resize, weak_shrink,
     weak_three_requests, weak_three_with_resize;
+
+/* ---- Random requests (random.c) ---- */
+
+#define WEAK_RANDOM_REQUESTS 8u /* most of a thread */
+
+/* Runs the requests that weak_random_make has made. */
+extern struct weak_program weak_random;
+
+/*
+ * Makes requests that follow from the seed. 0 threads or requests of each thread: some. False if this was built without
+ * weak memory (absent.c).
+ */
+bool weak_random_make(uint64_t seed, unsigned threads, unsigned requests);
+
+/* Takes request `number`, below WEAK_THREADS * WEAK_RANDOM_REQUESTS, out; false if there is none. */
+bool weak_random_remove(unsigned number);
+
+/* Keeps the requests as they are, or restores them. */
+void weak_random_keep(bool restore);
+
+void weak_random_print(FILE *out);
 
 #endif

@@ -18,7 +18,8 @@ static void setup(void)
 {
     quiescing = calloc(1, sizeof *quiescing);
     addcow_quiesce_init(&quiescing->quiesce);
-    weak_name(quiescing->quiesce.stripes, sizeof quiescing->quiesce.stripes, "requests");
+    weak_name_items(quiescing->quiesce.stripes, sizeof quiescing->quiesce.stripes, sizeof quiescing->quiesce.stripes[0],
+                    "requests");
     weak_name(&quiescing->quiesce.quiesced, sizeof quiescing->quiesce.quiesced, "quiesced");
     weak_name(&quiescing->quiesce.lock, sizeof quiescing->quiesce.lock, "lock");
     weak_name(&quiescing->quiesce.changed, sizeof quiescing->quiesce.changed, "changed");

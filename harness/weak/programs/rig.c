@@ -21,7 +21,7 @@ static void name_parts(void)
     struct addcow_block *block = sync_pointer_load(&disk->bitmap.blocks[0]);
     weak_name(rig, sizeof *rig, "rig");
     weak_name(disk, sizeof *disk, "disk");
-    weak_name(disk->quiesce.stripes, sizeof disk->quiesce.stripes, "requests");
+    weak_name_items(disk->quiesce.stripes, sizeof disk->quiesce.stripes, sizeof disk->quiesce.stripes[0], "requests");
     weak_name(&disk->quiesce.quiesced, sizeof disk->quiesce.quiesced, "quiesced");
     weak_name(&disk->quiesce.lock, sizeof disk->quiesce.lock, "quiesce lock");
     weak_name(&disk->quiesce.changed, sizeof disk->quiesce.changed, "quiesce changed");
@@ -35,7 +35,7 @@ static void name_parts(void)
     weak_name(disk->bitmap.blocks, sizeof disk->bitmap.blocks[0], "block pointer");
     if (block) {
         weak_name(block, sizeof *block, "block");
-        weak_name(&block->words[0], sizeof block->words[0], "bits");
+        weak_name_items(block->words, sizeof block->words, sizeof block->words[0], "bits");
     }
 }
 

@@ -76,7 +76,7 @@ static void test_timeline(void **state)
     fclose(out);
     /* Both stores are there, the load that reads the old one, and why it may. */
     bool told =
-        strstr(text, "store image") != NULL &&
+        strstr(text, "store image sector[0]") != NULL &&
         (strstr(text, "in write_and_tell, broken.c:") != NULL || strstr(text, "at code 0x") != NULL) &&
         strstr(text, "reads 0x0 from before the threads began") != NULL &&
         strstr(text, "it may: no release that it acquired orders before it 0x1 of step 1 by thread 0") != NULL &&
