@@ -30,13 +30,20 @@ static int errno_of(const struct addcow_error *error)
     }
 }
 
+void make_harmless(char *text)
+{
+    for (char *c = text; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+}
+
 int report(const struct addcow_error *error)
 {
-    /* Names of files may come from a header that a stranger wrote: they forge no lines of the log. */
+    /* Names of files may come from a header that a stranger wrote. */
     struct addcow_error harmless = *error;
-    for (char *c = harmless.message; *c; c++) {
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-    }
+    make_harmless(harmless.message);
     nbdkit_error("%s (%s%s%s)", harmless.message, addcow_status_name(error->code), error->clause[0] ? ", " : "",
                  error->clause);
     nbdkit_set_error(errno_of(error));

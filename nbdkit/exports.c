@@ -34,12 +34,10 @@ static const char *base_name(const char *path)
 
 static char *refuse(const char *name, const char *reason)
 {
-    /* The name is the client's: it forges no lines of the log. */
+    /* The name is the client's. */
     char harmless[64];
     snprintf(harmless, sizeof harmless, "%s", name);
-    for (char *c = harmless; *c; c++) {
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-    }
+    make_harmless(harmless);
     nbdkit_error("export '%s': %s", harmless, reason);
     nbdkit_set_error(ENOENT);
     return NULL;
@@ -68,8 +66,11 @@ char *export_path(const char *name)
         if (name[0] != '\0' && strcmp(name, base_name(parameters.file)) != 0) {
             return refuse(name, "there is no disk of this name; the one that is served has the empty name");
         }
-        char *path = strdup(parameters.file);
-        return path ? path : refuse(name, "no memory");
+        char *file = strdup(parameters.file);
+        if (!file) {
+            return refuse(name, "no memory");
+        }
+        return file;
     }
     if (!is_disk_name(name)) {
         return refuse(name, "is not the name of a file that ends in .addcow");
@@ -92,7 +93,7 @@ static int scan(struct dirent ***entries)
 {
     int count = scandir(parameters.directory, entries, is_listed, alphasort);
     if (count < 0) {
-        nbdkit_error("%s: %s", parameters.directory, strerror(errno));
+        nbdkit_error("%s: %m", parameters.directory);
     }
     return count;
 }
@@ -105,7 +106,7 @@ int export_check_directory(void)
         free(entries[i]);
     }
     if (count >= 0) {
-        free(entries);
+        free((void *)entries);
     }
     return count < 0 ? -1 : 0;
 }
@@ -130,7 +131,7 @@ int export_list(int read_only, int is_tls, struct nbdkit_exports *exports)
         free(entries[i]);
     }
     if (count >= 0) {
-        free(entries);
+        free((void *)entries);
     }
     return result;
 }

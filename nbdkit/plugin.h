@@ -91,6 +91,9 @@ void stream_end_all(void);
 
 /* ---- errors.c ---- */
 
+/* Replaces control characters, so that names from strangers forge no lines of the log. */
+void make_harmless(char *text);
+
 /* Reports a failure of the library. Returns -1. */
 int report(const struct addcow_error *error);
 

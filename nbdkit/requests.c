@@ -95,7 +95,7 @@ int request_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
         nbdkit_set_error(EOPNOTSUPP);
         return -1;
     }
-    int fast = flags & NBDKIT_FLAG_FAST_ZERO ? is_fast(served, count, offset) : 1;
+    int fast = (flags & NBDKIT_FLAG_FAST_ZERO) ? is_fast(served, count, offset) : 1;
     if (fast == 0) {
         nbdkit_set_error(EOPNOTSUPP);
     }
@@ -119,7 +119,7 @@ int request_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flag
             return report(&error);
         }
         first_data = first ? data : first_data;
-        if (flags & NBDKIT_FLAG_REQ_ONE && data != first_data) {
+        if ((flags & NBDKIT_FLAG_REQ_ONE) && data != first_data) {
             break;
         }
         first = false;

@@ -64,12 +64,15 @@ static void free_served(struct served *served)
 static struct served *open_served(const char *path, bool read_only)
 {
     struct served *served = calloc(1, sizeof *served);
-    if (!served || !(served->path = strdup(path))) {
+    char *copy = strdup(path);
+    if (!served || !copy) {
         nbdkit_error("%s: no memory", path);
         nbdkit_set_error(ENOMEM);
         free(served);
+        free(copy);
         return NULL;
     }
+    served->path = copy;
     served->read_only = read_only;
     served->users = 1;
     atomic_store(&served->percent, -1);

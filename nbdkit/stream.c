@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #define SECOND INT64_C(1000000000) /* nanoseconds */
@@ -156,7 +155,8 @@ bool stream_begin(struct served *served)
     }
     pthread_mutex_unlock(&lock);
     if (result != 0) {
-        nbdkit_error("%s: stream=background: no thread: %s", served->path, strerror(result));
+        errno = result;
+        nbdkit_error("%s: stream=background: no thread: %m", served->path);
         nbdkit_set_error(result);
         free(stream);
         return false;

@@ -72,6 +72,24 @@ static void free_ref(struct addcow_ref *ref)
     free(ref->backing);
 }
 
+/* What of the extent is data: all else reads as zeros. */
+static void judge_data(const struct pair *pair, const struct trace_operation *operation,
+                       const struct addcow_extent *whole)
+{
+    struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+    bool data = true;
+    enum addcow_status code = addcow_map_data(pair->fast, operation->offset, operation->length, &extent, &data, NULL);
+    fuzz_require(code == ADDCOW_OK && extent.length <= whole->length && (extent.length > 0) == (whole->length > 0),
+                 "map_data has a run within that of map_chain");
+    fuzz_require(extent.present == whole->present && extent.depth == whole->depth && (extent.present || !data),
+                 "data is in the file that map_chain tells");
+    for (uint64_t i = 0; i < extent.length && !data; i++) {
+        uint8_t byte = 1;
+        code = addcow_ref_read(&pair->ref, operation->offset + i, 1, &byte);
+        fuzz_require(code == ADDCOW_OK && byte == 0, "what is no data reads as zeros");
+    }
+}
+
 /* Where it comes from, down to the backing file. */
 static void judge_extent(const struct pair *pair, const struct trace_operation *operation, bool allocated, uint64_t run)
 {
@@ -86,6 +104,7 @@ static void judge_extent(const struct pair *pair, const struct trace_operation *
         fuzz_require(!extent.present || (extent.depth == !allocated && extent.file_offset == operation->offset),
                      "an extent comes from the image, or from the same offset below");
     }
+    judge_data(pair, operation, &extent);
 }
 
 static void judge_map(struct pair *pair, const struct trace_operation *operation)

@@ -66,7 +66,7 @@ TESTS_OUTSIDE = units("links check_findings memory check create")
 JUDGES = {
     "units": (
         PLAIN,
-        units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open replaced data_locks "
+        units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data replaced data_locks "
               "fast_threads waiting_threads"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
