@@ -10,6 +10,7 @@
 #include "adapters/adapter_exec.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "observe/beside.h"
 #include "observe/death.h"
 #include "observe/faults.h"
 #include "observe/power_cut.h"
@@ -26,15 +27,16 @@
 #include <unistd.h>
 
 #define JOBS_MAX 64u
-#define SLOW "slow" /* the name of the judgement that needs no scenario */
+#define SLOW "slow" /* the names of the judgements that need no scenario */
+#define BESIDE "flushes"
 #define DURABLE_CLAUSES                                                                                                \
-    "DUR-01 DUR-02 DUR-03 DUR-04 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 CMT-03 "        \
+    "DUR-01 DUR-02 DUR-03 DUR-04 DUR-05 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 CMT-03 " \
     "ERR-01 ERR-02 ERR-03 ERR-04 ERR-05"
 
-enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES };
+enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES, JUDGE_BESIDE };
 
 struct task {
-    unsigned scenario; /* of JUDGE_SLOW: the part */
+    unsigned scenario; /* of JUDGE_SLOW and JUDGE_BESIDE: the part */
     enum judge judge;
     pid_t process; /* 0: not started, or over */
     int pipe;      /* from which its findings are read */
@@ -83,6 +85,7 @@ void observe_list(FILE *out)
         free(scenario);
     }
     fprintf(out, "%-20s %s\n", SLOW, "concurrent requests while system calls are delayed");
+    fprintf(out, "%-20s %s\n", BESIDE, "power cuts beside concurrent flushes and writes, which are delayed");
 }
 
 /* ---- In a child ---- */
@@ -150,6 +153,10 @@ static void do_task(const struct task *task, const struct observe_options *optio
         /* is_possible has said so. */
     } else if (task->judge == JUDGE_SLOW) {
         slow_judge(observed, task->scenario, &counts.plans, &findings);
+    } else if (task->judge == JUDGE_BESIDE) {
+        struct crash_counts crashes = {0};
+        beside_judge(observed, task->scenario, &counts.plans, &crashes, &findings);
+        counts.states += crashes.states;
     } else {
         judge_scenario(task, options, observed, &counts, &findings);
     }
@@ -277,10 +284,20 @@ static void run_tasks(struct session *session)
     report_progress(NULL);
 }
 
+/* Adds the tasks of a judgement that needs no scenario, if it is wanted. */
+static void list_parts(struct session *session, enum judge judge, const char *name, unsigned parts)
+{
+    const char *wanted = session->options->scenario;
+    for (unsigned part = 0; part < parts && (wanted == NULL || strcmp(wanted, name) == 0); part++) {
+        session->tasks[session->count++] = (struct task){.scenario = part, .judge = judge};
+    }
+}
+
 static void list_tasks(struct session *session)
 {
     struct scenario *scenario = report_allocate(1, sizeof *scenario);
-    session->tasks = report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS, sizeof *session->tasks);
+    session->tasks =
+        report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS + BESIDE_PARTS, sizeof *session->tasks);
     for (unsigned i = 0; i < scenario_count(); i++) {
         scenario_make(i, scenario);
         for (unsigned judge = 0; judge < JUDGES; judge++) {
@@ -290,10 +307,8 @@ static void list_tasks(struct session *session)
         }
     }
     free(scenario);
-    bool slow = session->options->scenario == NULL || strcmp(session->options->scenario, SLOW) == 0;
-    for (unsigned part = 0; slow && part < SLOW_PARTS; part++) {
-        session->tasks[session->count++] = (struct task){.scenario = part, .judge = JUDGE_SLOW};
-    }
+    list_parts(session, JUDGE_SLOW, SLOW, SLOW_PARTS);
+    list_parts(session, JUDGE_BESIDE, BESIDE, BESIDE_PARTS);
 }
 
 bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings)

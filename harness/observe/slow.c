@@ -40,13 +40,12 @@ static bool can_do(const struct trace *trace, const struct protocol_abilities *a
     return why[0] == '\0' && (abilities->granularity == 1 || (aligned && sized));
 }
 
-/* Makes the workload of a plan. False if the adapter can do none. */
-static bool make_workload(uint64_t seed, const struct protocol_abilities *abilities, struct trace *trace)
+bool slow_workload(uint64_t seed, enum slow_kind kind, const struct protocol_abilities *abilities, struct trace *trace)
 {
     const struct generate_small_options options = {.threads = abilities->concurrency < 3 ? abilities->concurrency : 3,
                                                    .operations = 5,
-                                                   .whole_disk = seed % 2 == 0,
-                                                   .flushes = seed % 4 == 1};
+                                                   .whole_disk = kind == SLOW_WHOLE_DISK,
+                                                   .flushes = kind == SLOW_FLUSHES};
     for (uint64_t i = 0; i < TRIES; i++) {
         generate_small_trace(seed + i * 1000, &options, trace);
         if (can_do(trace, abilities)) {
@@ -117,7 +116,8 @@ static void judge_plans(struct observed *observed, unsigned part, const struct p
     bool fine = true;
     for (uint64_t i = 0; fine && i < PLANS; i++) {
         uint64_t seed = 1 + part * PLANS + i;
-        if (!make_workload(seed, abilities, trace)) {
+        enum slow_kind kind = seed % 2 == 0 ? SLOW_WHOLE_DISK : seed % 4 == 1 ? SLOW_FLUSHES : SLOW_REQUESTS;
+        if (!slow_workload(seed, kind, abilities, trace)) {
             findings_pass_over(findings, REQUESTS " " WHOLE_DISK, "the adapter declares too little");
             break;
         }
@@ -131,19 +131,29 @@ static void judge_plans(struct observed *observed, unsigned part, const struct p
     free(trace);
 }
 
-void slow_judge(struct observed *observed, unsigned part, uint64_t *plans, struct findings *findings)
+bool slow_abilities(struct observed *observed, const char *clauses, struct protocol_abilities *abilities,
+                    struct findings *findings)
 {
+    char why[2048];
     observed_start(observed, &(struct observed_manner){.records = false});
     const struct protocol_abilities *found = adapter_exec_abilities(observed->adapter);
-    char why[2048];
     if (found == NULL) {
         scenario_has_ended(observed, why, sizeof why);
         findings->crashed = true;
-        findings_pass_over(findings, REQUESTS " " WHOLE_DISK, why);
-    } else if (found->concurrency < 2) {
-        findings_pass_over(findings, REQUESTS " " WHOLE_DISK, "the adapter takes one request at a time");
-    } else {
-        struct protocol_abilities abilities = *found;
+        findings_pass_over(findings, clauses, why);
+        return false;
+    }
+    *abilities = *found;
+    if (found->concurrency < 2) {
+        findings_pass_over(findings, clauses, "the adapter takes one request at a time");
+    }
+    return found->concurrency >= 2;
+}
+
+void slow_judge(struct observed *observed, unsigned part, uint64_t *plans, struct findings *findings)
+{
+    struct protocol_abilities abilities;
+    if (slow_abilities(observed, REQUESTS " " WHOLE_DISK, &abilities, findings)) {
         judge_plans(observed, part, &abilities, plans, findings);
     }
     observed_stop(observed);

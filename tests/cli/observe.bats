@@ -7,6 +7,7 @@
 bats_require_minimum_version 1.5.0
 
 load harness
+load observing
 
 gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
 root=$BATS_TEST_DIRNAME/../..
@@ -15,37 +16,6 @@ without_leak_checks
 setup_file() {
     root=$BATS_TEST_DIRNAME/../..
     compile_example
-}
-
-# observe IMPLEMENTATION SCENARIO
-observe() {
-    run "$gate" --impl "$1" --corpus "$root/corpus" --scenario "$2"
-    echo "$output"
-}
-
-# wrong FROM TO: the example in ./wrong, with one text in the place of another.
-wrong() {
-    rm -rf wrong
-    cp -r "$root/corpus/example" wrong
-    python3 - "$1" "$2" <<'END'
-import pathlib
-import sys
-
-path = pathlib.Path("wrong/addcow.py")
-text = path.read_text(encoding="utf-8")
-old, new = (argument.encode().decode("unicode_escape") for argument in sys.argv[1:])
-assert old in text, old
-path.write_text(text.replace(old, new), encoding="utf-8")
-END
-}
-
-# breaks CLAUSE SCENARIO FROM TO: so changed, the example breaks the clause.
-breaks() {
-    wrong "$3" "$4"
-    observe "exec:python3 -S '$PWD/wrong/adapter.py'" "$2"
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"$1: broken in 1 observed scenario"* ]]
-    [[ "${lines[-1]}" == "observed: "*": does not conform" ]]
 }
 
 @test "observe: the production engine keeps every clause, under every judge" {
@@ -184,23 +154,6 @@ END
     breaks RSZ-07 grow/faults "$cut$next" "$cut        os.fsync(self.image)\n$next"
 }
 
-@test "observe: slow storage" {
-    observe fast slow
-    [ "$status" -eq 0 ]
-    [[ "$output" == *"observed: 8 clauses kept, 0 broken, 0 not judged"*" 72 delay plans: conforms" ]]
-    # Writes take no lock. The example makes no pause of its own.
-    local write='    def write(self, offset, length, data):\n'
-    wrong "$write        with self.lock:" "$write        if True:"
-    observe "exec:python3 -S '$PWD/wrong/adapter.py'" slow
-    [ "$status" -eq 1 ]
-    [[ "$output" == *"CON-02: broken in "* ]]
-    # Nothing is judged of one that takes one request at a time.
-    sed -i 's/^CONCURRENCY = 16/CONCURRENCY = 1/' wrong/adapter.py
-    observe "exec:python3 -S '$PWD/wrong/adapter.py'" slow
-    [ "$status" -eq 4 ]
-    [[ "$output" == *"CON-02: not judged: the adapter takes one request at a time"* ]]
-}
-
 @test "observe: what cannot be seen is not judged" {
     local linking='        self.check_identities()\n        lock_data(self.image, self.writable)'
     wrong "$linking" "$linking\n        self.memory = __import__('mmap').mmap(self.image, 0)"
@@ -223,5 +176,5 @@ END
     [ "$status" -eq 4 ]
     run "$gate" list --observe --corpus "$root/corpus"
     [ "$status" -eq 0 ]
-    [ "${#lines[@]}" -eq 14 ]
+    [ "${#lines[@]}" -eq 15 ]
 }

@@ -220,6 +220,7 @@ static int observe(struct place *place, const char *what)
     assert_int_equal(waitpid(process, &status, 0), process);
     if (atomic_load(&place->watch->state) == WATCH_IMPOSSIBLE) {
         print_message("programs cannot be observed here: %s\n", place->watch->why);
+        tear_down(place);
         skip();
     }
     assert_true(records_load(place->watch->record, &place->list));
