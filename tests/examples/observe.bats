@@ -1,18 +1,18 @@
 #!/usr/bin/env bats
-# The observer's judges of concurrent requests, on the engine and on wrong implementations in Python: the delay plans take
-# long. tests/cli/observe.bats has all other judges.
+# The observer's judges of concurrent requests, on the engine and on wrong implementations in Python: the delay plans
+# take long. tests/cli/observe.bats has all other judges.
 
 bats_require_minimum_version 1.5.0
 
 load ../cli/harness
 load ../cli/observing
 
-gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
+export gate=${GATE:-$BATS_TEST_DIRNAME/../../build/gcc/gate}
 root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+export root
 without_leak_checks
 
 setup_file() {
-    root=$BATS_TEST_DIRNAME/../..
     compile_example
 }
 
@@ -37,8 +37,9 @@ setup_file() {
     observe fast flushes
     [ "$status" -eq 0 ]
     [[ "$output" == *"observed: 4 clauses kept, 0 broken, 0 not judged"*" 30 delay plans: conforms" ]]
+    local other='\n\n    def other(self):\n        if True:\n            if True:\n'
     wrong '    def flush(self):\n        with self.lock:\n            if self.writable:\n' \
-        '    def flush(self):\n        joined_flush(self)\n\n    def other(self):\n        if True:\n            if True:\n'
+        "    def flush(self):\n        joined_flush(self)$other"
     cat >>wrong/addcow.py <<'END'
 
 
