@@ -96,19 +96,38 @@ static bool create(struct sim *sim, const struct creation *creation, FILE *out)
     return fine;
 }
 
+struct addcow_create_options crash_creation_options(const struct crash_creation *how)
+{
+    return (struct addcow_create_options){.struct_size = sizeof(struct addcow_create_options),
+                                          .layout = how->layout,
+                                          .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
+                                          .image_name = DISK_IMAGE,
+                                          .backing_name = how->has_backing ? DISK_BASE : NULL,
+                                          .backing_format = how->has_backing ? "raw" : NULL,
+                                          .replace = how->replace,
+                                          .hide_image_data = true,
+                                          .make_image = how->make_image,
+                                          .image_size = SIZE};
+}
+
+void crash_creation_prepare(const struct crash_creation *how, struct sim *sim)
+{
+    struct creation creation = {.replace = how->replace, .options = crash_creation_options(how)};
+    prepare(sim, &creation);
+}
+
+bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, FILE *out)
+{
+    struct creation creation = {.replace = how->replace, .options = crash_creation_options(how)};
+    struct sim *sim = sim_make();
+    prepare(sim, &creation);
+    sim_free(sim);
+    return judge_created(&creation, crashed, true, out);
+}
+
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)
 {
-    struct creation creation = {.replace = how->replace,
-                                .options = {.struct_size = sizeof creation.options,
-                                            .layout = how->layout,
-                                            .cluster_bits = how->layout == ADDCOW_R9 ? 16 : 12,
-                                            .image_name = DISK_IMAGE,
-                                            .backing_name = how->has_backing ? DISK_BASE : NULL,
-                                            .backing_format = how->has_backing ? "raw" : NULL,
-                                            .replace = how->replace,
-                                            .hide_image_data = true,
-                                            .make_image = how->make_image,
-                                            .image_size = SIZE}};
+    struct creation creation = {.replace = how->replace, .options = crash_creation_options(how)};
     static const char *const data_files[] = {DISK_IMAGE, DISK_BASE, NULL};
     const struct sim_crash_options options = {.uniform = data_files};
     struct sim *sim = sim_make();

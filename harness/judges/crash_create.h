@@ -22,4 +22,13 @@ bool crash_create(const struct crash_creation *how, struct crash_counts *counts,
 /* The same for all ways to create a disk. */
 bool crash_every_creation(struct crash_counts *counts, FILE *out);
 
+/* For judges that create by other means: how, and in which files. The options point to static storage. */
+struct addcow_create_options crash_creation_options(const struct crash_creation *how);
+
+/* Puts the files that a creation finds into a storage, and keeps that state. */
+void crash_creation_prepare(const struct crash_creation *how, struct sim *sim);
+
+/* Judges the storage after a crash that came after the creation had succeeded (CRE-06). Prints what is wrong. */
+bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, FILE *out);
+
 #endif

@@ -11,6 +11,7 @@
 #include "base/report.h"
 #include "base/scratch.h"
 #include "observe/beside.h"
+#include "observe/creation.h"
 #include "observe/death.h"
 #include "observe/faults.h"
 #include "observe/power_cut.h"
@@ -29,11 +30,12 @@
 #define JOBS_MAX 64u
 #define SLOW "slow" /* the names of the judgements that need no scenario */
 #define BESIDE "flushes"
+#define CREATION "create"
 #define DURABLE_CLAUSES                                                                                                \
     "DUR-01 DUR-02 DUR-03 DUR-04 DUR-05 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 CMT-03 " \
     "ERR-01 ERR-02 ERR-03 ERR-04 ERR-05"
 
-enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES, JUDGE_BESIDE };
+enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES, JUDGE_BESIDE, JUDGE_CREATION };
 
 struct task {
     unsigned scenario; /* of JUDGE_SLOW and JUDGE_BESIDE: the part */
@@ -73,7 +75,7 @@ static bool is_wanted(const struct scenario *scenario, unsigned judge, const cha
 
 const char *observe_clauses(void)
 {
-    return DURABLE_CLAUSES " CON-02 CON-04 CON-05 CON-06 CON-07 CON-09 CON-11 CON-12";
+    return DURABLE_CLAUSES " CRE-06 CON-02 CON-04 CON-05 CON-06 CON-07 CON-09 CON-11 CON-12";
 }
 
 void observe_list(FILE *out)
@@ -86,6 +88,7 @@ void observe_list(FILE *out)
     }
     fprintf(out, "%-20s %s\n", SLOW, "concurrent requests while system calls are delayed");
     fprintf(out, "%-20s %s\n", BESIDE, "power cuts beside concurrent flushes and writes, which are delayed");
+    fprintf(out, "%-20s %s\n", CREATION, "power cuts after a create that has succeeded");
 }
 
 /* ---- In a child ---- */
@@ -145,6 +148,7 @@ static void do_task(const struct task *task, const struct observe_options *optio
 {
     struct findings findings = {.count = 0};
     struct observe_counts counts = {0};
+    struct crash_counts crashes = {0};
     struct observed *observed = report_allocate(1, sizeof *observed);
     if (!observed_make(&options->how, observed)) {
         report_fatal("%s: %s", options->how.parent, strerror(errno));
@@ -154,13 +158,14 @@ static void do_task(const struct task *task, const struct observe_options *optio
     } else if (task->judge == JUDGE_SLOW) {
         slow_judge(observed, task->scenario, &counts.plans, &findings);
     } else if (task->judge == JUDGE_BESIDE) {
-        struct crash_counts crashes = {0};
         beside_judge(observed, task->scenario, &counts.plans, &crashes, &findings);
-        counts.states += crashes.states;
+    } else if (task->judge == JUDGE_CREATION) {
+        creation_judge(observed, &crashes, &findings);
     } else {
         judge_scenario(task, options, observed, &counts, &findings);
     }
     observed_free(observed);
+    counts.states += crashes.states;
     fwrite(&counts, sizeof counts, 1, out);
     findings_write(out, &findings);
     findings_free(&findings);
@@ -297,7 +302,7 @@ static void list_tasks(struct session *session)
 {
     struct scenario *scenario = report_allocate(1, sizeof *scenario);
     session->tasks =
-        report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS + BESIDE_PARTS, sizeof *session->tasks);
+        report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS + BESIDE_PARTS + 1, sizeof *session->tasks);
     for (unsigned i = 0; i < scenario_count(); i++) {
         scenario_make(i, scenario);
         for (unsigned judge = 0; judge < JUDGES; judge++) {
@@ -309,6 +314,7 @@ static void list_tasks(struct session *session)
     free(scenario);
     list_parts(session, JUDGE_SLOW, SLOW, SLOW_PARTS);
     list_parts(session, JUDGE_BESIDE, BESIDE, BESIDE_PARTS);
+    list_parts(session, JUDGE_CREATION, CREATION, 1);
 }
 
 bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings)

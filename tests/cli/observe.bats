@@ -154,6 +154,20 @@ END
     breaks RSZ-07 grow/faults "$cut$next" "$cut        os.fsync(self.image)\n$next"
 }
 
+@test "observe: create does not make the name or the content durable" {
+    observe fast create
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"observed: 1 clauses kept, 0 broken, 0 not judged"* ]]
+    wrong '        sync_directory(path)  # CRE-06\n' ''
+    observe "exec:python3 -S '$PWD/wrong/adapter.py'" create
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"CRE-06: broken in 1 observed"*"the disk is gone"* ]]
+    wrong '        os.fsync(fd)\n        Disk(path' '        Disk(path'
+    observe "exec:python3 -S '$PWD/wrong/adapter.py'" create
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"CRE-06: broken in 1 observed"*"is refused"* ]]
+}
+
 @test "observe: what cannot be seen is not judged" {
     local linking='        self.check_identities()\n        lock_data(self.image, self.writable)'
     wrong "$linking" "$linking\n        self.memory = __import__('mmap').mmap(self.image, 0)"
@@ -176,5 +190,5 @@ END
     [ "$status" -eq 4 ]
     run "$gate" list --observe --corpus "$root/corpus"
     [ "$status" -eq 0 ]
-    [ "${#lines[@]}" -eq 15 ]
+    [ "${#lines[@]}" -eq 16 ]
 }
