@@ -42,7 +42,7 @@ $(B)/install/libaddcow.a: $(CODEC_OBJECTS) $(FAST_OBJECTS) fast/libaddcow.map sc
 	@NM=$(call quote,$(NM)) LIBS=$(call quote,$(PRIVATE_LIBS) $(LDLIBS)) scripts/check-archive $@ $(@D)/public \
 	    $(CC) $(filter-out -flto%,$(ALL_LDFLAGS))
 
-install-files: libraries $(B)/install/addcow $(B)/install/libaddcow.a install-plugin
+install-files: libraries $(B)/install/addcow $(B)/install/libaddcow.a plugin
 	$(INSTALL) -d $(TO_BIN) $(TO_LIB) $(TO_PKGCONFIG) $(TO_INCLUDE) $(TO_MAN) $(TO_BASH) $(TO_ZSH) $(TO_FISH)
 	$(INSTALL) -m 755 $(B)/install/addcow $(TO_BIN)
 	$(INSTALL) -m 644 $(B)/install/libaddcow.a $(TO_LIB)
@@ -57,6 +57,7 @@ install-files: libraries $(B)/install/addcow $(B)/install/libaddcow.a install-pl
 	scripts/pkg-config-file $(call quote,$(PREFIX)) $(call quote,$(INCLUDEDIR)) $(call quote,$(LIBDIR)) $(VERSION) \
 	    $(call quote,$(PRIVATE_LIBS)) >$(B)/install/addcow.pc
 	$(INSTALL) -m 644 $(B)/install/addcow.pc $(TO_PKGCONFIG)
+	@if $(HAS_NBDKIT); then $(MAKE) --no-print-directory install-plugin; fi
 
 uninstall-files: uninstall-plugin
 	rm -f $(TO_BIN)/addcow $(TO_MAN)/addcow.1 $(TO_LIB)/libaddcow.* $(TO_PKGCONFIG)/addcow.pc

@@ -27,10 +27,7 @@ plugin:
 	    echo "left out: the plugin for nbdkit (it needs nbdkit-plugin.h, 1.30 or newer, and no sanitizer)"; \
 	fi
 
-install-plugin: plugin
-	@if $(HAS_NBDKIT); then $(MAKE) --no-print-directory install-plugin-files; fi
-
-install-plugin-files:
+install-plugin: $(PLUGIN)
 	$(INSTALL) -d $(TO_NBDKIT) $(TO_MAN)
 	$(INSTALL) -m 755 $(PLUGIN) $(TO_NBDKIT)
 	$(INSTALL) -m 644 nbdkit/nbdkit-addcow-plugin.1 $(TO_MAN)
@@ -48,4 +45,4 @@ $(B)/install/nbd.o: tools/nbd.c always
 $(B)/install/addcow: $(filter-out %/nbd.o,$(TOOL_OBJECTS)) $(B)/install/nbd.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
-.PHONY: plugin install-plugin install-plugin-files uninstall-plugin
+.PHONY: plugin install-plugin uninstall-plugin
