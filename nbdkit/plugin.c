@@ -10,6 +10,7 @@
  */
 #include "plugin.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,16 @@
 struct parameters parameters = {.rate = DEFAULT_RATE};
 
 /* ---- Parameters ---- */
+
+/* A limit on the size of files is an error of the write that meets it, and ends no server. */
+static void load(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGXFSZ, NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+        action.sa_handler = SIG_IGN;
+        sigaction(SIGXFSZ, &action, NULL);
+    }
+}
 
 static int set_path(char **path, const char *value)
 {
@@ -213,6 +224,7 @@ static struct nbdkit_plugin plugin = {
         "stream-rate=SIZE         Bytes per second of that (default 64M; 0: no limit).\n"
         "without-locks=true       Goes on where the file system has no locks.",
     .magic_config_key = "file",
+    .load = load,
     .unload = unload,
     .dump_plugin = dump_plugin,
     .config = config,

@@ -108,6 +108,27 @@ END
     reads_as small/disk.addcow expected
 }
 
+@test "a limit on the size of files is an error of the write, and the server goes on" {
+    make_disk
+    # The limit is in units of 1 KiB. Only the server has it: the log and the files of its clients are small.
+    ulimit -f 4096
+    serve disk.addcow
+    cat >client.py <<'END'
+try:
+    h.pwrite(b"w" * 65536, 5 << 20)
+    raise SystemExit("the write succeeded")
+except nbd.Error as error:
+    assert error.errnum == 5, error
+h.pwrite(b"w" * 65536, 1 << 20)
+h.flush()
+END
+    nbdsh -u "$uri" -c - <client.py
+    grep -q "File too large (io" log
+    stop
+    head -c 65536 /dev/zero | tr '\0' w | dd of=expected conv=notrunc bs=1M seek=1 iflag=fullblock status=none
+    is_as_expected
+}
+
 # vanish COUNT: so many clients, one after the other, die while they send 64 requests.
 vanish() {
     cat >client.py <<'END'
