@@ -274,17 +274,22 @@ END
     [ "$(json ours "j")" = "$(json theirs "j")" ]
 }
 
+# Every command that the help lists.
+commands() {
+    addcow --help | sed -n 's/^  addcow \([a-z]*\) .*/\1/p'
+}
+
 @test "help: for the command and each subcommand, on standard output" {
     run --separate-stderr addcow --help
     [ "$status" -eq 0 ]
     [ -z "$stderr" ]
     [[ "${lines[0]}" == "Usage: addcow COMMAND"* ]]
-    for command in create info check map read write zero discard resize stream commit; do
+    for command in $(commands); do
         [[ "$output" == *"addcow $command"* ]]
     done
-    for command in create info check map read write zero discard resize stream commit; do
+    for command in $(commands); do
         for option in --help -h; do
-            run --separate-stderr addcow $command $option
+            run --separate-stderr addcow "$command" "$option"
             [ "$status" -eq 0 ]
             [ -z "$stderr" ]
             [[ "${lines[0]}" == "Usage: addcow $command "* ]]
@@ -294,9 +299,9 @@ END
 
 @test "the man page names every option that the help names" {
     page=$BATS_TEST_DIRNAME/../../tools/addcow.1
-    for command in create info check map read write zero discard resize stream commit; do
+    for command in $(commands); do
         grep -q "^.Ss $command$" "$page"
-        for option in $(addcow $command --help | grep -o -- '--[a-z-]*' | sort -u); do
+        for option in $(addcow "$command" --help | grep -o -- '--[a-z-]*' | sort -u); do
             [ "$option" = --help ] || grep -q -- "-${option#--}" "$page"
         done
     done

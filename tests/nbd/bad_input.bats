@@ -108,6 +108,23 @@ END
     reads_as small/disk.addcow expected
 }
 
+@test "a stream that fills the file system fails alone: clients go on, and the next stream finishes" {
+    small_filesystem 6M
+    random 8M base.raw
+    addcow create -q -b "$PWD/base.raw" -i disk.raw -s 8M small/disk.addcow
+    serve small/disk.addcow stream=background stream-rate=0
+    nbdsh -u "$uri" -c 'h.pread(512, 0)' -c 'import time' -c 'time.sleep(0.5)'
+    appears log "No space left on device (nospace, ERR-05)"
+    nbdcopy "$uri" copy
+    cmp copy base.raw
+    mount -o remount,size=20M small
+    nbdinfo --size "$uri"
+    appears log "stream: 100 %"
+    stop
+    addcow check small/disk.addcow
+    cmp small/disk.raw base.raw
+}
+
 @test "a limit on the size of files is an error of the write, and the server goes on" {
     make_disk
     # The limit is in units of 1 KiB. Only the server has it: the log and the files of its clients are small.

@@ -55,10 +55,35 @@ static void make_files(void)
     patch_file("disk.raw", 5 * CLUSTER, bytes, CLUSTER);
 }
 
+/* What a disk is whose storage tells nothing: all that is in a file is data. */
+static const struct run all_data[] = {
+    {3, true, "base.raw"}, {1, true, "disk.raw"}, {1, true, "base.raw"},
+    {2, true, "disk.raw"}, {1, true, "base.raw"}, {2, false, NULL},
+};
+#define ALL_DATA (sizeof all_data / sizeof all_data[0])
+
+/* Whether the files of this system can tell at all. */
+static bool files_tell(void)
+{
+    uint64_t data;
+    struct addcow_file *file;
+    struct addcow_storage *posix = addcow_posix_storage();
+    assert_int_equal(posix->ops->open(posix, in_directory("base.raw"), ADDCOW_FILE_READ, &file), 0);
+    int result = file->ops->next_data(file, 0, &data);
+    assert_int_equal(file->ops->close(file), 0);
+    return result == 0;
+}
+
 static void test_map_data(void **state)
 {
     (void)state;
     make_files();
+    if (!files_tell()) {
+        struct addcow *untold = open_disk("disk.add-cow");
+        assert_runs(untold, all_data, ALL_DATA);
+        close_disk(untold);
+        return;
+    }
     struct addcow *disk = open_disk("disk.add-cow");
     static const struct run runs[] = {
         {2, false, "base.raw"}, {1, true, "base.raw"},  {1, false, "disk.raw"}, {1, false, "base.raw"},
@@ -123,12 +148,9 @@ static void test_storage_that_does_not_tell(void **state)
             {2, false, "base.raw"}, {1, true, "base.raw"},  {1, false, "disk.raw"}, {1, false, "base.raw"},
             {2, true, "disk.raw"},  {1, false, "base.raw"}, {2, false, NULL},
         };
-        static const struct run data[] = {
-            {3, true, "base.raw"}, {1, true, "disk.raw"}, {1, true, "base.raw"},
-            {2, true, "disk.raw"}, {1, true, "base.raw"}, {2, false, NULL},
-        };
         struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage);
-        assert_runs(disk, knowledge == KNOWS_NOTHING ? data : holes, knowledge == KNOWS_NOTHING ? 6 : 7);
+        bool tells = knowledge != KNOWS_NOTHING && files_tell();
+        assert_runs(disk, tells ? holes : all_data, tells ? sizeof holes / sizeof holes[0] : ALL_DATA);
         close_disk(disk);
     }
 }
