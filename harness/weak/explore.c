@@ -92,7 +92,7 @@ void weak_set_free(struct weak_set *set)
 static void clear_states(struct search *search)
 {
     if (search->states != NULL) {
-        memset(search->states, 0, search->room * sizeof *search->states);
+        memset(search->states, 0, (size_t)search->room * sizeof *search->states);
     }
     search->count = 0;
 }

@@ -96,19 +96,6 @@ static bool leads_from(const struct weak_event *a, const struct weak_event *even
            (option->source != WEAK_NONE && place > position_of(option->source));
 }
 
-/*
- * The clock of an event, as it will be once it has acquired from what it reads: that alone may order an older event at
- * the same location before it.
- */
-static struct weak_event as_added(const struct weak_event *event, const struct weak_option *option)
-{
-    struct weak_event added = *event;
-    if (option->source != WEAK_NONE && weak_store_at(option->source)->releases) {
-        weak_clock_join(&added.clock, &weak_store_at(option->source)->released);
-    }
-    return added;
-}
-
 static void find_before(const struct weak_event *event, const struct weak_option *option, struct set *before)
 {
     memset(before, 0, sizeof *before);
@@ -130,12 +117,15 @@ static void find_after(const struct weak_event *event, const struct weak_option 
     }
 }
 
+/*
+ * What the event will acquire from the store that it reads may order further events at its location before it. They
+ * store, or read, something before that store, and so before whatever follows the event by psc: no circle needs them.
+ */
 bool weak_order_allows(const struct weak_event *event, const struct weak_option *option)
 {
     struct set before, after;
-    struct weak_event added = as_added(event, option);
-    find_before(&added, option, &before);
-    find_after(&added, option, &after);
+    find_before(event, option, &before);
+    find_after(event, option, &after);
     return !sets_meet(&before, &after);
 }
 

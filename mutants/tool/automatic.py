@@ -30,6 +30,7 @@ CFLAGS = """
     -Werror=incompatible-pointer-types -Werror=int-conversion
 """.split()
 SCHEDULED = ["-include", "harness/sched/addcow_sync.h"]
+WEAK = ["-include", "harness/weak/addcow_sync.h", "-fsanitize=thread", "-fno-builtin"]
 PLAIN, ADDRESS, THREAD = (), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-fsanitize=thread",)
 VARIANTS = {
     PLAIN: ("plain", "OPT=-O2"),
@@ -43,9 +44,11 @@ LIBRARIES = {
 }
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
 # Limits of processor time. Each program needs about a tenth of its limit.
-CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60}
+CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60,
+               "tests/test_weak_engine": 60}
 CPU_SECONDS_TEST = 6
 
+WEAK_TEST = "tests/test_weak_engine"  # runs the engine under weak memory
 # Programs that run the engine under the scheduler. The others run it on real threads.
 UNDER_SCHEDULER = {"hunt", "tests/test_sched_engine", "tests/test_crash", "tests/test_death", "tests/test_fault"}
 
@@ -80,8 +83,13 @@ JUDGES = {
         ADDRESS,
         [*units(f"storage_posix fast_durability fast_failing memory {MAINTAIN} fast open"), HUNT + ["3"]],
     ),
+    "weak": (PLAIN, [[WEAK_TEST, "--engine"]]),
     "races": (THREAD, [*units("fast_threads waiting_threads"), HUNT + ["8"]]),
 }
+
+# Headers whose memory orders are weakened, and their judge. All of the engine is compiled again for one of them.
+HEADERS = {"addcow_sync.h", "addcow_disk.h"}
+JUDGES_HEADERS = {"weak": JUDGES["weak"]}
 
 # Files that only create and check use, and their judges.
 OUTSIDE = {"create.c", "check.c", "links.c"}
@@ -147,14 +155,51 @@ class Engine:
         (scratch / "fast").mkdir()
         (scratch / "fast" / file).write_text(text, encoding="utf-8")
 
-    def compile(self, flags, name):
+    def compile(self, flags, name, source=None):
         """An object file, or None if the compiler refuses."""
         target = self.directory / f"{name}.o"
         includes = [f"-I{self.base.directory / part}" for part in ("ref", "fast", "harness")]
-        words = ["gcc", *CFLAGS, *flags, *includes, "-c", "-o", str(target), f"fast/{self.file}"]
+        includes = [f"-I{self.directory / 'fast'}", *includes] if self.file in HEADERS else includes
+        words = ["gcc", *CFLAGS, *flags, *includes, "-c", "-o", str(target), source or f"fast/{self.file}"]
         # The compiler writes paths into assertions, so all mutants must include the same file.
-        words = [str(self.base.directory / word) if word == SCHEDULED[1] else word for word in words]
+        words = [str(self.base.directory / word) if word in (SCHEDULED[1], WEAK[1]) else word for word in words]
         return target if target.exists() or succeeds(words, self.directory) else None
+
+    def compile_all_weak(self):
+        """The objects of the engine and its programs for weak memory, with another header. None: one is refused."""
+        for source in (self.base.directory / "fast").iterdir():
+            if source.name != self.file:
+                shutil.copy2(source, self.directory / "fast")
+        programs = self.directory / "programs"
+        shutil.copytree(self.base.directory / "harness" / "weak" / "programs", programs)
+        sources = [*(self.directory / "fast").glob("*.c"), *programs.glob("*.c")]
+        objects = [
+            self.compile(WEAK, f"weak-{source.parent.name}-{source.stem}", str(source)) for source in sorted(sources)
+        ]
+        return None if None in objects else objects
+
+    def weak(self):
+        """The engine for weak memory as one object, as mk/harness.mk makes it."""
+        target = self.directory / "weak-engine.o"
+        if target.exists():
+            return target
+        built = self.base.objects(PLAIN) / "weak"
+        if self.file in HEADERS:
+            parts = self.compile_all_weak()
+        else:
+            changed = self.compile(WEAK, "weak")
+            parts = sorted([*built.glob("fast/*.o"), *built.glob("programs/*.o")])
+            parts = [changed if part.stem == pathlib.Path(self.file).stem and part.parent.name == "fast" else part
+                     for part in parts]
+        if parts is None or None in parts:
+            return None
+        names, public = built / "engine.o.names", built / "engine.o.public"
+        link = ["ld", "-r", "--force-group-allocation", "-o", str(target), *map(str, parts)]
+        keep = ["objcopy", f"--keep-global-symbols={public}", str(target)]
+        rename = ["objcopy", f"--redefine-syms={names}", str(target)]
+        if not all(succeeds(step, self.directory) for step in (link, keep, rename)):
+            raise mutation.Broken(f"{self.file}: the engine for weak memory does not link")
+        return target
 
     def plain(self):
         return self.compile([], "plain")
@@ -186,8 +231,11 @@ class Engine:
         main = built / "harness" / "programs" / f"{program}.o"
         if program.startswith("tests/"):
             main = next(built.glob(f"tests/unit/*/{target.name}.o"))
-        changed = self.plain() if variant == PLAIN else self.compile([*variant, "-g"], VARIANTS[variant][0])
-        objects = [main, changed] + ([self.scheduled()] if program in UNDER_SCHEDULER and variant == PLAIN else [])
+        if program == WEAK_TEST:
+            objects = [main, self.weak(), built / "weak" / "litmus.o"]
+        else:
+            changed = self.plain() if variant == PLAIN else self.compile([*variant, "-g"], VARIANTS[variant][0])
+            objects = [main, changed] + ([self.scheduled()] if program in UNDER_SCHEDULER and variant == PLAIN else [])
         if None in objects:
             return None
         archives = [built / "libharness.a", built / "libaddcow.a"]
@@ -197,19 +245,21 @@ class Engine:
 
 
 def judges_of(file):
+    if file in HEADERS:
+        return JUDGES_HEADERS
     return JUDGES_OUTSIDE if file in OUTSIDE else JUDGES
 
 
 def judges_for(mutant, chosen):
     """The names of the judges of a mutant.
 
-    Only a change of locks or atomics can make a race. A wrong memory order shows only as a race.
+    Only a change of locks or atomics can make a race. A wrong memory order shows only under weak memory or as a race.
     """
     names = list(judges_of(mutant.file))
     if mutant.kind == "order":
-        names = ["races"]
+        names = [name for name in names if name in ("weak", "races")]
     elif not any(word in mutant.key[1] for word in ("sync_", "->running")) and mutant.kind != "unlocked":
-        names = [name for name in names if name != "races"]
+        names = [name for name in names if name not in ("weak", "races")]
     return [name for name in names if not chosen or name in chosen]
 
 
@@ -273,7 +323,7 @@ class Campaign:
 
     def mutants(self):
         """All of them, or a sample."""
-        files = sorted(path.name for path in (self.base.directory / "fast").glob("*.c"))
+        files = sorted([path.name for path in (self.base.directory / "fast").glob("*.c")] + list(HEADERS))
         if set(self.options.file) - set(files):
             raise mutation.Broken(f"no such file: {', '.join(sorted(set(self.options.file) - set(files)))}")
         found = [
@@ -318,6 +368,8 @@ class Campaign:
 
         None if the compiler refuses the mutant.
         """
+        if mutant.file in HEADERS:
+            return mutant.name
         flags, name = ([*THREAD, "-g"], "thread") if mutant.kind == "order" else ([], "plain")
         made = engine.compile(flags, name)
         if made is None:
@@ -327,6 +379,8 @@ class Campaign:
             return self.codes.setdefault(code, mutant.name)
 
     def learn_original(self, file):
+        if file in HEADERS:
+            return
         engine = self.engine(file, self.base.text(file))
         for flags, name in (([], "plain"), ([*THREAD, "-g"], "thread")):
             made = engine.compile(flags, name)

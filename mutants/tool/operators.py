@@ -32,12 +32,34 @@ LOGIC = {"&&": "||", "||": "&&"}
 ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&"}
 ARITHMETIC |= {"+=": "-=", "-=": "+=", "|=": "&="}
 STEPS = {"++": "--", "--": "++"}
-WEAKER = {  # an operation -> the same one, which is called with relaxed order
-    "sync_load_acquire": "atomic_load_explicit",
-    "sync_pointer_load": "atomic_load_explicit",
-    "sync_store_release": "atomic_store_explicit",
-    "sync_pointer_set": "atomic_store_explicit",
-    "sync_or_release": "atomic_fetch_or_explicit",
+WEAKER = {  # an operation -> what it is called with another order, and the weaker orders
+    "sync_load": ("atomic_load_explicit", ("acquire", "relaxed")),
+    "sync_load_acquire": ("atomic_load_explicit", ("relaxed",)),
+    "sync_pointer_load": ("atomic_load_explicit", ("relaxed",)),
+    "sync_store": ("atomic_store_explicit", ("release", "relaxed")),
+    "sync_store_release": ("atomic_store_explicit", ("relaxed",)),
+    "sync_pointer_set": ("atomic_store_explicit", ("relaxed",)),
+    "sync_add": ("atomic_fetch_add_explicit", ("acq_rel", "acquire", "release", "relaxed")),
+    "sync_subtract": ("atomic_fetch_sub_explicit", ("acq_rel", "acquire", "release", "relaxed")),
+    "sync_or_release": ("atomic_fetch_or_explicit", ("relaxed",)),
+}
+WEAKER_ORDERS = {  # an operation of C11 and its orders -> weaker ones
+    "atomic_load_explicit": {("seq_cst",): [("acquire",), ("relaxed",)], ("acquire",): [("relaxed",)]},
+    "atomic_store_explicit": {("seq_cst",): [("release",), ("relaxed",)], ("release",): [("relaxed",)]},
+    "update": {
+        ("seq_cst",): [("acq_rel",), ("acquire",), ("release",), ("relaxed",)],
+        ("release",): [("relaxed",)],
+        ("relaxed",): [],
+    },
+    # With the order of a failure, which must not be stronger.
+    "atomic_compare_exchange_strong_explicit": {
+        ("acq_rel", "acquire"): [
+            ("acq_rel", "relaxed"),
+            ("acquire", "acquire"),
+            ("release", "relaxed"),
+            ("relaxed", "relaxed"),
+        ]
+    },
 }
 WORDING = {"assert", "addcow_fail", "snprintf", "vsnprintf", "va_start", "va_end", "sizeof", "strerror_r"}
 CLASSES = {
@@ -292,13 +314,30 @@ class Function:
 
     def orders(self):
         for i, token in enumerate(self.tokens):
-            if token.text in WEAKER and i + 1 in self.partner:
+            if i in self.wording or i + 1 not in self.partner:
+                continue
+            if token.text in WEAKER:
                 inside = self.span(i + 2, self.partner[i + 1] - 1)
-                yield self.replace(
-                    "order", i, self.partner[i + 1], f"{WEAKER[token.text]}({inside}, memory_order_relaxed)"
-                )
-            elif token.text == "sync_store":
-                yield self.replace("order", i, i, "sync_store_release")
+                name, weaker = WEAKER[token.text]
+                for order in weaker:
+                    yield self.replace("order", i, self.partner[i + 1], f"{name}({inside}, memory_order_{order})")
+            elif token.text.startswith("atomic_") and token.text.endswith("_explicit"):
+                yield from self.orders_of(i)
+
+    def orders_of(self, i):
+        """The weaker orders of an operation of C11. KeyError: it has an order that the table does not know."""
+        places = [
+            j for j in range(i + 2, self.partner[i + 1]) if self.tokens[j].text.startswith("memory_order_")
+        ]
+        orders = tuple(self.tokens[j].text.removeprefix("memory_order_") for j in places)
+        operation = "update" if self.tokens[i].text.startswith("atomic_fetch_") else self.tokens[i].text
+        for weaker in WEAKER_ORDERS[operation][orders]:
+            pieces = [
+                (self.tokens[j].start, self.tokens[j].end, f"memory_order_{order}")
+                for j, order in zip(places, weaker)
+                if self.tokens[j].text != f"memory_order_{order}"
+            ]
+            yield Mutation(self.name, "order", pieces)
 
     def locks(self):
         """The function without its locks."""
@@ -325,12 +364,16 @@ class Function:
 
 
 def mutations_of(file, text):
-    """All mutations of a file of fast/, in the order of the text; FILE:FUNCTION:NUMBER:KIND names each."""
+    """All mutations of a file of fast/, in the order of the text; FILE:FUNCTION:NUMBER:KIND names each.
+
+    Of a header only the memory orders are weakened, in its inline functions.
+    """
     result, seen = [], set()
     numbers, occurrences = Counter(), Counter()
     for match in FUNCTION.finditer(text):
         function = Function(match, text)
-        for mutation in sorted(function.all(), key=lambda one: one.pieces[0][0]):
+        rules = function.orders() if file.endswith(".h") else function.all()
+        for mutation in sorted(rules, key=lambda one: one.pieces[0][0]):
             mutation.finish(file, text)
             if mutation.text in seen or mutation.text == text:
                 continue

@@ -16,10 +16,11 @@
 
 #include <cmocka.h>
 
-#define RANDOM_PROGRAMS 400u
+#define BOUNDED_PROGRAMS 100u
+#define RANDOM_PROGRAMS 600u
 #define RANDOM_PROGRAMS_SMALL 20u   /* for slow tools */
 #define RANDOM_PROGRAMS_LARGE 4000u /* for `make weak` */
-#define UNREDUCED_MOST 20000u
+#define UNREDUCED_MOST 1500u
 
 enum { X, Y, Z };
 #define LOAD(order, place) {LITMUS_LOAD, LITMUS_##order, place, 0}
@@ -153,11 +154,31 @@ static const struct question questions[] = {
       {{STORE(RELAXED, X, 1)}, {LOAD(RELAXED, X), STORE(RELEASE, Y, 1)}, {LOAD(ACQUIRE, Y), LOAD(RELAXED, X)}}},
      OUTCOME_1(1) | 1 << 3 | 0 << 6 | 1 << 9 | 1 << 12,
      false},
+    /* The order of seq_cst operations goes on through release and acquire by another location. */
+    {{"RWC+acq",
+      3,
+      {{STORE(SEQ_CST, X, 1), STORE(RELEASE, Y, 1)},
+       {LOAD(ACQUIRE, Y), LOAD(SEQ_CST, Z)},
+       {STORE(SEQ_CST, Z, 1), LOAD(SEQ_CST, X)}}},
+     OUTCOME_1(1) | 0 << 3 | 0 << 6 | 1 << 9 | 1 << 12 | 1 << 15,
+     false},
+    /* A fence in one thread takes nothing from seq_cst operations. */
+    {{"SB+sc+fence",
+      2,
+      {{FENCE(SEQ_CST), STORE(SEQ_CST, X, 1), LOAD(SEQ_CST, Y)}, {STORE(SEQ_CST, Y, 1), LOAD(SEQ_CST, X)}}},
+     OUTCOME_OF_2(0, 0, 1, 1),
+     false},
+    {{"SB+fence+sc",
+      2,
+      {{STORE(RELAXED, X, 1), FENCE(SEQ_CST), LOAD(RELAXED, Y)}, {STORE(SEQ_CST, Y, 1), LOAD(SEQ_CST, X)}}},
+     OUTCOME_OF_2(0, 0, 1, 1),
+     false},
     /* An update never reads over another one. */
     {{"updates", 2, {{ADD(RELAXED, X, 1)}, {ADD(RELAXED, X, 1)}}}, OUTCOME_OF_2(0, 0, 1, 0), false},
     {{"swaps", 2, {{SWAP(RELAXED, X, 1)}, {SWAP(RELAXED, X, 2)}}}, OUTCOME_OF_2(0, 0, 1, 0), false},
 };
 
+#define MIXTURES (sizeof mixtures / sizeof mixtures[0])
 #define QUESTIONS (sizeof questions / sizeof questions[0])
 
 /* ---- Running ---- */
@@ -172,19 +193,23 @@ struct answers {
     struct weak_found found;
 };
 
-static void run(const struct litmus *litmus, bool unreduced, uint64_t most, struct answers *answers)
+static void run_with(const struct litmus *litmus, struct weak_options_of_search options, struct answers *answers)
 {
     struct weak_program now = litmus_program;
     now.threads = litmus->threads;
     litmus_now = litmus;
     *answers = (struct answers){0};
-    struct weak_options_of_search options = {.preemptions = WEAK_UNBOUNDED,
-                                             .unreduced = unreduced,
-                                             .executions = most,
-                                             .outcomes = &answers->outcomes,
-                                             .graphs = &answers->graphs};
+    options.outcomes = &answers->outcomes;
+    options.graphs = &answers->graphs;
     weak_explore(&now, &options, NULL, &answers->found);
     assert_false(answers->found.failed);
+}
+
+static void run(const struct litmus *litmus, bool unreduced, uint64_t most, struct answers *answers)
+{
+    run_with(litmus,
+             (struct weak_options_of_search){.preemptions = WEAK_UNBOUNDED, .unreduced = unreduced, .executions = most},
+             answers);
 }
 
 static void drop(struct answers *answers)
@@ -241,6 +266,27 @@ static void compare(const struct litmus *litmus)
     drop(&unreduced);
 }
 
+/* With a bound on preemptions, the reductions lose no outcome either. They may add some: a switch before a store
+ * counts. */
+static void compare_bounded(const struct litmus *litmus, uint32_t preemptions)
+{
+    struct answers reduced, unreduced;
+    struct weak_options_of_search options = {.preemptions = preemptions};
+    run_with(litmus, options, &reduced);
+    options.unreduced = true;
+    options.executions = 20 * UNREDUCED_MOST;
+    run_with(litmus, options, &unreduced);
+    assert_true(reduced.found.complete);
+    for (size_t i = 0; i < unreduced.outcomes.count; i++) {
+        if (!weak_set_has(&reduced.outcomes, unreduced.outcomes.members[i])) {
+            print_program(litmus);
+            fail_msg("%s: with %u preemptions the reductions lose an outcome", litmus->name, preemptions);
+        }
+    }
+    drop(&reduced);
+    drop(&unreduced);
+}
+
 /* ---- Tests ---- */
 
 static void test_classical(void **state)
@@ -258,39 +304,77 @@ static void test_classical(void **state)
     }
 }
 
-static struct litmus_step random_step(struct random *random)
+/* What random programs are made of. The first ones are of everything, the others look for what is rare. */
+static const struct mixture {
+    enum litmus_kind kinds[8];
+    enum litmus_order orders[8];
+    uint64_t places;
+} mixtures[] = {
+    {{LITMUS_LOAD, LITMUS_LOAD, LITMUS_STORE, LITMUS_STORE, LITMUS_STORE, LITMUS_ADD, LITMUS_SWAP, LITMUS_FENCE},
+     {LITMUS_RELAXED, LITMUS_RELAXED, LITMUS_ACQUIRE, LITMUS_RELEASE, LITMUS_ACQ_REL, LITMUS_SEQ_CST, LITMUS_SEQ_CST,
+      LITMUS_SEQ_CST},
+     2},
+    {{LITMUS_LOAD, LITMUS_LOAD, LITMUS_LOAD, LITMUS_STORE, LITMUS_STORE, LITMUS_STORE, LITMUS_FENCE, LITMUS_FENCE},
+     {LITMUS_RELAXED, LITMUS_RELAXED, LITMUS_SEQ_CST, LITMUS_SEQ_CST, LITMUS_SEQ_CST, LITMUS_SEQ_CST, LITMUS_SEQ_CST,
+      LITMUS_SEQ_CST},
+     2},
+    {{LITMUS_LOAD, LITMUS_LOAD, LITMUS_LOAD, LITMUS_STORE, LITMUS_STORE, LITMUS_STORE, LITMUS_STORE, LITMUS_ADD},
+     {LITMUS_ACQUIRE, LITMUS_RELEASE, LITMUS_ACQUIRE, LITMUS_RELEASE, LITMUS_SEQ_CST, LITMUS_SEQ_CST, LITMUS_SEQ_CST,
+      LITMUS_SEQ_CST},
+     3},
+};
+
+static struct litmus_step random_step(struct random *random, const struct mixture *mixture)
 {
-    static const enum litmus_kind kinds[] = {LITMUS_LOAD,  LITMUS_LOAD, LITMUS_STORE, LITMUS_STORE,
-                                             LITMUS_STORE, LITMUS_ADD,  LITMUS_SWAP,  LITMUS_FENCE};
-    struct litmus_step step = {.kind = kinds[random_below(random, sizeof kinds / sizeof kinds[0])],
-                               .order = (enum litmus_order)random_below(random, 5),
-                               .place = (unsigned)random_below(random, 2),
+    struct litmus_step step = {.kind = mixture->kinds[random_below(random, 8)],
+                               .order = mixture->orders[random_below(random, 8)],
+                               .place = (unsigned)random_below(random, mixture->places),
                                .value = (unsigned)random_between(random, 1, 3)};
-    if (random_once_in(random, 3)) {
-        step.order = LITMUS_SEQ_CST;
-    }
     bool load_order = step.order == LITMUS_RELAXED || step.order == LITMUS_ACQUIRE || step.order == LITMUS_SEQ_CST;
     bool store_order = step.order == LITMUS_RELAXED || step.order == LITMUS_RELEASE || step.order == LITMUS_SEQ_CST;
-    if ((step.kind == LITMUS_LOAD && !load_order) || (step.kind == LITMUS_STORE && !store_order) ||
-        (step.kind == LITMUS_FENCE && step.order == LITMUS_RELAXED)) {
-        step.order = LITMUS_SEQ_CST;
+    if ((step.kind == LITMUS_LOAD && !load_order) || (step.kind == LITMUS_FENCE && step.order == LITMUS_RELAXED)) {
+        step.order = step.kind == LITMUS_LOAD && step.order == LITMUS_RELEASE ? LITMUS_ACQUIRE : LITMUS_SEQ_CST;
+    }
+    if (step.kind == LITMUS_STORE && !store_order) {
+        step.order = step.order == LITMUS_ACQUIRE ? LITMUS_RELEASE : LITMUS_SEQ_CST;
     }
     return step;
+}
+
+/*
+ * Updates in random order: two of one place are ordered by switches only, and many orders of others lead to one state,
+ * with more preemptions or with fewer.
+ */
+static void test_bounded(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < (programs < RANDOM_PROGRAMS ? programs : BOUNDED_PROGRAMS); seed++) {
+        struct random random = {random_hash(seed)};
+        struct litmus litmus = {.name = "updates", .threads = 3};
+        for (unsigned t = 0; t < litmus.threads; t++) {
+            for (unsigned i = 0; i < 3; i++) {
+                litmus.steps[t][i] =
+                    (struct litmus_step){LITMUS_ADD, LITMUS_RELAXED, (unsigned)random_below(&random, LITMUS_PLACES), 1};
+            }
+        }
+        compare_bounded(&litmus, (uint32_t)(seed % 4));
+    }
 }
 
 static void test_random(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < programs; seed++) {
-        struct random random = {seed};
+        struct random random = {random_hash(seed)};
         struct litmus litmus = {.name = "a random program", .threads = (unsigned)random_between(&random, 2, 3)};
         for (unsigned t = 0; t < litmus.threads; t++) {
-            uint64_t steps = random_between(&random, 1, litmus.threads == 2 ? 4 : 2);
+            uint64_t steps = random_between(&random, 1, litmus.threads == 2 ? 4 : 3);
             for (uint64_t i = 0; i < steps; i++) {
-                litmus.steps[t][i] = random_step(&random);
+                litmus.steps[t][i] = random_step(&random, &mixtures[seed % MIXTURES]);
             }
         }
         compare(&litmus);
+        compare_bounded(&litmus, (uint32_t)(seed / MIXTURES % 3));
     }
     printf("litmus: %" PRIu64 " graphs in %" PRIu64 " executions; %" PRIu64
            " programs also without reductions, in %" PRIu64 " executions\n",
@@ -308,6 +392,7 @@ int main(int count, char **words)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classical),
+        cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
