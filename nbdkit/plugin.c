@@ -252,4 +252,6 @@ static struct nbdkit_plugin plugin = {
     .extents = request_extents,
 };
 
+/* What the macro defines. The header declares it nowhere. */
+NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init(void);
 NBDKIT_REGISTER_PLUGIN(plugin)
