@@ -542,6 +542,7 @@ class Disk:
             allocated = [k for k in range(self.clusters()) if self.bit(k)]
             end = min(self.size, (allocated[-1] + 1) * self.header.cluster) if allocated else 0
             require(end <= backing.size, "CMT-02", "the backing file is too short", "range")
+            self.flush()  # CMT-03
             for k in allocated:
                 begin, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
                 backing.write(begin, end - begin, read_exactly(self.image, begin, end - begin))

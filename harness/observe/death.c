@@ -10,6 +10,7 @@
 #include "adapters/adapter_exec.h"
 #include "base/report.h"
 #include "observe/power_cut.h"
+#include "observe/replay.h"
 #include "storage/sim_disk.h"
 #include "workload/disk_files.h"
 
@@ -19,7 +20,7 @@
 
 #define DEATHS_MAX 40u /* in one scenario */
 
-static const struct observed_manner plain = {.records = false};
+static const struct observed_manner recording = {.records = true};
 
 /*
  * The spans of a run that ended in operation `dead`, or in the open if that is UINT32_MAX. Operation i begins at moment
@@ -59,6 +60,44 @@ static bool load_files(const struct observed *observed, const struct trace_disk 
     return good;
 }
 
+/*
+ * Whether the record of both processes leaves the expected disk if the power fails at its end: the second one has
+ * flushed and closed it. Prints what is wrong.
+ */
+static bool is_durable(struct observed *observed, const struct trace_disk *disk, const uint8_t *expected, uint64_t size,
+                       FILE *out)
+{
+    char path[WATCH_PATH_BYTES + 16], problem[256] = "the record cannot be read";
+    struct sim_crash_options options = sim_disk_crash_options(disk);
+    struct choices choices = {0};
+    struct record_list list;
+    struct sim *sim = sim_make();
+    struct sim *crashed = sim_make();
+    uint8_t *bytes = NULL;
+    uint64_t found = 0;
+    snprintf(path, sizeof path, "%s/record", observed->root);
+    sim_disk_make(sim, disk);
+    bool loaded = records_load(path, &list);
+    uint64_t *moments = report_allocate(list.count + 1, sizeof *moments);
+    bool fine = loaded && replay_records(&list, sim, moments, problem, sizeof problem);
+    if (fine) {
+        sim_crash(sim, sim_moment(sim), &options, &choices, crashed);
+        fine = sim_disk_read(crashed, 0, &bytes, &found, problem, sizeof problem);
+    }
+    if (!fine) {
+        fprintf(out, "after a death, a flush of the next process and a power cut: %s\n", problem);
+    } else if (found != size || memcmp(bytes, expected, (size_t)size) != 0) {
+        fputs("what the next process read and flushed after a death is lost when the power fails\n", out);
+        fine = false;
+    }
+    free(bytes);
+    free(moments);
+    records_free(&list);
+    sim_free(crashed);
+    sim_free(sim);
+    return fine;
+}
+
 /* Judges the files that a process left. Prints what is wrong; *clauses are those that it breaks. */
 static bool judge_files(struct observed *observed, const struct trace *trace, const struct crash_span *spans,
                         uint64_t moment, const char **clauses, FILE *out)
@@ -76,9 +115,15 @@ static bool judge_files(struct observed *observed, const struct trace *trace, co
         *clauses = power_cut_clauses(crash_fault_of(judge), trace, spans, moment);
         fine = false;
     } else if (sim_disk_read(sim, 0, &expected, &size, problem, sizeof problem)) {
-        observed_start(observed, &plain);
+        observed_start(observed, &recording);
         fine = power_cut_is_usable(observed, expected, size, out);
         observed_stop(observed);
+        if (fine && !is_durable(observed, &trace->disk, expected, size, out)) {
+            bool commits =
+                moment > 0 && moment / 2 < trace->count && trace->operations[moment / 2].kind == OPERATION_COMMIT;
+            *clauses = commits ? "CMT-03" : "DUR-12";
+            fine = false;
+        }
         free(expected);
     }
     crash_free(judge);
@@ -96,7 +141,7 @@ static bool judge_death(struct observed *observed, const struct scenario *scenar
     char call[sizeof observed->watch->hit_call], file[WATCH_NAME_BYTES], *story = NULL;
     size_t size = 0;
     observed_reset(observed, &trace->disk);
-    observed_start(observed, &plain);
+    observed_start(observed, &recording);
     watch_arm(observed->watch, &plan);
     scenario_run(observed, trace, &run);
     memcpy(call, observed->watch->hit_call, sizeof call);
@@ -120,7 +165,7 @@ static bool judge_death(struct observed *observed, const struct scenario *scenar
     } else {
         scenario_print_operation(out, trace, dead);
     }
-    fprintf(out, ")\nscenario %s: %s\n", scenario->name, scenario->story);
+    fprintf(out, ": %s)\nscenario %s: %s\n", clauses, scenario->name, scenario->story);
     fclose(out);
     if (!fine) {
         findings_break(findings, clauses, story);
@@ -134,7 +179,7 @@ static uint64_t count_calls(struct observed *observed, const struct scenario *sc
 {
     struct scenario_run run;
     observed_reset(observed, &scenario->trace.disk);
-    observed_start(observed, &plain);
+    observed_start(observed, &recording);
     watch_arm(observed->watch, &(struct watch_plan){.kinds = WATCH_CHANGES});
     scenario_run(observed, &scenario->trace, &run);
     uint64_t calls = atomic_load(&observed->watch->calls);
@@ -160,7 +205,8 @@ void death_judge(struct observed *observed, const struct scenario *scenario, uin
     char why[2048];
     uint64_t calls = count_calls(observed, scenario, why, sizeof why);
     if (calls == 0) {
-        findings_pass_over(findings, "DUR-02 DUR-11", why[0] != '\0' ? why : "an operation fails without a fault");
+        findings_pass_over(findings, "DUR-02 DUR-11 DUR-12",
+                           why[0] != '\0' ? why : "an operation fails without a fault");
         return;
     }
     uint64_t steps = calls < DEATHS_MAX ? calls : DEATHS_MAX;
@@ -170,5 +216,5 @@ void death_judge(struct observed *observed, const struct scenario *scenario, uin
             return;
         }
     }
-    findings_keep(findings, "DUR-02 DUR-11");
+    findings_keep(findings, "DUR-02 DUR-11 DUR-12");
 }

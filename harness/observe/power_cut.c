@@ -276,7 +276,8 @@ bool power_cut_is_usable(const struct observed *observed, const uint8_t *expecte
         same = same && (code != ADDCOW_OK || memcmp(bytes, expected, (size_t)size) == 0);
         if (code == ADDCOW_OK && same) {
             what = "write and flush";
-            code = adapter_write(adapter, 0, size < 512 ? size : 512, expected, &error);
+            uint64_t at = size < 512 ? 0 : size - 512; /* where few scenarios write */
+            code = adapter_write(adapter, at, size - at, expected + at, &error);
             code = code == ADDCOW_OK ? adapter_flush(adapter, &error) : code;
         }
         enum addcow_status closed = adapter->ops->close(adapter, &error);

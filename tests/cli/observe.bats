@@ -109,6 +109,10 @@ END
         '        self.set_bit(k, True)\n        self.write_bitmap()\n        write_all(self.image, begin, data)'
 }
 
+@test "observe: death in a commit that copies what is not durable" {
+    breaks CMT-03 commit/death '            self.flush()  # CMT-03\n' ''
+}
+
 @test "observe: an earlier failed sync is forgotten" {
     local refusal='        require(not self.image_sync_failed, "DUR-07", "an earlier sync of the image failed", "io")\n'
     breaks DUR-07 once/faults "$refusal" ''
