@@ -260,9 +260,11 @@ bool fault_check_durable(struct fault_check *check, const char *what)
     struct sim *crashed = sim_make();
     struct choices choices = {0};
     struct sim_crash_options options = sim_disk_crash_options(&check->trace->disk);
+    bool bits = strcmp(check->observed->watch->hit_file, DISK_METADATA) == 0;
     const char *clauses = !was_hit(check)      ? "DUR-01"
                           : check->other_lost  ? "DUR-06"
                           : is_harmless(check) ? "ERR-04"
+                          : bits               ? "DUR-06 ERR-01" /* they were not written again */
                                                : "ERR-01";
     snprintf(when, sizeof when, "what is durable after %s that succeeds", what);
     bool fine = replay(check, sim);

@@ -8,6 +8,7 @@
 #include "observe/observe.h"
 
 #include "adapters/adapter_exec.h"
+#include "base/clock.h"
 #include "base/report.h"
 #include "base/scratch.h"
 #include "observe/beside.h"
@@ -18,6 +19,7 @@
 #include "observe/scenario.h"
 #include "observe/slow.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,10 +27,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define JOBS_MAX 64u
-#define SLOW "slow" /* the names of the judgements that need no scenario */
+#define ORPHAN_MILLISECONDS 5000 /* time limit for the supervisors of killed children */
+#define SLOW "slow"              /* the names of the judgements that need no scenario */
 #define BESIDE "flushes"
 #define CREATION "create"
 #define DURABLE_CLAUSES                                                                                                \
@@ -317,6 +321,30 @@ static void list_tasks(struct session *session)
     list_parts(session, JUDGE_CREATION, CREATION, 1);
 }
 
+/* After an interruption: waits for what the killed children had started, and removes what they have left. */
+static void clean_up(const char *parent)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    int64_t deadline = clock_milliseconds() + ORPHAN_MILLISECONDS;
+    pid_t ended;
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && clock_milliseconds() < deadline) {
+        if (ended == 0) {
+            nanosleep(&pause, NULL);
+        }
+    }
+    DIR *list = opendir(parent);
+    for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+        char path[WATCH_PATH_BYTES];
+        int length = snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && length < (int)sizeof path) {
+            scratch_remove(path);
+        }
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+}
+
 bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings)
 {
     struct session session = {.options = options};
@@ -335,6 +363,9 @@ bool observe_judge(const struct observe_options *options, struct observe_counts 
         counts->plans += task->counts.plans;
     }
     bool complete = session.count > 0 && !session.stopped;
+    if (session.stopped) {
+        clean_up(options->how.parent);
+    }
     free(session.tasks);
     return complete;
 }

@@ -32,7 +32,8 @@ const char *observe_clauses(void);
 void observe_list(FILE *out);
 
 /*
- * Judges. Each scenario runs in a child process, which changes its current directory. False if the run was interrupted,
+ * Judges. Each scenario runs in a child process, which changes its current directory. This process must be a subreaper
+ * without other children; it leaves no process and no file behind. False if the run was interrupted,
  * or no scenario has the name. The caller calls findings_free.
  */
 bool observe_judge(const struct observe_options *options, struct observe_counts *counts, struct findings *findings);

@@ -189,6 +189,15 @@ END
     [[ "$output" == *"exited with status 9"* ]]
 }
 
+@test "observe: an interruption leaves nothing behind" {
+    run timeout -s TERM 1 "$gate" --impl "exec:$(example)" --corpus "$root/corpus" --case rd-01-mixed --observe
+    echo "$output"
+    [[ "$output" == *"; not all"* ]]
+    [ -z "$(ls -A "$TMPDIR")" ]
+    run pgrep -f "observe $TMPDIR"
+    [ "$status" -eq 1 ]
+}
+
 @test "observe: an unknown scenario is no success" {
     observe fast nonsense
     [ "$status" -eq 4 ]
