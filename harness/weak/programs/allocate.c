@@ -143,6 +143,22 @@ static void load_and_set(unsigned self)
     }
 }
 
+/* ---- A longer array of blocks ---- */
+
+static void reserve(unsigned self)
+{
+    if (self == 0) {
+        addcow_quiesce_begin(&rig->disk->quiesce);
+        rig_expect(addcow_bitmap_resize(rig->disk, (uint64_t)ADDCOW_BLOCK_BITS + 1, NULL));
+        addcow_quiesce_end(&rig->disk->quiesce);
+    } else {
+        unsigned stripe = addcow_request_begin(&rig->disk->quiesce);
+        fill(0);
+        look(0, rig->disk->bitmap.cluster_count > ADDCOW_BLOCK_BITS ? 3 : 2);
+        addcow_request_end(&rig->disk->quiesce, stripe);
+    }
+}
+
 /* ---- Buffers ---- */
 
 static void use_buffers(unsigned self)
@@ -174,6 +190,8 @@ const struct weak_program weak_load_block = {
 const struct weak_program weak_load_block_three = {
     "load-block-three", "the same, and a third thread loads it and looks", 3, setup_unloaded, load_and_set,
     two_allocated};
+const struct weak_program weak_reserve = {"reserve",    "the array of blocks grows beside a request", 2, setup, reserve,
+                                          one_allocated};
 const struct weak_program weak_buffers = {"buffers", "two threads use the pool of buffers", 2, setup, use_buffers,
                                           NULL};
 const struct weak_program weak_buffers_three = {

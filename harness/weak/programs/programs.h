@@ -21,7 +21,7 @@ extern const struct weak_large_program weak_large_programs[];
 
 extern const struct weak_program weak_quiesce_requests, weak_quiesce_operations, weak_quiesce_again, weak_quiesce_four;
 extern const struct weak_program weak_allocate_same, weak_allocate_different, weak_allocate_ranges, weak_load_block,
-    weak_load_block_three, weak_buffers, weak_buffers_three;
+    weak_load_block_three, weak_reserve, weak_buffers, weak_buffers_three;
 extern const struct weak_program weak_flush_write, weak_write_flush, weak_features, weak_set_flag,
     weak_write_flush_three;
 extern const struct weak_program weak_write_read, weak_write_read_unloaded, weak_read_twice, weak_resize, weak_shrink,
