@@ -1,7 +1,7 @@
 """Requests in flight together, and what a killed process leaves."""
 
 from generator.cases import add
-from generator.disk import BACKING, Canvas, DATA, Disk, OPEN_RO, OPEN_RW, OTHER, as_json
+from generator.disk import BACKING, Canvas, DATA, Disk, IMAGE, OPEN_RO, OPEN_RW, OTHER, as_json
 from generator.requests import request
 
 
@@ -229,6 +229,151 @@ def beside_whole_disk_operations():
         ["CON-10"],
         disk,
         at_once(written(100, 200, DATA), *maps),
+    )
+
+
+# ---- Pairs ----
+
+BY_REFERENCE = {**OPEN_RO, "by": "reference"}
+
+
+def pair(name, title, clauses, files, steps, expected, *after):
+    """What is left is read by the reference engine. `expected` is the disk afterwards."""
+    add(
+        "pair-" + name,
+        title,
+        clauses,
+        "concurrent writer",
+        ["concurrent"],
+        files,
+        [OPEN_RW, *steps, {"op": "close"}, *after, BY_REFERENCE, expected],
+    )
+
+
+def commit_pairs():
+    """The last cluster is not full and not allocated, so that a commit has both kinds before it."""
+    c = 4096
+    disk = Disk(12, 9 * c + 512, 9 * c + 512, range(8))
+    files = disk.start
+    parts = [(k * c + 512, k * c + 1024, 10 + k) for k in range(7)]
+    for part in parts:
+        disk.write(*part)
+    pair(
+        "commit-writes",
+        "A commit beside writes to the clusters that it copies loses none of them",
+        ["CON-09", "CMT-01"],
+        files,
+        at_once({"op": "commit"}, *(written(*part) for part in parts)),
+        disk.read(),
+    )
+
+
+def resize_pairs():
+    c = 4096
+    disk = Disk(12, 8 * c + 512, 20 * c, (0, 7))
+    files, inside = disk.start, disk.read(3 * c, 4 * c)
+    removed = {**disk.read(7 * c, 8 * c), "result": ["ok", "range"]}
+    disk.resize(4 * c)
+    pair(
+        "shrink-reads",
+        "Reads beside a shrink see what was there, or are refused",
+        ["CON-09"],
+        files,
+        at_once({"op": "resize", "size": 4 * c}, *[inside, removed] * 3),
+        disk.read(),
+        {"op": "file", "path": "image.raw", "length": 4 * c},
+    )
+    for name, new in (("grow", 12 * c + 512), ("shrink", 5 * c + 512)):
+        disk = Disk(12, 8 * c + 1024, 20 * c, (1, 6))
+        files = disk.start
+        disk.resize(new)
+        pair(
+            f"{name}-flushes",
+            f"Flushes beside a {name} leave the disk as it must be then",
+            ["CON-09", "RSZ-01"],
+            files,
+            at_once({"op": "resize", "size": new}, *[{"op": "flush"}] * 5),
+            disk.read(),
+            disk.check_bitmap(),
+        )
+
+
+def stream_pairs():
+    c = 4096
+    disk = Disk(12, 16 * c + 1536, 16 * c + 1536, (0, 15))
+    files, expected = disk.start, disk.read()
+    image = Canvas(disk.size)
+    image.put(disk.virt(0, disk.size))
+    disk.image, disk.allocated = image, set(range(17))
+    flag = {"op": "file", "path": "disk.addcow", "content": [{"at": 32, "le64": [1]}] + disk.bitmap(True)}
+    pair(
+        "stream-flushes",
+        "Flushes beside the end of a stream do not take back that all is allocated",
+        ["STR-01", "STR-02"],
+        files,
+        [*at_once({"op": "stream"}, *[{"op": "flush"}] * 7), {"op": "flush"}],
+        expected,
+        flag,
+    )
+    disk = Disk(12, 16 * c + 2048, 32 * c, (0, 15))
+    files = disk.start
+    disk.resize(24 * c)
+    pair(
+        "stream-grow",
+        "A grow beside a stream: the new bytes are zeros, and what was there stays",
+        ["STR-01", "CON-09", "RSZ-02"],
+        files,
+        at_once({"op": "stream"}, {"op": "resize", "size": 24 * c}),
+        disk.read(),
+        {"op": "file", "path": "image.raw", "length": 24 * c},
+    )
+
+
+def allocated_pairs():
+    """Two writes only: of a read beside a write, the file systems of Linux may return half a sector."""
+    c = 4096
+    disk, steps, expect = Disk(12, 8 * c + 2560, 8 * c, range(9)), [], []
+    for s in range(0, 8 * c, c):
+        begin, end = s + 512, s + 2560
+        second = written(begin, end, OTHER)
+        steps += at_once(written(begin, end, DATA), second, second)
+        expect += [*as_json([(s, begin, IMAGE)]), any_of(begin, end, DATA, OTHER), *as_json([(end, s + c, IMAGE)])]
+    pair(
+        "writes-on-allocated",
+        "Writes of the same allocated sectors at once: each sector is of one of them",
+        ["CON-02"],
+        disk.start,
+        steps,
+        {"op": "read", "offset": 0, "length": 8 * c, "expect": expect},
+    )
+
+
+def flush_pairs():
+    c = 4096
+    disk = Disk(12, 8 * c + 3072, 8 * c, ())
+    files = disk.start
+    parts = [(100, 700, DATA), (2 * c + 100, 2 * c + 700, DATA), (5 * c + 100, 5 * c + 700, OTHER)]
+    for part in parts:
+        disk.write(*part)
+    add(
+        "pair-flush-write",
+        "A write beside a flush is durable after the next flush",
+        ["DUR-01", "DUR-05"],
+        "durable writer",
+        ["killed", "concurrent"],
+        files,
+        [
+            OPEN_RW,
+            written(*parts[0]),
+            written(*parts[1]),
+            *at_once({"op": "flush"}, written(*parts[2]), {"op": "flush"}),
+            {"op": "flush"},
+            {"op": "kill"},
+            disk.check_bitmap(),
+            BY_REFERENCE,
+            disk.read(),
+        ],
+        ["kill"],
     )
 
 

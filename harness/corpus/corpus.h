@@ -69,7 +69,7 @@ struct corpus_spans {
     size_t count;
 };
 
-enum corpus_file_kind { CORPUS_REGULAR, CORPUS_DIRECTORY, CORPUS_SYMLINK, CORPUS_HARDLINK };
+enum corpus_file_kind { CORPUS_REGULAR, CORPUS_DIRECTORY, CORPUS_SYMLINK, CORPUS_HARDLINK, CORPUS_FIFO };
 
 /* One entry of "files". The files are created in the order of the list before the first step. */
 struct corpus_file {

@@ -13,7 +13,7 @@
 struct file_members {
     const char *path, *symlink, *hardlink;
     json_t *size, *content;
-    int directory; /* -1: none */
+    int directory, fifo; /* -1: none */
 };
 
 static bool parse_link(struct where *where, const char *name, const char *target, enum corpus_file_kind kind,
@@ -30,12 +30,12 @@ static bool parse_link(struct where *where, const char *name, const char *target
 /* The kind of a file, and its length or target. */
 static bool parse_file_kind(struct where *where, const struct file_members *members, struct corpus_file *file)
 {
-    int kinds =
-        (members->size != NULL) + (members->directory >= 0) + (members->symlink != NULL) + (members->hardlink != NULL);
+    int kinds = (members->size != NULL) + (members->directory >= 0) + (members->fifo >= 0) +
+                (members->symlink != NULL) + (members->hardlink != NULL);
     if (kinds != 1) {
-        return refuse(where, "needs exactly one of size, directory, symlink, hardlink");
+        return refuse(where, "needs exactly one of size, directory, fifo, symlink, hardlink");
     }
-    file->kind = members->directory >= 0 ? CORPUS_DIRECTORY : CORPUS_REGULAR;
+    file->kind = members->directory >= 0 ? CORPUS_DIRECTORY : members->fifo >= 0 ? CORPUS_FIFO : CORPUS_REGULAR;
     return shape_number(where, "size", members->size, &file->length) &&
            parse_link(where, "symlink", members->symlink, CORPUS_SYMLINK, file) &&
            parse_link(where, "hardlink", members->hardlink, CORPUS_HARDLINK, file);
@@ -43,9 +43,10 @@ static bool parse_file_kind(struct where *where, const struct file_members *memb
 
 bool parse_file(struct where *where, json_t *value, struct corpus_file *file)
 {
-    struct file_members m = {.directory = -1};
-    if (!shape_unpack(where, value, "{s:s,s?o,s?o,s?b,s?s,s?s}", "path", &m.path, "size", &m.size, "content",
-                      &m.content, "directory", &m.directory, "symlink", &m.symlink, "hardlink", &m.hardlink)) {
+    struct file_members m = {.directory = -1, .fifo = -1};
+    if (!shape_unpack(where, value, "{s:s,s?o,s?o,s?b,s?b,s?s,s?s}", "path", &m.path, "size", &m.size, "content",
+                      &m.content, "directory", &m.directory, "fifo", &m.fifo, "symlink", &m.symlink, "hardlink",
+                      &m.hardlink)) {
         return false;
     }
     file->path = m.path;

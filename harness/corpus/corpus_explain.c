@@ -92,6 +92,9 @@ static void print_file(FILE *out, const struct corpus_file *file)
     case CORPUS_DIRECTORY:
         fputs("a directory\n", out);
         break;
+    case CORPUS_FIFO:
+        fputs("a FIFO\n", out);
+        break;
     case CORPUS_SYMLINK:
         fprintf(out, "a symbolic link to %s\n", file->target);
         break;

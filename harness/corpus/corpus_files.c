@@ -140,6 +140,8 @@ static bool make_file(const struct corpus_file *file_spec)
         return mkdir(file_spec->path, 0777) == 0;
     case CORPUS_SYMLINK:
         return symlink(file_spec->target, file_spec->path) == 0;
+    case CORPUS_FIFO:
+        return mkfifo(file_spec->path, 0666) == 0;
     case CORPUS_HARDLINK:
         return link(file_spec->target, file_spec->path) == 0;
     }

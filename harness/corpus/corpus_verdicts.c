@@ -236,13 +236,15 @@ struct part {
     const struct clause *unjudged; /* one that is not judged, though it can be; or null */
 };
 
-/* How much the reason why a clause is not judged says about the whole part: most if a case ran, least if none was to.
+/*
+ * How much the reason why a clause is not judged says about the whole part: most if a case ran. What only one judge can
+ * see is nearly all of durability, and the exception elsewhere.
  */
 static int weight(const struct clause *clause)
 {
     const struct clause_statement *because;
     clause_verdict(clause, &because);
-    return because && because->case_id ? 2 : clause->reserved ? 1 : 0;
+    return because && because->case_id ? 2 : !clause->reserved ? 0 : is_on_durability(clause) ? 1 : -1;
 }
 
 static struct part count_part(const struct corpus_results *results, bool (*belongs)(const struct clause *clause))

@@ -163,7 +163,7 @@ def describe_header(path, clause):
     with open(path, "rb") as file:
         head = file.read(2 << 20)
     length = os.stat(path).st_size
-    others = [rule for rule in broken_rules(head, length) if rule != clause]
+    others = [rule for rule in broken_rules(head.ljust(4096, b"\0"), length) if rule != clause]
     if clause == "HDR-01":
         return f"{edge(length, 0, 4096)}, {head[:4].hex()}"
     if clause == "HDR-02":
@@ -189,6 +189,7 @@ def describe_file(directory, name):
             ("a symbolic link", os.path.islink(path)),
             ("missing", not os.path.exists(path)),
             ("a directory", os.path.isdir(path)),
+            ("a FIFO", pathlib.Path(os.fsdecode(path)).is_fifo()),
             ("with two names", os.path.isfile(path) and os.stat(path).st_nlink > 1),
         )
         if holds
@@ -303,6 +304,12 @@ def states(disk, first, end):
     return re.sub(r"(.)\1\1+", r"\1+", bits)
 
 
+def in_sectors(disk, *numbers):
+    """Whether all numbers and the lengths of the files are whole sectors, as a word."""
+    lengths = (disk.size, backing_size(disk) or 0)
+    return "" if any(number % 512 for number in (*numbers, *lengths)) else "in sectors"
+
+
 def describe_range(disk, offset, length):
     cluster, end = disk.header.cluster, offset + length
     first, last = offset // cluster, (end - 1) // cluster
@@ -316,6 +323,7 @@ def describe_range(disk, offset, length):
         describe_backing(disk, offset, end),
         "partial" if stop == disk.size and stop % cluster else "",
         "last" if stop == disk.size else "",
+        in_sectors(disk, offset, length),
         powers(offset, end),
         unit_places(first),
     ]
@@ -362,7 +370,7 @@ def describe_resize(disk, size):
         f"{way} {disk.header.layout}{' flag' if disk.all_allocated() else ''}: from {before} to {after}, "
         f"{min(more, 2)} clusters, backing ends {ends}{inside}, "
         f"boundary {boundary}, all {states(disk, 0, disk.clusters())}{', stale bits' if stale else ''}"
-        f"{', within the padding' if padding else ''}"
+        f"{', within the padding' if padding else ''} {in_sectors(disk, size)}"
     )
 
 
@@ -374,6 +382,7 @@ def describe_disk(disk):
         f"bits {states(disk, 0, disk.clusters())}",
         describe_backing(disk, 0, disk.size) if disk.size else "empty",
         "partial" if disk.size % disk.header.cluster else "",
+        in_sectors(disk),
     ]
     size = backing_size(disk)
     if size is not None and disk.size:
@@ -427,7 +436,9 @@ class Situation:
         if clause.startswith("H"):
             return f"open: {words}: {describe_header(path, clause)}"
         message = re.sub(r"\S*/", "", str(problem)) + (describe_shortage(path) if clause == "BMP-03" else "")
-        return f"open {mode}: {words}: {message}; {describe_names(path) if os.path.isfile(path) else 'no file'}"
+        kind = "a FIFO" if pathlib.Path(os.fsdecode(path)).is_fifo() else "no file"
+        names = describe_names(path) if os.path.isfile(path) else kind
+        return f"open {mode}: {words}: {message}; {names}"
 
     def created(self, arguments, problem):
         layout, bits, path, image, backing, backing_format = arguments
