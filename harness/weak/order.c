@@ -175,7 +175,7 @@ static void relate(struct relation *relation, uint32_t i, uint32_t j, bool relat
 
 static struct relation joined(const struct relation *a, const struct relation *b)
 {
-    struct relation result;
+    struct relation result = {{0}};
     for (uint32_t i = 0; i < size; i++) {
         result.rows[i] = a->rows[i] | b->rows[i];
     }
