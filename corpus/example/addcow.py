@@ -166,7 +166,6 @@ def write_all(fd, offset, data):
 
 
 def sync_directory(path):
-    """Makes the name durable."""
     fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -292,8 +291,7 @@ class Disk:
             raise
         return backing
 
-    def below(self):
-        """The open backing file, or None. A commit that failed may have left it closed."""
+    def below(self):  # a commit that failed may have left the backing file closed
         if self.backing is None and self.header.backing is not None and not self.all_allocated():
             self.backing = self.open_backing(False)
         return self.backing
@@ -486,8 +484,12 @@ class Disk:
             if old % cluster and not self.bit(old // cluster):
                 self.write_part(old // cluster, old, b"")
             self.set_bits(first_new, ceil(limit, cluster), True)
-        self.flush()  # RSZ-04
-        os.ftruncate(self.image, size)
+        try:
+            self.flush()  # RSZ-04
+            os.ftruncate(self.image, size)
+        except BaseException:
+            self.set_bits(first_new, end_new, False)  # BMP-05: the next flush writes them
+            raise
         self.size = size
 
     def shrink(self, size):

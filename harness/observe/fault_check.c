@@ -277,6 +277,19 @@ bool fault_check_durable(struct fault_check *check, const char *what)
     return fine;
 }
 
+/* No bit past the last cluster is set. */
+static bool check_stray_bits(struct fault_check *check, const struct sim *sim, const char *when)
+{
+    struct sim_disk disk;
+    char problem[128];
+    bool stray = false;
+    if (sim_disk_open(sim, &disk, problem, sizeof problem)) {
+        stray = sim_disk_has_stray_bits(&disk);
+        sim_disk_close(&disk);
+    }
+    return !stray || fault_check_break(check, "BMP-05", "%s: bits past the last cluster are set", when);
+}
+
 bool fault_check_files(struct fault_check *check, const char *when)
 {
     struct sim *sim = sim_make();
@@ -293,7 +306,7 @@ bool fault_check_files(struct fault_check *check, const char *when)
         }
         free(bytes);
     }
-    good = good && check_storage(check, sim, when, NULL);
+    good = good && check_storage(check, sim, when, NULL) && check_stray_bits(check, sim, when);
     sim_free(sim);
     return good;
 }

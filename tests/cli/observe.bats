@@ -80,10 +80,10 @@ END
 }
 
 @test "observe: growing sets the bits last" {
-    local right='        self.flush()  # RSZ-04\n        os.ftruncate(self.image, size)\n        self.size = size\n'
-    local cut='        os.ftruncate(self.image, size)\n'
-    local change="$cut        os.fsync(self.image)\n        self.size = size\n"
-    breaks RSZ-04 grow-over-backing/power "$right" "$change        self.flush()\n"
+    local cut='            os.ftruncate(self.image, size)\n'
+    local flush='            self.flush()'
+    breaks RSZ-04 grow-over-backing/power "$flush  # RSZ-04\n$cut" \
+        "$cut            os.fsync(self.image)\n            self.size = size\n$flush\n"
 }
 
 @test "observe: shrinking clears the bits first" {
@@ -152,10 +152,11 @@ END
     [[ "$output" == *"ERR-05: broken in 1 observed scenario"* ]]
 }
 
-@test "observe: a failed resize leaves another size" {
-    local cut='        os.ftruncate(self.image, size)\n        self.size = size\n'
-    local next='\n    def shrink'
-    breaks RSZ-07 grow/faults "$cut$next" "$cut        os.fsync(self.image)\n$next"
+@test "observe: a failed resize leaves another size, or bits past the end" {
+    local done='            raise\n        self.size = size\n'
+    breaks RSZ-07 grow/faults "$done" "$done        os.fsync(self.image)\n"
+    local clear='            self.set_bits(first_new, end_new, False)  # BMP-05: the next flush writes them\n'
+    breaks BMP-05 grow-over-backing/faults "$clear" ''
 }
 
 @test "observe: create does not make the name or the content durable" {
