@@ -56,8 +56,10 @@ static void list_clauses(const char *spec, struct clauses *clauses)
         lines++;
     }
     clauses->items = report_allocate(lines, sizeof *clauses->items);
-    for (const char *line = spec; line; line = strchr(line, '\n'), line += line != NULL) {
+    for (const char *line = spec; line;) {
         clauses->count += parse_clause(line, &clauses->items[clauses->count]);
+        const char *end = strchr(line, '\n');
+        line = end ? end + 1 : NULL;
     }
 }
 
