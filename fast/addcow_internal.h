@@ -126,8 +126,10 @@ enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint
 enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffer, uint64_t size, uint64_t offset,
                                    struct addcow_error *error);
 
-/* Makes [offset, offset + size), which lies within the file, read as zeros: punches, or writes zeros where that is not
- * possible. */
+/*
+ * Makes [offset, offset + size), which lies within the file, read as zeros: punches, or writes zeros where that is not
+ * possible. It punches holes too: one that was made before a sync that failed may be gone after a crash (DUR-06).
+ */
 enum addcow_status addcow_io_zero(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                   struct addcow_error *error);
 
@@ -142,8 +144,8 @@ enum addcow_status addcow_io_free(const struct addcow_io *io, uint64_t size, uin
 uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bool *zeros);
 
 /*
- * addcow_io_write for bytes that nobody reads or writes meanwhile: zeros stay a hole where there is one, and many of
- * them become one if possible.
+ * addcow_io_write for bytes that nobody reads or writes meanwhile: zeros in a hole stay one, and many of them become
+ * one if possible.
  */
 enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint8_t *bytes, uint64_t size,
                                           uint64_t offset, struct addcow_error *error);

@@ -162,8 +162,7 @@ static enum addcow_status write_target(struct addcow *disk, uint64_t offset, uin
     if (data) {
         return addcow_io_write_sparse(&disk->raw_backing, data, length, offset, error);
     }
-    bool hole = addcow_io_hole_end(&disk->raw_backing, offset) >= offset + length;
-    return hole ? ADDCOW_OK : addcow_io_zero(&disk->raw_backing, length, offset, error);
+    return addcow_io_zero(&disk->raw_backing, length, offset, error);
 }
 
 static enum addcow_status sync_target(struct addcow *disk, struct addcow_error *error)

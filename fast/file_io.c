@@ -387,10 +387,8 @@ enum addcow_status addcow_io_write_sparse(const struct addcow_io *io, const uint
     for (uint64_t at = 0, run; at < size && code == ADDCOW_OK; at += run) {
         bool zeros = false;
         run = addcow_zero_run(bytes + at, size - at, ZERO_BLOCK, &zeros);
-        if (zeros && addcow_io_hole_end(io, offset + at) >= offset + at + run) {
-            continue;
-        }
-        bool hole = zeros && (run >= PUNCH_LEAST || run == size);
+        bool hole =
+            zeros && (run >= PUNCH_LEAST || run == size || addcow_io_hole_end(io, offset + at) >= offset + at + run);
         code = hole ? addcow_io_zero(io, run, offset + at, error)
                     : addcow_io_write(io, bytes + at, run, offset + at, error);
     }

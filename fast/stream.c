@@ -32,15 +32,6 @@ static uint64_t step_bytes(const struct addcow *disk)
     return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
 }
 
-/* Makes [start, end) of the image zeros, unless it is a hole already. */
-static enum addcow_status put_zeros(struct addcow *disk, uint64_t start, uint64_t end, struct addcow_error *error)
-{
-    if (addcow_io_hole_end(&disk->image, start) >= end) {
-        return ADDCOW_OK;
-    }
-    return addcow_disk_put(disk, start, end - start, NULL, error);
-}
-
 /* Fills an in-flight range from the backing file. It fits into the buffer; without a buffer it is known to be zeros. */
 static enum addcow_status copy_up(struct addcow *disk, const struct addcow_inflight *range, uint8_t *buffer,
                                   struct addcow_error *error)
@@ -52,7 +43,7 @@ static enum addcow_status copy_up(struct addcow *disk, const struct addcow_infli
         end = size;
     }
     if (!buffer) {
-        return put_zeros(disk, start, end, error);
+        return addcow_disk_put(disk, start, end - start, NULL, error);
     }
     enum addcow_status code = addcow_disk_read_backing(disk, start, end - start, buffer, error);
     if (code != ADDCOW_OK) {

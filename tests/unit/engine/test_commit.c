@@ -364,6 +364,33 @@ static void test_commit_keeps_zeros_sparse(void **state)
     free_model(&model);
 }
 
+static int fail_target_sync(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_SYNC && event->file == 'b' ? -EIO : 0;
+}
+
+/* DUR-06: a sync that fails may lose holes, too, although the file still shows them. The next commit makes them again.
+ */
+static void test_commit_repeats_holes(void **state)
+{
+    (void)state;
+    const uint64_t size = 100 * 4096;
+    struct disk_spec spec = {.size = size, .backing_name = "base.raw", .backing_size = size};
+    make_disk("disk", &spec);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    assert_ok(addcow_zero(disk, 0, size, &reason));
+    probe->decide = fail_target_sync;
+    assert_int_equal(addcow_commit(disk, NULL, NULL, NULL), ADDCOW_IO);
+    probe->decide = NULL;
+    probe->count = 0;
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    assert_true(count_events(probe, 0, EVENT_PUNCH, 'b') > 0);
+    close_disk(disk);
+    free_probe(probe);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -380,6 +407,7 @@ int main(void)
         TEST(test_commit_frees_the_image),
         TEST(test_commit_cannot_free),
         TEST(test_commit_keeps_zeros_sparse),
+        TEST(test_commit_repeats_holes),
     };
     return cmocka_run_group_tests_name("fast, commit", tests, NULL, NULL);
 }

@@ -86,6 +86,40 @@ static void test_stream_stored_zeros(void **state)
     free_model(&model);
 }
 
+static int fail_image_sync(struct probe *probe, const struct event *event)
+{
+    (void)probe;
+    return event->kind == EVENT_SYNC && event->file == 'i' ? -EIO : 0;
+}
+
+/*
+ * DUR-06: a sync that fails may lose holes, too, although the file still shows them. A stream after that makes them
+ * again: those of zeros that the backing file stores, and those past its end.
+ */
+static void test_stream_repeats_holes(void **state)
+{
+    (void)state;
+    const uint64_t cluster = 1u << 18;
+    struct disk_spec spec = {
+        .size = 3 * cluster, .cluster_bits = 18, .backing_name = "base.raw", .backing_size = 2 * cluster};
+    make_disk("disk", &spec);
+    uint8_t *zeros = allocate_bytes(cluster);
+    patch_file("base.raw", cluster, zeros, (size_t)cluster);
+    free(zeros);
+    struct probe *probe = make_probe();
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->decide = fail_image_sync;
+    assert_int_equal(addcow_stream(disk, NULL, NULL, NULL), ADDCOW_IO);
+    assert_int_equal(addcow_close(disk, NULL), ADDCOW_IO);
+    probe->decide = NULL;
+    disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    probe->count = 0;
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    assert_int_equal(count_events(probe, 0, EVENT_PUNCH, 'i'), 2);
+    close_disk(disk);
+    free_probe(probe);
+}
+
 /* STR-01: what the image holds behind a hole, where the backing file has ended, does not become part of the disk. */
 static void test_stream_over_partial_hole(void **state)
 {
@@ -270,9 +304,10 @@ static void test_every_call_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_stream_long),         TEST(test_stream_grown_unreadable),
-        TEST(test_stream_stored_zeros), TEST(test_stream_over_partial_hole),
-        TEST(test_stream_holes),        TEST(test_every_call_reported),
+        TEST(test_stream_long),          TEST(test_stream_grown_unreadable),
+        TEST(test_stream_stored_zeros),  TEST(test_stream_over_partial_hole),
+        TEST(test_stream_holes),         TEST(test_every_call_reported),
+        TEST(test_stream_repeats_holes),
     };
     return cmocka_run_group_tests_name("fast, every call reported, and holes", tests, NULL, NULL);
 }

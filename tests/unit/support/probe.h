@@ -128,6 +128,12 @@ static inline int probe_close(struct addcow_file *self)
     return result < 0 ? result : inner;
 }
 
+static inline int probe_next_data(struct addcow_file *self, uint64_t offset, uint64_t *data)
+{
+    struct addcow_file *inner = ((struct probe_file *)self)->inner;
+    return inner->ops->next_data(inner, offset, data);
+}
+
 static inline int probe_may_grow(struct addcow_file *self, uint64_t length)
 {
     const struct probe *probe = ((struct probe_file *)self)->probe;
@@ -145,6 +151,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
         .length = probe_length,
         .truncate = probe_truncate,
         .punch = probe_punch,
+        .next_data = probe_next_data,
         .lock = probe_lock,
         .identity = probe_identity,
         .close = probe_close,
