@@ -40,5 +40,5 @@ gate() {
     done
     run gate "python3 '$root/corpus/example/wrap_addcow.py'" --filter lck
     [ "$status" -eq 4 ]
-    [[ "$output" == *"lck-02-two-writers: not applicable to "*", which does not claim locks"* ]]
+    [[ "$output" == *"lck-01-two-readers: not applicable to "*", which does not claim locks"* ]]
 }
