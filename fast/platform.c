@@ -118,36 +118,36 @@ int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size)
 }
 #endif
 
-int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
-{
 #ifdef SEEK_DATA
-    off_t found = lseek(descriptor, (off_t)offset, SEEK_DATA);
-    if (found < 0) {
+static int seek(int descriptor, int whence, uint64_t offset, uint64_t *found)
+{
+    off_t result = lseek(descriptor, (off_t)offset, whence);
+    if (result < 0) {
         return errno == EINVAL || errno == ENOTTY ? -EOPNOTSUPP : -errno;
     }
-    *data = (uint64_t)found;
+    *found = (uint64_t)result;
     return 0;
+}
 #else
+#define SEEK_DATA 0
+#define SEEK_HOLE 0
+static int seek(int descriptor, int whence, uint64_t offset, uint64_t *found)
+{
+    (void)whence;
     (void)offset;
-    (void)data;
+    (void)found;
     return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+}
 #endif
+
+int addcow_platform_next_data(int descriptor, uint64_t offset, uint64_t *data)
+{
+    return seek(descriptor, SEEK_DATA, offset, data);
 }
 
 int addcow_platform_next_hole(int descriptor, uint64_t offset, uint64_t *hole)
 {
-#ifdef SEEK_HOLE
-    off_t found = lseek(descriptor, (off_t)offset, SEEK_HOLE);
-    if (found < 0) {
-        return errno == EINVAL || errno == ENOTTY ? -EOPNOTSUPP : -errno;
-    }
-    *hole = (uint64_t)found;
-    return 0;
-#else
-    (void)offset;
-    (void)hole;
-    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
-#endif
+    return seek(descriptor, SEEK_HOLE, offset, hole);
 }
 
 /* ---- Lengths ---- */

@@ -3,7 +3,7 @@
  *
  * This file finds the subcommand, has its options read (options.c), runs it, and makes sure that its output has been
  * written. The subcommands are in info.c, inspect.c (check, map), read.c, write.c, data.c (zero, discard), maintain.c
- * (create, resize, stream, commit), rebase.c, compare.c, measure.c and nbd.c.
+ * (create, resize), commit.c (stream, commit), rebase.c, compare.c, measure.c and nbd.c.
  */
 #include "command.h"
 
