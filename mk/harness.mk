@@ -19,6 +19,7 @@ UNIT_SOURCES := $(filter-out $(if $(HAS_WEAK),,tests/unit/weak/%),$(wildcard tes
 UNIT_TESTS := $(patsubst %.c,$(B)/tests/%,$(notdir $(UNIT_SOURCES)))
 CLI_TESTS := $(wildcard tests/cli/*.bats)
 SETUP_TESTS := $(wildcard tests/setup/*.bats)
+BROWSER_TESTS := $(wildcard tests/browser/*.bats)
 EXAMPLE_TESTS := $(wildcard tests/examples/*.bats)
 # Those that take longest begin first, so that none of them runs on alone in the end.
 LONG_TESTS := %/protocol.bats %/gate.bats %/test_crash %/test_fault %/maintain.bats %/flags.bats %/lint.bats
@@ -27,6 +28,14 @@ long_first = $(foreach long,$(LONG_TESTS),$(filter $(long),$1)) $(filter-out $(L
 $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^
+
+# The page of the report in HTML becomes an array of its lines.
+$(B)/include/corpus/report_page.inc: harness/corpus/report.html
+	@mkdir -p $(@D)
+	sed 's/[\\"]/\\&/g; s/.*/"&\\n",/' $< >$@
+WITH_PAGE := $(B)/harness/corpus/corpus_html.o harness/corpus/corpus_html.warnings
+$(WITH_PAGE): NEEDED_CPPFLAGS += -I$(B)/include
+$(WITH_PAGE): $(B)/include/corpus/report_page.inc
 
 # A second build of the engine, for the deterministic scheduler. Its locks and atomics call the scheduler, and its names
 # begin with sched_. It keeps its own copies of functions that the compiler adds, such as __x86.get_pc_thunk.

@@ -241,6 +241,20 @@ static void print_head(FILE *out, const struct corpus_results *results, const st
     }
 }
 
+void corpus_explain_files(FILE *out, const struct corpus_case *c)
+{
+    for (size_t i = 0; i < c->file_count; i++) {
+        print_file(out, &c->files[i]);
+    }
+}
+
+void corpus_explain_steps(FILE *out, const struct corpus_case *c)
+{
+    for (size_t i = 0; i < c->step_count; i++) {
+        print_step(out, c, i);
+    }
+}
+
 void corpus_explain(FILE *out, const struct corpus_results *results, const struct corpus *corpus)
 {
     for (size_t i = 0; i < results->count; i++) {
@@ -249,13 +263,9 @@ void corpus_explain(FILE *out, const struct corpus_results *results, const struc
         if (c->file_count) {
             fputs("\nFiles, made in this order:\n", out);
         }
-        for (size_t j = 0; j < c->file_count; j++) {
-            print_file(out, &c->files[j]);
-        }
+        corpus_explain_files(out, c);
         fputs("\nSteps:\n", out);
-        for (size_t j = 0; j < c->step_count; j++) {
-            print_step(out, c, j);
-        }
+        corpus_explain_steps(out, c);
         fprintf(out, "\nRun it: %s --case %s\n", results->repeat, c->id);
     }
 }

@@ -137,8 +137,7 @@ bool corpus_write_json(const char *path, const struct corpus_results *results)
 
 /* ---- JUnit ---- */
 
-/* Escapes text for XML. '?' replaces what XML cannot hold: control characters and invalid UTF-8. */
-static void print_xml(FILE *out, const char *text)
+void corpus_print_xml(FILE *out, const char *text)
 {
     json_t *readable = json_string(text); /* null if it is not UTF-8 */
     for (; *text; text++) {
@@ -169,16 +168,16 @@ static void print_junit_case(FILE *out, const struct corpus_results *results, si
     corpus_print_explanation(memory, results, index, "");
     fclose(memory);
     fputs("    <testcase classname=\"", out);
-    print_xml(out, results->implementation);
+    corpus_print_xml(out, results->implementation);
     fprintf(out, "\" name=\"%s\" time=\"%.3f\">", result->c->id, result->seconds);
     if (element) {
         fprintf(out, "<%s message=\"", element);
-        print_xml(out, corpus_is_bad(result) ? result->c->title : corpus_verdict_name(result->verdict));
+        corpus_print_xml(out, corpus_is_bad(result) ? result->c->title : corpus_verdict_name(result->verdict));
         if (corpus_is_bad(result)) {
             fprintf(out, "\" type=\"%s", corpus_verdict_name(result->verdict));
         }
         fputs("\">", out);
-        print_xml(out, explanation);
+        corpus_print_xml(out, explanation);
         fprintf(out, "</%s>", element);
     }
     fputs("</testcase>\n", out);
@@ -211,13 +210,13 @@ static void print_junit_clause(FILE *out, const struct corpus_results *results, 
     const struct clause_statement *because;
     enum clause_verdict verdict = clause_verdict(clause, &because);
     fputs("    <testcase classname=\"", out);
-    print_xml(out, results->implementation);
+    corpus_print_xml(out, results->implementation);
     fprintf(out, "\" name=\"%s\" time=\"0\">", clause->id);
     if (verdict != CLAUSE_KEPT) {
         fprintf(out, "<%s message=\"", elements[verdict]);
-        print_xml(out, verdict == CLAUSE_BROKEN ? clause->sentence : clause_reason(clause));
+        corpus_print_xml(out, verdict == CLAUSE_BROKEN ? clause->sentence : clause_reason(clause));
         fputs(verdict == CLAUSE_BROKEN ? "\" type=\"broken\">" : "\">", out);
-        print_xml(out, verdict == CLAUSE_BROKEN ? because->text : "");
+        corpus_print_xml(out, verdict == CLAUSE_BROKEN ? because->text : "");
         fprintf(out, "</%s>", elements[verdict]);
     }
     fputs("</testcase>\n", out);

@@ -98,6 +98,9 @@ void corpus_print_explanation(FILE *out, const struct corpus_results *results, s
  */
 void corpus_print_summary(FILE *out, const struct corpus_results *results, const char *prefix, bool all);
 
+/* Escapes text for XML and HTML. '?' replaces what these cannot hold: control characters and invalid UTF-8. */
+void corpus_print_xml(FILE *out, const char *text);
+
 /* Write the report to a file. On failure return false and set errno. */
 bool corpus_write_json(const char *path, const struct corpus_results *results);
 bool corpus_write_junit(const char *path, const struct corpus_results *results);

@@ -67,11 +67,22 @@ void findings_pass_over(struct findings *findings, const char *clauses, const ch
     note(findings, clauses, 0, 0, NULL, reason);
 }
 
+void findings_locate(struct findings *findings, const char *where)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        struct finding *finding = &findings->list[i];
+        if (finding->broken > 0 && finding->where[0] == '\0') {
+            snprintf(finding->where, sizeof finding->where, "%s", where);
+        }
+    }
+}
+
 void findings_merge(struct findings *to, const struct findings *from)
 {
     for (size_t i = 0; i < from->count; i++) {
         const struct finding *finding = &from->list[i];
         note(to, finding->clause, finding->kept, finding->broken, finding->story, finding->not_judged);
+        findings_locate(to, finding->where);
     }
     to->crashed = to->crashed || from->crashed;
 }
@@ -148,7 +159,7 @@ static void print_lines(FILE *out, const char *prefix, const char *text)
     }
 }
 
-void findings_print(FILE *out, const char *prefix, const struct findings *findings)
+void findings_print(FILE *out, const char *prefix, const char *repeat, const struct findings *findings)
 {
     size_t kept = 0, broken = 0, not_judged = 0;
     for (size_t i = 0; i < findings->count; i++) {
@@ -157,6 +168,9 @@ void findings_print(FILE *out, const char *prefix, const struct findings *findin
             fprintf(out, "%s%s: broken in %" PRIu64 " observed scenario%s\n", prefix, finding->clause, finding->broken,
                     finding->broken == 1 ? "" : "s");
             print_lines(out, prefix, finding->story);
+            if (finding->where[0] != '\0') {
+                fprintf(out, "%s    Repeat: %s --scenario %s\n", prefix, repeat, finding->where);
+            }
             broken++;
         } else if (finding->kept > 0) {
             kept++;

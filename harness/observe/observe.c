@@ -254,6 +254,20 @@ static void read_findings(struct session *session, struct task *task)
     task->length += (size_t)got;
 }
 
+/* The name that selects a task. */
+static void name_task(const struct task *task, char name[64])
+{
+    static const char *const others[] = {[JUDGE_SLOW] = SLOW, [JUDGE_BESIDE] = BESIDE, [JUDGE_CREATION] = CREATION};
+    if (task->judge >= JUDGES) {
+        snprintf(name, 64, "%s", others[task->judge]);
+        return;
+    }
+    struct scenario *scenario = report_allocate(1, sizeof *scenario);
+    scenario_make(task->scenario, scenario);
+    task_name(scenario, task->judge, name);
+    free(scenario);
+}
+
 /* Waits until a child has written something, or the run is interrupted. */
 static void wait_for_tasks(struct session *session)
 {
@@ -354,6 +368,9 @@ bool observe_judge(const struct observe_options *options, struct observe_counts 
     run_tasks(&session);
     for (size_t i = 0; i < session.count; i++) {
         struct task *task = &session.tasks[i];
+        char name[64];
+        name_task(task, name);
+        findings_locate(&task->findings, name);
         findings_merge(findings, &task->findings);
         findings_free(&task->findings);
         counts->scenarios += task->counts.scenarios;

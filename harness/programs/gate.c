@@ -10,10 +10,10 @@
  * to end are blocked while there is something to clean up, and arrive through a descriptor.
  */
 #include "corpus/corpus_explain.h"
+#include "corpus/corpus_html.h"
 #include "corpus/corpus_report.h"
 
 #include "adapters/adapter_exec.h"
-#include "adapters/ref_disk.h"
 #include "adapters/serve.h"
 #include "addcow_version.h"
 #include "base/options.h"
@@ -21,6 +21,7 @@
 #include "base/scratch.h"
 #include "observe/tracer.h"
 #include "programs/gate_observe.h"
+#include "programs/gate_subject.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,6 +60,7 @@ struct options {
     const char *id;
     const char *json;
     const char *junit;
+    const char *html;
     unsigned level;   /* enum protocol_level; PROTOCOL_LEVELS: all */
     uint64_t timeout; /* seconds */
     uint64_t jobs;
@@ -68,99 +70,6 @@ struct options {
     bool tap;
     bool version;
 };
-
-static struct adapter *make_adapter(const struct corpus_subject *subject)
-{
-    return adapter_make(subject->name, NULL);
-}
-
-static struct adapter *make_child_adapter(const struct corpus_subject *subject)
-{
-    /* Less than the case may take, so that the adapter gives its child up before the case is given up. */
-    return adapter_make_exec(subject->name + strlen(ADAPTER_EXEC_PREFIX), subject->directory,
-                             (int)subject->timeout * 900);
-}
-
-/*
- * An engine of this program in a process of its own, which can be killed: this program once more. The environment may
- * say how to start it, for programs that the system cannot start by itself, since they are for another processor.
- */
-static struct adapter *make_process(const struct corpus_subject *subject)
-{
-    char program[PATH_MAX] = "";
-    char command[64];
-    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) {
-        return NULL;
-    }
-    setenv("ADDCOW_GATE", program, 0);
-    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->name);
-    return adapter_make_exec(command, NULL, ADAPTER_EXEC_TIMEOUT);
-}
-
-/* The reference engine works on files mapped into memory: it makes none, and a mapping does not survive that its file
- * is cut. */
-static const struct corpus_subject subjects[] = {
-    {.name = "fast", .make = make_adapter, .make_process = make_process},
-    {.name = "ref",
-     .cannot = CORPUS_NEEDS_CREATE | CORPUS_NEEDS_CUT,
-     .make = make_adapter,
-     .make_process = make_process},
-};
-
-/* The needs of cases that an adapter does not claim. */
-static unsigned cannot_of(const struct protocol_abilities *abilities)
-{
-    unsigned cannot = abilities->r9 ? 0 : CORPUS_NEEDS_R9;
-    for (unsigned lack = 0; lack < PROTOCOL_LACKS; lack++) {
-        for (unsigned need = 1; corpus_need_name(need); need <<= 1) {
-            if (abilities->lacks & 1u << lack &&
-                !strcmp(protocol_lack_name((enum protocol_lack)lack), corpus_need_name(need))) {
-                cannot |= need;
-            }
-        }
-    }
-    return cannot;
-}
-
-/* Asks a child process what it can do. Says why and gives the exit code if it cannot be judged at all. */
-static int meet_child(const char *name, unsigned timeout, struct corpus_subject *subject,
-                      struct protocol_abilities *abilities)
-{
-    char why[2048];
-    *subject = (struct corpus_subject){.name = name, .make = make_child_adapter, .timeout = timeout};
-    struct adapter *adapter = make_child_adapter(subject);
-    enum exec_state state = adapter_exec_state(adapter, why, sizeof why);
-    if (state == EXEC_OK) {
-        *abilities = *adapter_exec_abilities(adapter);
-        subject->abilities = abilities;
-        subject->cannot = cannot_of(abilities);
-    } else {
-        fprintf(stderr, "gate: the adapter %s: %s\n", exec_state_name(state), why);
-    }
-    adapter->ops->destroy(adapter);
-    return state == EXEC_OK ? REPORT_CONFORMS : REPORT_CRASHED;
-}
-
-/* Finds out what is to be judged, or says why it cannot be and gives the exit code. */
-static int find_subject(const struct options *options, struct corpus_subject *subject,
-                        struct protocol_abilities *abilities)
-{
-    const char *name = options->implementation;
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-        if (!strcmp(subjects[i].name, name)) {
-            *subject = subjects[i];
-            if (!strcmp(name, "ref") && !ref_disk_maps_large()) {
-                subject->cannot |= CORPUS_NEEDS_LARGE;
-            }
-            return REPORT_CONFORMS;
-        }
-    }
-    if (!strncmp(name, ADAPTER_EXEC_PREFIX, strlen(ADAPTER_EXEC_PREFIX))) {
-        return meet_child(name, (unsigned)options->timeout, subject, abilities);
-    }
-    fprintf(stderr, "gate: no implementation \"%s\": there are %s\n", name, adapter_names());
-    return REPORT_USAGE;
-}
 
 /* ---- Selecting ---- */
 
@@ -298,6 +207,10 @@ static bool write_reports(const struct options *options, const struct corpus_res
         fprintf(stderr, "gate: cannot write %s: %s\n", options->junit, strerror(errno));
         good = false;
     }
+    if (options->html && !corpus_write_html(options->html, results)) {
+        fprintf(stderr, "gate: cannot write %s: %s\n", options->html, strerror(errno));
+        good = false;
+    }
     if (fflush(stdout) || ferror(stdout)) {
         fputs("gate: cannot write standard output\n", stderr);
         good = false;
@@ -316,7 +229,7 @@ static int run(struct corpus_results *results, const struct options *options, co
     gate_observe_state(&observation, options->applicable, results);
     results->only_observed = options->scenario != NULL;
     int code = corpus_exit(results);
-    gate_observe_print(stdout, prefix, code, &observation);
+    gate_observe_print(stdout, prefix, code, results->repeat, &observation);
     if (!options->scenario) {
         corpus_print_summary(stdout, results, prefix, options->all);
     }
@@ -432,7 +345,9 @@ static int gate(const struct options *options, const char *program)
         fprintf(stderr, "gate: %s\n", error);
         return REPORT_USAGE;
     }
-    int code = options->implementation ? find_subject(options, &subject, &abilities) : 0;
+    int code = options->implementation
+                   ? gate_find_subject(options->implementation, (unsigned)options->timeout, &subject, &abilities)
+                   : 0;
     subject.directory = getcwd(directory, sizeof directory);
     snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
     char *repeat = make_repeat(options, program);
@@ -548,6 +463,7 @@ static void parse_options(int count, char **words, struct options *options)
         {"tap", NULL, "print TAP instead of failures only", .flag = &options->tap},
         {"json", "FILE", "also write a report in JSON (corpus/README.md)", .text = &options->json},
         {"junit", "FILE", "also write a report in JUnit XML", .text = &options->junit},
+        {"html", "FILE", "also write a report as a web page", .text = &options->html},
         {"version", NULL, "print the version", .flag = &options->version},
     };
     const struct options_command command = {

@@ -46,7 +46,8 @@ void gate_observe(const struct corpus_subject *subject, const char *scenario, co
     observation->complete = observe_judge(&options, &observation->counts, &observation->findings);
 }
 
-void gate_observe_print(FILE *out, const char *prefix, int code, const struct gate_observation *observation)
+void gate_observe_print(FILE *out, const char *prefix, int code, const char *repeat,
+                        const struct gate_observation *observation)
 {
     static const char *const conclusions[] = {
         [REPORT_CONFORMS] = "conforms",       [REPORT_DIFFERS] = "does not conform", [REPORT_USAGE] = "not judged",
@@ -55,7 +56,7 @@ void gate_observe_print(FILE *out, const char *prefix, int code, const struct ga
     if (!observation->asked) {
         return;
     }
-    findings_print(out, prefix, &observation->findings);
+    findings_print(out, prefix, repeat, &observation->findings);
     const struct observe_counts *counts = &observation->counts;
     fprintf(out,
             "%sobserved: %" PRIu64 " scenarios, %" PRIu64 " states after power cuts, %" PRIu64 " deaths, %" PRIu64
@@ -102,9 +103,10 @@ json_t *gate_observe_json(const struct gate_observation *observation)
         const struct finding *finding = &observation->findings.list[i];
         const char *text;
         const char *verdict = clause_verdict_name(verdict_on(finding, &text));
-        json_array_append_new(clauses, json_pack("{s:s, s:s, s:I, s:I, s:s}", "clause", finding->clause, "verdict",
-                                                 verdict, "kept", (json_int_t)finding->kept, "broken",
-                                                 (json_int_t)finding->broken, "text", text));
+        json_array_append_new(clauses,
+                              json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "clause", finding->clause, "verdict", verdict,
+                                        "kept", (json_int_t)finding->kept, "broken", (json_int_t)finding->broken,
+                                        "text", text, "scenario", finding->where));
     }
     const struct observe_counts *counts = &observation->counts;
     return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "complete", observation->complete, "scenarios",

@@ -24,8 +24,11 @@ struct gate_observation {
 void gate_observe(const struct corpus_subject *subject, const char *scenario, const char *directory, unsigned jobs,
                   int interruption, struct gate_observation *observation);
 
-/* Prints what was found, and in the last line what the gate's exit code means. */
-void gate_observe_print(FILE *out, const char *prefix, int code, const struct gate_observation *observation);
+/*
+ * Prints what was found, and in the last line what the gate's exit code means. `repeat` is as in findings_print.
+ */
+void gate_observe_print(FILE *out, const char *prefix, int code, const char *repeat,
+                        const struct gate_observation *observation);
 
 /*
  * States what was found in the table of clauses, for the reports and the exit code. A clause that was not judged makes

@@ -370,8 +370,11 @@ PYTHON
 }
 
 @test "gate: a report that cannot be written ends with 2" {
-    run gate --impl fast --case hdr-05-double --json nowhere/out.json
-    [ "$status" -eq 2 ]
+    for report in --json --junit --html; do
+        run gate --impl fast --case hdr-05-double "$report" nowhere/out
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"cannot write nowhere/out: No such file or directory"* ]]
+    done
 }
 
 @test "corpus: every case matches the schema, and the schema refuses unknown members" {
