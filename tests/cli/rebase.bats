@@ -116,38 +116,6 @@ allocated() {
     wait
 }
 
-@test "rebase killed at every system call: before or after, and it can be repeated (RBS-03, RBS-04)" {
-    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
-    random 200000 old.raw
-    random 150000 new.raw
-    addcow create -q -c 4k -b old.raw -i image.raw --size 210000 disk.addcow
-    random 5000 data
-    addcow write disk.addcow 100000 <data
-    addcow read disk.addcow >model
-    ends=
-    for call in pwrite64 fdatasync fallocate close openat pread64; do
-        for ((at = 1; at < 100; at++)); do
-            cp --sparse=always image.raw image.copy
-            cp disk.addcow disk.copy
-            run env ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e "trace=$call" \
-                -e "inject=$call:signal=KILL:when=$at" "$addcow" rebase -q -b new.raw disk.addcow
-            killed=$status
-            reads_as disk.addcow model
-            name=$(addcow info disk.addcow | sed -n 's/^backing file: //p')
-            ends+=" $call-$name"
-            [ "$killed" -ne 0 ] || [ "$name" = new.raw ]
-            addcow rebase -q -b new.raw disk.addcow
-            reads_as disk.addcow model
-            mv image.copy image.raw
-            mv disk.copy disk.addcow
-            [ "$killed" -ne 0 ] || break
-        done
-        [ "$at" -lt 100 ]
-    done
-    # It was killed on both sides of the change.
-    [[ "$ends" == *" pwrite64-old.raw"* ]] && [[ "$ends" == *" fdatasync-new.raw"* ]]
-}
-
 @test "rebase: a signal stops it without data loss, and SIGUSR1 shows progress" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     two_bases

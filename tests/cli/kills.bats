@@ -1,0 +1,46 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell, and what common.bash defines
+# Some commands killed at each call that changes a file, and where storage ends: the small form of `make check-kills`.
+
+load common
+
+kills=$BATS_TEST_DIRNAME/../kills
+some="create,write,resize --shrink,stream,commit --base,rebase,check --repair (flag)"
+
+# judged PROGRAM ARGUMENT...: it finds no disk that is neither as before nor as after.
+judged() {
+    local command
+    command=$(realpath "$addcow")
+    mkdir -p empty
+    (cd empty && ADDCOW=$command PYTHONDONTWRITEBYTECODE=1 "$kills/$1" "${@:2}")
+}
+
+@test "killed at each call that changes a file: before or after, and it can be repeated (DUR-11, RBS-03, RBS-04)" {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    judged kills.py --changes --only="$some"
+}
+
+@test "where files cannot become longer: before or after, and it can be repeated (ERR-02, RSZ-07)" {
+    judged limits.py length --only="$some"
+}
+
+@test "a full file system: before or after, and it can be repeated (ERR-02, ERR-05, RSZ-07)" {
+    small_filesystem 64M
+    (cd small && judged limits.py tmpfs --only="$some")
+}
+
+@test "a disk that is neither as before nor as after is found" {
+    # The command leaves a file behind, which stands for anything wrong.
+    cat >wrong <<'SHELL'
+#!/bin/sh
+[ "$1" != stream ] || : >left
+exec "$RIGHT" "$@"
+SHELL
+    chmod +x wrong
+    export RIGHT
+    RIGHT=$(realpath "$addcow")
+    addcow=./wrong
+    run judged limits.py length --only=stream
+    echo "$output"
+    [ "$status" -eq 1 ] && [[ "$output" == *"stream: with room for 0 bytes: left is left behind" ]]
+}
