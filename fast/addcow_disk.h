@@ -312,6 +312,12 @@ void addcow_flushing_destroy(struct addcow *disk);
 /* addcow_flush, for a disk that is open for writing. */
 enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *error);
 
+/*
+ * Flushes a disk if `*copied` bytes, which a crash would undo, have become many, and begins to count again. Long work
+ * calls it from time to time, so that a process that dies has not worked in vain.
+ */
+enum addcow_status addcow_disk_checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error);
+
 /* Syncs what the last writer left in image and metadata file, before this disk writes to them (DUR-12). */
 enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error);
 

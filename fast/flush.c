@@ -23,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* After so many bytes long work makes durable what it has done. */
+#define CHECKPOINT_BYTES ((uint64_t)32 << 20)
+
 /* A flush that waits for a cycle. On the stack of its thread; protected by the flushing lock. */
 struct addcow_flush_waiter {
     uint64_t cycle; /* the first one that covers it */
@@ -189,6 +192,15 @@ enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *e
         addcow_give_error(error, &self.error);
     }
     return self.code;
+}
+
+enum addcow_status addcow_disk_checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error)
+{
+    if (*copied < CHECKPOINT_BYTES) {
+        return ADDCOW_OK;
+    }
+    *copied = 0;
+    return addcow_disk_flush(disk, error);
 }
 
 /* ---- "All allocated" ---- */

@@ -21,9 +21,6 @@
 /* How much a step compares, if a cluster is not larger. */
 #define STEP_BYTES ((uint64_t)1 << 20)
 
-/* After so many copied bytes the work is made durable. A process that dies later has not done these in vain. */
-#define CHECKPOINT_BYTES ((uint64_t)32 << 20)
-
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
 
@@ -239,15 +236,6 @@ static enum addcow_status compare_some(struct rebase *rebase, uint64_t start, ui
     return code == ADDCOW_OK ? allocate_changed(rebase, start, *end, error) : code;
 }
 
-static enum addcow_status checkpoint(struct rebase *rebase, struct addcow_error *error)
-{
-    if (rebase->copied < CHECKPOINT_BYTES) {
-        return ADDCOW_OK;
-    }
-    rebase->copied = 0;
-    return addcow_disk_flush(rebase->disk, error);
-}
-
 /* Advances *position by one step. */
 static enum addcow_status step(struct rebase *rebase, uint64_t *position, uint64_t size, struct addcow_error *error)
 {
@@ -267,7 +255,7 @@ static enum addcow_status step(struct rebase *rebase, uint64_t *position, uint64
         code = compare_some(rebase, *position, end, &end, error);
     }
     *position = end;
-    return code == ADDCOW_OK ? checkpoint(rebase, error) : code;
+    return code == ADDCOW_OK ? addcow_disk_checkpoint(disk, &rebase->copied, error) : code;
 }
 
 /* Allocates all that would read differently, durably. */

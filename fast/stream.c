@@ -20,9 +20,6 @@
 /* How much a step copies, if a cluster is not larger: enough to be fast, and little enough for a guest to wait for. */
 #define STEP_BYTES ((uint64_t)256 << 10)
 
-/* After so many bytes a stream makes its work durable. A process that dies later has not done these in vain. */
-#define CHECKPOINT_BYTES ((uint64_t)32 << 20)
-
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
 
@@ -95,16 +92,6 @@ static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t 
     return code;
 }
 
-/* Makes what was copied durable from time to time; *copied is what a crash would undo. */
-static enum addcow_status checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error)
-{
-    if (*copied < CHECKPOINT_BYTES) {
-        return ADDCOW_OK;
-    }
-    *copied = 0;
-    return addcow_disk_flush(disk, error);
-}
-
 /* Goes once over the disk. */
 static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_progress *progress, void *context,
                                struct addcow_error *error)
@@ -118,7 +105,7 @@ static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_prog
             code = step(disk, &position, buffer, &copied, error);
         }
         if (code == ADDCOW_OK) {
-            code = checkpoint(disk, &copied, error);
+            code = addcow_disk_checkpoint(disk, &copied, error);
         }
         more = position < disk->bitmap.cluster_count;
         uint64_t total = sync_load_acquire(&disk->size);

@@ -61,7 +61,7 @@ def units(names):
     return [[f"tests/test_{name}"] for name in names.split()]
 
 
-MAINTAIN = "resize stream commit rebase maintain_edges maintain_calls restore_length"
+MAINTAIN = "resize stream commit rebase checkpoint maintain_edges maintain_calls restore_length"
 TESTS_OUTSIDE = units("links check_findings memory check create")
 
 # Judges and what they run, from the cheapest to the dearest. The budget of hunt is a number of workloads, not of
