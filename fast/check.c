@@ -437,8 +437,9 @@ static void report_bitmap(struct check *check, const struct tally *tally, bool r
     }
     if (tally->clear && all_allocated(check)) {
         addcow_fail(&what, ADDCOW_MALFORMED, 0, "VRT-05",
-                    "%s: all clusters should be allocated, but the bits of %" PRIu64
-                    " are clear, the first one of cluster %" PRIu64,
+                    "%s: all clusters are allocated, but the bits of %" PRIu64
+                    " are clear, the first one of cluster %" PRIu64
+                    "; older drivers write such files; harmless, and a repair sets the bits",
                     check->path, tally->clear, tally->first_clear);
         add_finding(check, &what, check->header_valid, repaired);
     }
