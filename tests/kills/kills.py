@@ -6,8 +6,8 @@ then the command runs once for each of them, and dies by SIGKILL before it. With
 change a file or a name: before any other, the files are as before the next one that does. Afterwards the disk has to
 read as before the command or as after it, and the same command has to complete what was begun (commands.py).
 
-Prints a line for each command: calls, deaths, and how many of these left the disk as before and as after. The first
-deviation is printed, and fails.
+Prints a line for each command: calls, deaths, and how many of these left the disk as before and as after; all as before
+if the command changes nothing that is read. The first deviation is printed, and fails.
 """
 
 import os

@@ -6,7 +6,7 @@ KIND is what ends:
     length   files cannot become longer (RLIMIT_FSIZE)
     tmpfs    the file system, which is a tmpfs, is full: it is mounted again with another size
     fill     any file system is full: another file takes the room
-    quota    the user nobody, who runs the command, has a quota (needs root, and user quotas on the file system)
+    quota    the file system, which is a btrfs, has a quota that is used up
 
 Works in the current directory, which has to be empty. A command that does not succeed has to end with status 1 and a
 line that says that the storage is full or the file too long, and to leave the disk as before or as after it
@@ -22,8 +22,8 @@ import sys
 import commands
 
 PAGE = 4096
-STEPS = 200  # at most, of room
-NOBODY = 65534
+FINE = 64  # so many steps of room are tried one by one, then ever larger ones
+STEPS = 20000  # at most
 
 
 class Length:
@@ -82,23 +82,24 @@ class Fill:
 
 
 class Quota:
-    step = PAGE
+    step = 2 * PAGE
+    least = 2 * step  # with less, btrfs cannot even change the limit
 
     def run(self, command, room):
-        for name in os.listdir("."):
-            os.chown(name, NOBODY, NOBODY)
         os.sync()
-        used = sum(os.stat(name).st_blocks for name in os.listdir(".")) // 2
-        self.limit(used + room * self.step // 1024)
-        done = command(user=NOBODY, group=NOBODY, extra_groups=[])
-        self.limit(0)
+        shown = self.btrfs("qgroup", "show", "--raw", "-f", commands.mount_point("."))
+        used = int(shown.splitlines()[-1].split()[1])
+        self.limit(str(used + self.least + room * self.step))
+        done = command()
+        self.limit("none")
         return done
 
+    def limit(self, size):
+        self.btrfs("qgroup", "limit", size, commands.mount_point("."))
+
     @staticmethod
-    def limit(kibibytes):
-        """0 is no limit, and so is what is no limit here: a limit of 1 KiB is none that can be met."""
-        command = ["setquota", "-u", str(NOBODY), "0", str(kibibytes), "0", "0", commands.mount_point(".")]
-        subprocess.run(command, check=True)
+    def btrfs(*arguments):
+        return subprocess.run(["btrfs", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 KINDS = {"length": Length, "tmpfs": Tmpfs, "fill": Fill, "quota": Quota}
@@ -127,19 +128,19 @@ def attempt(case, kind, room):
 
 def judge(case, kind):
     case.prepare()
-    refused = first = 0
-    for room in range(STEPS):
+    refused = room = 0
+    while True:
         try:
             success = attempt(case, kind, room)
         except commands.Wrong as error:
             raise commands.Wrong(f"with room for {room * kind.step} bytes: {error}") from error
         if success:
-            first = room
             break
         refused += 1
-    else:
-        raise commands.Wrong(f"does not succeed with room for {STEPS * kind.step} bytes")
-    print(f"{case.name:26}{refused + 1:8}{refused:8}{first * kind.step:8}", flush=True)
+        if room > STEPS:
+            raise commands.Wrong(f"does not succeed with room for {room * kind.step} bytes")
+        room += 1 + room // FINE * FINE // 8
+    print(f"{case.name:26}{refused + 1:8}{refused:8}{room * kind.step:10}", flush=True)
     return refused
 
 
@@ -147,7 +148,7 @@ def main():
     kind = KINDS[sys.argv[1]]()
     only = next((a.removeprefix("--only=").split(",") for a in sys.argv if a.startswith("--only=")), None)
     total = 0
-    print(f"{'command':26}{'runs':>8}{'refused':>8}{'room':>8}")
+    print(f"{'command':26}{'runs':>8}{'refused':>8}{'room':>10}")
     for case in commands.cases():
         if not only or case.name in only:
             for name in os.listdir("."):
