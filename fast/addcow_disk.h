@@ -9,13 +9,14 @@
  *   bitmap.c        the COW bitmap in memory, loaded on demand
  *   image.c         writing to the image, syncing it, and its length when the disk is opened
  *   backing.c       reading the backing file
+ *   share.c         sharing the storage of the backing file instead of copying it
  *   flush.c         making things durable
  *   resize.c, stream.c, commit.c   the operations on the whole disk
  *
  * Below these, without an opened disk: addcow_internal.h (files, errors, metadata files), addcow_links.h, create.c and
  * check.c. Beside them rebase.c, which opens a disk itself. Calls go down: front door, whole-disk operations and flush,
- * request, allocate, then backing, image and bitmap. One call goes up: a backing file of format add-cow is read by the
- * request.c of the level below.
+ * request, allocate, then share, backing, image and bitmap. Two calls go up: a backing file of format add-cow is read,
+ * or searched for bytes to share, by the request.c of the level below.
  *
  * Functions of this header run as part of a request or while the disk is quiesced, unless they say more. No function
  * holds two locks at once, so locks have no order.
@@ -154,6 +155,7 @@ struct addcow {
     uint32_t cluster_bits;
     sync_u64 size;                /* virtual size; changed only by resize */
     sync_u64 compatible_features; /* as in the header; changed only by stream and commit */
+    sync_u64 sharing;             /* enum addcow_sharing */
     struct addcow_bitmap bitmap;
     struct addcow_allocation allocation;
     struct addcow_buffers buffers;
@@ -287,6 +289,39 @@ enum addcow_status addcow_disk_map(struct addcow *disk, uint64_t offset, uint64_
                                    uint64_t *run, struct addcow_error *error);
 enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, uint64_t length,
                                          struct addcow_extent *extent, bool *data, struct addcow_error *error);
+
+/*
+ * Where the first bytes of [offset, offset + length), which is within the disk, come from: *file is the file that has
+ * them, at the same offset, or is left alone if they are zeros. extent->length is how many they are.
+ */
+enum addcow_status addcow_disk_find_bytes(struct addcow *disk, uint64_t offset, uint64_t length,
+                                          struct addcow_extent *extent, const struct addcow_io **file,
+                                          struct addcow_error *error);
+
+/* ---- share.c ---- */
+
+/* What can be shared begins and ends at multiples of this: the block of most file systems, and the least cluster. */
+#define ADDCOW_SHARE_BLOCK 4096u
+
+/* Whether the storage of a disk can share; changes when it is tried, and ends at the first refusal. */
+enum addcow_sharing { ADDCOW_SHARING_UNKNOWN, ADDCOW_SHARING_WORKS, ADDCOW_SHARING_REFUSED };
+
+enum addcow_sharing addcow_disk_sharing(const struct addcow *disk);
+
+/*
+ * Shares the first bytes of [offset, offset + length), and returns how many: whole blocks, or none. Behind these, `to`
+ * may have anything in the range. Remembers a refusal.
+ */
+uint64_t addcow_disk_share(struct addcow *disk, const struct addcow_io *to, const struct addcow_io *from,
+                           uint64_t length, uint64_t offset);
+
+/*
+ * Puts what the backing file has in [offset, limit) into the image, whose clusters there are in flight, by sharing.
+ * *end is how far it got: up to there the image has the bytes, and behind it may have anything. That nothing can be
+ * shared is no failure.
+ */
+enum addcow_status addcow_disk_share_backing(struct addcow *disk, uint64_t offset, uint64_t limit, uint64_t *end,
+                                             struct addcow_error *error);
 
 /* ---- open.c ---- */
 

@@ -163,6 +163,12 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 /* The end of the data that begins at `offset`; UINT64_MAX if the storage cannot tell. */
 uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset);
 
+/*
+ * Gives `io` the bytes of another file in [offset, offset + size), which both contain, by sharing their storage. Both
+ * numbers are multiples of ADDCOW_SHARE_BLOCK. False: not possible there; the range may hold anything then.
+ */
+bool addcow_io_share(const struct addcow_io *io, const struct addcow_io *source, uint64_t size, uint64_t offset);
+
 enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);

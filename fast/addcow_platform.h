@@ -37,6 +37,9 @@ int addcow_platform_may_grow(int descriptor, uint64_t length);
 /* Reserves storage for the first `length` bytes of a file, more than 0. -EOPNOTSUPP: cannot. */
 int addcow_platform_allocate(int descriptor, uint64_t length);
 
+/* Makes [offset, offset + size) of a file share the storage, and so have the bytes, of the same range of `source`. */
+int addcow_platform_share(int descriptor, int source, uint64_t offset, uint64_t size);
+
 /* Renames `from` to `to` unless `to` exists: -EEXIST. -EOPNOTSUPP, or another error: cannot do that in one step. */
 int addcow_platform_rename_new(const char *from, const char *to);
 

@@ -38,7 +38,7 @@ struct addcow_file_ops {
     /* At most `size` bytes at `offset`; 0 only at the end of the file. */
     ssize_t (*pread)(struct addcow_file *file, void *buffer, size_t size, uint64_t offset);
     ssize_t (*pwrite)(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset);
-    /* All completed writes, punches and truncates of this file are durable when this returns 0. */
+    /* All completed writes, punches, truncates and shares of this file are durable when this returns 0. */
     int (*sync)(struct addcow_file *file);
     int (*length)(struct addcow_file *file, uint64_t *length);
     int (*truncate)(struct addcow_file *file, uint64_t length);
@@ -78,6 +78,12 @@ struct addcow_file_ops {
      * if there is none. -EOPNOTSUPP: not supported.
      */
     int (*next_hole)(struct addcow_file *file, uint64_t offset, uint64_t *hole);
+    /*
+     * May be null. Gives `file` the bytes that `source`, another file of this storage, has in [offset, offset + size),
+     * by sharing their storage instead of copying. Both files contain the range; offset and size are multiples of 4096.
+     * -EOPNOTSUPP: not possible there; parts of the range may have been changed.
+     */
+    int (*share)(struct addcow_file *file, struct addcow_file *source, uint64_t offset, uint64_t size);
 };
 
 struct addcow_file {

@@ -10,8 +10,8 @@
  *
  * The whole content of the clusters is in the image before their bits are set (CON-04). A cluster that the data covers
  * only in part is assembled in a buffer, from the data and from what the backing file has around it, and written at
- * once. Guest data is never overwritten by such a copy (CON-05): its cluster is allocated, and no request copies into
- * an allocated cluster.
+ * once; of a large cluster, what is around the data is shared if possible. Guest data is never overwritten by such a
+ * copy (CON-05): its cluster is allocated, and no request copies into an allocated cluster.
  */
 #include "addcow_disk.h"
 
@@ -23,6 +23,9 @@
 
 /* The most that one range covers, if a cluster is not larger: no request waits for a whole huge one. */
 #define INFLIGHT_BYTES_MAX ((uint64_t)64 << 20)
+
+/* A copy of less than this costs no more than sharing it. */
+#define SHARE_LEAST ((uint64_t)128 << 10)
 
 void addcow_allocation_init(struct addcow *disk)
 {
@@ -163,11 +166,24 @@ static enum addcow_status read_around(struct addcow *disk, uint64_t start, uint6
     return code == ADDCOW_OK ? addcow_disk_read_backing(disk, to, end - to, buffer + (to - start), error) : code;
 }
 
+/* Whether all of a cluster is to be had by sharing, as far as its place says that. */
+static bool is_worth_sharing(const struct addcow *disk, uint64_t start, uint64_t end)
+{
+    return end - start >= SHARE_LEAST && end <= disk->backing_length && end % ADDCOW_SHARE_BLOCK == 0;
+}
+
 /* fill within the one cluster [start, end). */
 static enum addcow_status fill_partly(struct addcow *disk, uint64_t start, uint64_t end, uint64_t offset,
                                       uint64_t length, const uint8_t *data, struct addcow_error *error)
 {
     assert(start <= offset && length <= end - offset);
+    if (is_worth_sharing(disk, start, end)) {
+        uint64_t shared;
+        enum addcow_status code = addcow_disk_share_backing(disk, start, end, &shared, error);
+        if (code != ADDCOW_OK || shared == end) {
+            return code == ADDCOW_OK ? addcow_disk_put(disk, offset, length, data, error) : code;
+        }
+    }
     uint8_t *buffer = addcow_buffer_get(disk);
     if (!buffer) {
         return addcow_fail_memory(error, disk->image.path);

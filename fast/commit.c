@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define COPY_BYTES ((uint64_t)1 << 20)
+#define SHARE_BYTES ((uint64_t)64 << 20)
 #define LOWER_BYTES ((uint64_t)64 << 10) /* of zeros, which are worth a request of their own */
 #define HOLE_BYTES ((uint64_t)1 << 30)   /* of a hole, between two reports of progress */
 
@@ -189,6 +190,14 @@ static enum addcow_status copy_part(struct addcow *disk, const struct copying *c
     *part = end - offset < most ? end - offset : most;
     if (hole > offset) {
         return write_target(disk, offset, *part, NULL, error);
+    }
+    if (!disk->lower) {
+        uint64_t most_shared = end - offset < SHARE_BYTES ? end - offset : SHARE_BYTES;
+        uint64_t shared = addcow_disk_share(disk, &disk->raw_backing, &disk->image, most_shared, offset);
+        if (shared > 0) {
+            *part = shared;
+            return ADDCOW_OK;
+        }
     }
     enum addcow_status code = addcow_io_read(&disk->image, copying->buffer, *part, offset, error);
     if (code != ADDCOW_OK) {

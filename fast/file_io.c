@@ -364,6 +364,17 @@ enum addcow_status addcow_io_free(const struct addcow_io *io, uint64_t size, uin
     return hole ? ADDCOW_OK : punch(io, size, offset, &refused, error);
 }
 
+bool addcow_io_share(const struct addcow_io *io, const struct addcow_io *source, uint64_t size, uint64_t offset)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, share) && ops->share;
+    int result;
+    do {
+        result = known ? ops->share(io->file, source->file, offset, size) : -EOPNOTSUPP;
+    } while (result == -EINTR);
+    return result == 0;
+}
+
 uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bool *zeros)
 {
     uint64_t end = 0;

@@ -17,6 +17,10 @@
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
+#ifdef FALLOC_FL_KEEP_SIZE /* Linux */
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#endif
 
 static int result_of(int returned)
 {
@@ -178,6 +182,24 @@ int addcow_platform_allocate(int descriptor, uint64_t length)
 int addcow_platform_allocate(int descriptor, uint64_t length)
 {
     (void)length;
+    return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
+}
+#endif
+
+/* ---- Shared storage ---- */
+
+#ifdef FICLONERANGE /* Linux */
+int addcow_platform_share(int descriptor, int source, uint64_t offset, uint64_t size)
+{
+    struct file_clone_range range = {.src_fd = source, .src_offset = offset, .src_length = size, .dest_offset = offset};
+    return result_of(ioctl(descriptor, FICLONERANGE, &range));
+}
+#else
+int addcow_platform_share(int descriptor, int source, uint64_t offset, uint64_t size)
+{
+    (void)source;
+    (void)offset;
+    (void)size;
     return fcntl(descriptor, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
 }
 #endif

@@ -126,6 +126,13 @@ static enum addcow_status map_level(struct addcow *disk, unsigned depth, uint64_
     return ADDCOW_OK;
 }
 
+enum addcow_status addcow_disk_find_bytes(struct addcow *disk, uint64_t offset, uint64_t length,
+                                          struct addcow_extent *extent, const struct addcow_io **file,
+                                          struct addcow_error *error)
+{
+    return map_level(disk, 0, offset, length, extent, file, error);
+}
+
 /* Cuts the extent where its file changes between data and hole. */
 static bool cut_to_data(const struct addcow_io *file, struct addcow_extent *extent)
 {
@@ -146,7 +153,8 @@ enum addcow_status addcow_disk_map_chain(struct addcow *disk, uint64_t offset, u
 {
     *extent = (struct addcow_extent){0};
     const struct addcow_io *file = NULL;
-    enum addcow_status code = length > 0 ? map_level(disk, 0, offset, length, extent, &file, error) : ADDCOW_OK;
+    enum addcow_status code =
+        length > 0 ? addcow_disk_find_bytes(disk, offset, length, extent, &file, error) : ADDCOW_OK;
     if (code == ADDCOW_OK && data) {
         *data = file && cut_to_data(file, extent);
     }

@@ -125,6 +125,13 @@ static int file_allocate(struct addcow_file *file, uint64_t length)
     return refused ? -EOPNOTSUPP : result;
 }
 
+static int file_share(struct addcow_file *file, struct addcow_file *source, uint64_t offset, uint64_t size)
+{
+    int result = addcow_platform_share(descriptor_of(file), descriptor_of(source), offset, size);
+    /* As with holes. If the storage is broken or full, the copy that the engine makes instead says so. */
+    return result < 0 && result != -EINTR ? -EOPNOTSUPP : result;
+}
+
 static const struct addcow_file_ops posix_file_ops = {
     .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
@@ -141,6 +148,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .lock_data = file_lock_data,
     .allocate = file_allocate,
     .next_hole = file_next_hole,
+    .share = file_share,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

@@ -68,6 +68,17 @@ bool parse_size(const char *text, uint64_t *size);
 /* `size` as people read it, such as "1.5 GiB", in static storage. */
 const char *human_size(uint64_t size);
 
+/* ---- usage.c ---- */
+
+/* The storage that files take, in bytes, and how much of it they share with other files, as far as the system tells. */
+struct usage {
+    uint64_t size;
+    uint64_t shared;
+};
+
+/* Adds what a file takes; nothing if it is not there, and nothing as shared if it cannot be read. */
+void add_usage(const char *path, struct usage *usage);
+
 /* ---- data.c ---- */
 
 /* Data passes in chunks of at most this size: at least the largest cluster, and a multiple of every one. */

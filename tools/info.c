@@ -112,18 +112,32 @@ static int close_chain(struct chain *chain, int code)
 
 /* ---- Output ---- */
 
-/* The storage that the metadata and image file take. A file that has gone since it was opened takes none. */
-static uint64_t disk_usage(const char *path, const struct addcow_info *info)
+/* What the metadata and image file take. */
+static struct usage disk_usage(const char *path, const struct addcow_info *info)
 {
-    struct stat status;
-    uint64_t blocks = 0;
-    if (stat(path, &status) == 0) {
-        blocks += (uint64_t)status.st_blocks;
+    struct usage usage = {0};
+    add_usage(path, &usage);
+    add_usage(info->image_path, &usage);
+    return usage;
+}
+
+/* Members of a file's object. */
+static void add_usage_json(json_t *object, const struct usage *usage)
+{
+    if (object) {
+        json_object_set_new(object, "actual-size", json_size(usage->size));
+        if (usage->shared > 0) {
+            json_object_set_new(object, "shared-size", json_size(usage->shared));
+        }
     }
-    if (stat(info->image_path, &status) == 0) {
-        blocks += (uint64_t)status.st_blocks;
+}
+
+static void print_usage_human(const struct usage *usage)
+{
+    printf("disk size: %s\n", human_size(usage->size));
+    if (usage->shared > 0) {
+        printf("shared with other files: %s\n", human_size(usage->shared));
     }
-    return blocks * 512;
 }
 
 static const char *layout_name(enum addcow_layout layout)
@@ -148,9 +162,10 @@ static json_t *info_specific(const struct addcow_info *info, int depth)
 
 static json_t *info_json(const char *path, const struct addcow_info *info, int depth)
 {
-    json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "filename", json_text(path), "format", "add-cow",
-                               "virtual-size", json_size(info->virtual_size), "actual-size",
-                               json_size(disk_usage(path, info)), "cluster-size", json_size(info->cluster_size));
+    struct usage usage = disk_usage(path, info);
+    json_t *object = json_pack("{s:o, s:s, s:o, s:o}", "filename", json_text(path), "format", "add-cow", "virtual-size",
+                               json_size(info->virtual_size), "cluster-size", json_size(info->cluster_size));
+    add_usage_json(object, &usage);
     if (object && info->backing_name) {
         json_object_set_new(object, "backing-filename", json_text(info->backing_name));
         json_object_set_new(object, "full-backing-filename", json_text(info->backing_path));
@@ -177,7 +192,8 @@ static void info_human(const char *path, const struct addcow_info *info, int dep
     print_line("image: %s", path);
     printf("file format: add-cow\n");
     printf("virtual size: %s (%" PRIu64 " bytes)\n", human_size(info->virtual_size), info->virtual_size);
-    printf("disk size: %s\n", human_size(disk_usage(path, info)));
+    struct usage usage = disk_usage(path, info);
+    print_usage_human(&usage);
     printf("cluster_size: %" PRIu32 "\n", info->cluster_size);
     if (info->backing_name) {
         print_name("backing file", info->backing_name, info->backing_path);
@@ -197,18 +213,20 @@ static void info_human(const char *path, const struct addcow_info *info, int dep
 }
 
 /* A raw file at the end of the chain. */
-static json_t *raw_json(const char *path, uint64_t size, uint64_t usage)
+static json_t *raw_json(const char *path, uint64_t size, const struct usage *usage)
 {
-    return json_pack("{s:o, s:s, s:o, s:o}", "filename", json_text(path), "format", "raw", "virtual-size",
-                     json_size(size), "actual-size", json_size(usage));
+    json_t *object =
+        json_pack("{s:o, s:s, s:o}", "filename", json_text(path), "format", "raw", "virtual-size", json_size(size));
+    add_usage_json(object, usage);
+    return object;
 }
 
-static void raw_human(const char *path, uint64_t size, uint64_t usage)
+static void raw_human(const char *path, uint64_t size, const struct usage *usage)
 {
     print_line("image: %s", path);
     printf("file format: raw\n");
     printf("virtual size: %s (%" PRIu64 " bytes)\n", human_size(size), size);
-    printf("disk size: %s\n", human_size(usage));
+    print_usage_human(usage);
 }
 
 static int depth_of(const struct chain *chain, unsigned level)
@@ -216,7 +234,7 @@ static int depth_of(const struct chain *chain, unsigned level)
     return (int)(chain->count - 1 - level);
 }
 
-static void chain_human(const struct chain *chain, const char *raw, uint64_t size, uint64_t usage)
+static void chain_human(const struct chain *chain, const char *raw, uint64_t size, const struct usage *usage)
 {
     for (unsigned i = 0; i < chain->count; i++) {
         const struct level *level = &chain->levels[i];
@@ -229,7 +247,7 @@ static void chain_human(const struct chain *chain, const char *raw, uint64_t siz
     }
 }
 
-static int chain_json(const struct chain *chain, const char *raw, uint64_t size, uint64_t usage)
+static int chain_json(const struct chain *chain, const char *raw, uint64_t size, const struct usage *usage)
 {
     json_t *array = json_array();
     for (unsigned i = 0; i < chain->count; i++) {
@@ -250,11 +268,14 @@ static int print_chain(const struct chain *chain)
         return complain("%s: %s", raw, strerror(errno));
     }
     uint64_t size = (uint64_t)status.st_size;
-    uint64_t usage = (uint64_t)status.st_blocks * 512;
-    if (info_options.json) {
-        return chain_json(chain, raw, size, usage);
+    struct usage usage = {0};
+    if (raw) {
+        add_usage(raw, &usage);
     }
-    chain_human(chain, raw, size, usage);
+    if (info_options.json) {
+        return chain_json(chain, raw, size, &usage);
+    }
+    chain_human(chain, raw, size, &usage);
     return EXIT_OK;
 }
 

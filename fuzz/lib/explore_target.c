@@ -57,6 +57,7 @@ void fuzz_explore(const struct fuzz_input *input, size_t used, const struct expl
     struct explore_options chosen = *options;
     chosen.step_limit = STEPS_MAX;
     chosen.refuse_punch = trace.disk.seed % 4 == 2;
+    chosen.shares = trace.disk.seed % 2 == 1;
     struct explore *explore = explore_make(&trace, &chosen);
     struct explore_counts counts = {0};
     if (explore_run(explore, strategy, &counts, stderr) == EXPLORE_FAILED) {

@@ -58,6 +58,7 @@ struct explore *explore_make(const struct trace *trace, const struct explore_opt
     sim_set_split(explore->sim, !options->whole_requests);
     sim_set_punch_refused(explore->sim, options->refuse_punch);
     sim_disk_make(explore->sim, &trace->disk);
+    sim_set_shares(explore->sim, options->shares);
     explore->adapter = sched_adapter_make_fast(sim_storage(explore->sim));
     explore->spans = report_allocate(trace->count + 1, sizeof *explore->spans);
     if (options->fault.at != 0) {

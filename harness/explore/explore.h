@@ -38,6 +38,7 @@ struct explore_options {
     bool self_check;                 /* run everything twice, and demand the same */
     bool crash;                      /* judge some crashes of every run too (crash.h) */
     bool refuse_punch;               /* zeros are written */
+    bool shares;                     /* files can share storage */
     bool whole_requests;             /* transfers are one step each, instead of one a sector */
     uint64_t step_limit;             /* 0: as sched.h */
     uint64_t seed;                   /* of the crashes */

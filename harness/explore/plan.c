@@ -64,6 +64,7 @@ static struct fault_injection choose_fault(struct random *random)
         {SIM_PWRITE, DISK_METADATA, 2}, {SIM_PWRITE, DISK_METADATA, 4}, {SIM_PWRITE, DISK_IMAGE, 10},
         {SIM_PREAD, DISK_BASE, 3},      {SIM_PREAD, DISK_IMAGE, 4},     {SIM_PUNCH, DISK_IMAGE, 2},
         {SIM_TRUNCATE, DISK_IMAGE, 1},  {SIM_PWRITE, DISK_BASE, 3},     {SIM_SYNC, DISK_BASE, 1},
+        {SIM_SHARE, DISK_IMAGE, 2},     {SIM_SHARE, DISK_BASE, 1},
     };
     size_t n = (size_t)random_below(random, sizeof calls / sizeof calls[0]);
     struct fault_injection fault = {
@@ -81,11 +82,13 @@ static struct fault_injection choose_fault(struct random *random)
 static void choose_run(struct random *random, const struct plan_limits *limits, struct plan *plan)
 {
     bool refuse_punch = random_once_in(random, 3);
+    bool shares = random_once_in(random, 2);
     struct fault_injection fault = choose_fault(random);
     plan->run = (struct explore_options){
         .self_check = limits->self_check,
         .crash = plan->judge == PLAN_CRASH,
         .refuse_punch = refuse_punch,
+        .shares = shares,
         .seed = random_below(random, UINT32_MAX),
         .fault = plan->judge == PLAN_FAULT ? fault : (struct fault_injection){0},
     };

@@ -45,10 +45,10 @@ static void print_judges(FILE *out, const struct trace_file *file)
 
 static void print_storage(FILE *out, const struct trace_file_storage *storage)
 {
-    if (!storage->punch_refused && !storage->short_transfers && storage->pause == 0) {
+    if (!storage->punch_refused && !storage->shares && !storage->short_transfers && storage->pause == 0) {
         return;
     }
-    fprintf(out, "storage%s%s", storage->punch_refused ? " punch-refused" : "",
+    fprintf(out, "storage%s%s%s", storage->punch_refused ? " punch-refused" : "", storage->shares ? " shares" : "",
             storage->short_transfers ? " short-transfers" : "");
     if (storage->pause != 0) {
         fprintf(out, " pause %" PRIu32, storage->pause);
@@ -144,6 +144,8 @@ static const char *parse_storage(struct trace_file *file, char *const *words, un
         uint64_t pause;
         if (strcmp(words[i], "punch-refused") == 0) {
             file->storage.punch_refused = true;
+        } else if (strcmp(words[i], "shares") == 0) {
+            file->storage.shares = true;
         } else if (strcmp(words[i], "short-transfers") == 0) {
             file->storage.short_transfers = true;
         } else if (strcmp(words[i], "pause") == 0 && i + 1 < count &&
@@ -151,7 +153,7 @@ static const char *parse_storage(struct trace_file *file, char *const *words, un
             file->storage.pause = (uint32_t)pause;
             i++;
         } else {
-            return "expected 'storage [punch-refused] [short-transfers] [pause 1..1000]'";
+            return "expected 'storage [punch-refused] [shares] [short-transfers] [pause 1..1000]'";
         }
     }
     return count > 1 ? NULL : "'storage' without a word";
@@ -348,6 +350,7 @@ struct explore_options trace_file_explore_options(const struct trace_file *file)
     return (struct explore_options){
         .crash = file->judge == PLAN_CRASH,
         .refuse_punch = file->storage.punch_refused,
+        .shares = file->storage.shares,
         .seed = file->crash_seed,
         .fault = file->fault,
     };
@@ -368,6 +371,7 @@ void trace_file_make(const struct plan *plan, const struct trace *trace, const s
     file->run = true;
     file->judge = plan->judge;
     file->storage.punch_refused = plan->run.refuse_punch;
+    file->storage.shares = plan->run.shares;
     file->crash_seed = plan->run.seed;
     file->fault = plan->run.fault;
     for (uint32_t i = 0; is_concurrent(trace) && i < schedule->count; i++) {

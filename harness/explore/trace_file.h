@@ -11,6 +11,7 @@
  *   judge fault every                  every call of a workload of one thread fails in turn
  *   judge stress                       real threads and real files, again and again
  *   storage punch-refused              holes cannot be punched; for stress, also `short-transfers` and `pause N`
+ *   storage shares                     files can share storage
  *   crash-seed 7                       which crashes of a run are judged
  *   fault EIO at sync 3 of disk.raw    `persistent` may follow: all such calls from then on
  *   schedule 0x14,1x3                  who does how many steps, one after the other; `continue` may follow: then the
@@ -26,6 +27,7 @@
 
 struct trace_file_storage {
     bool punch_refused;
+    bool shares;
     bool short_transfers; /* of stress */
     uint32_t pause;       /* of stress: as struct storage_sector_options has it */
 };

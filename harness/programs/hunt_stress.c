@@ -79,13 +79,15 @@ static struct storage_sector_options storage_options(const struct stress *stress
     struct random random = {random_hash(~seed)};
     if (stress->file != NULL) {
         const struct trace_file_storage *storage = &stress->file->storage;
-        return (struct storage_sector_options){seed, storage->pause, storage->short_transfers, storage->punch_refused};
+        return (struct storage_sector_options){seed, storage->pause, storage->short_transfers, storage->punch_refused,
+                                               storage->shares};
     }
     return (struct storage_sector_options){
         .seed = seed,
         .pause = pauses[random_below(&random, 4)],
         .short_transfers = random_once_in(&random, 3),
         .refuse_holes = random_once_in(&random, 3),
+        .shares = random_once_in(&random, 2),
     };
 }
 
@@ -201,7 +203,8 @@ static bool write_file(const struct stress *stress, const struct progress *progr
         return false;
     }
     file.stress = true;
-    file.storage = (struct trace_file_storage){storage.refuse_holes, storage.short_transfers, storage.pause};
+    file.storage =
+        (struct trace_file_storage){storage.refuse_holes, storage.shares, storage.short_transfers, storage.pause};
     make_trace(stress, &progress->generate, progress->seed, &file.trace);
     fprintf(out, "# hunt stress --impl '%s' --seed %" PRIu64 "\n", stress->implementation, progress->seed);
     trace_file_print(out, &file);

@@ -43,6 +43,9 @@ void sim_set_split(struct sim *sim, bool split);
 /* Whether punching is refused with -EOPNOTSUPP. */
 void sim_set_punch_refused(struct sim *sim, bool refused);
 
+/* Whether files can share storage; by default they cannot. A shared range is like one that was copied. */
+void sim_set_shares(struct sim *sim, bool shares);
+
 /*
  * Whether a rename is durable only after sim_sync_names, as the creation and removal of a name then are: like a system
  * call, and unlike the rename of an engine's storage, which syncs the directory.
@@ -92,6 +95,7 @@ enum sim_call {
     SIM_OPEN,
     SIM_REMOVE,
     SIM_RENAME,
+    SIM_SHARE,
     SIM_CALLS
 };
 

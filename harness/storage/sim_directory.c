@@ -149,6 +149,11 @@ void sim_set_punch_refused(struct sim *sim, bool refused)
     sim->punch_refused = refused;
 }
 
+void sim_set_shares(struct sim *sim, bool shares)
+{
+    sim->shares = shares;
+}
+
 void sim_set_hook(struct sim *sim, sim_hook *hook, void *context)
 {
     sim->hook = hook;

@@ -141,6 +141,7 @@ void sim_disk_make(struct sim *sim, const struct trace_disk *disk)
         sim_put(sim, files.list[i].name, files.list[i].bytes, files.list[i].length);
     }
     disk_files_free(&files);
+    sim_set_shares(sim, disk->seed % 2 == 1);
     sim_keep(sim);
 }
 

@@ -30,7 +30,7 @@ bool sim_disk_read(const struct sim *sim, uint64_t room, uint8_t **bytes, uint64
 /* Whether a bit past the last cluster is set in the last byte of the bitmap that is in use (BMP-05). */
 bool sim_disk_has_stray_bits(const struct sim_disk *disk);
 
-/* Makes the files of a trace's disk in a storage, and keeps that state. */
+/* Makes the files of a trace's disk in a storage, and keeps that state. They can share storage if the seed is odd. */
 void sim_disk_make(struct sim *sim, const struct trace_disk *disk);
 
 /*

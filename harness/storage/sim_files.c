@@ -9,6 +9,7 @@
 #include "base/report.h"
 #include "sched/sched.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,8 @@ static struct sim_inode *inode_of(struct sim_file *file)
 
 const char *sim_call_name(enum sim_call call)
 {
-    static const char *const names[SIM_CALLS] = {"pread", "pwrite",   "sync",  "length", "truncate", "punch",
-                                                 "lock",  "identity", "close", "open",   "remove",   "rename"};
+    static const char *const names[SIM_CALLS] = {"pread",    "pwrite", "sync", "length", "truncate", "punch", "lock",
+                                                 "identity", "close",  "open", "remove", "rename",   "share"};
     return names[call];
 }
 
@@ -146,6 +147,37 @@ static int sim_punch(struct addcow_file *self, uint64_t offset, uint64_t size)
         change(file, position, end, NULL);
     }
     return 0;
+}
+
+/*
+ * Like a copy, sector by sector. A file system makes it in one step, but nobody may rely on that. With a fault it ends
+ * half-way.
+ */
+static int sim_share(struct addcow_file *self, struct addcow_file *other, uint64_t offset, uint64_t size)
+{
+    struct sim_file *file = sim_of(self);
+    struct sim_file *source = sim_of(other);
+    if (!file->sim->shares) {
+        return -EOPNOTSUPP;
+    }
+    int fault = sim_ask_hook(file->sim, SIM_SHARE, file->name, NULL);
+    if (fault == -EINTR || fault == SIM_DEAD) {
+        return fault;
+    }
+    uint64_t limit = offset + size;
+    assert(offset % HOLE_BYTES == 0 && size % HOLE_BYTES == 0 && file->writable && file->inode != source->inode);
+    assert(limit <= inode_of(file)->now.length && limit <= inode_of(source)->now.length);
+    limit = fault != 0 ? offset + size / 2 : limit;
+    for (uint64_t position = offset, end; position < limit; position = end) {
+        end = step_end(file->sim, position, limit);
+        file_point(source, SCHED_READ, position, end);
+        uint8_t bytes[HOLE_BYTES];
+        end = end - position < sizeof bytes ? end : position + sizeof bytes;
+        memcpy(bytes, inode_of(source)->now.bytes + position, (size_t)(end - position));
+        file_point(file, SCHED_WRITE, position, end);
+        change(file, position, end, bytes);
+    }
+    return fault != 0 ? -EOPNOTSUPP : 0;
 }
 
 /* Every aligned block of zeros counts as a hole. */
@@ -266,6 +298,7 @@ static const struct addcow_file_ops file_ops = {
     .close = sim_close,
     .may_grow = sim_may_grow,
     .lock_data = sim_lock,
+    .share = sim_share,
 };
 
 struct addcow_file *sim_file_open(struct sim *sim, uint32_t inode, const char *name, bool writable)

@@ -54,6 +54,7 @@ struct sim {
     struct addcow_storage storage;
     bool split;
     bool punch_refused;
+    bool shares;
     bool names_loose;
     sim_hook *hook;
     void *hook_context;

@@ -294,6 +294,25 @@ static int sector_next_data(struct addcow_file *file, uint64_t offset, uint64_t 
     return below->ops->next_data(below, offset, data);
 }
 
+/* Sector by sector, like other transfers. Nobody may rely on more, though a file system does it in one step. */
+static int sector_share(struct addcow_file *file, struct addcow_file *source, uint64_t offset, uint64_t size)
+{
+    struct choices choices = choose(sector_file(file)->storage);
+    uint8_t bytes[BLOCK];
+    if (!choices.options->shares) {
+        return -EOPNOTSUPP;
+    }
+    for (uint64_t end = offset + size; offset < end; offset += sizeof bytes) {
+        bool copied = locked_step(sector_file(source), read_step, false, bytes, sizeof bytes, offset) == sizeof bytes &&
+                      locked_step(sector_file(file), write_step, true, bytes, sizeof bytes, offset) == sizeof bytes;
+        if (!copied || (refuses(&choices) && random_once_in(&choices.random, SHORT_ONCE_IN))) {
+            return -EOPNOTSUPP;
+        }
+        pause_perhaps(&choices);
+    }
+    return 0;
+}
+
 static int sector_may_grow(struct addcow_file *file, uint64_t length)
 {
     int result = sector_file(file)->below->ops->may_grow(sector_file(file)->below, length);
@@ -325,6 +344,7 @@ static int sector_open(struct addcow_storage *storage, const char *path, enum ad
         .close = sector_close,
         .may_grow = sector_may_grow,
         .lock_data = sector_lock_data,
+        .share = sector_share,
     };
     struct addcow_file *below;
     int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, &below);

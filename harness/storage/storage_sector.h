@@ -18,6 +18,7 @@ struct storage_sector_options {
     unsigned pause;       /* a pause once in so many steps; 0: never */
     bool short_transfers; /* transfers end short or with -EINTR now and then (ERR-04) */
     bool refuse_holes;    /* punch and next_data answer -EOPNOTSUPP now and then */
+    bool shares;          /* files can share storage: a copy stands for it */
 };
 
 /* Makes such a storage; the caller frees it with storage_sector_free, when no file of it is open. */

@@ -69,8 +69,8 @@ TESTS_OUTSIDE = units("links check_findings memory check create")
 JUDGES = {
     "units": (
         PLAIN,
-        units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data replaced data_locks "
-              "fast_threads waiting_threads"),
+        units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data share replaced "
+              "data_locks fast_threads waiting_threads"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),

@@ -88,6 +88,7 @@ static void files_keep_every_plan(void **state)
         if (!plan.every) {
             assert_int_equal(options.crash, plan.run.crash);
             assert_int_equal(options.refuse_punch, plan.run.refuse_punch);
+            assert_int_equal(options.shares, plan.run.shares);
             assert_int_equal(options.seed, plan.run.seed);
             assert_memory_equal(&options.fault, &plan.run.fault, sizeof options.fault);
         }
@@ -99,10 +100,10 @@ static void files_keep_every_plan(void **state)
 static void files_keep_stress_plans(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 8; i++) {
+    for (uint32_t i = 0; i < 16; i++) {
         memset(&file, 0, sizeof file);
         file.stress = true;
-        file.storage = (struct trace_file_storage){i & 1, i & 2, i & 4 ? 10 : 0};
+        file.storage = (struct trace_file_storage){i & 1, i & 2, i & 4, i & 8 ? 10 : 0};
         generate_trace(i, &(struct generate_options){.threads = 3, .operations = 40}, &file.trace);
         assert_round_trip(&file);
         assert_memory_equal(&file.storage, &parsed.storage, sizeof file.storage);

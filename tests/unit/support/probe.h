@@ -8,7 +8,7 @@
 
 #include "addcow_storage.h"
 
-enum event_kind { EVENT_READ, EVENT_WRITE, EVENT_SYNC, EVENT_TRUNCATE, EVENT_PUNCH, EVENT_CLOSE };
+enum event_kind { EVENT_READ, EVENT_WRITE, EVENT_SYNC, EVENT_TRUNCATE, EVENT_PUNCH, EVENT_SHARE, EVENT_CLOSE };
 
 struct event {
     enum event_kind kind;
@@ -29,6 +29,7 @@ struct probe {
     int (*decide)(struct probe *probe, const struct event *event);
     void *context;
     uint64_t longest; /* how long a file may become; 0: any length */
+    bool shares;      /* files can share storage: a copy stands for it */
     pthread_mutex_t lock;
     size_t count;
     struct event events[EVENTS_MAX];
@@ -101,6 +102,28 @@ static inline int probe_punch(struct addcow_file *self, uint64_t offset, uint64_
     return result < 0 ? result : file->inner->ops->punch(file->inner, offset, size);
 }
 
+/* If it is refused, half of the range has been changed. */
+static inline int probe_share(struct addcow_file *self, struct addcow_file *source, uint64_t offset, uint64_t size)
+{
+    struct probe_file *file = (struct probe_file *)self;
+    struct addcow_file *from = ((struct probe_file *)source)->inner;
+    if (!file->probe->shares) {
+        return -EOPNOTSUPP;
+    }
+    assert_true(offset % 4096 == 0 && size % 4096 == 0 && size > 0);
+    int result = probe_decide(file, EVENT_SHARE, offset, size);
+    if (result == -EINTR) {
+        return result;
+    }
+    size_t moved = (size_t)(result < 0 ? size / 2 : size);
+    uint8_t *bytes = malloc(moved);
+    assert_non_null(bytes);
+    assert_int_equal(from->ops->pread(from, bytes, moved, offset), moved);
+    assert_int_equal(file->inner->ops->pwrite(file->inner, bytes, moved, offset), moved);
+    free(bytes);
+    return result;
+}
+
 static inline int probe_lock(struct addcow_file *self, int exclusive)
 {
     struct probe_file *file = (struct probe_file *)self;
@@ -157,6 +180,7 @@ static inline int probe_open(struct addcow_storage *storage, const char *path, e
         .close = probe_close,
         .may_grow = probe_may_grow,
         .lock_data = probe_lock_data,
+        .share = probe_share,
     };
     struct addcow_storage *posix = addcow_posix_storage();
     struct addcow_file *inner;
