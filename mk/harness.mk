@@ -5,7 +5,7 @@ PROGRAM_FILES := $(PROGRAMS:%=$(B)/%)
 HARNESS_LIB := $(B)/libharness.a
 # adapter_scheduled.c belongs to the engine for the scheduler only.
 HARNESS_OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAMS:%=harness/programs/%.c) \
-    harness/adapters/adapter_scheduled.c,$(wildcard harness/*/*.c))) \
+    harness/adapters/adapter_scheduled.c harness/nbd/%,$(wildcard harness/*/*.c))) \
     $(B)/sched/engine.o
 SCHED_OBJECTS := $(patsubst fast/%.c,$(B)/sched/%.o,$(wildcard fast/*.c)) $(B)/sched/adapter_fast.o \
     $(B)/sched/adapter_scheduled.o
@@ -97,6 +97,24 @@ $(B)/tests/test_weak_engine: $(B)/weak/engine.o $(B)/weak/litmus.o
 $(B)/hunt: $(if $(HAS_WEAK),$(B)/weak/engine.o)
 $(PROGRAM_FILES): $(B)/%: $(B)/harness/programs/%.o $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIB) $(LIB) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
+
+# The adapter of servers of NBD (gate --impl nbd:COMMAND) is built where libnbd is; else it is named as left out.
+NBD_DOOR := $(B)/gate-nbd
+NBD_DOOR_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard harness/nbd/*.c))
+LIBNBD_CFLAGS = $(eval LIBNBD_CFLAGS := $$(shell $(PKG_CONFIG) --cflags libnbd 2>/dev/null))$(LIBNBD_CFLAGS)
+LIBNBD_LIBS = $(eval LIBNBD_LIBS := $$(or $$(shell $(PKG_CONFIG) --libs libnbd 2>/dev/null),-lnbd))$(LIBNBD_LIBS)
+HAS_LIBNBD = mk/has-libnbd $(CC) $(LIBNBD_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+$(NBD_DOOR_OBJECTS): NEEDED_CPPFLAGS += $(LIBNBD_CFLAGS)
+$(NBD_DOOR): $(NBD_DOOR_OBJECTS) $(HARNESS_LIB) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBNBD_LIBS) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
+
+nbd-door:
+	@if $(HAS_LIBNBD); then \
+	    $(MAKE) --no-print-directory $(NBD_DOOR); \
+	else \
+	    echo "left out: gate --impl nbd: (it needs libnbd.h, 1.4 or newer)"; \
+	fi
+.PHONY: nbd-door
 
 $(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)

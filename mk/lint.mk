@@ -2,7 +2,11 @@
 C_FOLDERS := ref fast tools harness/* tests/unit/* bench fuzz/lib fuzz/targets fuzz/mutator
 # The plugin only where the compiler finds its headers.
 C_FOLDERS += $(if $(filter warnings,$(MAKECMDGOALS)),$(shell mk/has-nbdkit $(CC) $(NBDKIT_CFLAGS) && echo nbdkit))
-WARNINGS_CHECKED := $(patsubst %.c,%.warnings,$(wildcard $(patsubst %,%/*.c,$(C_FOLDERS))))
+# The same for the adapter of servers of NBD.
+WITHOUT_HEADERS := $(if $(filter warnings,$(MAKECMDGOALS)),$(shell $(HAS_LIBNBD) || echo harness/nbd/%),harness/nbd/%)
+WARNINGS_CHECKED := $(patsubst %.c,%.warnings,$(filter-out $(WITHOUT_HEADERS),\
+    $(wildcard $(patsubst %,%/*.c,$(C_FOLDERS)))))
+harness/nbd/%.warnings: NEEDED_CPPFLAGS += $(LIBNBD_CFLAGS)
 warnings: $(WARNINGS_CHECKED)
 	@echo "warnings: none in $(words $(WARNINGS_CHECKED)) files ($(CC))"
 $(WARNINGS_CHECKED): %.warnings: %.c

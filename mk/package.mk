@@ -26,6 +26,11 @@ $(B)/install/addcow-hunt: $(filter-out %/gate.o,$(INSTALLED_OBJECTS))
 install-gate-files: $(INSTALLED_PROGRAMS)
 	$(INSTALL) -d $(TO_BIN) $(TO_MAN) $(TO_GATE_DATA)/corpus/example $(TO_GATE_DATA)/spec
 	$(INSTALL) -m 755 $(INSTALLED_PROGRAMS) $(TO_BIN)
+	@if $(HAS_LIBNBD); then \
+	    $(MAKE) --no-print-directory $(NBD_DOOR) && $(INSTALL) -m 755 $(NBD_DOOR) $(TO_BIN)/addcow-gate-nbd; \
+	else \
+	    echo "left out: addcow-gate --impl nbd: (it needs libnbd.h, 1.4 or newer)"; \
+	fi
 	$(INSTALL) -m 644 $(patsubst $(B)/install/%,harness/programs/%.1,$(INSTALLED_PROGRAMS)) $(TO_MAN)
 	$(INSTALL) -m 644 spec/add-cow.md $(TO_GATE_DATA)/spec
 	$(INSTALL) -m 644 $(addprefix corpus/,LICENSE PROTOCOL.md README.md corpus.json schema.json) $(TO_GATE_DATA)/corpus
@@ -36,6 +41,7 @@ install-gate-files: $(INSTALLED_PROGRAMS)
 
 uninstall-gate-files:
 	rm -f $(foreach name,$(notdir $(INSTALLED_PROGRAMS)),$(TO_BIN)/$(name) $(TO_MAN)/$(name).1)
+	rm -f $(TO_BIN)/addcow-gate-nbd
 	rm -rf $(TO_GATE_DATA)/corpus $(TO_GATE_DATA)/spec
 	! [ -d $(TO_GATE_DATA) ] || rmdir $(TO_GATE_DATA)
 

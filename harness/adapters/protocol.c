@@ -26,7 +26,8 @@ __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_s
 
 static const char *const level_names[PROTOCOL_LEVELS] = {"reader", "writer", "concurrent", "durable"};
 
-static const char *const lack_names[PROTOCOL_LACKS] = {"links", "chain", "locks", "large", "cut"};
+static const char *const lack_names[PROTOCOL_LACKS] = {"links", "chain",    "locks",   "large",
+                                                       "cut",   "readonly", "lengths", "close"};
 
 const char *protocol_request_name(uint32_t request)
 {

@@ -33,7 +33,19 @@ enum protocol_request {
 enum protocol_level { PROTOCOL_READER, PROTOCOL_WRITER, PROTOCOL_CONCURRENT, PROTOCOL_DURABLE, PROTOCOL_LEVELS };
 
 /* Abilities that an adapter may declare to lack. */
-enum protocol_lack { PROTOCOL_LINKS, PROTOCOL_CHAIN, PROTOCOL_LOCKS, PROTOCOL_LARGE, PROTOCOL_CUT, PROTOCOL_LACKS };
+enum protocol_lack {
+    PROTOCOL_LINKS,
+    PROTOCOL_CHAIN,
+    PROTOCOL_LOCKS,
+    PROTOCOL_LARGE,
+    PROTOCOL_CUT,
+    PROTOCOL_READONLY,     /* opening a disk without the right to write */
+    PROTOCOL_LENGTHS,      /* requests of length 0, and refused ones of more than PROTOCOL_LENGTH_PLAIN bytes */
+    PROTOCOL_CLOSE_ERRORS, /* reporting that a close has failed */
+    PROTOCOL_LACKS
+};
+
+#define PROTOCOL_LENGTH_PLAIN (16u << 20)
 
 /* What an adapter declares in its hello. */
 struct protocol_abilities {

@@ -6,7 +6,7 @@
  */
 #include "adapters/serve.h"
 
-#include "adapters/protocol.h"
+#include "adapters/adapter_exec.h"
 #include "base/report.h"
 
 #include <inttypes.h>
@@ -25,7 +25,7 @@ struct argument {
 /* What the threads of a server share. */
 struct server {
     struct adapter *adapter;
-    unsigned concurrency;
+    const struct protocol_abilities *abilities;
     pthread_mutex_t mutex; /* protects what follows, and standard output */
     pthread_cond_t idle;   /* `working` has become 0 */
     unsigned working;      /* threads */
@@ -129,18 +129,39 @@ static enum addcow_status open_disk(struct adapter *adapter, const struct argume
                               error);
 }
 
-static void hello(const struct server *server, uint64_t tag)
+/* Prints ` NAME=` and the names of the bits that are set, separated by commas. */
+static void print_list(const char *name, unsigned bits, unsigned count, const char *(*name_of)(uint32_t bit))
 {
-    const struct adapter *adapter = server->adapter;
     const char *between = "";
-    printf("%" PRIu64 " ok %d layouts=r20,r9 operations=", tag, PROTOCOL_VERSION);
-    for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
-        if (protocol_is_declared(request) && (request != PROTOCOL_CREATE || adapter->ops->create != NULL)) {
-            printf("%s%s", between, protocol_request_name(request));
+    printf(" %s=", name);
+    for (uint32_t bit = 0; bit < count; bit++) {
+        if (bits & 1u << bit) {
+            printf("%s%s", between, name_of(bit));
             between = ",";
         }
     }
-    printf(" granularity=1 concurrency=%u level=durable lacks=\n", server->concurrency);
+}
+
+static const char *lack_name(uint32_t lack)
+{
+    return protocol_lack_name((enum protocol_lack)lack);
+}
+
+static void hello(const struct server *server, uint64_t tag)
+{
+    const struct protocol_abilities *abilities = server->abilities;
+    unsigned declared = 0;
+    for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
+        declared |= protocol_is_declared(request) ? abilities->requests & 1u << request : 0;
+    }
+    const char *both = abilities->r20 && abilities->r9 ? "," : "";
+    printf("%" PRIu64 " ok %d layouts=%s%s%s", tag, PROTOCOL_VERSION, abilities->r20 ? "r20" : "", both,
+           abilities->r9 ? "r9" : "");
+    print_list("operations", declared, PROTOCOL_REQUESTS, protocol_request_name);
+    printf(" granularity=%u concurrency=%u level=%s", abilities->granularity, abilities->concurrency,
+           protocol_level_name(abilities->level));
+    print_list("lacks", abilities->lacks, PROTOCOL_LACKS, lack_name);
+    putchar('\n');
 }
 
 static void answer(struct server *server, uint32_t request, uint64_t tag, const struct argument *arguments)
@@ -151,10 +172,13 @@ static void answer(struct server *server, uint32_t request, uint64_t tag, const 
     if (request == PROTOCOL_HELLO) {
         hello(server, tag);
     } else if (request == PROTOCOL_SIZE) {
-        uint64_t size = adapter->ops->size(adapter);
-        pthread_mutex_lock(&server->mutex);
-        printf("%" PRIu64 " ok %" PRIu64 "\n", tag, size);
-        pthread_mutex_unlock(&server->mutex);
+        uint64_t size = 0;
+        code = adapter_size(adapter, &size, &error);
+        if (code == ADDCOW_OK) {
+            pthread_mutex_lock(&server->mutex);
+            printf("%" PRIu64 " ok %" PRIu64 "\n", tag, size);
+            pthread_mutex_unlock(&server->mutex);
+        }
     } else if (request < OPERATIONS) {
         code = perform(server, request, tag, arguments, &error);
     } else {
@@ -168,8 +192,9 @@ static void answer(struct server *server, uint32_t request, uint64_t tag, const 
     pthread_mutex_lock(&server->mutex);
     if (code != ADDCOW_OK) {
         size_t length = strnlen(error.message, PROTOCOL_MESSAGE_MAX);
-        printf("%" PRIu64 " error %s %s +%zu\n%.*s", tag, addcow_status_name(code),
-               error.clause[0] != '\0' ? error.clause : "-", length, (int)length, error.message);
+        const char *class_name = error.errnum == EXEC_UNCLASSIFIED ? "-" : addcow_status_name(code);
+        printf("%" PRIu64 " error %s %s +%zu\n%.*s", tag, class_name, error.clause[0] != '\0' ? error.clause : "-",
+               length, (int)length, error.message);
     }
     fflush(stdout);
     pthread_mutex_unlock(&server->mutex);
@@ -236,9 +261,19 @@ static unsigned count_words(uint32_t request)
     return operands + (properties->data == DATA_TO_DISK ? 1 : 0);
 }
 
-int serve(struct adapter *adapter, unsigned concurrency)
+struct protocol_abilities serve_all(const struct adapter *adapter, unsigned concurrency)
 {
-    struct server server = {.adapter = adapter, .concurrency = concurrency};
+    struct protocol_abilities abilities = {
+        .r20 = true, .r9 = true, .granularity = 1, .concurrency = concurrency, .level = PROTOCOL_DURABLE};
+    for (uint32_t request = 0; request < PROTOCOL_REQUESTS; request++) {
+        abilities.requests |= request != PROTOCOL_CREATE || adapter->ops->create != NULL ? 1u << request : 0;
+    }
+    return abilities;
+}
+
+int serve(struct adapter *adapter, const struct protocol_abilities *abilities)
+{
+    struct server server = {.adapter = adapter, .abilities = abilities};
     struct request request;
     bool good = true;
     pthread_mutex_init(&server.mutex, NULL);
@@ -249,7 +284,7 @@ int serve(struct adapter *adapter, unsigned concurrency)
             kind++;
         }
         good = kind < PROTOCOL_REQUESTS && request.count == count_words(kind) + 2;
-        if (good && kind < OPERATIONS && concurrency > 1) {
+        if (good && kind < OPERATIONS && abilities->concurrency > 1) {
             answer_beside(&server, kind, &request);
             continue;
         }

@@ -185,7 +185,8 @@ bool corpus_check_file(const struct corpus_step *step, FILE *out);
 /* An implementation, and the abilities that it does not claim. */
 struct corpus_subject {
     const char *name;
-    unsigned cannot; /* enum corpus_need, or'ed: needs that it does not meet */
+    const char *command; /* of a child process, for the shell; null: an engine of this process */
+    unsigned cannot;     /* enum corpus_need, or'ed: needs that it does not meet */
     struct adapter *(*make)(const struct corpus_subject *subject);
     struct adapter *(*make_process)(const struct corpus_subject *subject); /* in a child process; or null */
     const char *directory;                                                 /* where a child process is started */

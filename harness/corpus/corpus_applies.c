@@ -105,6 +105,41 @@ static void add_undeclared_requests(const struct corpus_case *c, const struct pr
     }
 }
 
+/* Whether the difference between a disk opened for reading and one opened for writing shows. */
+static bool needs_readonly(const struct corpus_case *c)
+{
+    bool opened = false, shown = (c->needs & CORPUS_NEEDS_LOCKS) != 0;
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        opened = opened || (step->op == PROTOCOL_OPEN && !step->writable && !step->by_reference);
+        shown = shown || (step->outcomes & 1u << ADDCOW_READONLY) != 0;
+    }
+    return opened && shown;
+}
+
+static bool needs_lengths(const struct corpus_case *c)
+{
+    for (size_t i = 0; i < c->step_count; i++) {
+        const struct corpus_step *step = &c->steps[i];
+        bool refused = (step->outcomes & 1u << ADDCOW_OK) == 0;
+        if (operation_has_range(step->op) && !step->on_reference &&
+            (step->length == 0 || (refused && step->length > PROTOCOL_LENGTH_PLAIN))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_lacking(const struct corpus_case *c, unsigned lacks, struct list *list)
+{
+    if (lacks & 1u << PROTOCOL_READONLY && needs_readonly(c)) {
+        add(list, "%s", protocol_lack_name(PROTOCOL_READONLY));
+    }
+    if (lacks & 1u << PROTOCOL_LENGTHS && needs_lengths(c)) {
+        add(list, "%s", protocol_lack_name(PROTOCOL_LENGTHS));
+    }
+}
+
 size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *subject,
                       char *missing[CORPUS_MISSING_MAX])
 {
@@ -117,6 +152,7 @@ size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *
     }
     if (abilities) {
         add_undeclared_requests(c, abilities, &list);
+        add_lacking(c, abilities->lacks, &list);
         if (!is_granular(c, abilities->granularity)) {
             add(&list, "granularity 1");
         }

@@ -9,6 +9,7 @@
 
 #include "adapters/perform.h"
 #include "addcow_header.h"
+#include "adapters/adapter_exec.h"
 #include "base/report.h"
 #include "judges/crash_sequence.h"
 #include "judges/recovery.h"
@@ -148,6 +149,13 @@ static bool read_and_flush(struct fault_check *check)
                                                   addcow_status_name(code), error.message);
 }
 
+/* Whether a close always succeeds, as far as its caller learns. */
+static bool cannot_report_close(const struct fault_check *check)
+{
+    const struct protocol_abilities *abilities = adapter_exec_abilities(check->observed->adapter);
+    return abilities != NULL && (abilities->lacks & 1u << PROTOCOL_CLOSE_ERRORS) != 0;
+}
+
 static bool close_disk(struct fault_check *check)
 {
     struct addcow_error error = ADDCOW_ERROR_INIT;
@@ -159,6 +167,9 @@ static bool close_disk(struct fault_check *check)
     }
     if (code != ADDCOW_OK) {
         return check->image_lost || fault_check_status(check, "close", code, &error);
+    }
+    if (check->image_lost && cannot_report_close(check)) {
+        return fault_check_files(check, "after close");
     }
     return check_flushed(check, false, "DUR-10", "close") && fault_check_files(check, "after close");
 }

@@ -9,6 +9,7 @@
 #include "adapters/adapter_exec.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "base/shell_word.h"
 #include "workload/disk_files.h"
 
 #include <dirent.h>
@@ -19,19 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void quote(FILE *out, const char *word)
-{
-    fputc('\'', out);
-    for (; *word != '\0'; word++) {
-        if (*word == '\'') {
-            fputs("'\\''", out);
-        } else {
-            fputc(*word, out);
-        }
-    }
-    fputc('\'', out);
-}
-
 char *observed_wrap(const char *observer, const char *watch_path, const char *command)
 {
     char *text = NULL;
@@ -41,11 +29,11 @@ char *observed_wrap(const char *observer, const char *watch_path, const char *co
         report_fatal("no memory");
     }
     fputs("exec ", out);
-    quote(out, observer);
+    shell_word_print(out, observer);
     fputs(" observe ", out);
-    quote(out, watch_path);
+    shell_word_print(out, watch_path);
     fputc(' ', out);
-    quote(out, command);
+    shell_word_print(out, command);
     fclose(out);
     return text;
 }

@@ -19,6 +19,7 @@
 #include "base/options.h"
 #include "base/report.h"
 #include "base/scratch.h"
+#include "base/shell_word.h"
 #include "observe/tracer.h"
 #include "programs/gate_observe.h"
 #include "programs/gate_subject.h"
@@ -61,8 +62,9 @@ struct options {
     const char *json;
     const char *junit;
     const char *html;
-    unsigned level;   /* enum protocol_level; PROTOCOL_LEVELS: all */
-    uint64_t timeout; /* seconds */
+    struct gate_commands tools; /* of a server of NBD */
+    unsigned level;             /* enum protocol_level; PROTOCOL_LEVELS: all */
+    uint64_t timeout;           /* seconds */
     uint64_t jobs;
     bool applicable;
     bool complete;
@@ -178,6 +180,7 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
                                                   .interruption = interruption,
                                                   .judged = tell,
                                                   .context = &telling};
+        gate_make_sockets(subject, directory);
         if (options->tap) {
             printf("TAP version 13\n1..%zu\n", results->count);
         }
@@ -186,6 +189,7 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
         if (options->observe) {
             gate_observe(subject, options->scenario, directory, (unsigned)options->jobs, interruption, observation);
         }
+        gate_remove_sockets();
         if (rmdir(directory)) {
             fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
         }
@@ -253,23 +257,16 @@ static const char *default_corpus(char path[PATH_MAX])
     return realpath(beside, path) ? path : GATE_CORPUS;
 }
 
-/* Prints a word so that the shell takes it as it is. */
-static void print_quoted(FILE *out, const char *word)
+static void print_tools(FILE *out, const struct gate_commands *tools)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
-    if (*word && strspn(word, plain) == strlen(word)) {
-        fputs(word, out);
-        return;
-    }
-    fputc('\'', out);
-    for (; *word; word++) {
-        if (*word == '\'') {
-            fputs("'\\''", out);
-        } else {
-            fputc(*word, out);
+    const char *const words[][2] = {
+        {"create", tools->create}, {"resize", tools->resize}, {"stream", tools->stream}, {"commit", tools->commit}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i][1]) {
+            fprintf(out, " --nbd-%s ", words[i][0]);
+            shell_word_print(out, words[i][1]);
         }
     }
-    fputc('\'', out);
 }
 
 /* The command that repeats one case when " --case ID" is added; the caller frees it. */
@@ -281,11 +278,12 @@ static char *make_repeat(const struct options *options, const char *program)
     if (!out) {
         abort();
     }
-    print_quoted(out, program);
+    shell_word_print(out, program);
     fputs(" --impl ", out);
-    print_quoted(out, options->implementation ? options->implementation : "NAME");
+    shell_word_print(out, options->implementation ? options->implementation : "NAME");
     fputs(" --corpus ", out);
-    print_quoted(out, options->corpus);
+    shell_word_print(out, options->corpus);
+    print_tools(out, &options->tools);
     if (options->timeout != DEFAULT_TIMEOUT) {
         fprintf(out, " --timeout %" PRIu64, options->timeout);
     }
@@ -345,9 +343,9 @@ static int gate(const struct options *options, const char *program)
         fprintf(stderr, "gate: %s\n", error);
         return REPORT_USAGE;
     }
-    int code = options->implementation
-                   ? gate_find_subject(options->implementation, (unsigned)options->timeout, &subject, &abilities)
-                   : 0;
+    int code = options->implementation ? gate_find_subject(options->implementation, &options->tools,
+                                                           (unsigned)options->timeout, &subject, &abilities)
+                                       : 0;
     subject.directory = getcwd(directory, sizeof directory);
     snprintf(path, sizeof path, "%s/../spec/add-cow.md", options->corpus);
     char *repeat = make_repeat(options, program);
@@ -389,7 +387,8 @@ static int serve_engine(const char *name)
         fprintf(stderr, "gate: no engine \"%s\": there are ref and fast\n", name);
         return REPORT_USAGE;
     }
-    int code = serve(adapter, !strcmp(name, "fast") ? SERVED_AT_ONCE : 1);
+    struct protocol_abilities abilities = serve_all(adapter, !strcmp(name, "fast") ? SERVED_AT_ONCE : 1);
+    int code = serve(adapter, &abilities);
     adapter->ops->destroy(adapter);
     return code;
 }
@@ -441,8 +440,13 @@ static void parse_options(int count, char **words, struct options *options)
         levels[i] = protocol_level_name((enum protocol_level)i);
     }
     const struct option_row rows[] = {
-        {"impl", "NAME", "the implementation: ref, fast, or exec:COMMAND, an adapter (corpus/PROTOCOL.md)",
+        {"impl", "NAME",
+         "the implementation: ref, fast, exec:COMMAND, an adapter, or nbd:COMMAND, a server (corpus/PROTOCOL.md)",
          .text = &options->implementation},
+        {"nbd-create", "COMMAND", "how a disk is created, for nbd:", .text = &options->tools.create},
+        {"nbd-resize", "COMMAND", "how a disk is resized", .text = &options->tools.resize},
+        {"nbd-stream", "COMMAND", "how a disk is made independent", .text = &options->tools.stream},
+        {"nbd-commit", "COMMAND", "how a disk is committed", .text = &options->tools.commit},
         {"corpus", "DIR", "the corpus", .text = &options->corpus},
         {"level", "LEVEL", "only cases of this level and those below", .choice = &options->level, .names = levels},
         {"filter", "TEXT", "only cases whose id contains TEXT", .text = &options->filter},
@@ -492,7 +496,10 @@ static void parse_options(int count, char **words, struct options *options)
 int main(int argc, char **argv)
 {
     char corpus[PATH_MAX];
-    struct options options = {.corpus = default_corpus(corpus), .level = PROTOCOL_LEVELS, .timeout = DEFAULT_TIMEOUT};
+    struct options options = {.corpus = default_corpus(corpus),
+                              .level = PROTOCOL_LEVELS,
+                              .timeout = DEFAULT_TIMEOUT,
+                              .tools = {.door = GATE "-nbd"}};
     signal(SIGCHLD, SIG_DFL); /* whoever ignores it, as our parent may, cannot wait for children */
     signal(SIGPIPE, SIG_IGN); /* a reader who goes away is found when writing, and cleaned up after */
     parse_options(argc, argv, &options);

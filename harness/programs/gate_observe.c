@@ -28,11 +28,9 @@ void gate_observe(const struct corpus_subject *subject, const char *scenario, co
                   int interruption, struct gate_observation *observation)
 {
     char program[PATH_MAX], command[64];
-    const size_t prefix = strlen(ADAPTER_EXEC_PREFIX);
-    bool is_process = strncmp(subject->name, ADAPTER_EXEC_PREFIX, prefix) == 0;
     struct observe_options options = {
         .how = {.observer = own_program(program),
-                .command = is_process ? subject->name + prefix : command,
+                .command = subject->command != NULL ? subject->command : command,
                 .directory = subject->directory,
                 .parent = directory,
                 .timeout = subject->timeout > 0 ? (int)subject->timeout * 900 : ADAPTER_EXEC_TIMEOUT},
@@ -41,7 +39,7 @@ void gate_observe(const struct corpus_subject *subject, const char *scenario, co
         .jobs = jobs,
         .interruption = interruption,
     };
-    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", is_process ? "" : subject->name);
+    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->command != NULL ? "" : subject->name);
     observation->asked = true;
     observation->complete = observe_judge(&options, &observation->counts, &observation->findings);
 }

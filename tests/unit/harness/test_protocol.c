@@ -177,13 +177,14 @@ static void hellos(void **state)
     }
     assert_int_equal(hello("0 ok 2 whatever", &abilities), PROTOCOL_OTHER_VERSION);
     assert_int_equal(hello("0 error unsupported", &abilities), PROTOCOL_OTHER_VERSION);
-    assert_int_equal(
-        hello("0 ok 1 level=writer concurrency=64 granularity=512 operations=map,write layouts=r9 lacks=locks,cut",
-              &abilities),
-        PROTOCOL_WELCOME);
+    assert_int_equal(hello("0 ok 1 level=writer concurrency=64 granularity=512 operations=map,write layouts=r9 "
+                           "lacks=locks,cut,readonly,lengths,close",
+                           &abilities),
+                     PROTOCOL_WELCOME);
     assert_true(abilities.r9 && !abilities.r20 && abilities.granularity == 512 && abilities.concurrency == 64);
     assert_int_equal(abilities.level, PROTOCOL_WRITER);
-    assert_int_equal(abilities.lacks, 1 << PROTOCOL_LOCKS | 1 << PROTOCOL_CUT);
+    assert_int_equal(abilities.lacks, 1 << PROTOCOL_LOCKS | 1 << PROTOCOL_CUT | 1 << PROTOCOL_READONLY |
+                                          1 << PROTOCOL_LENGTHS | 1 << PROTOCOL_CLOSE_ERRORS);
     unsigned always = 1 << OPERATION_READ | 1 << PROTOCOL_OPEN | 1 << PROTOCOL_CLOSE | 1 << PROTOCOL_SIZE;
     assert_int_equal(abilities.requests, always | 1 << PROTOCOL_HELLO | 1 << OPERATION_WRITE | 1 << OPERATION_MAP);
 }
