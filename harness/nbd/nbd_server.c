@@ -157,6 +157,7 @@ static bool name_socket(struct nbd_server *server, char *why, size_t why_size)
     }
     snprintf(server->socket, sizeof server->socket, "/proc/%d/fd/%d/%d-%u", (int)getpid(), server->directory,
              (int)getpid(), count++);
+    unlink(server->socket); /* of a process that was killed and had the same number */
     return true;
 }
 
