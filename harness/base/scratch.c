@@ -7,9 +7,11 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DESCRIPTORS 8 /* open at once in nftw */
+#define ROUNDS_MAX 64 /* levels of directories that were made unreadable */
 
 static const char *chosen_parent(void)
 {
@@ -47,7 +49,21 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
+/* Takes down what whoever used the directory may have put up: directories that cannot be read or written. */
+static int open_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)place;
+    return (kind == FTW_D || kind == FTW_DNR) && chmod(path, S_IRWXU) != 0 ? -1 : 0;
+}
+
 void scratch_remove(const char *path)
 {
+    struct stat status;
     nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    for (unsigned round = 0; round < ROUNDS_MAX && lstat(path, &status) == 0; round++) {
+        /* A directory is walked only after it was opened, so each round comes at least one level deeper. */
+        nftw(path, open_entry, DESCRIPTORS, FTW_PHYS);
+        nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    }
 }

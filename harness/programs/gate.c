@@ -24,6 +24,7 @@
 #include "programs/gate_observe.h"
 #include "programs/gate_subject.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
@@ -163,6 +164,32 @@ static void stop_awaiting(int interruption, const sigset_t *before)
     sigprocmask(SIG_SETMASK, before, NULL);
 }
 
+/*
+ * Removes the directory of the directories of the cases. Returns whether there was still something in it, which the
+ * implementation must have put there, and says what.
+ */
+static bool remove_directory(const char *directory)
+{
+    bool any = false;
+    DIR *list = opendir(directory);
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        /* Scratch directories of the observer may be left if one of its judges died. */
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && strncmp(entry->d_name, "observed.", 9)) {
+            fprintf(stderr, "gate: the implementation wrote outside of the directory of its case: ../%s\n",
+                    entry->d_name);
+            any = true;
+        }
+    }
+    if (list) {
+        closedir(list);
+    }
+    scratch_remove(directory);
+    if (!access(directory, F_OK)) {
+        fprintf(stderr, "gate: cannot remove %s\n", directory);
+    }
+    return any;
+}
+
 /* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
 static bool run_cases(struct corpus_results *results, const struct corpus_subject *subject,
                       const struct options *options, struct gate_observation *observation)
@@ -190,9 +217,7 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
             gate_observe(subject, options->scenario, directory, (unsigned)options->jobs, interruption, observation);
         }
         gate_remove_sockets();
-        if (rmdir(directory)) {
-            fprintf(stderr, "gate: cannot remove %s: %s\n", directory, strerror(errno));
-        }
+        results->crashed = remove_directory(directory);
     } else {
         fprintf(stderr, "gate: no temporary directory %s: %s\n", wanted, strerror(errno));
     }

@@ -90,7 +90,7 @@ void gate_observe_state(const struct gate_observation *observation, bool applica
         any = any || verdict == CLAUSE_KEPT;
     }
     results->clauses->power_cuts += observation->counts.states;
-    results->crashed = observation->findings.crashed;
+    results->crashed = results->crashed || observation->findings.crashed;
     results->unobserved = !observation->complete || !(applicable ? any : judged);
 }
 

@@ -221,3 +221,54 @@ begin() {
     [ "$status" -eq 0 ]
     [ -z "$(find_strays)" ]
 }
+
+# misbehaves STATUS TEXT WHAT: the verdict on the example in Python, if it does WHAT with `place`, the directory of the
+# disk, before it opens one.
+misbehaves() {
+    cat >bad.py <<PYTHON
+import os, signal, sys, time
+sys.path.insert(0, "$root/corpus/example")
+import adapter
+
+class Bad(adapter.Adapter):
+    def do_open(self, mode, path):
+        place = os.path.dirname(path)
+        self.misbehave(place.decode() if isinstance(place, bytes) else place)
+        return super().do_open(mode, path)
+
+    def misbehave(self, place):
+        $3
+
+Bad(sys.stdin.buffer, sys.stdout.buffer).run()
+PYTHON
+    verdict "$1" "$2" "python3 -S '$PWD/bad.py'"
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "protocol: whatever an adapter does with files and descriptors, the verdict is clear and nothing is left" {
+    misbehaves 3 "wrote outside of the directory of its case: ../mess" 'os.makedirs(place + "/../mess/deep")'
+    misbehaves 0 "1 of 1 cases passed" 'os.makedirs(place + "/a/b/c"); os.chmod(place + "/a/b", 0)'
+    misbehaves 3 "the adapter ended: " 'os.closerange(0, 64)'
+    misbehaves 3 "the adapter ended: " 'os.close(0)'
+    local stays='"trap \"\" TERM; exec -a stray sleep 1000"'
+    misbehaves 0 "1 of 1 cases passed" "os.fork() or os.execvp('bash', ['bash', '-c', $stays])"
+    [ -z "$(find_strays)" ]
+}
+
+# Only processes without privileges are kept out by permissions.
+@test "protocol: an unprivileged gate removes directories that an adapter has closed to it" {
+    [ "$(id -u)" = 0 ] || skip "the test before is it"
+    chmod 777 . "$TMPDIR"
+    run setpriv --reuid=65534 --clear-groups /usr/bin/env "$gate" --corpus "$root/corpus" --case rd-01-mixed --impl \
+        "exec:read line; echo '0 ok 1 layouts=r20 operations= granularity=1 concurrency=1 level=reader lacks='
+         read -r tag rest; cd ${TMPDIR}/add-cow-gate.*/rd-01*; mkdir -p a/b/c; chmod 0 a/b a .; exit 9"
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "protocol: a daemon has gone away, and is a clear verdict" {
+    verdict 3 "did not start: it exited with status 0" \
+        "setsid bash -c 'trap \"\" TERM; exec -a stray sleep 1000' </dev/null >/dev/null 2>&1 & exit 0"
+    [ -z "$(find_strays)" ]
+}
