@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Compares add-cow with its peers, as clients see them: fio over a Unix socket, one connection, every server in turn.
 
     bench/peers/peers.py [--runs N] [--size SIZE] [--seconds S] [--quick] [--cell TEXT] [--json FILE] [--svg FILE]
@@ -7,11 +7,11 @@
 Needs the command and the plugin, built (`make bench-peers` builds them), nbdkit, qemu-utils and fio. Only ratios within
 one run mean something: the servers take turns within each cell, and each figure is the median of N runs (5).
 
-A cell is what is done (first writes, second writes, reads of the backing file, reads of the image, 70 % reads and 30 %
-writes), the size of a request, the depth of the queue, and for writes whether every 32nd is followed by a flush. A first
-write goes to a cluster that no write has met: requests that are smaller than 64 KiB begin at multiples of that. Every
-run of a cell gets new files. Beside the cells: the time until a server answers, its peak of memory, and processor time
-per request.
+A cell is what is done (first writes, second writes, reads of the backing file, reads of the image, 70 % reads and
+30 % writes), the size of a request, the depth of the queue, and for writes whether every 32nd is followed by a
+flush. A first write goes to a cluster that no write has met: requests that are smaller than 64 KiB begin at
+multiples of that. Every run of a cell gets new files. Beside the cells: the time until a server answers, its peak
+of memory, and processor time per request.
 
 The goals: where the image has the cluster, at least 0.95 of nbdkit's file plugin, which copies nothing; in every cell
 more than both copy-on-write peers as they come; first writes 1.5 times those of qcow2.
