@@ -127,8 +127,7 @@ static void fill(uint64_t i, int64_t version)
 }
 
 /* Data, where the bit is 1. */
-/*@ // DUR-02
-    requires sound;
+/*@ requires sound;
     requires i < BYTES && log_count < LOG_MAX;
     requires allocated: bits_memory[i / CLUSTER_SIZE] != 0;
     requires newer: version > cache[i];
@@ -165,8 +164,7 @@ static void publish(uint64_t k)
 
 /* ---- Stores that become durable by themselves ---- */
 
-/*@ // DUR-02, DUR-03
-    requires sound;
+/*@ requires sound;
     requires j < log_count;
     terminates \true;
     assigns durable[log_place[j]];
@@ -179,8 +177,7 @@ static void persist_store(uint64_t j)
     durable[log_place[j]] = log_version[j];
 }
 
-/*@ // DUR-03, DUR-04
-    requires sound;
+/*@ requires sound;
     requires k < CLUSTERS;
     requires written: bits_file[k] != 0;
     terminates \true;
@@ -284,8 +281,7 @@ static void meanwhile(void)
 /* ---- The steps of a flush ---- */
 
 /* What a flush that starts now has to make durable: the present content. */
-/*@ // DUR-01
-    requires sound;
+/*@ requires sound;
     terminates \true;
     assigns snapped, next[0 .. BYTES - 1];
     ensures sound: sound;
@@ -352,7 +348,7 @@ static void take_snapshot(void)
     assigns durable[0 .. BYTES - 1], log_count;
     ensures sound: sound;
     ensures taken: taken;
-    ensures secured: secured; // DUR-03
+    ensures secured: DUR_03: secured;
 */
 static void sync_image(void)
 {
@@ -367,8 +363,7 @@ static void sync_image(void)
     log_count = 0;
 }
 
-/*@ // DUR-03
-    requires sound && taken;
+/*@ requires sound && taken;
     requires secured: secured;
     requires k < CLUSTERS;
     requires chosen: snapshot[k] != 0;
@@ -385,8 +380,7 @@ static void write_bit(uint64_t k)
 }
 
 /* Writes the taken bits one by one; requests and the storage may act between them. */
-/*@ // DUR-03, DUR-04
-    requires sound && taken;
+/*@ requires sound && taken;
     requires secured: secured;
     terminates \true;
     assigns bits_file[0 .. CLUSTERS - 1], cache[0 .. BYTES - 1], durable[0 .. BYTES - 1], log_place[0 .. LOG_MAX - 1],
@@ -436,8 +430,7 @@ static void sync_metadata(void)
 }
 
 /* Raises the floors to what they were to become when this flush began. */
-/*@ // DUR-01
-    requires sound && taken;
+/*@ requires sound && taken;
     requires secured: secured;
     requires bits: \forall integer k; 0 <= k < CLUSTERS && snapshot[k] != 0 ==> bits_durable[k] != 0;
     terminates \true;
@@ -467,7 +460,7 @@ static void promise(void)
       log_place[0 .. LOG_MAX - 1], log_version[0 .. LOG_MAX - 1], log_count, bits_memory[0 .. CLUSTERS - 1],
       bits_file[0 .. CLUSTERS - 1], bits_durable[0 .. CLUSTERS - 1], snapped, snapshot[0 .. CLUSTERS - 1];
     ensures sound: sound;
-    ensures survives: \result == 1 ==> \forall integer i; 0 <= i < BYTES ==> floors[i] == \old(seen(i));
+    ensures survives: DUR_01: \result == 1 ==> \forall integer i; 0 <= i < BYTES ==> floors[i] == \old(seen(i));
     ensures fails: \result != 1 ==> \forall integer i; 0 <= i < BYTES ==> floors[i] == \old(floors[i]);
 */
 int flush(void)
@@ -495,8 +488,8 @@ int flush(void)
     terminates \true;
     assigns cache[0 .. BYTES - 1], log_count, bits_memory[0 .. CLUSTERS - 1], bits_file[0 .. CLUSTERS - 1];
     ensures sound: sound;
-    ensures promised: \forall integer i; 0 <= i < BYTES ==> seen(i) >= floors[i];
-    ensures filled: \forall integer i; 0 <= i < BYTES ==> seen(i) >= 0;
+    ensures promised: DUR_02: DUR_04: \forall integer i; 0 <= i < BYTES ==> seen(i) >= floors[i];
+    ensures filled: DUR_03: \forall integer i; 0 <= i < BYTES ==> seen(i) >= 0;
 */
 void crash(void)
 {

@@ -8,7 +8,7 @@ FUNCTION = re.compile(
     r"^(?P<head>[a-z_][\w *]*?[ *])(?P<name>\w+)\((?P<formals>[^;{]*)\)\n\{\n(?P<body>.*?)^\}", re.M | re.S)
 CLAUSE = re.compile(
     r"^\s*(?P<kind>requires|ensures|assigns|terminates|loop invariant|loop assigns|loop variant)\b", re.M)
-NAMED = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*:(?P<text>.*)", re.S)
+NAMED = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*:(?:\s*[A-Z][A-Z0-9]+_\d\d\s*:)*(?P<text>.*)", re.S)
 ANNOTATION = re.compile(
     r"(?P<line>//@(?P<one>[^\n]*))|(?P<block>/\*@(?P<many>.*?)\*/)|(?P<comment>/\*.*?\*/|//[^\n]*)", re.S)
 

@@ -139,13 +139,12 @@ static void store_raw(uint8_t *format)
     format[2] = 'w';
 }
 
-/*@ // HR9-08
-    requires \valid_read(file + (0 .. 4095));
+/*@ requires \valid_read(file + (0 .. 4095));
     requires \valid(header) && \separated(header, file + (0 .. 4095));
     requires hr9_02(file) && hr9_04(file);
     terminates \true;
     assigns *header;
-    ensures fields: fields_r9{Pre, Post}(file, header);
+    ensures fields: HR9_08: fields_r9{Pre, Post}(file, header);
 */
 static void load_r9(const uint8_t *file, struct addcow_header *header)
 {
@@ -188,8 +187,7 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 /* ---- Opening (section 4) ---- */
 
 /* Whether the first `:` comes before the first `/`. */
-/*@ // LNK-02
-    requires \valid_read(name + (0 .. size - 1));
+/*@ requires \valid_read(name + (0 .. size - 1));
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;

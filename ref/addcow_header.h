@@ -56,9 +56,9 @@ const char *addcow_status_name(enum addcow_status status);
     requires \valid(header) && \separated(header, file + (0 .. 4095));
     terminates \true;
     assigns *header;
-    ensures none: \result == ADDCOW_RULE_NONE <==> valid_header{Pre}(file, length); // HDR-01..19, HR9-01..07
+    ensures none: \result == ADDCOW_RULE_NONE <==> valid_header{Pre}(file, length);
     ensures first: \result != ADDCOW_RULE_NONE ==> first_broken{Pre}(file, length, \result);
-    ensures fields: \result == ADDCOW_RULE_NONE ==> decodes_to{Pre, Post}(file, header); // HDR-20, HR9-08
+    ensures fields: HDR_20: HR9_08: \result == ADDCOW_RULE_NONE ==> decodes_to{Pre, Post}(file, header);
     ensures alone: \result != ADDCOW_RULE_NONE ==> *header == \old(*header);
 */
 enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addcow_header *header);
@@ -71,7 +71,7 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
-    ensures answer: \result == 1 <==> rule_holds(file, length, rule); // CHK-01
+    ensures answer: CHK_01: \result == 1 <==> rule_holds(file, length, rule);
 */
 int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule);
 
@@ -84,8 +84,8 @@ int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_r
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
     terminates \true;
     assigns out[0 .. 4095], out[76 .. header->header_size - 1];
-    ensures valid: \result == ADDCOW_RULE_NONE ==> valid_header(out, capacity); // HDR-22
-    ensures fields: \result == ADDCOW_RULE_NONE ==> decodes_to{Post, Pre}(out, header); // HDR-21
+    ensures valid: HDR_22: \result == ADDCOW_RULE_NONE ==> valid_header(out, capacity);
+    ensures fields: HDR_21: \result == ADDCOW_RULE_NONE ==> decodes_to{Post, Pre}(out, header);
     ensures names: \result == ADDCOW_RULE_NONE ==>
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
@@ -109,7 +109,7 @@ uint64_t addcow_cluster_size(uint32_t cluster_bits);
 /*@ requires size <= ADDCOW_SIZE_MAX && cluster_size_ok(cluster_size);
     terminates \true;
     assigns \nothing;
-    ensures value: \result == clusters(size, cluster_size); // BMP-02
+    ensures value: BMP_02: \result == clusters(size, cluster_size);
     ensures bound: \result <= size;
 */
 uint64_t addcow_cluster_count(uint64_t size, uint64_t cluster_size);
@@ -127,9 +127,9 @@ uint64_t addcow_bitmap_bytes(uint64_t size, uint64_t cluster_size);
 /*@ requires \valid_read(header) && sane_header(header) && size <= ADDCOW_SIZE_MAX;
     terminates \true;
     assigns \nothing;
-    ensures r9: header->layout == ADDCOW_R9 ==> // BMP-04
+    ensures r9: BMP_04: header->layout == ADDCOW_R9 ==>
       \result == header->header_size + bitmap_bytes(size, cluster_of(header->cluster_bits));
-    ensures r20: header->layout == ADDCOW_R20 ==> \result == header->header_size +
+    ensures r20: BMP_04: header->layout == ADDCOW_R20 ==> \result == header->header_size +
       clusters(bitmap_bytes(size, cluster_of(header->cluster_bits)), cluster_of(header->cluster_bits)) *
       cluster_of(header->cluster_bits);
 */
@@ -146,14 +146,14 @@ uint64_t addcow_file_length(const struct addcow_header *header, uint64_t size);
     assigns \nothing;
     ensures none: \result == ADDCOW_RULE_NONE <==>
       opens(header, (uint8_t *)backing_name, (uint8_t *)image_name, file_length, image_length);
-    ensures LNK_02: // LNK-02
+    ensures LNK_02:
       \result == ADDCOW_RULE_NAME_PROTOCOL <==> !lnk_02(header, (uint8_t *)backing_name, (uint8_t *)image_name);
-    ensures LNK_03: \result == ADDCOW_RULE_IMAGE_FORMAT_RAW ==> !lnk_03(header); // LNK-03
-    ensures LNK_04: // LNK-04
+    ensures LNK_03: \result == ADDCOW_RULE_IMAGE_FORMAT_RAW ==> !lnk_03(header);
+    ensures LNK_04:
       \result == ADDCOW_RULE_BACKING_FORMAT_KNOWN ==> lnk_03(header) && !lnk_04(header);
-    ensures VRT_01: // VRT-01
+    ensures VRT_01:
       \result == ADDCOW_RULE_VIRTUAL_SIZE ==> lnk_03(header) && lnk_04(header) && image_length > ADDCOW_SIZE_MAX;
-    ensures BMP_03: // BMP-03
+    ensures BMP_03:
       \result == ADDCOW_RULE_BITMAP_LENGTH ==> lnk_03(header) && lnk_04(header) &&
       image_length <= ADDCOW_SIZE_MAX && !bmp_03(header, file_length, image_length);
     ensures codes: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BITMAP_LENGTH <= \result < ADDCOW_RULE_COUNT;

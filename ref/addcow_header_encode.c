@@ -312,8 +312,7 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
 }
 
 /* r9 cannot store other values than these. The rule of r20 about the same field names the refusal. */
-/*@ // HR9-08
-    requires \valid_read(header);
+/*@ requires \valid_read(header);
     terminates \true;
     assigns \nothing;
     ensures none: \result == ADDCOW_RULE_NONE <==> expressible_r9(header);

@@ -162,16 +162,16 @@ int codec_name_in_header(uint32_t offset, uint32_t size, uint32_t header_size);
     assigns \nothing;
     ensures none: \result == ADDCOW_RULE_NONE <==> sized(file, length);
     ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_HEADER_LENGTH;
-    ensures HDR_03: // HDR-03
+    ensures HDR_03:
       (\result == ADDCOW_RULE_FEATURES ==> !hdr_03(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_FEATURES ==> hdr_03(file));
-    ensures HDR_04: // HDR-04
+    ensures HDR_04:
       (\result == ADDCOW_RULE_CLUSTER_BITS ==> !hdr_04(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_CLUSTER_BITS ==> hdr_04(file));
-    ensures HDR_05: // HDR-05
+    ensures HDR_05:
       (\result == ADDCOW_RULE_HEADER_SIZE ==> !hdr_05(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_HEADER_SIZE ==> hdr_05(file));
-    ensures HDR_06: // HDR-06
+    ensures HDR_06:
       (\result == ADDCOW_RULE_HEADER_LENGTH ==> !hdr_06(file, length)) &&
       (\result == 0 || \result > ADDCOW_RULE_HEADER_LENGTH ==> hdr_06(file, length));
 */
@@ -185,43 +185,43 @@ enum addcow_rule codec_check_size(const uint8_t *file, uint64_t length);
     assigns \nothing;
     ensures none: \result == ADDCOW_RULE_NONE <==> (named(file) && filled(file));
     ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BACKING_PRESENCE <= \result <= ADDCOW_RULE_NAMES_EQUAL;
-    ensures HDR_07: // HDR-07
+    ensures HDR_07:
       (\result == ADDCOW_RULE_BACKING_PRESENCE ==> !hdr_07(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_BACKING_PRESENCE ==> hdr_07(file));
-    ensures HDR_08: // HDR-08
+    ensures HDR_08:
       (\result == ADDCOW_RULE_BACKING_RANGE ==> !hdr_08(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_BACKING_RANGE ==> hdr_08(file));
-    ensures HDR_09: // HDR-09
+    ensures HDR_09:
       (\result == ADDCOW_RULE_BACKING_NUL ==> !hdr_09(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_BACKING_NUL ==> hdr_09(file));
-    ensures HDR_10: // HDR-10
+    ensures HDR_10:
       (\result == ADDCOW_RULE_IMAGE_PRESENCE ==> !hdr_10(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_IMAGE_PRESENCE ==> hdr_10(file));
-    ensures HDR_11: // HDR-11
+    ensures HDR_11:
       (\result == ADDCOW_RULE_IMAGE_RANGE ==> !hdr_11(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_IMAGE_RANGE ==> hdr_11(file));
-    ensures HDR_12: // HDR-12
+    ensures HDR_12:
       (\result == ADDCOW_RULE_IMAGE_NUL ==> !hdr_12(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_IMAGE_NUL ==> hdr_12(file));
-    ensures HDR_13: // HDR-13
+    ensures HDR_13:
       (\result == ADDCOW_RULE_NAMES_OVERLAP ==> !hdr_13(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_NAMES_OVERLAP ==> hdr_13(file));
-    ensures HDR_14: // HDR-14
+    ensures HDR_14:
       (\result == ADDCOW_RULE_BACKING_FORMAT ==> !hdr_14(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT ==> hdr_14(file));
-    ensures HDR_15: // HDR-15
+    ensures HDR_15:
       (\result == ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> !hdr_15(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> hdr_15(file));
-    ensures HDR_16: // HDR-16
+    ensures HDR_16:
       (\result == ADDCOW_RULE_IMAGE_FORMAT ==> !hdr_16(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT ==> hdr_16(file));
-    ensures HDR_17: // HDR-17
+    ensures HDR_17:
       (\result == ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> !hdr_17(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> hdr_17(file));
-    ensures HDR_18: // HDR-18
+    ensures HDR_18:
       (\result == ADDCOW_RULE_PADDING ==> !hdr_18(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_PADDING ==> hdr_18(file));
-    ensures HDR_19: // HDR-19
+    ensures HDR_19:
       (\result == ADDCOW_RULE_NAMES_EQUAL ==> !hdr_19(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_NAMES_EQUAL ==> hdr_19(file));
 */
@@ -233,25 +233,25 @@ enum addcow_rule codec_check_content(const uint8_t *file);
     ensures none: \result == ADDCOW_RULE_NONE <==>
       (hr9_01(file) && hr9_02(file) && hr9_03(file) && hr9_04(file) && hr9_05(file) && hr9_06(file) && hr9_07(file));
     ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_R9_VERSION <= \result <= ADDCOW_RULE_R9_NAMES_EQUAL;
-    ensures HR9_01: // HR9-01
+    ensures HR9_01:
       (\result == ADDCOW_RULE_R9_VERSION ==> !hr9_01(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_VERSION ==> hr9_01(file));
-    ensures HR9_02: // HR9-02
+    ensures HR9_02:
       (\result == ADDCOW_RULE_R9_BACKING_NUL ==> !hr9_02(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_BACKING_NUL ==> hr9_02(file));
-    ensures HR9_03: // HR9-03
+    ensures HR9_03:
       (\result == ADDCOW_RULE_R9_BACKING_ABSENT ==> !hr9_03(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_BACKING_ABSENT ==> hr9_03(file));
-    ensures HR9_04: // HR9-04
+    ensures HR9_04:
       (\result == ADDCOW_RULE_R9_IMAGE_NUL ==> !hr9_04(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_IMAGE_NUL ==> hr9_04(file));
-    ensures HR9_05: // HR9-05
+    ensures HR9_05:
       (\result == ADDCOW_RULE_R9_IMAGE_ABSENT ==> !hr9_05(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_IMAGE_ABSENT ==> hr9_05(file));
-    ensures HR9_06: // HR9-06
+    ensures HR9_06:
       (\result == ADDCOW_RULE_R9_PADDING ==> !hr9_06(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_PADDING ==> hr9_06(file));
-    ensures HR9_07: // HR9-07
+    ensures HR9_07:
       (\result == ADDCOW_RULE_R9_NAMES_EQUAL ==> !hr9_07(file)) &&
       (\result == 0 || \result > ADDCOW_RULE_R9_NAMES_EQUAL ==> hr9_07(file));
 */

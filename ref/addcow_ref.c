@@ -71,12 +71,11 @@ static uint8_t byte_clear(uint8_t byte, unsigned n)
     return (uint8_t)(byte & ~(int)bit_mask(n));
 }
 
-/*@ // BMP-01
-    requires \valid_read(bitmap + (k / 8));
+/*@ requires \valid_read(bitmap + (k / 8));
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
-    ensures answer: \result == 1 <==> bit(bitmap, k);
+    ensures answer: BMP_01: \result == 1 <==> bit(bitmap, k);
 */
 static int bit_get(const uint8_t *bitmap, uint64_t k)
 {
@@ -157,8 +156,7 @@ static uint8_t backing_byte(const struct addcow_ref *disk, uint64_t i)
     return i < disk->backing_size ? disk->backing[i] : 0;
 }
 
-/*@ // REQ-01
-    requires valid_disk(disk);
+/*@ requires valid_disk(disk);
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
@@ -172,12 +170,11 @@ static int in_range(const struct addcow_ref *disk, uint64_t offset, uint64_t len
 /* ---- Read (RD-01) ---- */
 
 /* Byte i of the disk, of a cluster whose status is known. */
-/*@ // VRT-02, VRT-03, VRT-04
-    requires valid_disk(disk) && i < disk->size;
+/*@ requires valid_disk(disk) && i < disk->size;
     requires status: allocated == 1 <==> allocated(disk, i / disk->cluster_size);
     terminates \true;
     assigns \nothing;
-    ensures value: \result == virt(disk, i);
+    ensures value: VRT_02: VRT_03: VRT_04: \result == virt(disk, i);
 */
 static uint8_t disk_byte(const struct addcow_ref *disk, int allocated, uint64_t i)
 {
@@ -298,7 +295,7 @@ static void store_data(uint8_t *image, uint64_t position, uint64_t count, const 
     ensures before: virt_same{Pre, Post}(disk, 0, position);
     ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
     ensures hidden: unallocated{Pre}(disk, position, position + count) ==>
-      virt_same{Pre, Post}(disk, position, position + count); // CON-04
+      virt_same{Pre, Post}(disk, position, position + count);
     ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
     ensures image: \forall integer i; 0 <= i < disk->capacity && !(position <= i < position + count) ==>
       disk->image[i] == \old(disk->image[i]);
@@ -315,8 +312,7 @@ void ref_allocate(struct addcow_ref *disk, uint64_t cluster)
 }
 
 /* Gives the image the whole content of an unallocated cluster [start, end), the data included. Invisible. */
-/*@ // WR-03, CON-04
-    requires valid_disk(disk) && start <= position && position + count <= end <= disk->size;
+/*@ requires valid_disk(disk) && start <= position && position + count <= end <= disk->size;
     requires hidden: unallocated(disk, start, end);
     requires base <= position;
     requires buffer != \null ==> \valid_read(buffer + (0 .. position - base + count - 1)) &&
@@ -325,8 +321,8 @@ void ref_allocate(struct addcow_ref *disk, uint64_t cluster)
     assigns disk->image[start .. end - 1];
     ensures data: \forall integer i; position <= i < position + count ==>
       disk->image[i] == source{Pre}((uint8_t *)buffer, i - base);
-    ensures elsewhere: \forall integer i; 0 <= i < disk->capacity && !(start <= i < end) ==>
-      disk->image[i] == \old(disk->image[i]); // WR-05
+    ensures elsewhere: WR_05: \forall integer i; 0 <= i < disk->capacity && !(start <= i < end) ==>
+      disk->image[i] == \old(disk->image[i]);
     ensures head: \forall integer i; start <= i < position ==> disk->image[i] == backing_at(disk, i);
     ensures tail: \forall integer i; position + count <= i < end ==> disk->image[i] == backing_at(disk, i);
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
@@ -348,8 +344,7 @@ static void fill_cluster(struct addcow_ref *disk, uint64_t start, uint64_t end, 
 }
 
 /* The cluster's bytes around the data come from the backing file, up to the end of the image. */
-/*@ // WR-03, WR-04
-    requires valid_disk(disk);
+/*@ requires valid_disk(disk);
     requires 0 < count && position + count <= disk->size;
     requires one: \forall integer i; position <= i < position + count ==>
       i / disk->cluster_size == position / disk->cluster_size;
@@ -367,9 +362,9 @@ static void fill_cluster(struct addcow_ref *disk, uint64_t start, uint64_t end, 
     ensures bits: \forall integer k; 0 <= k < bits_of(disk) && k != position / disk->cluster_size ==>
       (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
     ensures flag: disk->all_allocated != 0 ==> same_bits{Pre, Post}(disk, 0, bits_of(disk));
-    ensures image: \forall integer i; 0 <= i < disk->capacity &&
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       i / disk->cluster_size != position / disk->cluster_size ==>
-      disk->image[i] == \old(disk->image[i]); // WR-05
+      disk->image[i] == \old(disk->image[i]);
 */
 static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer,
                               uint64_t base)
@@ -413,9 +408,9 @@ static void write_unallocated(struct addcow_ref *disk, uint64_t position, uint64
       virt(disk, i) == source{Pre}((uint8_t *)buffer, i - base);
     ensures before: virt_same{Pre, Post}(disk, 0, position);
     ensures after: virt_same{Pre, Post}(disk, position + count, disk->size);
-    ensures image: \forall integer i; 0 <= i < disk->capacity &&
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       i / disk->cluster_size != position / disk->cluster_size ==>
-      disk->image[i] == \old(disk->image[i]); // WR-05
+      disk->image[i] == \old(disk->image[i]);
 */
 static void write_allocated(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer,
                             uint64_t base)
@@ -442,9 +437,9 @@ static void write_allocated(struct addcow_ref *disk, uint64_t position, uint64_t
     ensures bits: \forall integer k; 0 <= k < bits_of(disk) && k != position / disk->cluster_size ==>
       (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
     ensures flag: disk->all_allocated != 0 ==> same_bits{Pre, Post}(disk, 0, bits_of(disk));
-    ensures image: \forall integer i; 0 <= i < disk->capacity &&
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       i / disk->cluster_size != position / disk->cluster_size ==>
-      disk->image[i] == \old(disk->image[i]); // WR-05
+      disk->image[i] == \old(disk->image[i]);
 */
 static void write_part(struct addcow_ref *disk, uint64_t position, uint64_t count, const uint8_t *buffer, uint64_t base)
 {
@@ -460,15 +455,15 @@ static void write_part(struct addcow_ref *disk, uint64_t position, uint64_t coun
     requires buffer != \null ==> \valid_read(buffer + (0 .. length - 1)) && foreign(disk, (uint8_t *)buffer, length);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures data: \forall integer i; offset <= i < offset + length ==>
-      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - offset); // WR-01
+    ensures data: WR_01: \forall integer i; offset <= i < offset + length ==>
+      virt(disk, i) == source{Pre}((uint8_t *)buffer, i - offset);
     ensures before: virt_same{Pre, Post}(disk, 0, offset);
     ensures after: virt_same{Pre, Post}(disk, offset + length, disk->size);
-    ensures bits: \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==> // WR-02
+    ensures bits: WR_02: \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==>
       \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 && meets(offset, length, disk->cluster_size, k)));
-    ensures image: \forall integer i; 0 <= i < disk->capacity &&
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       !meets(offset, length, disk->cluster_size, i / disk->cluster_size) ==>
-      disk->image[i] == \old(disk->image[i]); // WR-05
+      disk->image[i] == \old(disk->image[i]);
 */
 static void write_range(struct addcow_ref *disk, uint64_t offset, uint64_t length, const uint8_t *buffer)
 {
@@ -539,7 +534,7 @@ enum addcow_status addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, 
     ensures bounds: 1 <= \result <= end - offset;
     ensures status: \forall integer i; offset <= i < offset + \result ==>
       (allocated(disk, i / disk->cluster_size) <==> allocated(disk, offset / disk->cluster_size));
-    ensures longest: offset + \result < end ==> // MAP-01
+    ensures longest: MAP_01: offset + \result < end ==>
       !(allocated(disk, (offset + \result) / disk->cluster_size) <==> allocated(disk, offset / disk->cluster_size));
 */
 static uint64_t run_length(const struct addcow_ref *disk, uint64_t offset, uint64_t end)

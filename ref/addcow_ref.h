@@ -40,9 +40,9 @@ struct addcow_ref {
     requires within(disk, offset, length) ==> \valid(buffer + (0 .. length - 1)) && foreign(disk, buffer, length);
     terminates \true;
     assigns buffer[0 .. length - 1];
-    ensures class: \result == (offset <= disk->size &&
-      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE); // REQ-01
-    ensures data: within(disk, offset, length) ==> // RD-01
+    ensures class: REQ_01: \result == (offset <= disk->size &&
+      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE);
+    ensures data: RD_01: within(disk, offset, length) ==>
       \forall integer i; offset <= i < offset + length ==> buffer[i - offset] == virt(disk, i);
     ensures refused: !within(disk, offset, length) ==>
       \forall integer k; 0 <= k < length ==> buffer[k] == \old(buffer[k]);
@@ -55,16 +55,16 @@ enum addcow_status addcow_ref_read(const struct addcow_ref *disk, uint64_t offse
       \valid_read(buffer + (0 .. length - 1)) && foreign(disk, (uint8_t *)buffer, length) && buffer != \null;
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures class: \result == (offset <= disk->size &&
-      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE); // REQ-01
-    ensures data: within(disk, offset, length) ==>
-      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == \old(buffer[i - offset]); // WR-01
+    ensures class: REQ_01: \result == (offset <= disk->size &&
+      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE);
+    ensures data: WR_01: within(disk, offset, length) ==>
+      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == \old(buffer[i - offset]);
     ensures before: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, 0, offset);
     ensures after: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, offset + length, disk->size);
-    ensures bits: within(disk, offset, length) ==>
-      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==> // WR-02, REQ-02, MAP-02
+    ensures bits: WR_02: REQ_02: MAP_02: within(disk, offset, length) ==>
+      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==>
         \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 && meets(offset, length, disk->cluster_size, k)));
-    ensures image: \forall integer i; 0 <= i < disk->capacity && // WR-05
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       !(within(disk, offset, length) && meets(offset, length, disk->cluster_size, i / disk->cluster_size)) ==>
       disk->image[i] == \old(disk->image[i]);
     ensures refused: !within(disk, offset, length) ==>
@@ -76,16 +76,16 @@ enum addcow_status addcow_ref_write(struct addcow_ref *disk, uint64_t offset, ui
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures class: \result == (offset <= disk->size &&
-      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE); // REQ-01
-    ensures data: within(disk, offset, length) ==>
-      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == 0; // ZR-01
+    ensures class: REQ_01: \result == (offset <= disk->size &&
+      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE);
+    ensures data: ZR_01: within(disk, offset, length) ==>
+      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == 0;
     ensures before: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, 0, offset);
     ensures after: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, offset + length, disk->size);
-    ensures bits: within(disk, offset, length) ==>
-      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==> // WR-02, REQ-02, MAP-02
+    ensures bits: WR_02: REQ_02: MAP_02: within(disk, offset, length) ==>
+      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==>
         \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 && meets(offset, length, disk->cluster_size, k)));
-    ensures image: \forall integer i; 0 <= i < disk->capacity && // WR-05
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       !(within(disk, offset, length) && meets(offset, length, disk->cluster_size, i / disk->cluster_size)) ==>
       disk->image[i] == \old(disk->image[i]);
     ensures refused: !within(disk, offset, length) ==>
@@ -97,16 +97,16 @@ enum addcow_status addcow_ref_zero(struct addcow_ref *disk, uint64_t offset, uin
 /*@ requires valid_disk(disk);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures class: \result == (offset <= disk->size &&
-      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE); // REQ-01
-    ensures data: within(disk, offset, length) ==>
-      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == 0; // DC-01
+    ensures class: REQ_01: \result == (offset <= disk->size &&
+      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE);
+    ensures data: DC_01: within(disk, offset, length) ==>
+      \forall integer i; offset <= i < offset + length ==> virt(disk, i) == 0;
     ensures before: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, 0, offset);
     ensures after: within(disk, offset, length) ==> virt_same{Pre, Post}(disk, offset + length, disk->size);
-    ensures bits: within(disk, offset, length) ==>
-      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==> // WR-02, REQ-02, MAP-02
+    ensures bits: WR_02: REQ_02: MAP_02: within(disk, offset, length) ==>
+      \forall integer k; 0 <= k < bits_of(disk) ==> (bit(disk->bitmap, k) <==>
         \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 && meets(offset, length, disk->cluster_size, k)));
-    ensures image: \forall integer i; 0 <= i < disk->capacity && // WR-05
+    ensures image: WR_05: \forall integer i; 0 <= i < disk->capacity &&
       !(within(disk, offset, length) && meets(offset, length, disk->cluster_size, i / disk->cluster_size)) ==>
       disk->image[i] == \old(disk->image[i]);
     ensures refused: !within(disk, offset, length) ==>
@@ -122,15 +122,15 @@ enum addcow_status addcow_ref_discard(struct addcow_ref *disk, uint64_t offset, 
     requires \separated(allocated, run);
     terminates \true;
     assigns *allocated, *run;
-    ensures class: \result == (offset <= disk->size &&
-      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE); // REQ-01
+    ensures class: REQ_01: \result == (offset <= disk->size &&
+      length <= disk->size - offset ? ADDCOW_OK : ADDCOW_RANGE);
     ensures bool: within(disk, offset, length) ==> *allocated == 0 || *allocated == 1;
-    ensures empty: within(disk, offset, length) && length == 0 ==> *allocated == 0 && *run == 0; // MAP-03
+    ensures empty: MAP_03: within(disk, offset, length) && length == 0 ==> *allocated == 0 && *run == 0;
     ensures bounds: within(disk, offset, length) && length > 0 ==> 1 <= *run <= length;
-    ensures status: within(disk, offset, length) && length > 0 ==> // MAP-01
+    ensures status: MAP_01: within(disk, offset, length) && length > 0 ==>
       \forall integer i; offset <= i < offset + *run ==>
         (*allocated == 1 <==> allocated(disk, i / disk->cluster_size));
-    ensures longest: within(disk, offset, length) && *run < length ==> // MAP-01
+    ensures longest: MAP_01: within(disk, offset, length) && *run < length ==>
       !(*allocated == 1 <==> allocated(disk, (offset + *run) / disk->cluster_size));
     ensures refused: !within(disk, offset, length) ==> *allocated == \old(*allocated) && *run == \old(*run);
 */
@@ -144,16 +144,16 @@ enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset
     terminates \true;
     assigns disk->size, disk->image[0 .. disk->capacity - 1], disk->bitmap[0 .. bitmap_bytes(disk->capacity,
       disk->cluster_size) - 1];
-    ensures class: \result == (new_size > ADDCOW_SIZE_MAX ? ADDCOW_RANGE : // RSZ-09
+    ensures class: RSZ_09: \result == (new_size > ADDCOW_SIZE_MAX ? ADDCOW_RANGE :
       new_size > disk->capacity ? ADDCOW_NOSPACE : ADDCOW_OK);
-    ensures size: \result == ADDCOW_OK ==> disk->size == new_size; // RSZ-01
-    ensures refused: \result != ADDCOW_OK ==> disk->size == \old(disk->size) && // RSZ-07
+    ensures size: RSZ_01: \result == ADDCOW_OK ==> disk->size == new_size;
+    ensures refused: RSZ_07: \result != ADDCOW_OK ==> disk->size == \old(disk->size) &&
       virt_same{Pre, Post}(disk, 0, disk->size) && same_bits{Pre, Post}(disk, 0, bits_of(disk));
-    ensures kept: \result == ADDCOW_OK ==> virt_same{Pre, Post}(disk, 0, \min(new_size,
-      \old(disk->size))); // RSZ-02, RSZ-05
-    ensures zero: \result == ADDCOW_OK ==> // RSZ-02, RSZ-06
+    ensures kept: RSZ_02: RSZ_05: \result == ADDCOW_OK ==> virt_same{Pre, Post}(disk, 0, \min(new_size,
+      \old(disk->size)));
+    ensures zero: RSZ_02: RSZ_06: \result == ADDCOW_OK ==>
       \forall integer i; \old(disk->size) <= i < new_size ==> virt(disk, i) == 0;
-    ensures grown: \result == ADDCOW_OK && new_size > \old(disk->size) ==> // RSZ-03
+    ensures grown: RSZ_03: \result == ADDCOW_OK && new_size > \old(disk->size) ==>
       \forall integer k; 0 <= k < clusters(new_size, disk->cluster_size) ==>
         (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
     ensures shrunk: \result == ADDCOW_OK && new_size <= \old(disk->size) ==>
@@ -167,11 +167,11 @@ enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
     terminates \true;
     assigns disk->all_allocated, disk->image[0 .. disk->size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures same: virt_same{Pre, Post}(disk, 0, disk->size); // STR-01
-    ensures bits: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
-      bit(disk->bitmap, k); // VRT-05
-    ensures flag: disk->all_allocated == (flag == 1 ? 1 : \old(disk->all_allocated)); // STR-02
-    ensures image: \forall integer i; 0 <= i < disk->size ==> virt(disk, i) == disk->image[i]; // STR-02
+    ensures same: STR_01: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures bits: VRT_05: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
+      bit(disk->bitmap, k);
+    ensures flag: STR_02: disk->all_allocated == (flag == 1 ? 1 : \old(disk->all_allocated));
+    ensures image: STR_02: \forall integer i; 0 <= i < disk->size ==> virt(disk, i) == disk->image[i];
     ensures valid: valid_disk(disk);
 */
 void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
@@ -181,12 +181,12 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
     terminates \true;
     assigns disk->all_allocated, disk->backing[0 .. disk->backing_size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
-    ensures alone: \result == ADDCOW_UNSUPPORTED <==> disk->has_backing == 0; // CMT-02
-    ensures short_backing: \result == ADDCOW_RANGE <==>
-      disk->has_backing != 0 && !backing_reaches{Pre}(disk); // CMT-02
+    ensures alone: CMT_02: \result == ADDCOW_UNSUPPORTED <==> disk->has_backing == 0;
+    ensures short_backing: CMT_02: \result == ADDCOW_RANGE <==>
+      disk->has_backing != 0 && !backing_reaches{Pre}(disk);
     ensures done: \result == ADDCOW_OK <==> disk->has_backing != 0 && backing_reaches{Pre}(disk);
-    ensures same: virt_same{Pre, Post}(disk, 0, disk->size); // CMT-01, CMT-03
-    ensures clear: \result == ADDCOW_OK ==> disk->all_allocated == 0 && // CMT-01
+    ensures same: CMT_01: virt_same{Pre, Post}(disk, 0, disk->size);
+    ensures clear: CMT_01: \result == ADDCOW_OK ==> disk->all_allocated == 0 &&
       (\forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k));
     ensures backing: \result == ADDCOW_OK ==>
       \forall integer i; 0 <= i < disk->size && i < disk->backing_size ==> disk->backing[i] == virt(disk, i);

@@ -100,8 +100,7 @@ static void allocate_cluster(struct addcow_ref *disk, uint64_t position)
 }
 
 /* Whether growth would show bytes of the backing file in the last cluster, which is partial. */
-/*@ // RSZ-03
-    requires valid_disk(disk) && disk->size < disk->capacity;
+/*@ requires valid_disk(disk) && disk->size < disk->capacity;
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
@@ -115,8 +114,7 @@ static int grows_over_backing(const struct addcow_ref *disk)
 }
 
 /* Allocates the last cluster if growth would show the backing file in it. */
-/*@ // RSZ-03, RSZ-04
-    requires valid_disk(disk) && disk->size < disk->capacity;
+/*@ requires valid_disk(disk) && disk->size < disk->capacity;
     terminates \true;
     assigns disk->image[0 .. disk->size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -133,8 +131,7 @@ static void allocate_boundary(struct addcow_ref *disk)
 }
 
 /* How many clusters of the grown disk may not show the backing file, or all of them under "all allocated". */
-/*@ // RSZ-03
-    requires valid_disk(disk) && new_size <= disk->capacity;
+/*@ requires valid_disk(disk) && new_size <= disk->capacity;
     terminates \true;
     assigns \nothing;
     ensures value: \result == clusters(disk->all_allocated != 0 || new_size <= disk->backing_size ?
@@ -146,12 +143,11 @@ static uint64_t covered_clusters(const struct addcow_ref *disk, uint64_t new_siz
 }
 
 /* Bits [first, bits) become 1 below `covered`, else 0; the clusters are past the end of the disk, so nobody sees it. */
-/*@ // BMP-05
-    requires valid_disk(disk) && clusters(disk->size, disk->cluster_size) <= first <= bits <= bits_of(disk);
+/*@ requires valid_disk(disk) && clusters(disk->size, disk->cluster_size) <= first <= bits <= bits_of(disk);
     terminates \true;
     assigns disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures below: same_bits{Pre, Post}(disk, 0, first);
-    ensures new: \forall integer k; first <= k < bits ==> (bit(disk->bitmap, k) <==> k < covered);
+    ensures new: BMP_05: \forall integer k; first <= k < bits ==> (bit(disk->bitmap, k) <==> k < covered);
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
 */
 static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits, uint64_t covered)
@@ -190,8 +186,7 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
 }
 
 /* Prepares growth: allocates clusters that would show the backing file, and sets the bits of the new clusters. */
-/*@ // RSZ-03, RSZ-04
-    requires valid_disk(disk) && disk->size < new_size <= disk->capacity;
+/*@ requires valid_disk(disk) && disk->size < new_size <= disk->capacity;
     terminates \true;
     assigns disk->image[0 .. disk->size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -222,8 +217,7 @@ static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
 }
 
 /* Changes the size last, when all bytes that it shows are in place. */
-/*@ // RSZ-02, RSZ-03, RSZ-04, RSZ-06
-    requires valid_disk(disk) && \valid(disk) && disk->size < new_size <= disk->capacity;
+/*@ requires valid_disk(disk) && \valid(disk) && disk->size < new_size <= disk->capacity;
     terminates \true;
     assigns disk->size, disk->image[0 .. disk->capacity - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
@@ -243,8 +237,7 @@ static void grow(struct addcow_ref *disk, uint64_t new_size)
 }
 
 /* Changes the size first; then the bits past the end have no meaning, and are cleared. */
-/*@ // RSZ-05, BMP-05
-    requires valid_disk(disk) && \valid(disk) && new_size < disk->size;
+/*@ requires valid_disk(disk) && \valid(disk) && new_size < disk->size;
     terminates \true;
     assigns disk->size, disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures size: disk->size == new_size;
@@ -279,8 +272,7 @@ enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
 /* ---- Stream (section 9) ---- */
 
 /* Makes one cluster's bit 1. Under "all allocated" the image is the disk already; only the bit is missing (VRT-05). */
-/*@ // STR-01, STR-03
-    requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
+/*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
     terminates \true;
     assigns disk->image[0 .. disk->size - 1], disk->bitmap[cluster / 8];
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
@@ -335,8 +327,7 @@ static int cluster_reaches(const struct addcow_ref *disk, uint64_t cluster)
 }
 
 /* Whether the backing file reaches to the end of every allocated cluster. */
-/*@ // CMT-02
-    requires valid_disk(disk);
+/*@ requires valid_disk(disk);
     terminates \true;
     assigns \nothing;
     ensures bool: \result == 0 || \result == 1;
@@ -360,8 +351,7 @@ static int backing_reaches(const struct addcow_ref *disk)
 }
 
 /* Copies an allocated cluster into the backing file. Invisible, as the cluster is read from the image. */
-/*@ // CMT-01
-    requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
+/*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size);
     requires allocated(disk, cluster) && backing_reaches(disk);
     terminates \true;
     assigns disk->backing[0 .. disk->backing_size - 1];
@@ -394,8 +384,7 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
 }
 
 /* Copies a cluster if it is allocated. Other allocated clusters that were copied before stay copied. */
-/*@ // CMT-01
-    requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size) && backing_reaches(disk);
+/*@ requires valid_disk(disk) && cluster < clusters(disk->size, disk->cluster_size) && backing_reaches(disk);
     terminates \true;
     assigns disk->backing[0 .. disk->backing_size - 1];
     ensures copied: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster &&
@@ -414,8 +403,7 @@ static void commit_if_allocated(struct addcow_ref *disk, uint64_t cluster)
 }
 
 /* Copies every allocated cluster into the backing file. */
-/*@ // CMT-01, CMT-03
-    requires valid_disk(disk) && backing_reaches(disk);
+/*@ requires valid_disk(disk) && backing_reaches(disk);
     terminates \true;
     assigns disk->backing[0 .. disk->backing_size - 1];
     ensures copied: committed(disk);
@@ -439,8 +427,7 @@ static void commit_clusters(struct addcow_ref *disk)
 }
 
 /* Clears all bits, byte by byte. Invisible, as the backing file has the content of every allocated cluster. */
-/*@ // CMT-01, CMT-03
-    requires valid_disk(disk) && disk->all_allocated == 0 && committed(disk) && backing_reaches(disk);
+/*@ requires valid_disk(disk) && disk->all_allocated == 0 && committed(disk) && backing_reaches(disk);
     terminates \true;
     assigns disk->bitmap[0 .. bitmap_bytes(disk->size, disk->cluster_size) - 1];
     ensures clear: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k);
@@ -465,8 +452,7 @@ static void clear_bits(struct addcow_ref *disk)
 /*
  * Clears "all allocated". Invisible: a cluster without a bit is read from the backing file, which is the same by now.
  */
-/*@ // CMT-01, CMT-03
-    requires valid_disk(disk) && \valid(disk) && committed(disk) && backing_reaches(disk);
+/*@ requires valid_disk(disk) && \valid(disk) && committed(disk) && backing_reaches(disk);
     terminates \true;
     assigns disk->all_allocated;
     ensures flag: disk->all_allocated == 0;

@@ -86,7 +86,7 @@ void ref_bit_put(uint8_t *bitmap, uint64_t k, int value);
     requires hidden: unallocated(disk, from, to);
     terminates \true;
     assigns disk->image[from .. to - 1];
-    ensures data: \forall integer i; from <= i < to ==> disk->image[i] == backing_at(disk, i); // WR-03
+    ensures data: WR_03: \forall integer i; from <= i < to ==> disk->image[i] == backing_at(disk, i);
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
     ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
 */
@@ -98,7 +98,7 @@ void ref_copy_up(struct addcow_ref *disk, uint64_t from, uint64_t to);
     assigns disk->bitmap[cluster / 8];
     ensures this: bit(disk->bitmap, cluster);
     ensures others: \forall integer k; 0 <= k < bits_of(disk) && k != cluster ==>
-      (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k))); // CON-07
+      (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
     ensures elsewhere: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size != cluster ==>
       virt(disk, i) == \old(virt(disk, i));
     ensures here: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size == cluster ==>

@@ -1,6 +1,7 @@
 """Runs WP on copies of the sources, several at a time, for the tests of the proof.
 
-A run stops at the first goal that is not proven.
+A run stops at the first goal that is not proven. A goal may fail only because a prover ran out of time. So what is
+lost counts if it is lost with four times the limit too.
 """
 
 import concurrent.futures
@@ -23,6 +24,7 @@ loader = importlib.machinery.SourceFileLoader("prove", str(PROOFS / "prove"))
 prove = importlib.util.module_from_spec(importlib.util.spec_from_loader("prove", loader))
 loader.exec_module(prove)
 
+PATIENCE = 4  # a lost goal is tried again with so many times the limit
 RESULT = re.compile(r"^\[wp\] \[(?P<by>[^\]]*)\] Goal typed_(?P<name>\S+)(?P<rest>.*)")
 
 
@@ -75,6 +77,20 @@ class Proof:
         if not self.complete:
             raise ValueError("".join(self.output)[-2000:])
         return None
+
+
+def first_lost(directory, file, functions, limit, counts=lambda goal: True):
+    """The first goal that counts and is proven neither within the limit nor within PATIENCE times as much; or None.
+
+    Prints a note about goals that only more time proves.
+    """
+    lost = Proof(directory, file, functions, limit).first_lost(counts)
+    if not lost:
+        return None
+    again = Proof(directory, file, functions, PATIENCE * limit).first_lost(counts)
+    if not again:
+        print(f"note: {lost} takes over {limit} s, and is proved within {PATIENCE * limit}", flush=True)
+    return again
 
 
 def read_reasons(file):

@@ -132,6 +132,41 @@ function_of() {
     finds "ref/long.h:1001: length: over 1000 lines"
 }
 
+@test "a proven source that the prover and the compiler might read differently" {
+    cat >ref/a.h <<'END'
+/* A guard, the inclusion of a model, definitions and <stdint.h> are no difference. */
+#ifndef A_H
+#define A_H
+
+#include <stdint.h>
+
+#ifdef __FRAMAC__
+#include "a_model.h"
+#endif
+
+#define TWO 2
+
+#endif
+END
+    printf '/* # if 0 in a comment */\n#ifndef A_MODEL_H\n#define A_MODEL_H\n\n#endif\n' >ref/a_model.h
+    passes
+    local text='int a(void);'
+    for line in '#ifdef __FRAMAC__' '#ifndef __FRAMAC__' '#if defined __GNUC__' '#ifdef NDEBUG' '#if 1'; do
+        printf '%s\n%s\n#endif\n' "$line" "$text" >ref/b.c
+        finds "ref/b.c:1: view: \`$line\`"
+    done
+    for line in 'int a = __x86_64__;' '#pragma pack(1)' '#undef TWO' '#include <limits.h>' '#line 3'; do
+        printf '\n%s\n' "$line" >ref/b.c
+        finds "ref/b.c:2: view: "
+    done
+    rm ref/b.c
+    printf '#ifdef __FRAMAC__\n%s\n#endif\n' "$text" >fast/b.c
+    finds "fast/b.c:1: view: \`__FRAMAC__\`"
+    rm fast/b.c
+    printf '#ifndef A_MODEL_H\n#define A_MODEL_H\n%s\n#endif\n' "$text" >ref/a_model.h
+    finds "ref/a_model.h:1: view: a model has more than comments"
+}
+
 @test "a folder of 26 .c files; not one of 25" {
     for ((i = 2; i <= 25; i++)); do
         echo 'int n;' >"fast/$i.c"

@@ -1,8 +1,5 @@
 /*
  * Simulated storage and the crash judge; and every crash of every short sequence of operations of the engine.
- *
- * Witnesses DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03, CRE-01,
- * CRE-04, CHK-02.
  */
 #include "judges/bounded_crash.h"
 #include "judges/crash_create.h"
@@ -449,6 +446,8 @@ static void judge_scope(size_t disk, uint32_t length, const struct crash_options
     assert_int_equal(counts.sampled, 0);
 }
 
+/* DUR-01, DUR-02, DUR-03, DUR-04, DUR-08, DUR-10, DUR-11, RSZ-04, RSZ-05, RSZ-06, CMT-03, STR-03: what is read after a
+ * crash. */
 static void every_crash_of_short_sequences(void **state)
 {
     (void)state;
@@ -490,6 +489,7 @@ static void bits_left_by_a_crash_do_not_come_back(void **state)
     assert_true(counts.second_states > 100);
 }
 
+/* CRE-01, CRE-04 */
 static void every_crash_of_create(void **state)
 {
     (void)state;
@@ -499,6 +499,7 @@ static void every_crash_of_create(void **state)
     print_message("# create: %" PRIu64 " moments, %" PRIu64 " states\n", counts.moments, counts.states);
 }
 
+/* CHK-02: a repair changes no content, wherever it crashes. */
 static void every_crash_of_repair(void **state)
 {
     (void)state;

@@ -2,8 +2,6 @@
  * Deaths: the process that has a disk open dies at every call of short sequences of operations, another one opens the
  * disk and continues, and then the power fails. Data that the first one wrote but did not sync is visible to the second
  * one, which must not rely on it before it is durable.
- *
- * Witnesses DUR-12.
  */
 #include "judges/bounded_crash.h"
 #include "exhaustive/scope.h"
@@ -16,6 +14,7 @@
 
 #include <cmocka.h>
 
+/* DUR-12 */
 static void every_crash_after_every_death(void **state)
 {
     (void)state;

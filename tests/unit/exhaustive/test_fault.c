@@ -1,8 +1,6 @@
 /*
  * Faults: every call of the storage that short sequences of operations make fails, in every way; or the process dies at
  * it, and another one goes on.
- *
- * Witnesses ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, RSZ-07, STR-03, CMT-03, DUR-12.
  */
 #include "judges/bounded_crash.h"
 #include "explore/explore.h"
@@ -42,6 +40,8 @@ static void every_fault_of_a_second_growth(void **state)
     print_counts(&counts);
 }
 
+/* ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, DUR-06, DUR-07, DUR-10, DUR-12, RSZ-07, STR-03, CMT-03: what a failed
+ * call is reported as, and what it leaves behind. */
 static void every_fault_of_short_sequences(void **state)
 {
     (void)state;

@@ -1,8 +1,5 @@
 /*
  * The production engine under the deterministic scheduler: some small traces exhaustively, many by chance.
- *
- * Witnesses CON-01, CON-02, CON-04, CON-05, CON-06, CON-07, CON-09, CON-10, CON-11, CON-12, DUR-01, DUR-02, DUR-05,
- * ERR-03.
  */
 #include "explore/explore.h"
 #include "workload/generate.h"

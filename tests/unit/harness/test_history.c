@@ -30,6 +30,7 @@ static void test_order_in_real_time_counts(void **state)
     assert_false(judged());
 }
 
+/* CON-03 */
 static void test_sectors_of_one_request_are_independent(void **state)
 {
     (void)state;
@@ -41,7 +42,7 @@ static void test_sectors_of_one_request_are_independent(void **state)
     done(a, 1, 10);
     struct execution_record *read = done(c, 2, 9);
     done(b, 3, 8);
-    stamp_fill((struct stamp){STAMP_WRITE, b}, SECTOR, read->data + SECTOR, SECTOR); /* CON-03 */
+    stamp_fill((struct stamp){STAMP_WRITE, b}, SECTOR, read->data + SECTOR, SECTOR);
     assert_true(judged());
 }
 

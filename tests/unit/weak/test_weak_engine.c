@@ -1,8 +1,6 @@
 /*
  * The production engine under weak memory: every execution of small programs (harness/weak/programs), and that programs
  * with a defect are found out, with the reductions and without.
- *
- * Witnesses CON-01, CON-04, CON-05, CON-06, CON-07, CON-09, CON-12, DUR-03.
  */
 #include "weak/explore.h"
 #include "weak/programs/programs.h"
@@ -102,6 +100,7 @@ static void explore(const struct weak_program *program, uint32_t preemptions, ui
     assert_true(found.complete || scope_is_small());
 }
 
+/* CON-01, CON-04, CON-05, CON-06, CON-07, CON-09, CON-12, DUR-03 */
 static void test_engine(void **state)
 {
     (void)state;
