@@ -241,8 +241,8 @@ static int sync_directory(const char *path)
     if (!directory) {
         return -ENOMEM;
     }
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = descriptor < 0 ? -errno : 0;
+    int descriptor = open_uninterrupted(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = descriptor;
     if (descriptor >= 0) {
         do {
             result = addcow_platform_sync_all(descriptor);
@@ -297,9 +297,9 @@ static int remove_old_name(const char *from)
 /* Takes the name with an empty file, and replaces that: for file systems that can do nothing else. */
 static int rename_reserved(const char *from, const char *to)
 {
-    int descriptor = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int descriptor = open_uninterrupted(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
     if (descriptor < 0) {
-        return -errno;
+        return descriptor;
     }
     close(descriptor);
     int result = rename_over(from, to);
@@ -309,7 +309,7 @@ static int rename_reserved(const char *from, const char *to)
     return result;
 }
 
-static int rename_linked(const char *from, const char *to)
+static int add_name(const char *from, const char *to)
 {
     while (link(from, to) < 0) {
         if (errno != EINTR) {
@@ -319,7 +319,7 @@ static int rename_linked(const char *from, const char *to)
             break;
         }
     }
-    return remove_old_name(from);
+    return 0;
 }
 
 static bool is_unsupported(int result)
@@ -335,29 +335,38 @@ static int rename_new(const char *from, const char *to)
     if (result == -EINTR && is_gone(from)) {
         return 0;
     }
-    if (result == -EINTR || is_unsupported(result)) {
-        result = rename_linked(from, to);
+    if (result != -EINTR && !is_unsupported(result)) {
+        return result;
+    }
+    result = add_name(from, to);
+    if (result == 0) {
+        return remove_old_name(from);
     }
     return is_unsupported(result) ? rename_reserved(from, to) : result;
 }
 
-/*
- * Puts `from` in the place of the file `to`, or of the one to which the symbolic link `to` leads, with its mode and, as
- * far as the caller may set them, its owner and group.
- */
-static int rename_replacing(const char *from, const char *to, char **real)
+/* Gives `from` the mode of the file `to`, if that exists, and, as far as the caller may set them, owner and group. */
+static int take_mode(const char *from, const char *to)
 {
     struct stat status;
-    *real = realpath(to, NULL);
-    if (*real && stat(*real, &status) == 0) {
-        if (chown(from, status.st_uid, status.st_gid) < 0 && chown(from, (uid_t)-1, status.st_gid) < 0) {
-            status.st_mode &= (mode_t) ~(S_ISUID | S_ISGID);
-        }
-        if (chmod(from, status.st_mode & 07777) < 0) {
-            return -errno;
-        }
+    if (stat(to, &status) < 0) {
+        return errno == ENOENT ? 0 : -errno;
     }
-    return rename_over(from, *real ? *real : to);
+    if (chown(from, status.st_uid, status.st_gid) < 0 && chown(from, (uid_t)-1, status.st_gid) < 0) {
+        status.st_mode &= (mode_t) ~(S_ISUID | S_ISGID);
+    }
+    return chmod(from, status.st_mode & 07777) < 0 ? -errno : 0;
+}
+
+/* Puts `from` in the place of the file `to`, or of the one to which the symbolic link `to` leads. */
+static int rename_replacing(const char *from, const char *to, char **real)
+{
+    *real = realpath(to, NULL);
+    if (!*real && errno != ENOENT) {
+        return -errno; /* what `to` is cannot be told: neither its mode, nor whether it is a link */
+    }
+    int result = *real ? take_mode(from, *real) : 0;
+    return result == 0 ? rename_over(from, *real ? *real : to) : result;
 }
 
 static int storage_rename(struct addcow_storage *storage, const char *from, const char *to, int replace)

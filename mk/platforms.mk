@@ -5,4 +5,5 @@ PLATFORMS := s390x armhf musl posix
 
 # A header that changes what the library finds in the headers of the system, such as tests/platforms/only_posix.h.
 PLATFORM :=
-$(FAST_OBJECTS) $(B)/tests/unit/engine/test_storage_posix.o: NEEDED_CPPFLAGS += $(PLATFORM:%=-include %)
+$(FAST_OBJECTS) $(B)/tests/unit/engine/test_storage_posix.o $(B)/tests/unit/kernel/test_posix_calls.o: \
+    NEEDED_CPPFLAGS += $(PLATFORM:%=-include %)

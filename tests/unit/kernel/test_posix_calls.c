@@ -1,0 +1,489 @@
+/*
+ * The storage of POSIX files against the kernel: the system calls that each function makes, with their files, flags and
+ * modes; and each error that the kernel may give to each of them. A sync must be the right one of the right descriptor,
+ * a closed descriptor is not closed again, and an error arrives as it is, unless a rule of the table says otherwise.
+ *
+ * Witnesses ERR-01, ERR-04, ERR-05, CRE-06, LCK-06.
+ */
+#include "kernel/posix_functions.h"
+#include "support/kernel_calls.h"
+
+#if HAS_KERNEL_CALLS && defined F_OFD_SETLK && defined FALLOC_FL_PUNCH_HOLE && defined SEEK_DATA
+
+/* ---- Their calls, and what an error of each means ---- */
+
+/* The errors that a call may give without failing its function, or with another error: each with its result. */
+struct rule {
+    unsigned call; /* from 1 on; 0: no rule */
+    int error;     /* ANY: each that has no rule before */
+    int result;
+};
+
+#define ANY 0
+#define UNSUPPORTED(call)                                                                                              \
+    {call, EINVAL, 0}, {call, ENOSYS, 0}, {call, EOPNOTSUPP, 0}, {call, EPERM, 0}, {call, EMLINK, 0}, {call, EINTR, 0}
+/* A directory that cannot be synced, and a sync that is repeated. */
+#define DIRECTORY(call)                                                                                                \
+    {call, EINVAL, 0}, {call, EACCES, 0}, {call, EPERM, 0}, {call, EROFS, 0}, {call, ENOSYS, 0},                       \
+        {call, EOPNOTSUPP, 0}, {call, EINTR, 0}
+
+static const struct operation {
+    const char *name;
+    int (*act)(struct work *work);
+    const char *calls[24];
+    struct rule rules[32];
+    int result;
+    bool target;         /* the new name exists already */
+    const char *refused; /* the calls of these names are not there */
+} operations[] = {
+    {.name = "pread", .act = act_pread, .calls = {"pread64 file 8@100"}, .result = 8},
+    {.name = "pwrite", .act = act_pwrite, .calls = {"pwrite64 file 8@4096"}, .result = 8},
+    {.name = "sync", .act = act_sync, .calls = {"fdatasync file"}},
+    {.name = "length", .act = act_length, .calls = {"fstat file"}},
+    {.name = "truncate", .act = act_truncate, .calls = {"ftruncate file 9000"}},
+    /* A refused hole is no failure, whatever refuses it; a broken disk and a wrong descriptor are. */
+    {.name = "punch",
+     .act = act_punch,
+     .calls = {"fallocate file 3 1024@512"},
+     .rules = {{1, EIO, -EIO}, {1, EINTR, -EINTR}, {1, EBADF, -EBADF}, {1, ANY, -EOPNOTSUPP}}},
+    {.name = "next_data",
+     .act = act_next_data,
+     .calls = {"lseek file 5 3"},
+     .rules = {{1, EINVAL, -EOPNOTSUPP}, {1, ENOTTY, -EOPNOTSUPP}, {1, ENXIO, 0}}},
+    {.name = "next_hole",
+     .act = act_next_hole,
+     .calls = {"lseek file 5 4"},
+     .rules = {{1, EINVAL, -EOPNOTSUPP}, {1, ENOTTY, -EOPNOTSUPP}, {1, ENXIO, 0}}},
+    {.name = "lock", .act = act_lock, .calls = {"fcntl file set w 0+0"}, .rules = {{1, EACCES, -EAGAIN}}},
+    {.name = "lock, shared",
+     .act = act_lock_shared,
+     .calls = {"fcntl file set r 0+0"},
+     .rules = {{1, EACCES, -EAGAIN}}},
+    {.name = "lock_data",
+     .act = act_lock_data,
+     .calls = {"fcntl file test w 100+1", "fcntl file test w 101+1", "fcntl file test w 102+1",
+               "fcntl file test w 103+1", "fcntl file test w 200+1", "fcntl file test w 201+1",
+               "fcntl file test w 202+1", "fcntl file test w 203+1", "fcntl file set r 100+1",
+               "fcntl file set r 101+1",  "fcntl file set r 102+1",  "fcntl file set r 103+1",
+               "fcntl file set r 200+1",  "fcntl file set r 201+1",  "fcntl file set r 202+1",
+               "fcntl file set r 203+1",  "fcntl file test w 100+1", "fcntl file test w 101+1",
+               "fcntl file test w 102+1", "fcntl file test w 103+1", "fcntl file test w 200+1",
+               "fcntl file test w 201+1", "fcntl file test w 202+1", "fcntl file test w 203+1"},
+     .rules = {{9, EACCES, -EAGAIN},
+               {10, EACCES, -EAGAIN},
+               {11, EACCES, -EAGAIN},
+               {12, EACCES, -EAGAIN},
+               {13, EACCES, -EAGAIN},
+               {14, EACCES, -EAGAIN},
+               {15, EACCES, -EAGAIN},
+               {16, EACCES, -EAGAIN}}},
+    {.name = "lock_data, shared",
+     .act = act_lock_data_shared,
+     .calls = {"fcntl file test w 101+1", "fcntl file test w 103+1", "fcntl file test w 200+1",
+               "fcntl file set r 100+1", "fcntl file set r 201+1", "fcntl file set r 203+1", "fcntl file test w 101+1",
+               "fcntl file test w 103+1", "fcntl file test w 200+1"},
+     .rules = {{4, EACCES, -EAGAIN}, {5, EACCES, -EAGAIN}, {6, EACCES, -EAGAIN}}},
+    {.name = "identity", .act = act_identity, .calls = {"fstat file"}},
+    {.name = "close", .act = act_close, .calls = {"close file"}, .rules = {{1, EINTR, 0}}},
+    {.name = "may_grow",
+     .act = act_may_grow,
+     .calls = {"lseek file 77777 0"},
+     .rules = {{1, EINVAL, -EFBIG}, {1, EOVERFLOW, -EFBIG}}},
+    {.name = "allocate",
+     .act = act_allocate,
+     .calls = {"fallocate file 1 8192@0"},
+     .rules = {{1, EIO, -EIO},
+               {1, EINTR, -EINTR},
+               {1, EBADF, -EBADF},
+               {1, ENOSPC, -ENOSPC},
+               {1, EDQUOT, -EDQUOT},
+               {1, EFBIG, -EFBIG},
+               {1, ANY, -EOPNOTSUPP}}},
+    /* Whatever refuses to share, a copy is made instead, and that tells what is broken. */
+    {.name = "share",
+     .act = act_share,
+     .calls = {"ioctl file 4096@4096"},
+     .rules = {{1, EINTR, -EINTR}, {1, ANY, -EOPNOTSUPP}},
+     .result = -EOPNOTSUPP,
+     .refused = "ioctl"},
+    /* A lease makes the first attempt fail: then a second one waits. */
+    {.name = "open for reading",
+     .act = act_open_read,
+     .calls = {"close file", "open file r 0", "fstat file"},
+     .rules = {{1, ANY, 0}, {2, EINTR, 0}, {2, EAGAIN, 0}}},
+    {.name = "open for writing",
+     .act = act_open_write,
+     .calls = {"close file", "open file rw 0", "fstat file"},
+     .rules = {{1, ANY, 0}, {2, EINTR, 0}, {2, EAGAIN, 0}}},
+    {.name = "open a new file",
+     .act = act_open_new,
+     .calls = {"close file", "open new rw create new 666", "fstat new"},
+     .rules = {{1, ANY, 0}, {2, EINTR, 0}}},
+    {.name = "remove", .act = act_remove, .calls = {"unlink from"}},
+    {.name = "rename to a new name",
+     .act = act_rename_new,
+     .calls = {"renameat2 from to 1", "open . r directory 0", "fsync .", "close ."},
+     .rules = {UNSUPPORTED(1), DIRECTORY(2), DIRECTORY(3), {4, ANY, 0}}},
+    {.name = "rename to a new name by a link",
+     .act = act_rename_new,
+     .calls = {"renameat2 from to 1", "link from to", "unlink from", "open . r directory 0", "fsync .", "close ."},
+     .rules = {UNSUPPORTED(1), UNSUPPORTED(2), {3, EINTR, 0}, DIRECTORY(4), DIRECTORY(5), {6, ANY, 0}},
+     .refused = "renameat2"},
+    {.name = "rename to a new name by an empty file",
+     .act = act_rename_new,
+     .calls = {"renameat2 from to 1", "link from to", "open to w create new waits 666", "close to", "rename from to",
+               "open . r directory 0", "fsync .", "close ."},
+     .rules = {UNSUPPORTED(1),
+               UNSUPPORTED(2),
+               {3, EINTR, 0},
+               {4, ANY, 0},
+               {5, EINTR, 0},
+               DIRECTORY(6),
+               DIRECTORY(7),
+               {8, ANY, 0}},
+     .refused = "renameat2 link"},
+    /* Who cannot give the file to another owner, replaces all the same. */
+    {.name = "rename over a file",
+     .act = act_rename_over,
+     .calls = {"stat to", "chown from", "chmod from 640", "rename from to", "open . r directory 0", "fsync .",
+               "close ."},
+     .rules = {{1, ENOENT, 0}, {2, ANY, 0}, {4, EINTR, 0}, DIRECTORY(5), DIRECTORY(6), {7, ANY, 0}},
+     .target = true},
+    {.name = "rename over no file",
+     .act = act_rename_over,
+     .calls = {"rename from to", "open . r directory 0", "fsync .", "close ."},
+     .rules = {{1, EINTR, 0}, DIRECTORY(2), DIRECTORY(3), {4, ANY, 0}}},
+};
+
+#define OPERATIONS (sizeof operations / sizeof operations[0])
+
+static unsigned count_calls(const struct operation *operation)
+{
+    unsigned count = 0;
+    while (count < 24 && operation->calls[count]) {
+        count++;
+    }
+    return count;
+}
+
+/* The result if a call gives an error. */
+static int expected_result(const struct operation *operation, unsigned call, int error)
+{
+    for (const struct rule *rule = operation->rules; rule->call != 0; rule++) {
+        if (rule->call == call + 1 && (rule->error == error || rule->error == ANY)) {
+            return rule->result;
+        }
+    }
+    return -error;
+}
+
+/* ---- Running ---- */
+
+static const struct operation *running;
+static struct work work;
+
+/* The calls before this one belong to the preparation. */
+static int act(void *argument)
+{
+    (void)argument;
+    return running->act(&work);
+}
+
+static void prepare(const struct operation *operation)
+{
+    static const char *const names[] = {"file", "from", "to", "new"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        unlink(in_directory(names[i]));
+    }
+    store_pattern("file", 1, 8192);
+    store_file("from", (const uint8_t *)"1", 1);
+    if (operation->target) {
+        store_file("to", (const uint8_t *)"22", 2);
+        assert_int_equal(chmod(in_directory("to"), 0640), 0);
+    }
+    memset(&work, 0, sizeof work);
+    snprintf(work.from, sizeof work.from, "%s", in_directory("from"));
+    snprintf(work.to, sizeof work.to, "%s", in_directory("to"));
+    assert_int_equal(posix()->ops->open(posix(), in_directory("file"), ADDCOW_FILE_READWRITE, &work.file), 0);
+    running = operation;
+}
+
+static void finish(void)
+{
+    if (work.file) {
+        work.file->ops->close(work.file);
+        work.file = NULL;
+    }
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    for (int descriptor = 0; descriptor < 256; descriptor++) {
+        count += fcntl(descriptor, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+static void print_call(const struct kernel_call *call, char *text, size_t size)
+{
+    snprintf(text, size, "%s %s%s%s%s%s", call->name, call->file, call->other[0] ? " " : "", call->other,
+             call->details[0] ? " " : "", call->details);
+}
+
+struct injection {
+    size_t at;
+    int error; /* 0: none */
+};
+
+/* Whether a call, whose name `text` begins with, is among those that are not there. */
+static bool is_refused(const struct operation *operation, const char *text)
+{
+    size_t length = strcspn(text, " ");
+    const char *found = operation->refused;
+    while (found && (strncmp(found, text, length) != 0 || strcspn(found, " ") != length)) {
+        found = strchr(found, ' ');
+        found = found ? found + 1 : NULL;
+    }
+    return found != NULL;
+}
+
+static int inject(struct kernel_calls *calls, const struct kernel_call *call)
+{
+    const struct injection *injection = calls->context;
+    if (injection->error != 0 && calls->count == injection->at) {
+        return injection->error;
+    }
+    return is_refused(running, call->name) ? EPERM : 0;
+}
+
+/* The calls of every function. */
+static void test_calls(void **state)
+{
+    (void)state;
+    struct kernel_calls *calls = kernel_start();
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        const struct operation *operation = &operations[i];
+        prepare(operation);
+        calls->decide = inject;
+        calls->context = &(struct injection){.error = 0};
+        assert_int_equal(kernel_run(calls, act, NULL), operation->result);
+        unsigned count = count_calls(operation);
+        for (size_t at = 0; at < count || at < calls->count; at++) {
+            char text[256] = "";
+            if (at < calls->count) {
+                print_call(&calls->list[at], text, sizeof text);
+            }
+            const char *expected = at < count ? operation->calls[at] : "";
+            if (strcmp(text, expected) != 0) {
+                fail_msg("%s: call %zu is '%s' instead of '%s'", operation->name, at, text, expected);
+            }
+        }
+        finish();
+    }
+    kernel_stop(calls);
+}
+
+/* ---- Errors ---- */
+
+/* No descriptor is closed twice, and none that was not opened. */
+static void check_closing(const struct operation *operation, const struct kernel_calls *calls, unsigned before)
+{
+    bool stays = work.file != NULL;
+    unsigned expected = before;
+    int last = -1;
+    for (size_t i = 0; i < calls->count; i++) {
+        const struct kernel_call *call = &calls->list[i];
+        if (strcmp(call->name, "open") == 0) {
+            last = -1;
+        }
+        if (strcmp(call->name, "close") != 0) {
+            continue;
+        }
+        if ((int)call->arguments[0] == last) {
+            fail_msg("%s: a descriptor is closed twice", operation->name);
+        }
+        last = (int)call->arguments[0];
+    }
+    expected -= stays ? 0 : 1;
+    if (open_descriptors() != expected) {
+        fail_msg("%s: %u descriptors are open instead of %u", operation->name, open_descriptors(), expected);
+    }
+}
+
+/* A file that is there or not, as it must be after a result. */
+static void check_names(const struct operation *operation, int result)
+{
+    bool renames = operation->act == act_rename_new || operation->act == act_rename_over;
+    bool from = access(in_directory("from"), F_OK) == 0;
+    if (renames && result == 0) {
+        assert_false(from);
+        assert_int_equal(file_length("to"), 1);
+    } else if (operation->act == act_rename_over && from && operation->target) {
+        assert_int_equal(file_length("to"), 2); /* the old file still */
+    } else if (renames && from && !operation->target && !operation->refused) {
+        assert_int_not_equal(access(in_directory("to"), F_OK), 0);
+    } else if (operation->act == act_open_new) {
+        assert_int_equal(access(in_directory("new"), F_OK) == 0, result == 0);
+    }
+}
+
+/* What other programs see of the locks of the file: the bytes as a text. */
+static void print_locks(char text[9])
+{
+    int descriptor = open(in_directory("file"), O_RDWR);
+    assert_true(descriptor >= 0);
+    for (unsigned i = 0; i < 8; i++) {
+        struct flock lock = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = i < 4 ? 100 + (off_t)i : 196 + (off_t)i, .l_len = 1};
+        assert_int_equal(fcntl(descriptor, F_OFD_GETLK, &lock), 0);
+        text[i] = lock.l_type == F_UNLCK ? '.' : 'x';
+    }
+    text[8] = '\0';
+    close(descriptor);
+}
+
+static void try_error(struct kernel_calls *calls, const struct operation *operation, unsigned at, int error)
+{
+    struct injection injection = {at, error};
+    prepare(operation);
+    unsigned before = open_descriptors();
+    calls->decide = inject;
+    calls->context = &injection;
+    int result = kernel_run(calls, act, NULL);
+    int expected = expected_result(operation, at, error);
+    if (result != (expected == 0 ? operation->result : expected)) {
+        fail_msg("%s: error %d at '%s' gives %d instead of %d", operation->name, error, operation->calls[at], result,
+                 expected);
+    }
+    check_closing(operation, calls, before);
+    check_names(operation, result);
+    if (strncmp(operation->name, "lock", 4) == 0) {
+        char locks[9];
+        print_locks(locks);
+        assert_string_equal(locks, "........"); /* nothing of a lock that failed is left */
+    }
+    finish();
+}
+
+/* ERR-01 ERR-04: every error of every call. */
+static void test_errors(void **state)
+{
+    (void)state;
+    static const int errors[] = {EPERM,  ENOENT, EINTR,     EIO,    ENXIO,      EBADF, EAGAIN, EACCES,
+                                 EEXIST, EINVAL, ENOTTY,    EFBIG,  ENOSPC,     EROFS, EMLINK, ENOSYS,
+                                 ELOOP,  EDQUOT, EOVERFLOW, ESTALE, EOPNOTSUPP, EMFILE};
+    struct kernel_calls *calls = kernel_start();
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        unsigned count = count_calls(&operations[i]);
+        for (unsigned at = 0; at < count; at++) {
+            for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
+                try_error(calls, &operations[i], at, errors[e]);
+            }
+        }
+    }
+    kernel_stop(calls);
+}
+
+/* A file with a lease: the second attempt gives its holder time. */
+static void test_lease(void **state)
+{
+    (void)state;
+    struct kernel_calls *calls = kernel_start();
+    const struct operation *operation = operations;
+    while (operation->act != act_open_write) {
+        operation++;
+    }
+    prepare(operation);
+    calls->decide = inject;
+    calls->context = &(struct injection){1, EAGAIN};
+    assert_int_equal(kernel_run(calls, act, NULL), 0);
+    assert_int_equal(calls->count, 5);
+    assert_string_equal(calls->list[2].name, "stat");
+    assert_string_equal(calls->list[3].details, "rw waits 0");
+    finish();
+    kernel_stop(calls);
+}
+
+/* ---- Modes ---- */
+
+static mode_t mode_of(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(in_directory(name), &status), 0);
+    return status.st_mode & 07777;
+}
+
+/* A new file is what the umask leaves of 0666. One that replaces another has that one's mode, whatever the umask. */
+static void test_mode_bits(void **state)
+{
+    (void)state;
+    static const mode_t masks[] = {0, 022, 027, 077, 0177, 0777};
+    static const mode_t modes[] = {0600, 0640, 0444, 0666, 0777, 0000};
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        mode_t before = umask(masks[i]);
+        struct addcow_file *file = NULL;
+        int result = posix()->ops->open(posix(), in_directory("from"), ADDCOW_FILE_CREATE, &file);
+        umask(before);
+        assert_int_equal(result, 0);
+        file->ops->close(file);
+        assert_int_equal(mode_of("from"), 0666 & ~masks[i]);
+        store_file("to", (const uint8_t *)"1", 1);
+        assert_int_equal(chmod(in_directory("to"), modes[i]), 0);
+        before = umask(masks[i]);
+        result = posix()->ops->rename(posix(), in_directory("from"), in_directory("to"), 1);
+        umask(before);
+        assert_int_equal(result, 0);
+        assert_int_equal(mode_of("to"), modes[i]);
+        assert_int_equal(unlink(in_directory("to")), 0);
+    }
+}
+
+/* Through a symbolic link: the file that it leads to is replaced, in its own directory, which is the one to sync. */
+static void test_replacing_through_a_link(void **state)
+{
+    (void)state;
+    struct kernel_calls *calls = kernel_start();
+    assert_int_equal(mkdir(in_directory("below"), 0700), 0);
+    prepare(&operations[OPERATIONS - 1]);
+    store_file("below/real", (const uint8_t *)"333", 3);
+    assert_int_equal(symlink("below/real", in_directory("to")), 0);
+    assert_int_equal(kernel_run(calls, act, NULL), 0);
+    finish();
+    assert_int_equal(file_length("below/real"), 1);
+    struct stat status;
+    assert_int_equal(lstat(in_directory("to"), &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    bool synced = false;
+    for (size_t i = 0; i < calls->count; i++) {
+        synced = synced || (strcmp(calls->list[i].name, "fsync") == 0 && strcmp(calls->list[i].file, "below") == 0);
+    }
+    assert_true(synced);
+    kernel_stop(calls);
+}
+
+#else
+static void test_calls(void **state)
+{
+    (void)state;
+    skip(); /* other calls are made here, or none can be seen */
+}
+#define test_errors test_calls
+#define test_lease test_calls
+#define test_mode_bits test_calls
+#define test_replacing_through_a_link test_calls
+#endif
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_calls),
+        TEST(test_errors),
+        TEST(test_lease),
+        TEST(test_mode_bits),
+        TEST(test_replacing_through_a_link),
+    };
+    return cmocka_run_group_tests_name("storage, POSIX, and the kernel", tests, NULL, NULL);
+}
