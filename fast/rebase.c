@@ -162,6 +162,9 @@ static enum addcow_status open_new_backing(struct rebase *rebase, struct addcow_
     if (code == ADDCOW_OK) {
         code = addcow_io_open(rebase->storage, path, ADDCOW_FILE_READ, &rebase->new_raw, error);
     }
+    if (code == ADDCOW_OK) {
+        code = addcow_io_hold_data(rebase->storage, &rebase->new_raw, false, error);
+    }
     return code == ADDCOW_OK ? addcow_io_length(&rebase->new_raw, &rebase->new_length, error) : code;
 }
 

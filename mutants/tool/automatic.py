@@ -70,7 +70,7 @@ JUDGES = {
     "units": (
         PLAIN,
         units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data share replaced "
-              "data_locks fast_threads waiting_threads"),
+              "data_locks fast_threads waiting_threads posix_calls lock_phases"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
