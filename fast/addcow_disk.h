@@ -29,8 +29,6 @@
 
 /* ---- Quiescing (CON-09) ---- */
 
-#define ADDCOW_QUIESCE_STRIPES 64
-
 /*
  * How many requests are running, and whether a whole-disk operation has quiesced the disk or waits for the last request
  * to end. Requests are counted in stripes of one cache line each, so that threads do not compete for one.
@@ -80,12 +78,11 @@ static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
 
 /* ---- The COW bitmap (section 3) ---- */
 
-#define ADDCOW_BLOCK_BYTES 4096u
 #define ADDCOW_BLOCK_WORDS (ADDCOW_BLOCK_BYTES / 8u)
-#define ADDCOW_BLOCK_BITS 32768u
-_Static_assert(ADDCOW_BLOCK_BITS == ADDCOW_BLOCK_BYTES * 8u, "a block is a whole number of bytes");
+#define ADDCOW_BLOCK_BITS (ADDCOW_BLOCK_BYTES * 8u)
+_Static_assert(ADDCOW_BLOCK_BYTES % 8u == 0, "a block is a whole number of words");
 
-/* 4 KiB of the bitmap. Bits past the last cluster of the disk are 0. */
+/* A part of the bitmap. Bits past the last cluster of the disk are 0. */
 struct addcow_block {
     sync_u64 words[ADDCOW_BLOCK_WORDS];
     uint64_t index;

@@ -10,6 +10,7 @@
 
 #include "addcow_fast.h"
 #include "addcow_header.h"
+#include "addcow_sizes.h"
 
 #include <assert.h>
 #include <stddef.h>

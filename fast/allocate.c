@@ -19,14 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNUSED_BUFFERS_MAX 8
-
-/* The most that one range covers, if a cluster is not larger: no request waits for a whole huge one. */
-#define INFLIGHT_BYTES_MAX ((uint64_t)64 << 20)
-
-/* A copy of less than this costs no more than sharing it. */
-#define SHARE_LEAST ((uint64_t)128 << 10)
-
 void addcow_allocation_init(struct addcow *disk)
 {
     sync_mutex_init(&disk->allocation.lock);
@@ -72,7 +64,7 @@ static uint64_t clip_to_free(const struct addcow_allocation *allocation, uint64_
 
 static uint64_t clip_to_maximum(const struct addcow *disk, uint64_t first, uint64_t last)
 {
-    uint64_t most = INFLIGHT_BYTES_MAX >> disk->cluster_bits;
+    uint64_t most = INFLIGHT_CLUSTERS_MAX(disk->cluster_bits);
     return last - first < most ? last : first + most - 1;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The COW bitmap in memory.
  *
- * It has two levels: an array of pointers to blocks of 4 KiB. A block is read from the metadata file when it is first
+ * It has two levels: an array of pointers to blocks. A block is read from the metadata file when it is first
  * needed. So opening costs only the array, and memory grows with what is used. A block is published by
  * compare-and-swap. Two threads that load the same block read the same bytes, because the block in the file changes
  * only after it is in memory; the slower thread frees its copy.

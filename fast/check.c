@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE (1u << 20)
 #define NONE UINT64_MAX
 
 struct check {

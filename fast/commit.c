@@ -16,11 +16,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define COPY_BYTES ((uint64_t)1 << 20)
-#define SHARE_BYTES ((uint64_t)64 << 20)
-#define LOWER_BYTES ((uint64_t)64 << 10) /* of zeros, which are worth a request of their own */
-#define HOLE_BYTES ((uint64_t)1 << 30)   /* of a hole, between two reports of progress */
-
 /* ---- The range to copy ---- */
 
 /* The end of the last allocated cluster, clipped at the size; 0 if there is none. */
@@ -192,7 +187,7 @@ static enum addcow_status copy_part(struct addcow *disk, const struct copying *c
         return write_target(disk, offset, *part, NULL, error);
     }
     if (!disk->lower) {
-        uint64_t most_shared = end - offset < SHARE_BYTES ? end - offset : SHARE_BYTES;
+        uint64_t most_shared = end - offset < COMMIT_SHARE_BYTES ? end - offset : COMMIT_SHARE_BYTES;
         uint64_t shared = addcow_disk_share(disk, &disk->raw_backing, &disk->image, most_shared, offset);
         if (shared > 0) {
             *part = shared;

@@ -22,13 +22,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK_SIZE (1u << 20)
-/*
- * Temporary names that are tried. They hold the number of the process, so these are only what processes with the same
- * number left behind when they died, or what threads of this one are making.
- */
-#define TEMPORARY_NAMES 100000u
-
 /* A file that this call makes. All zero: none. */
 struct new_file {
     struct addcow_io io; /* messages give it the name that was asked for */

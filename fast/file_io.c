@@ -17,9 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One call of the table moves at most this many bytes: within ssize_t everywhere. */
-#define TRANSFER_MAX ((uint64_t)1 << 30)
-
 /*
  * Puts the end of a message that is too long into error->message, behind "...". The end tells what happened, the start
  * only repeats the directories of a path.
@@ -200,9 +197,11 @@ static uint64_t advance(uint64_t position, uint64_t count, uint64_t end)
     return reached < end && sector > position ? sector : reached;
 }
 
-static size_t chunk(uint64_t remaining)
+/* How much one call moves. It ends with a sector: another request could come between two halves of one (CON-02). */
+static size_t chunk(uint64_t position, uint64_t end)
 {
-    return (size_t)(remaining < TRANSFER_MAX ? remaining : TRANSFER_MAX);
+    uint64_t most = TRANSFER_MAX - position % ADDCOW_SECTOR;
+    return (size_t)(end - position < most ? end - position : most);
 }
 
 enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
@@ -211,8 +210,7 @@ enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint
     struct addcow_file *file = io->file;
     uint64_t end = offset + size;
     for (uint64_t position = offset; position < end;) {
-        ssize_t count =
-            file->ops->pread(file, (uint8_t *)buffer + (position - offset), chunk(end - position), position);
+        ssize_t count = file->ops->pread(file, (uint8_t *)buffer + (position - offset), chunk(position, end), position);
         if (count == -EINTR) {
             continue;
         }
@@ -235,7 +233,7 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
     uint64_t end = offset + size;
     for (uint64_t position = offset; position < end;) {
         ssize_t count =
-            file->ops->pwrite(file, (const uint8_t *)buffer + (position - offset), chunk(end - position), position);
+            file->ops->pwrite(file, (const uint8_t *)buffer + (position - offset), chunk(position, end), position);
         if (count == -EINTR) {
             continue;
         }
@@ -251,15 +249,6 @@ enum addcow_status addcow_io_write(const struct addcow_io *io, const void *buffe
 }
 
 /* ---- Zeros and holes ---- */
-
-/* Runs of zeros from this length on become holes also where there is data: shorter ones would only make extents. */
-#define PUNCH_LEAST ((uint64_t)64 << 10)
-
-/* A search for data, and the filling of a new file, go by pieces of this size. */
-#define PIECE_BYTES ((uint64_t)1 << 20)
-
-/* A run of zeros is at least so long: a block of most file systems. */
-#define ZERO_BLOCK 4096u
 
 uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset)
 {
@@ -311,7 +300,7 @@ uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset)
 static enum addcow_status write_zeros(const struct addcow_io *io, uint64_t size, uint64_t offset,
                                       struct addcow_error *error)
 {
-    static const uint8_t zeros[1 << 16];
+    static const uint8_t zeros[ZEROS_BYTES];
     uint64_t end = offset + size;
     for (uint64_t position = offset; position < end;) {
         uint64_t hole = addcow_io_hole_end(io, position);

@@ -23,9 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* After so many bytes long work makes durable what it has done. */
-#define CHECKPOINT_BYTES ((uint64_t)32 << 20)
-
 /* A flush that waits for a cycle. On the stack of its thread; protected by the flushing lock. */
 struct addcow_flush_waiter {
     uint64_t cycle; /* the first one that covers it */

@@ -25,8 +25,6 @@ enum role {
     ROLE_COMMITTED, /* the level below a writable disk */
 };
 
-#define REPLACED_MAX 16 /* how often a file may be replaced while it is being opened */
-
 /* What the levels of one opening share. */
 struct opening {
     struct addcow_storage *storage;

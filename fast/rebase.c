@@ -18,12 +18,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* How much a step compares, if a cluster is not larger. */
-#define STEP_BYTES ((uint64_t)1 << 20)
-
-/* How far ahead one step looks for the end of a run. */
-#define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
-
 struct rebase {
     const char *path;
     const struct addcow_rebase_options *options;
@@ -197,7 +191,7 @@ static uint64_t new_zeros_end(const struct rebase *rebase, uint64_t offset)
 static uint64_t step_bytes(const struct addcow *disk)
 {
     uint64_t cluster_size = addcow_disk_cluster_size(disk);
-    return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
+    return cluster_size > REBASE_STEP_BYTES ? cluster_size : REBASE_STEP_BYTES;
 }
 
 /* Allocates those of the unallocated clusters [start, end) whose contents, in the two buffers, differ. */

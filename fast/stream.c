@@ -17,20 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How much a step copies, if a cluster is not larger: enough to be fast, and little enough for a guest to wait for. */
-#define STEP_BYTES ((uint64_t)256 << 10)
-
-/* How much a step shares: that takes less time than the copy of STEP_BYTES, and can be done again as fast. */
-#define SHARE_BYTES ((uint64_t)16 << 20)
-#define SHARED_PER_COPIED 64
-
-/* How far ahead one step looks for the end of a run. */
-#define STEP_CLUSTERS_MAX ADDCOW_BLOCK_BITS
-
 static uint64_t step_bytes(const struct addcow *disk)
 {
     uint64_t cluster_size = addcow_disk_cluster_size(disk);
-    return cluster_size > STEP_BYTES ? cluster_size : STEP_BYTES;
+    return cluster_size > STREAM_STEP_BYTES ? cluster_size : STREAM_STEP_BYTES;
 }
 
 /* Copies [start, end) from the backing file into the image. */
@@ -95,7 +85,7 @@ static enum addcow_status step(struct addcow *disk, uint64_t *position, uint8_t 
         return ADDCOW_OK;
     }
     bool shares = addcow_disk_sharing(disk) == ADDCOW_SHARING_WORKS;
-    uint64_t most = (shares ? SHARE_BYTES : step_bytes(disk)) >> disk->cluster_bits;
+    uint64_t most = (shares ? STREAM_SHARE_BYTES : step_bytes(disk)) >> disk->cluster_bits;
     uint64_t zeros = addcow_backing_zeros_end(disk, *position << disk->cluster_bits) >> disk->cluster_bits;
     if (zeros > *position) {
         buffer = NULL;

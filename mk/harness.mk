@@ -46,7 +46,7 @@ $(B)/sched/engine.o: $(SCHED_OBJECTS)
 	$(OBJCOPY) --keep-global-symbols=$@.public $@
 	$(OBJCOPY) --redefine-syms=$@.names $@
 
-$(SCHED_OBJECTS): NEEDED_CPPFLAGS += -include harness/sched/addcow_sync.h
+$(SCHED_OBJECTS): NEEDED_CPPFLAGS += -include harness/sched/addcow_sync.h -include harness/sched/addcow_sizes.h
 # objcopy cannot rename what link-time optimisation reads.
 $(SCHED_OBJECTS): NEEDED_CFLAGS += $(if $(FAT_LTO),-fno-lto)
 

@@ -20,6 +20,10 @@ struct generate_options {
  */
 void generate_trace(uint64_t seed, const struct generate_options *options, struct trace *trace);
 
+/* The clusters of a block of the bitmap where small traces run (sched/addcow_sizes.h): now and then a disk has several.
+ */
+#define GENERATE_BLOCK_CLUSTERS 64u
+
 struct generate_small_options {
     uint32_t threads;    /* 1..TRACE_THREADS_MAX */
     uint32_t operations; /* of each thread */

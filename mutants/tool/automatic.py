@@ -29,7 +29,7 @@ CFLAGS = """
     -std=c11 -O2 -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
     -Werror=incompatible-pointer-types -Werror=int-conversion
 """.split()
-SCHEDULED = ["-include", "harness/sched/addcow_sync.h"]
+SCHEDULED = ["-include", "harness/sched/addcow_sync.h", "-include", "harness/sched/addcow_sizes.h"]
 WEAK = ["-include", "harness/weak/addcow_sync.h", "-fsanitize=thread", "-fno-builtin"]
 PLAIN, ADDRESS, THREAD = (), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-fsanitize=thread",)
 VARIANTS = {
@@ -61,7 +61,9 @@ def units(names):
     return [[f"tests/test_{name}"] for name in names.split()]
 
 
-MAINTAIN = "resize stream commit rebase checkpoint maintain_edges maintain_calls restore_length"
+MAINTAIN = (
+    "resize stream commit rebase checkpoint maintain_edges maintain_calls blocks sparse beyond_32_bits restore_length"
+)
 TESTS_OUTSIDE = units("links check_findings memory check create")
 
 # Judges and what they run, from the cheapest to the dearest. The budget of hunt is a number of workloads, not of
