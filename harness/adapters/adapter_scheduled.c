@@ -3,14 +3,11 @@
  *
  * The scheduler knows only addresses. This file is compiled like the engine for the scheduler, with the locks of
  * sched/addcow_sync.h, so struct addcow has the same layout here, and the offset of an address inside it identifies the
- * member. The engine itself needs no names for this. And it sees the sizes with which the engine is compiled.
+ * member. The engine itself needs no names for this.
  */
 #include "adapters/adapter_fast.h"
 
 #include "addcow_disk.h"
-#include "workload/generate.h"
-
-_Static_assert(ADDCOW_BLOCK_BITS == GENERATE_BLOCK_CLUSTERS, "small traces have disks of several blocks");
 
 /* The build makes this name sched_adapter_lock_name (adapter_scheduled.h). */
 const char *adapter_lock_name(const struct adapter *adapter, const void *object);

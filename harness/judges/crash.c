@@ -12,6 +12,7 @@
  */
 #include "judges/crash_parts.h"
 
+#include "workload/disk_contents.h"
 #include "workload/disk_files.h"
 #include "base/report.h"
 #include "storage/sim_disk.h"
@@ -267,7 +268,7 @@ static enum crash_fault classify(const struct crash_judge *judge, uint64_t begin
             return CRASH_LOST;
         }
     }
-    stamp_fill((struct stamp){STAMP_IMAGE, judge->trace->disk.seed}, begin, known, length);
+    disk_contents_fill_image(&judge->trace->disk, begin, known, length);
     return memcmp(known, got, length) == 0 ? CRASH_EXPOSED : CRASH_FOREIGN;
 }
 

@@ -28,10 +28,11 @@ static void cut_at(struct fault_contents *contents, uint64_t offset)
 void fault_contents_begin(struct fault_contents *contents)
 {
     uint64_t capacity = trace_capacity(contents->trace);
-    contents->count = 1;
-    contents->fragments[0] = (struct fault_fragment){.end = capacity};
-    for (uint64_t offset = SECTOR; offset < capacity; offset += SECTOR) {
-        cut_at(contents, offset);
+    contents->count = 0;
+    for (uint64_t begin = 0; begin < capacity || begin == 0; begin += SECTOR) {
+        uint64_t end = capacity - begin < SECTOR ? capacity : begin + SECTOR;
+        assert(contents->count < FAULT_FRAGMENTS_MAX);
+        contents->fragments[contents->count++] = (struct fault_fragment){.begin = begin, .end = end};
     }
     cut_at(contents, contents->start_size);
     for (uint32_t i = 0; i < contents->trace->count; i++) {

@@ -14,7 +14,7 @@
 #define FAULT_START 60u /* the content at the start */
 #define FAULT_ZERO 61u
 #define FAULT_AFTER 62u /* what is written after the fault */
-#define FAULT_FRAGMENTS_MAX 2048u
+#define FAULT_FRAGMENTS_MAX 8192u
 
 struct fault_fragment {
     uint64_t begin; /* bytes of the disk */

@@ -6,6 +6,7 @@
  */
 #include "judges/oracle.h"
 
+#include "workload/disk_contents.h"
 #include "workload/disk_files.h"
 #include "adapters/ref_disk.h"
 #include "adapters/reference.h"
@@ -46,10 +47,10 @@ void oracle_make(const struct trace_disk *disk, uint64_t capacity, struct oracle
         .touched = report_allocate(clusters, 1),
         .metadata_length = addcow_file_length(&header, disk->size),
     };
-    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, oracle->disk.image, (size_t)disk->size);
-    disk_files_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
+    disk_contents_fill_image(disk, 0, oracle->disk.image, disk->size);
+    disk_contents_fill_backing(disk, 0, oracle->disk.backing, disk->backing_size);
     for (uint64_t k = 0; k < clusters_in(oracle, disk->size); k++) {
-        if (disk_files_cluster_is_allocated(disk, k)) {
+        if (disk_contents_is_allocated(disk, k)) {
             oracle->disk.bitmap[k / 8] = (uint8_t)(oracle->disk.bitmap[k / 8] | 1u << k % 8);
             oracle->touched[k] = 1;
         }
@@ -262,7 +263,7 @@ static bool judge_image_cluster(const struct oracle *oracle, uint64_t cluster, c
                           image + begin, length);
     } else if (!oracle->touched[cluster]) {
         uint8_t *start = report_allocate(length, 1);
-        stamp_fill((struct stamp){STAMP_IMAGE, oracle->start.seed}, begin, start, (size_t)length);
+        disk_contents_fill_image(&oracle->start, begin, start, length);
         same = same_bytes(out, "image of a cluster that nothing was written to", "WR-05", begin, start, image + begin,
                           length);
         free(start);

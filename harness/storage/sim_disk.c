@@ -153,7 +153,7 @@ struct sim_crash_options sim_disk_crash_options(const struct trace_disk *disk)
         .torn =
             {
                 {DISK_METADATA, disk_files_header(disk).header_size},
-                {DISK_CHAIN_TOP, DISK_CHAIN_HEADER},
+                {DISK_CHAIN_TOP, disk_files_chain_header(disk)},
             },
     };
 }

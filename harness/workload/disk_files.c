@@ -1,15 +1,11 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
- *
- * In a chain exactly one file supplies each byte of the backing contents. Every other byte of every file holds a stamp
- * of kind STAMP_HIDDEN, so reading the wrong level is detected.
  */
 #include "workload/disk_files.h"
 
 #include "addcow_header.h"
-#include "base/random.h"
 #include "base/report.h"
-#include "workload/stamp.h"
+#include "workload/disk_contents.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,53 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHAIN_CLUSTER_BITS 12u /* of the disks in a chain */
-#define CHAIN_CLUSTER 4096u
 #define PATH_BYTES 4096u
 #define UNKNOWN_COMPATIBLE 0x8000000000000006u
-
-bool disk_files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster)
-{
-    if (disk->allocation == TRACE_SOME_ALLOCATED) {
-        return random_hash((uint64_t)disk->seed << 40 | cluster) % 2 == 1;
-    }
-    return disk->allocation != TRACE_NONE_ALLOCATED;
-}
-
-/* Whether the block at `offset` of the backing contents is a hole. */
-static bool is_hole(const struct trace_disk *disk, uint64_t offset)
-{
-    return disk->seed % 2 == 1 && random_hash(~((uint64_t)disk->seed << 40 | offset / TRACE_BLOCK)) % 3 == 0;
-}
-
-void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length)
-{
-    while (length > 0) {
-        uint64_t left = TRACE_BLOCK - offset % TRACE_BLOCK;
-        uint64_t part = length < left ? length : left;
-        struct stamp stamp = {is_hole(disk, offset) ? STAMP_ZERO : STAMP_BACKING, disk->seed};
-        stamp_fill(stamp, offset, buffer, (size_t)part);
-        offset += part;
-        buffer += part;
-        length -= part;
-    }
-}
-
-/* Whether level `level` (1 is the top) of the chain has its cluster at `offset` allocated. */
-static bool chain_allocated(const struct trace_disk *disk, unsigned level, uint64_t offset)
-{
-    return random_hash((uint64_t)disk->seed << 40 | (uint64_t)level << 32 | offset / CHAIN_CLUSTER) % 3 == 0;
-}
-
-/* The level whose image supplies the byte at `offset`; chain + 1 for the raw file below. */
-static unsigned chain_visible_level(const struct trace_disk *disk, uint64_t offset)
-{
-    unsigned level = 1;
-    while (level <= disk->chain && !chain_allocated(disk, level, offset)) {
-        level++;
-    }
-    return level;
-}
 
 static struct disk_file *add_file(struct disk_files *files, uint64_t length)
 {
@@ -143,52 +94,52 @@ static void make_disk(const struct trace_disk *disk, struct disk_files *files)
     disk_files_encode_header(disk, &header, metadata->bytes);
     uint64_t clusters = addcow_cluster_count(disk->size, addcow_cluster_size(disk->cluster_bits));
     for (uint64_t k = 0; k < clusters; k++) {
-        if (disk_files_cluster_is_allocated(disk, k)) {
+        if (disk_contents_is_allocated(disk, k)) {
             set_bit(metadata->bytes + header.header_size, k);
         }
     }
     struct disk_file *image = add_file(files, disk->size);
     snprintf(image->name, sizeof image->name, DISK_IMAGE);
-    stamp_fill((struct stamp){STAMP_IMAGE, disk->seed}, 0, image->bytes, (size_t)disk->size);
+    disk_contents_fill_image(disk, 0, image->bytes, disk->size);
 }
 
-/* Fills the image of one level, or the raw file below all: backing contents where this file supplies them, else a
- * hidden stamp. */
-static void fill_level(const struct trace_disk *disk, unsigned level, struct disk_file *file)
+static struct addcow_header level_header(const struct trace_disk *disk, unsigned level, const char *backing_name,
+                                         const char *image_name)
 {
-    for (uint64_t offset = 0; offset < file->length; offset += CHAIN_CLUSTER) {
-        uint64_t left = file->length - offset;
-        uint64_t part = left < CHAIN_CLUSTER ? left : CHAIN_CLUSTER;
-        if (chain_visible_level(disk, offset) == level) {
-            disk_files_fill_backing(disk, offset, file->bytes + offset, part);
-        } else {
-            stamp_fill((struct stamp){STAMP_HIDDEN, level}, offset, file->bytes + offset, (size_t)part);
-        }
-    }
+    struct disk_level drawn = disk_contents_level(disk, level);
+    struct addcow_header header = make_header(drawn.layout, drawn.cluster_bits, backing_name,
+                                              level == disk->chain ? "raw" : "add-cow", image_name);
+    header.compatible_features = drawn.allocation == TRACE_ALL_ALLOCATED ? ADDCOW_ALL_ALLOCATED : 0;
+    return header;
+}
+
+uint32_t disk_files_chain_header(const struct trace_disk *disk)
+{
+    return level_header(disk, 1, "", "").header_size;
 }
 
 static void make_level(const struct trace_disk *disk, unsigned level, struct disk_files *files)
 {
     char image_name[24];
     char backing_name[24] = DISK_BASE;
-    bool last = level == disk->chain;
     snprintf(image_name, sizeof image_name, "base%u.raw", level);
-    if (!last) {
+    if (level < disk->chain) {
         snprintf(backing_name, sizeof backing_name, "base%u.add-cow", level + 1);
     }
-    struct addcow_header header =
-        make_header(ADDCOW_R20, CHAIN_CLUSTER_BITS, backing_name, last ? "raw" : "add-cow", image_name);
-    struct disk_file *metadata = add_file(files, addcow_file_length(&header, disk->backing_size));
+    struct addcow_header header = level_header(disk, level, backing_name, image_name);
+    uint64_t size = disk_contents_level(disk, level).length;
+    uint64_t cluster = addcow_cluster_size(header.cluster_bits);
+    struct disk_file *metadata = add_file(files, addcow_file_length(&header, size));
     snprintf(metadata->name, sizeof metadata->name, "base%u.add-cow", level);
     encode_header(&header, backing_name, image_name, metadata->bytes);
-    for (uint64_t k = 0; k < addcow_cluster_count(disk->backing_size, CHAIN_CLUSTER); k++) {
-        if (chain_allocated(disk, level, k * CHAIN_CLUSTER)) {
+    for (uint64_t k = 0; k < addcow_cluster_count(size, cluster); k++) {
+        if (disk_contents_level_is_allocated(disk, level, k * cluster)) {
             set_bit(metadata->bytes + header.header_size, k);
         }
     }
-    struct disk_file *image = add_file(files, disk->backing_size);
+    struct disk_file *image = add_file(files, size);
     memcpy(image->name, image_name, sizeof image->name);
-    fill_level(disk, level, image);
+    disk_contents_fill_level(disk, level, image->bytes, size);
 }
 
 void disk_files_make(const struct trace_disk *disk, struct disk_files *files)
@@ -199,9 +150,9 @@ void disk_files_make(const struct trace_disk *disk, struct disk_files *files)
         make_level(disk, level, files);
     }
     if (disk->has_backing) {
-        struct disk_file *base = add_file(files, disk->backing_size);
+        struct disk_file *base = add_file(files, disk_contents_level(disk, disk->chain + 1).length);
         snprintf(base->name, sizeof base->name, DISK_BASE);
-        fill_level(disk, disk->chain + 1, base);
+        disk_contents_fill_level(disk, disk->chain + 1, base->bytes, base->length);
     }
 }
 

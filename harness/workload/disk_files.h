@@ -1,7 +1,7 @@
 /*
  * The files of a trace's disk, as they are before its first operation.
  *
- * They are made in memory, for any storage, and can be written to a directory:
+ * They are made in memory, for any storage, and can be written to a directory. disk_contents.h says what they contain:
  *
  *   disk.add-cow   the disk's metadata file
  *   disk.raw       its image
@@ -20,7 +20,6 @@
 #define DISK_BASE "base.raw"
 #define DISK_CHAIN_TOP "base1.add-cow"
 #define DISK_CHAIN_TOP_IMAGE "base1.raw"
-#define DISK_CHAIN_HEADER 4096u /* bytes of header of each disk of a chain */
 #define DISK_MAX (3 + 2 * TRACE_CHAIN_MAX)
 
 struct disk_file {
@@ -34,18 +33,15 @@ struct disk_files {
     struct disk_file list[DISK_MAX]; /* the metadata file and the image first */
 };
 
-/* Whether cluster `cluster` of the disk is allocated before the first operation. */
-bool disk_files_cluster_is_allocated(const struct trace_disk *disk, uint64_t cluster);
-
-/* Fills buffer[0, length) with the disk's backing contents at [offset, offset + length), as if they had no end. */
-void disk_files_fill_backing(const struct trace_disk *disk, uint64_t offset, uint8_t *buffer, uint64_t length);
-
 /* The header of the disk itself before the first operation. Its names are DISK_IMAGE and the backing file's. */
 struct addcow_header disk_files_header(const struct trace_disk *disk);
 
 /* Encodes a header from disk_files_header, perhaps with changed compatible features, into header->header_size bytes.
  */
 void disk_files_encode_header(const struct trace_disk *disk, const struct addcow_header *header, uint8_t *bytes);
+
+/* The bytes of header of DISK_CHAIN_TOP. */
+uint32_t disk_files_chain_header(const struct trace_disk *disk);
 
 /* Makes all files of a disk without problem (trace.h). The caller calls disk_files_free. */
 void disk_files_make(const struct trace_disk *disk, struct disk_files *files);

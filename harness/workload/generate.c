@@ -140,6 +140,9 @@ static uint64_t choose_length(struct generator *generator)
     if (once_in(generator, 40)) {
         return 0;
     }
+    if (once_in(generator, 20)) {
+        return below(generator, generator->size + 1); /* several buffers of the engine, and ragged */
+    }
     switch (below(generator, 8)) {
     case 0:
         return below(generator, 3 * generator->cluster);

@@ -2,7 +2,8 @@
  * Small random workloads.
  *
  * A disk has few small clusters, requests go to few places, and at most one phase has several threads, so that the
- * schedules of a trace can be explored. A trace that cannot be judged is replaced by another one.
+ * schedules of a trace can be explored. Now and then a disk has several blocks of the bitmap; then requests go to the
+ * ends of blocks. A trace that cannot be judged is replaced by another one.
  */
 #include "workload/generate.h"
 
@@ -14,9 +15,22 @@
 #define CLUSTER 4096u
 #define CLUSTERS_MAX 4u
 
-/* Mostly few small clusters; now and then more than a byte of the bitmap, or more than a word of it. */
+/* About `blocks` blocks of the bitmap: whole ones, or a few clusters or bytes more or less. */
+static uint64_t generate_near_blocks(struct random *random, uint64_t blocks)
+{
+    static const uint64_t shifts[] = {0, 1, 2, 7, 8, 9};
+    uint64_t shift = shifts[random_below(random, sizeof shifts / sizeof shifts[0])];
+    return blocks * GENERATE_BLOCK_CLUSTERS + (random_once_in(random, 2) ? shift : -shift);
+}
+
+/*
+ * Mostly few small clusters; now and then more than a byte of the bitmap, more than a word of it, or more than a block.
+ */
 static uint64_t generate_clusters(struct random *random, bool alone)
 {
+    if (random_once_in(random, alone ? 24 : 16)) {
+        return generate_near_blocks(random, random_once_in(random, 4) ? 3 : random_between(random, 1, 2));
+    }
     uint64_t most = !random_once_in(random, alone ? 3 : 8) ? CLUSTERS_MAX : random_once_in(random, 4) ? 70 : 20;
     return random_between(random, 1, most);
 }
@@ -60,15 +74,28 @@ static void generate_disk(struct random *random, bool alone, struct trace_disk *
     }
 }
 
-/* A range near one of few places, so that requests overlap. */
+/* A cluster of the disk: any, or one at the end of a block if there are several. */
+static uint64_t generate_place(struct random *random, uint64_t clusters)
+{
+    if (clusters <= GENERATE_BLOCK_CLUSTERS || random_once_in(random, 4)) {
+        return random_below(random, clusters);
+    }
+    uint64_t blocks = clusters / GENERATE_BLOCK_CLUSTERS;
+    return random_between(random, 1, blocks) * GENERATE_BLOCK_CLUSTERS - random_below(random, 3);
+}
+
+/* A range near one of few places, so that requests overlap. Few are long: several buffers of the engine, and ragged. */
 static void generate_range(struct random *random, const struct trace_disk *disk, uint64_t *offset, uint64_t *length)
 {
     uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
     uint64_t size = disk->size;
     const uint64_t lengths[] = {SECTOR, 2 * SECTOR, 300, cluster, cluster + SECTOR, 2 * cluster};
-    *offset = random_below(random, addcow_cluster_count(size, cluster)) * cluster +
+    *offset = generate_place(random, addcow_cluster_count(size, cluster)) * cluster +
               random_below(random, 2) * random_below(random, cluster / SECTOR) * SECTOR;
     *length = lengths[random_below(random, 6)];
+    if (random_once_in(random, 12)) {
+        *length = random_between(random, 3, 9) * cluster + random_below(random, 3) * 300;
+    }
     if (random_once_in(random, 10)) {
         *offset += random_below(random, SECTOR);
     }
@@ -96,6 +123,16 @@ static uint32_t generate_kind(struct random *random, const struct generate_small
     return kinds[random_below(random, sizeof kinds / sizeof kinds[0])];
 }
 
+/* A new size: any up to something more than the disk has; of a disk with several blocks often near the end of one. */
+static uint64_t generate_size(struct random *random, const struct trace_disk *disk)
+{
+    uint64_t cluster = addcow_cluster_size(disk->cluster_bits);
+    if (disk->size / cluster >= GENERATE_BLOCK_CLUSTERS && !random_once_in(random, 3)) {
+        return generate_near_blocks(random, random_between(random, 1, 3)) * cluster - random_below(random, 2) * 100;
+    }
+    return random_between(random, 1, disk->size + random_below(random, 2) * 2 * cluster);
+}
+
 static void generate_operation(struct random *random, const struct generate_small_options *options, uint32_t thread,
                                struct trace *trace)
 {
@@ -104,8 +141,7 @@ static void generate_operation(struct random *random, const struct generate_smal
     uint64_t length = 0;
     generate_range(random, &trace->disk, &offset, &length);
     if (kind == OPERATION_RESIZE) {
-        uint64_t more = random_below(random, 2) * 2 * addcow_cluster_size(trace->disk.cluster_bits);
-        offset = random_between(random, 1, trace->disk.size + more);
+        offset = generate_size(random, &trace->disk);
     }
     trace_add(trace, thread, kind, operation_has_offset(kind) ? offset : 0, operation_has_range(kind) ? length : 0);
 }

@@ -45,8 +45,8 @@ enum trace_allocation {
 
 /*
  * The disk at the start. Its image file is full of the stamp {STAMP_IMAGE, seed}, in unallocated clusters too, so that
- * a byte that must not be read is recognised. Its backing contents are the stamp {STAMP_BACKING, seed}; but
- * if the seed is odd, about a third of their blocks of TRACE_BLOCK bytes are holes, and zero.
+ * a byte that must not be read is recognised. Its backing contents are the stamp {STAMP_BACKING, seed}. Both have
+ * holes, by the seed (disk_contents.h).
  */
 struct trace_disk {
     uint32_t layout;         /* enum addcow_layout */

@@ -7,12 +7,16 @@
 #ifndef TESTS_SCOPE_H
 #define TESTS_SCOPE_H
 
+#include "sched/addcow_sizes.h" /* not those of fast/ */
+#include "workload/generate.h"
 #include "workload/trace.h"
 
 #include "addcow_format.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(GENERATE_BLOCK_CLUSTERS == 8 * ADDCOW_BLOCK_BYTES, "small traces have disks of several blocks");
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -69,6 +73,29 @@ static const struct trace_disk scope_disks[] = {
      .allocation = TRACE_SOME_ALLOCATED,
      .seed = 2},
 };
+
+/*
+ * A workload on a disk of three blocks of the bitmap, of which two and three are dirty at once, in this order and in
+ * that, before flushes and before they are cut away.
+ */
+static inline void make_several_blocks(struct trace *trace)
+{
+    const uint64_t block = GENERATE_BLOCK_CLUSTERS * 4096;
+    *trace = (struct trace){
+        .disk = {.layout = ADDCOW_R20, .cluster_bits = 12, .size = 2 * block + 9000, .has_backing = true, .seed = 15},
+        .threads = 1,
+    };
+    trace_add(trace, 0, OPERATION_WRITE, block - 512, 1024);
+    trace_add(trace, 0, OPERATION_WRITE, 2 * block + 512, 512);
+    trace_add(trace, 0, OPERATION_FLUSH, 0, 0);
+    trace_add(trace, 0, OPERATION_WRITE, 2 * block - 512, 512);
+    trace_add(trace, 0, OPERATION_WRITE, 0, 512);
+    trace_add(trace, 0, OPERATION_FLUSH, 0, 0);
+    trace_add(trace, 0, OPERATION_WRITE, 2 * block + 4096, 512);
+    trace_add(trace, 0, OPERATION_WRITE, block + 4096, 512);
+    trace_add(trace, 0, OPERATION_RESIZE, block + 4096, 0);
+    trace_add(trace, 0, OPERATION_RESIZE, 2 * block + 9000, 0);
+}
 
 #define SCOPE_DISKS (sizeof scope_disks / sizeof scope_disks[0])
 #define SCOPE_R9 (SCOPE_DISKS - 1) /* its clusters are large */

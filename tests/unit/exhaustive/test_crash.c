@@ -489,6 +489,19 @@ static void bits_left_by_a_crash_do_not_come_back(void **state)
     assert_true(counts.second_states > 100);
 }
 
+/* Blocks of the bitmap that are dirty at once, again dirty after a flush, and cut away (DUR-01, DUR-03, RSZ-05). */
+static void every_crash_with_several_blocks(void **state)
+{
+    (void)state;
+    static struct trace trace;
+    struct crash_options options = {.states = 20000};
+    struct crash_counts counts = {0};
+    make_several_blocks(&trace);
+    assert_true(crash_sequence(&trace, &options, &counts, stdout));
+    print_message("# %" PRIu64 " moments, %" PRIu64 " states\n", counts.moments, counts.states);
+    assert_int_equal(counts.sampled, 0);
+}
+
 /* CRE-01, CRE-04 */
 static void every_crash_of_create(void **state)
 {
@@ -525,6 +538,7 @@ int main(void)
         cmocka_unit_test(every_crash_of_short_sequences),
         cmocka_unit_test(every_second_crash_of_short_sequences),
         cmocka_unit_test(bits_left_by_a_crash_do_not_come_back),
+        cmocka_unit_test(every_crash_with_several_blocks),
         cmocka_unit_test(every_crash_of_create),
         cmocka_unit_test(every_crash_of_repair),
     };

@@ -57,6 +57,16 @@ static void every_fault_of_short_sequences(void **state)
     print_counts(&counts);
 }
 
+/* Blocks of the bitmap that are dirty at once are written again after a failure, or cut away; DUR-06, RSZ-07. */
+static void every_fault_with_several_blocks(void **state)
+{
+    (void)state;
+    struct fault_counts counts = {0};
+    make_several_blocks(&trace);
+    assert_true(fault_trace(&trace, &counts, stdout));
+    print_counts(&counts);
+}
+
 static void every_fault_of_random_traces(void **state)
 {
     (void)state;
@@ -73,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_of_a_second_growth),
+        cmocka_unit_test(every_fault_with_several_blocks),
         cmocka_unit_test(every_fault_of_random_traces),
         cmocka_unit_test(every_fault_of_short_sequences),
     };
