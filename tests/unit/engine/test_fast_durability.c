@@ -24,23 +24,86 @@ static void check_order(const struct probe *probe)
     }
 }
 
+/* Every shape of disk: layouts, flags, a chain, partial ends, no backing file, no cluster. */
+static const struct disk_spec shapes[] = {
+    {.size = 10 * 4096 + 777, .backing_name = "base.raw", .backing_size = 5 * 4096 + 1234, .allocated = 0x106},
+    {.size = 10 * 4096, .backing_name = "base.raw", .backing_size = 20 * 4096},
+    {.size = 10 * 4096 + 777, .allocated = 0x106},
+    {.size = 10 * 4096 + 777, .allocated = 0x7FF, .compatible = ADDCOW_ALL_ALLOCATED},
+    {.size = 10 * 4096 + 777,
+     .backing_name = "base.raw",
+     .backing_size = 4096,
+     .compatible = ADDCOW_ALL_ALLOCATED | (uint64_t)1 << 63},
+    {.size = 10 * 4096, .backing_name = "base.raw", .backing_size = 4096, .allocated = 0x3FF},
+    {.size = 300000, .layout = ADDCOW_R9, .backing_name = "base.raw", .backing_size = 100000, .allocated = 2},
+    {.size = 300000, .layout = ADDCOW_R9, .backing_name = "base.raw", .backing_size = 0, .allocated = 0x1F},
+    {.size = 10 * 4096, .backing_name = "low.add-cow", .backing_format = "add-cow", .allocated = 1},
+    {.size = 10 * 4096, .backing_name = "low.add-cow", .backing_format = "add-cow", .compatible = ADDCOW_ALL_ALLOCATED},
+    {.size = 0},
+    {.size = 3, .cluster_bits = 21, .backing_name = "base.raw", .backing_size = 2},
+};
+
+#define SHAPES (sizeof shapes / sizeof shapes[0])
+
+static void make_shape(const struct disk_spec *shape)
+{
+    make_disk("low", &(struct disk_spec){.size = 9 * 4096 + 5, .allocated = 3, .backing_name = "base.raw"});
+    make_disk("disk", shape);
+}
+
+/* The files that were synced from an event on, in this order, as they are named in struct event. */
+static void list_syncs(const struct probe *probe, size_t from, char synced[8])
+{
+    size_t count = 0;
+    memset(synced, 0, 8);
+    for (size_t i = from; i < probe->count && count < 7; i++) {
+        if (probe->events[i].kind == EVENT_SYNC) {
+            synced[count++] = probe->events[i].file;
+        }
+    }
+}
+
 /* DUR-12: what somebody else has left unsynced becomes durable when the disk is opened for writing, the image first. */
 static void test_opening_syncs(void **state)
 {
     (void)state;
-    make_disk("disk", &usual);
-    for (int writable = 0; writable <= 1; writable++) {
+    for (size_t i = 0; i < 2 * SHAPES; i++) {
+        bool writable = i % 2 == 1;
+        char synced[8];
+        make_shape(&shapes[i / 2]);
         struct probe *probe = make_probe();
         struct addcow *disk =
             open_disk_on("disk.add-cow", writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY, &probe->storage);
-        char synced[8] = {0};
-        for (size_t i = 0, count = 0; i < probe->count && count < sizeof synced - 1; i++) {
-            if (probe->events[i].kind == EVENT_SYNC) {
-                synced[count++] = probe->events[i].file;
-            }
-        }
+        list_syncs(probe, 0, synced);
         assert_string_equal(synced, writable ? "im" : "");
         close_disk(disk);
+        free_probe(probe);
+    }
+}
+
+/* DUR-01 DUR-09: a flush syncs the image of every shape, with and without a write before, and so does closing. */
+static void test_flush_syncs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SHAPES; i++) {
+        char synced[8];
+        make_shape(&shapes[i]);
+        struct probe *probe = make_probe();
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        for (int round = 0; round < 3; round++) {
+            uint64_t size = addcow_size(disk);
+            if (round > 0 && size > 0) {
+                assert_ok(addcow_write(disk, size - 1, 1, "x", &reason));
+            }
+            size_t from = probe->count;
+            assert_ok(addcow_flush(disk, &reason));
+            list_syncs(probe, from, synced);
+            assert_int_equal(synced[0], 'i');
+        }
+        size_t from = probe->count;
+        close_disk(disk);
+        list_syncs(probe, from, synced);
+        assert_int_equal(synced[0], 'i');
         free_probe(probe);
     }
 }
@@ -278,11 +341,17 @@ static void test_close_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_opening_syncs),     TEST(test_flush_order),
-        TEST(test_read_only_flush),   TEST(test_bounds),
-        TEST(test_no_needless_calls), TEST(test_bitmap_bounds),
-        TEST(test_metadata_failures), TEST(test_image_sync_failure),
-        TEST(test_close_flushes),     TEST(test_close_failure),
+        TEST(test_opening_syncs),
+        TEST(test_flush_syncs),
+        TEST(test_flush_order),
+        TEST(test_read_only_flush),
+        TEST(test_bounds),
+        TEST(test_no_needless_calls),
+        TEST(test_bitmap_bounds),
+        TEST(test_metadata_failures),
+        TEST(test_image_sync_failure),
+        TEST(test_close_flushes),
+        TEST(test_close_failure),
     };
     return cmocka_run_group_tests_name("fast, durability", tests, NULL, NULL);
 }

@@ -1,0 +1,175 @@
+/*
+ * The production engine on sparse files: holes where the bits are 0, holes inside allocated clusters, whole sparse
+ * images, at each level of a chain and in the raw file below.
+ *
+ * A hole of an image means zeros only where its cluster is allocated. Everywhere else the file below shows.
+ */
+#include "support/model.h"
+#include "support/probe.h"
+
+#define CLUSTERS 12
+#define LEVELS 3 /* "disk", "low" and the raw file */
+
+/* Which part of each cluster is data in a file: the first 4 KiB of it, the second, both or none. The rest is a hole. */
+struct sparse {
+    const char *name;
+    uint8_t data[LEVELS][CLUSTERS]; /* 1: the first 4 KiB, 2: the second */
+    uint64_t allocated[LEVELS - 1];
+};
+
+static const struct sparse shapes[] = {
+    {"whole sparse images, nothing allocated", {{0}, {0}, {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3}}, {0, 0}},
+    {"whole sparse images, some allocated", {{0}, {0}, {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3}}, {0x124, 0x888}},
+    {"holes where bits are 0",
+     {{0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0, 0}, {0, 3, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3}, {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3}},
+     {0x124, 0x88A}},
+    {"holes inside allocated clusters",
+     {{0, 0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0}, {0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3}, {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3}},
+     {0x124, 0x88A}},
+    {"sparse raw file",
+     {{0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0, 0}, {0, 3, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3}, {1, 0, 0, 2, 0, 0, 3, 0, 0, 0, 2, 0}},
+     {0x124, 0x88A}},
+    {"data that nothing shows",
+     {{3, 3, 0, 3, 3, 0, 3, 3, 0, 3, 3, 3}, {3, 0, 3, 0, 3, 3, 3, 0, 3, 3, 3, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+     {0x124, 0x88A}},
+};
+
+static const char *const files[LEVELS] = {"disk.raw", "low.raw", "base.raw"};
+
+static uint64_t cluster_of(uint32_t bits)
+{
+    return (uint64_t)1 << bits;
+}
+
+/* Makes one file of the chain: a hole but for its data. The last cluster is short. */
+static void make_file(const struct sparse *shape, unsigned level, uint32_t bits, uint64_t size)
+{
+    uint8_t bytes[4096];
+    assert_int_equal(truncate(in_directory(files[level]), 0), 0);
+    assert_int_equal(truncate(in_directory(files[level]), (off_t)size), 0);
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        for (unsigned part = 0; part < 2; part++) {
+            uint64_t offset = k * cluster_of(bits) + part * 4096;
+            uint64_t length = offset >= size ? 0 : size - offset < 4096 ? size - offset : 4096;
+            if ((shape->data[level][k] >> part & 1) != 0 && length > 0) {
+                fill_pattern(bytes, 10 + level, offset, length);
+                patch_file(files[level], offset, bytes, (size_t)length);
+            }
+        }
+    }
+}
+
+static void make_files(const struct sparse *shape, uint32_t bits, uint64_t size)
+{
+    struct disk_spec low = {.cluster_bits = bits, .size = size, .backing_name = "base.raw", .backing_size = size};
+    struct disk_spec top = {
+        .cluster_bits = bits, .size = size, .backing_name = "low.add-cow", .backing_format = "add-cow"};
+    low.allocated = shape->allocated[1];
+    top.allocated = shape->allocated[0];
+    make_disk("low", &low);
+    make_disk("disk", &top);
+    for (unsigned level = 0; level < LEVELS; level++) {
+        make_file(shape, level, bits, size);
+    }
+}
+
+/* What the disk must read as. */
+static struct model model_of(const struct sparse *shape, uint32_t bits, uint64_t size)
+{
+    struct model model = make_model(&(struct disk_spec){.cluster_bits = bits, .size = size});
+    for (uint64_t i = 0; i < size; i++) {
+        uint64_t k = i >> bits;
+        unsigned level = (shape->allocated[0] >> k & 1) != 0 ? 0 : (shape->allocated[1] >> k & 1) != 0 ? 1 : 2;
+        uint64_t part = i % cluster_of(bits) / 4096;
+        bool data = part < 2 && (shape->data[level][k] >> part & 1) != 0;
+        model.virt[i] = data ? pattern(10 + level, i) : 0;
+    }
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        model.allocated[k] = shape->allocated[0] >> k & 1;
+    }
+    return model;
+}
+
+typedef void change(struct addcow *disk, struct model *model);
+
+static void change_nothing(struct addcow *disk, struct model *model)
+{
+    (void)disk;
+    (void)model;
+}
+
+static void do_stream(struct addcow *disk, struct model *model)
+{
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    memset(model->allocated, 1, CLUSTERS);
+}
+
+static void do_commit(struct addcow *disk, struct model *model)
+{
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    memset(model->allocated, 0, CLUSTERS);
+}
+
+static void do_commit_and_stream(struct addcow *disk, struct model *model)
+{
+    do_commit(disk, model);
+    do_stream(disk, model);
+}
+
+/* A ragged run over all clusters but the ends of the first and the last one, and a byte in between first. */
+static void do_write(struct addcow *disk, struct model *model)
+{
+    write_both(disk, model, 5 * model->cluster + 100, 1, 20);
+    write_both(disk, model, 4100, model->size - 4300, 21);
+}
+
+static void do_zero(struct addcow *disk, struct model *model)
+{
+    zero_both(disk, model, 700, model->size - 900, false);
+}
+
+static void do_shrink_and_grow(struct addcow *disk, struct model *model)
+{
+    uint64_t size = 7 * model->cluster + 100;
+    assert_ok(addcow_resize(disk, size, &reason));
+    assert_ok(addcow_resize(disk, model->size, &reason));
+    memset(model->virt + size, 0, (size_t)(model->size - size));
+    memset(model->allocated + 7, 1, CLUSTERS - 7); /* the backing file would show there */
+}
+
+/* RD-01 VRT-02 STR-01 CMT-01 WR-01 ZR-01 RSZ-03: each change of each shape, with small clusters and with those of 2
+ * MiB. */
+static void test_shapes(void **state)
+{
+    (void)state;
+    static change *const changes[] = {change_nothing, do_stream, do_commit,         do_commit_and_stream,
+                                      do_write,       do_zero,   do_shrink_and_grow};
+    static const uint32_t bits[] = {13, 21};
+    for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++) {
+        uint64_t size = (CLUSTERS - 1) * cluster_of(bits[b]) + 5000;
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            for (size_t j = 0; j < sizeof changes / sizeof changes[0]; j++) {
+                if (bits[b] == 21 && (i < 3 || i > 4 || j < 1 || j > 2)) {
+                    continue; /* the large ones take long */
+                }
+                struct model model = model_of(&shapes[i], bits[b], size);
+                make_files(&shapes[i], bits[b], size);
+                struct addcow *disk = open_disk("disk.add-cow");
+                compare(disk, &model);
+                changes[j](disk, &model);
+                compare(disk, &model);
+                close_disk(disk);
+                compare_reopened("disk.add-cow", &model);
+                free_model(&model);
+            }
+        }
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_shapes)};
+    return cmocka_run_group_tests_name("sparse files", tests, NULL, NULL);
+}
