@@ -19,6 +19,7 @@
 #include "judges/fault.h"
 #include "weak/graph.h"
 #include "weak/programs/programs.h"
+#include "workload/census.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,10 +33,12 @@ struct options {
     uint64_t traces;  /* 0: no limit */
     uint64_t seconds; /* 0: no limit */
     bool brief;
+    bool census;
 };
 
 struct totals {
     uint64_t traces;
+    struct census census;
     struct explore_counts explore;
     struct crash_counts crash;
     struct fault_counts fault;
@@ -279,6 +282,7 @@ static bool judge_workload(const struct options *hunt, uint64_t seed, struct tra
     plan_make(seed, &hunt->limits, &plan);
     plan_make_trace(&plan, trace);
     totals->traces++;
+    census_add(&totals->census, trace, GENERATE_BLOCK_CLUSTERS);
     name_seed(seed, failure->command);
     bool conforms = plan.every ? judge_alone(hunt, &plan, trace, totals, failure)
                                : explore_trace(hunt, &plan, trace, totals, failure);
@@ -306,6 +310,9 @@ static int run_workloads(void *context)
     }
     report_progress(NULL);
     print_totals(&totals, !conforms);
+    if (options->census) {
+        census_print(&totals.census, stdout);
+    }
     if (!conforms) {
         hunt_print_failure(failure.reason, failure.command);
     }
@@ -426,8 +433,8 @@ static int explore_weak(const struct options_command *command, const struct opti
 {
     for (size_t i = 0; i < command->row_count; i++) {
         const char *name = command->rows[i].name;
-        if (given[i] &&
-            (strcmp(name, "judge") == 0 || strcmp(name, "strategy") == 0 || strcmp(name, "self-check") == 0)) {
+        if (given[i] && (strcmp(name, "judge") == 0 || strcmp(name, "strategy") == 0 ||
+                         strcmp(name, "self-check") == 0 || strcmp(name, "census") == 0)) {
             options_refuse(command, "--%s: not with --memory weak", name);
         }
     }
@@ -477,6 +484,7 @@ int hunt_explore(int count, char **words)
         {"preemptions", "N", "bound of the exhaustive strategy", .number = &preemptions, .greatest = SCHED_UNBOUNDED},
         {"self-check", NULL, "run every schedule twice and demand the same", .flag = &options.limits.self_check},
         {"brief", NULL, "do not minimise a failing workload", .flag = &options.brief},
+        {"census", NULL, "print which values each dimension of disks and requests had", .flag = &options.census},
     };
     const struct options_command command = {
         .program = "hunt",

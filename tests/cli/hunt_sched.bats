@@ -38,6 +38,19 @@ counts() {
     [ "$first" != "$other" ]
 }
 
+@test "hunt explore --census: the values of each dimension, those that never occurred too" {
+    run "$hunt" explore --seed 1 --traces 6 --schedules 1 --judge schedule --census
+    echo "$output"
+    [ "$status" -eq 0 ]
+    for row in layout 'cluster size' 'blocks of the bitmap' allocated holes request length reach; do
+        [[ "$output" == *"| $row | "* ]]
+    done
+    shares=$(sed -n 's/^| layout | r20 \([0-9.]*\), r9 .*/\1/p' <<<"$output")
+    [ "$shares" = 100 ] || [[ "$output" != *"r9 **never**"* ]]
+    [[ "$output" == *"**never**"* ]]
+    run -2 "$hunt" explore --memory weak --census --traces 1
+}
+
 @test "hunt replay: all regression traces conform" {
     for file in "$regressions"/*.trace; do
         run "$hunt" replay "$file"
