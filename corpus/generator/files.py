@@ -132,14 +132,19 @@ def true_names():
 
 
 def no_regular_files():
-    """A FIFO and a directory in each role: refused, and at once, though opening a FIFO may wait for ever."""
+    """A FIFO, a directory and a device in each role: refused, and at once, though opening a FIFO may wait for ever."""
+    kinds = (
+        ("fifo", "A FIFO", {"fifo": True}),
+        ("directory", "A directory", {"directory": True}),
+        ("device", "A device", {"symlink": "/dev/null"}),
+    )
     for role, path in (("metadata", "disk.addcow"), ("image", "image.raw"), ("backing", "backing.raw")):
-        for kind in ("fifo", "directory"):
-            files = [file for file in disk_files() if file["path"] != path] + [{"path": path, kind: True}]
+        for kind, subject, fields in kinds:
+            files = [file for file in disk_files() if file["path"] != path] + [{"path": path, **fields}]
             refused = {"op": "open", "path": "disk.addcow", "result": "unlinkable", "clause": "LNK-06"}
             add(
                 f"{kind}-{role}",
-                f"A {'FIFO' if kind == 'fifo' else kind} as {role} file is refused",
+                f"{subject} as {role} file is refused",
                 ["LNK-06"],
                 "reader",
                 [],

@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import stat
 import struct
 import sys
 
@@ -77,16 +78,13 @@ def broken_rules(head, length):
 def name_place(at, size, limit):
     """What is special about the offset and size of a name, and about their sum in 32 bits."""
     words = [f"offset {edge(at, 76, limit)}", f"end {edge(at + size, limit, 2**32)}"]
-    words += [
-        word
-        for word, holds in (
-            ("sum wraps", at + size >= 2**32),
-            ("negative offset", at >= 2**31),
-            ("negative size", size >= 2**31),
-            ("wraps into the header", at + size >= 2**32 and 76 <= (at + size) % 2**32 <= limit),
-        )
-        if holds
-    ]
+    states = (
+        ("sum wraps", at + size >= 2**32),
+        ("negative offset", at >= 2**31),
+        ("negative size", size >= 2**31),
+        ("wraps into the header", at + size >= 2**32 and 76 <= (at + size) % 2**32 <= limit),
+    )
+    words += [word for word, holds in states if holds]
     return ", ".join(words)
 
 
@@ -175,6 +173,12 @@ def describe_header(path, clause):
 # ---- Names and files ----
 
 
+def special(path):
+    """A FIFO or a device in words, or nothing."""
+    mode = os.stat(path).st_mode if os.path.exists(path) else 0
+    return "a FIFO" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) else ""
+
+
 def describe_file(directory, name):
     """How a name leads to a file."""
     path = os.path.join(directory, name)
@@ -189,18 +193,15 @@ def describe_file(directory, name):
             ("a symbolic link", os.path.islink(path)),
             ("missing", not os.path.exists(path)),
             ("a directory", os.path.isdir(path)),
-            ("a FIFO", pathlib.Path(os.fsdecode(path)).is_fifo()),
+            (special(path), special(path)),
             ("with two names", os.path.isfile(path) and os.stat(path).st_nlink > 1),
         )
         if holds
     ]
     if os.path.isfile(path):
         with open(path, "rb") as file:
-            words.append(
-                {b"ACOW": "looks like a disk", b"ADD_": "looks like a disk", b"QFI\xfb": "looks like qcow2"}.get(
-                    file.read(4), "plain"
-                )
-            )
+            looks = {b"ACOW": "looks like a disk", b"ADD_": "looks like a disk", b"QFI\xfb": "looks like qcow2"}
+            words.append(looks.get(file.read(4), "plain"))
     return " ".join(words)
 
 
@@ -436,8 +437,7 @@ class Situation:
         if clause.startswith("H"):
             return f"open: {words}: {describe_header(path, clause)}"
         message = re.sub(r"\S*/", "", str(problem)) + (describe_shortage(path) if clause == "BMP-03" else "")
-        kind = "a FIFO" if pathlib.Path(os.fsdecode(path)).is_fifo() else "no file"
-        names = describe_names(path) if os.path.isfile(path) else kind
+        names = describe_names(path) if os.path.isfile(path) else special(path) or "no file"
         return f"open {mode}: {words}: {message}; {names}"
 
     def created(self, arguments, problem):

@@ -48,6 +48,7 @@ END
 @test "observe: no sync at all" {
     breaks DUR-01 write-flush/power 'os.fsync(' '(lambda _: None)('
     [[ "$output" == *"DUR-12: broken"* ]]
+    [[ "$output" == *"Repeat: "*" --scenario write-flush/power"* ]]
 }
 
 @test "observe: bits before the image" {

@@ -127,6 +127,8 @@ static const struct {
     {WITH_FILE("{\"path\": \"a//f\", \"size\": 1}"), "$.files[0].path: \"a//f\" is not a path below"},
     {WITH_FILE("{\"path\": \"f\", \"size\": 1, \"symlink\": \"g\"}"), "$.files[0]: needs exactly one of"},
     {WITH_FILE("{\"path\": \"f\", \"symlink\": \"a/../../g\"}"), "$.files[0].symlink: \"a/../../g\" is not a path"},
+    {WITH_FILE("{\"path\": \"f\", \"symlink\": \"/dev/zero\"}"), "$.files[0].symlink: \"/dev/zero\" is not a path"},
+    {WITH_FILE("{\"path\": \"f\", \"hardlink\": \"/dev/null\"}"), "$.files[0].hardlink: \"/dev/null\" is not a path"},
     {WITH_FILE("{\"path\": \"f\", \"directory\": true, \"content\": []}"), "only a file with a size has content"},
     {WITH_FILE("{\"path\": \"f\", \"size\": -1}"), "$.files[0].size: must be an integer from 0"},
     {WITH_FILE("{\"path\": \"f\", \"size\": 1.5}"), "$.files[0].size: must be an integer from 0"},
