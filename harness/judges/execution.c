@@ -7,6 +7,7 @@
  */
 #include "judges/execution.h"
 
+#include "adapters/adapter_exec.h"
 #include "adapters/perform.h"
 #include "base/report.h"
 #include "workload/stamp.h"
@@ -45,6 +46,12 @@ static size_t buffer_size(const struct execution *execution, uint64_t length)
     return (size_t)(length < execution->capacity ? length : execution->capacity);
 }
 
+/* A refusal whose class the adapter does not know is taken for the only one that a request of a trace can meet. */
+static enum addcow_status usual_refusal(const struct trace *trace, const struct trace_operation *operation)
+{
+    return operation->kind == OPERATION_COMMIT && !trace->disk.has_backing ? ADDCOW_UNSUPPORTED : ADDCOW_RANGE;
+}
+
 static enum addcow_status perform(struct execution *execution, uint32_t index, struct addcow_error *error)
 {
     const struct trace_operation *operation = &execution->trace->operations[index];
@@ -66,7 +73,7 @@ static enum addcow_status perform(struct execution *execution, uint32_t index, s
     enum addcow_status code = execution->adapter->ops->perform(execution->adapter, &request, error);
     record->allocated = request.allocated;
     record->map_length = request.map_length;
-    return code;
+    return code != ADDCOW_OK && error->errnum == EXEC_UNCLASSIFIED ? usual_refusal(execution->trace, operation) : code;
 }
 
 /* Gives an operation with data its buffer, in record->data. */

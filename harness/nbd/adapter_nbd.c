@@ -53,7 +53,7 @@ static enum addcow_status refuse(struct addcow_error *error, const char *message
     return fail(error, ADDCOW_IO, false, message);
 }
 
-/* The result of a request. `inside`: its range lies on the disk; NBD says "no space" for others, too. */
+/* The result of a request. `inside`: its range lies on the disk; for others, NBD says "no space" or "invalid". */
 static enum addcow_status translate(struct nbd_adapter *nbd, int errnum, bool inside, struct addcow_error *error)
 {
     char why[256];
@@ -63,7 +63,10 @@ static enum addcow_status translate(struct nbd_adapter *nbd, int errnum, bool in
     if (errnum == ENOTCONN && nbd_server_crashed(&nbd->server, why, sizeof why)) {
         report_fatal("%s", why);
     }
-    if (errnum == ENOSPC && inside) {
+    if (!inside && (errnum == ENOSPC || errnum == EINVAL)) {
+        return fail(error, ADDCOW_RANGE, true, strerror(errnum));
+    }
+    if (errnum == ENOSPC) {
         return fail(error, ADDCOW_NOSPACE, true, strerror(errnum));
     }
     return fail(error, errnum == EPERM ? ADDCOW_READONLY : ADDCOW_IO, errnum == EPERM || errnum == EIO,

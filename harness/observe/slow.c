@@ -147,7 +147,12 @@ bool slow_abilities(struct observed *observed, const char *clauses, struct proto
     if (found->concurrency < 2) {
         findings_pass_over(findings, clauses, "the adapter takes one request at a time");
     }
-    return found->concurrency >= 2;
+    /* The judge has to know which clusters are allocated: from maps, or from the file after a flush. */
+    bool tells = (found->requests & (1u << OPERATION_MAP | 1u << OPERATION_FLUSH)) != 0;
+    if (!tells) {
+        findings_pass_over(findings, clauses, "the adapter declares neither map nor flush");
+    }
+    return found->concurrency >= 2 && tells;
 }
 
 void slow_judge(struct observed *observed, unsigned part, uint64_t *plans, struct findings *findings)

@@ -44,6 +44,10 @@ right='exec nbdkit -f -U {socket} ${readonly:+-r} "$plugin" {file}'
     judge "$right" --scenario write-flush/power
     [ "$status" -eq 0 ]
     [[ "$output" == *"observed: 7 clauses kept, 0 broken, 0 not judged"* ]]
+    # Without maps, and with errors whose class is not known.
+    judge "$right" --scenario slow
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"observed: 8 clauses kept, 0 broken, 0 not judged"* ]]
 }
 
 @test "judged: a daemon, which ends with its disk" {
