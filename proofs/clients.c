@@ -67,6 +67,23 @@ enum addcow_rule decode_short(const uint8_t *file, uint64_t length, struct addco
     return addcow_decode(file, length, header);
 }
 
+/*@ // Of several broken rules, the one that stands first in the specification
+    requires readable(file, length) && length >= 4096 && is_r20((uint8_t *)file);
+    requires !hdr_03((uint8_t *)file) && !hdr_04((uint8_t *)file) && !hdr_10((uint8_t *)file);
+    requires \valid(header) && \separated(header, file + (0 .. 4095));
+    terminates \true;
+    assigns *header;
+    ensures first: \result == ADDCOW_RULE_FEATURES;
+*/
+enum addcow_rule decode_many_broken(const uint8_t *file, uint64_t length, struct addcow_header *header)
+{
+    //@ assert length: rule_holds((uint8_t *)file, length, ADDCOW_RULE_LENGTH);
+    //@ assert magic: rule_holds((uint8_t *)file, length, ADDCOW_RULE_MAGIC);
+    //@ assert features: !rule_holds((uint8_t *)file, length, ADDCOW_RULE_FEATURES);
+    //@ assert layout: !is_r9((uint8_t *)file);
+    return addcow_decode(file, length, header);
+}
+
 /*@ requires readable(file, length) && length < 4096;
     terminates \true;
     assigns \nothing;
@@ -434,6 +451,26 @@ enum addcow_status resize_shrinks(struct addcow_ref *disk, uint64_t new_size, ui
     return addcow_ref_resize(disk, new_size);
 }
 
+/*@ // What is no part of the disk: bits past the last cluster, and bytes of the image past the end
+    requires valid_disk(disk) && \valid(disk) && new_size <= disk->capacity && k < bits_of(disk);
+    requires at < disk->capacity;
+    terminates \true;
+    assigns disk->size, disk->image[0 .. disk->capacity - 1],
+      disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
+    ensures padding: new_size < \old(disk->size) && clusters(new_size, disk->cluster_size) <= k <
+      bit_count(\old(disk->size), disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures new_padding: new_size > \old(disk->size) && clusters(new_size, disk->cluster_size) <= k <
+      bit_count(new_size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: k >= bit_count(new_size, disk->cluster_size) &&
+      k >= bit_count(\old(disk->size), disk->cluster_size) ==> (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
+    ensures idle: new_size == \old(disk->size) ==> (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
+    ensures image: at >= new_size && at >= \old(disk->size) ==> disk->image[at] == \old(disk->image[at]);
+*/
+enum addcow_status resize_past(struct addcow_ref *disk, uint64_t new_size, uint64_t k, uint64_t at)
+{
+    return addcow_ref_resize(disk, new_size);
+}
+
 /*@ requires valid_disk(disk) && \valid(disk) && disk->capacity < new_size <= ADDCOW_SIZE_MAX;
     requires at < disk->size && k < bits_of(disk);
     terminates \true;
@@ -464,6 +501,32 @@ enum addcow_status resize_refused(struct addcow_ref *disk, uint64_t new_size, ui
 void stream(struct addcow_ref *disk, uint32_t flag, uint64_t k, uint64_t at)
 {
     addcow_ref_stream(disk, flag);
+}
+
+/*@ requires valid_disk(disk) && \valid(disk) && flag <= 1;
+    requires clusters(disk->size, disk->cluster_size) <= k < bits_of(disk);
+    terminates \true;
+    assigns disk->all_allocated, disk->image[0 .. disk->size - 1],
+      disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
+    ensures past: bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k));
+*/
+void stream_past(struct addcow_ref *disk, uint32_t flag, uint64_t k)
+{
+    addcow_ref_stream(disk, flag);
+}
+
+/*@ requires valid_disk(disk) && \valid(disk) && k < bits_of(disk);
+    terminates \true;
+    assigns disk->all_allocated, disk->backing[0 .. disk->backing_size - 1],
+      disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
+    ensures padding: \result == ADDCOW_OK && k < bit_count(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: k >= bit_count(disk->size, disk->cluster_size) ==>
+      (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)));
+    ensures backing: disk->size <= at < disk->backing_size ==> disk->backing[at] == \old(disk->backing[at]);
+*/
+enum addcow_status commit_past(struct addcow_ref *disk, uint64_t k, uint64_t at)
+{
+    return addcow_ref_commit(disk);
 }
 
 /*@ requires valid_disk(disk) && \valid(disk) && disk->has_backing != 0 && backing_reaches(disk);

@@ -158,6 +158,14 @@ enum addcow_status addcow_ref_map(const struct addcow_ref *disk, uint64_t offset
         (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
     ensures shrunk: \result == ADDCOW_OK && new_size <= \old(disk->size) ==>
       same_bits{Pre, Post}(disk, 0, clusters(new_size, disk->cluster_size));
+    ensures past: BMP_05: RSZ_05: \result == ADDCOW_OK && new_size != \old(disk->size) ==>
+      \forall integer k; clusters(new_size, disk->cluster_size) <= k <
+        bit_count(\max(new_size, \old(disk->size)), disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: \result == ADDCOW_OK ==> same_bits{Pre, Post}(disk,
+      bit_count(\max(new_size, \old(disk->size)), disk->cluster_size), bits_of(disk));
+    ensures idle: new_size == \old(disk->size) ==> same_bits{Pre, Post}(disk, 0, bits_of(disk));
+    ensures image: \forall integer i; \max(new_size, \old(disk->size)) <= i < disk->capacity ==>
+      disk->image[i] == \old(disk->image[i]);
     ensures valid: valid_disk(disk);
 */
 enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size);
@@ -170,6 +178,7 @@ enum addcow_status addcow_ref_resize(struct addcow_ref *disk, uint64_t new_size)
     ensures same: STR_01: virt_same{Pre, Post}(disk, 0, disk->size);
     ensures bits: VRT_05: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
       bit(disk->bitmap, k);
+    ensures past: BMP_05: same_bits{Pre, Post}(disk, clusters(disk->size, disk->cluster_size), bits_of(disk));
     ensures flag: STR_02: disk->all_allocated == (flag == 1 ? 1 : \old(disk->all_allocated));
     ensures image: STR_02: \forall integer i; 0 <= i < disk->size ==> virt(disk, i) == disk->image[i];
     ensures valid: valid_disk(disk);
@@ -187,7 +196,10 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag);
     ensures done: \result == ADDCOW_OK <==> disk->has_backing != 0 && backing_reaches{Pre}(disk);
     ensures same: CMT_01: virt_same{Pre, Post}(disk, 0, disk->size);
     ensures clear: CMT_01: \result == ADDCOW_OK ==> disk->all_allocated == 0 &&
-      (\forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k));
+      (\forall integer k; 0 <= k < bit_count(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k));
+    ensures beyond: same_bits{Pre, Post}(disk, bit_count(disk->size, disk->cluster_size), bits_of(disk));
+    ensures past: \forall integer i; disk->size <= i < disk->backing_size ==>
+      disk->backing[i] == \old(disk->backing[i]);
     ensures backing: \result == ADDCOW_OK ==>
       \forall integer i; 0 <= i < disk->size && i < disk->backing_size ==> disk->backing[i] == virt(disk, i);
     ensures refused: \result != ADDCOW_OK ==> disk->all_allocated == \old(disk->all_allocated) &&

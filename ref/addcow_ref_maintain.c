@@ -122,6 +122,7 @@ static int grows_over_backing(const struct addcow_ref *disk)
     ensures bits: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==>
       (bit(disk->bitmap, k) <==> \old(bit(disk->bitmap, k)) || (disk->all_allocated == 0 &&
         disk->size < disk->backing_size && disk->size / disk->cluster_size <= k));
+    ensures past: same_bits{Pre, Post}(disk, clusters(disk->size, disk->cluster_size), bits_of(disk));
 */
 static void allocate_boundary(struct addcow_ref *disk)
 {
@@ -147,7 +148,8 @@ static uint64_t covered_clusters(const struct addcow_ref *disk, uint64_t new_siz
     terminates \true;
     assigns disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures below: same_bits{Pre, Post}(disk, 0, first);
-    ensures new: BMP_05: \forall integer k; first <= k < bits ==> (bit(disk->bitmap, k) <==> k < covered);
+    ensures new: \forall integer k; first <= k < bits ==> (bit(disk->bitmap, k) <==> k < covered);
+    ensures beyond: same_bits{Pre, Post}(disk, bits, bits_of(disk));
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
 */
 static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits, uint64_t covered)
@@ -156,6 +158,7 @@ static void put_new_bits(struct addcow_ref *disk, uint64_t first, uint64_t bits,
         loop invariant valid_disk(disk);
         loop invariant below: same_bits{Pre, Here}(disk, 0, first);
         loop invariant new: \forall integer j; first <= j < k ==> (bit(disk->bitmap, j) <==> j < covered);
+        loop invariant beyond: same_bits{Pre, Here}(disk, k, bits_of(disk));
         loop assigns k, disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
         loop variant bits - k;
     */
@@ -195,6 +198,9 @@ static void zero_image(struct addcow_ref *disk, uint64_t from, uint64_t to)
       allocated(disk, i / disk->cluster_size) || disk->backing_size <= i;
     ensures bits: \forall integer k; 0 <= k < clusters(new_size, disk->cluster_size) ==>
       (bit(disk->bitmap, k) <==> grown_bit{Pre}(disk, new_size, k));
+    ensures past: \forall integer k;
+      clusters(new_size, disk->cluster_size) <= k < bit_count(new_size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: same_bits{Pre, Post}(disk, bit_count(new_size, disk->cluster_size), bits_of(disk));
 */
 static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
 {
@@ -219,13 +225,16 @@ static void grow_bits(struct addcow_ref *disk, uint64_t new_size)
 /* Changes the size last, when all bytes that it shows are in place. */
 /*@ requires valid_disk(disk) && \valid(disk) && disk->size < new_size <= disk->capacity;
     terminates \true;
-    assigns disk->size, disk->image[0 .. disk->capacity - 1],
+    assigns disk->size, disk->image[0 .. new_size - 1],
       disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
     ensures size: disk->size == new_size;
     ensures kept: virt_same{Pre, Post}(disk, 0, \old(disk->size));
     ensures zero: \forall integer i; \old(disk->size) <= i < new_size ==> virt(disk, i) == 0;
     ensures bits: \forall integer k; 0 <= k < clusters(new_size, disk->cluster_size) ==> (bit(disk->bitmap, k) <==>
       grown_bit{Pre}(disk, new_size, k));
+    ensures past: \forall integer k;
+      clusters(new_size, disk->cluster_size) <= k < bit_count(new_size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: same_bits{Pre, Post}(disk, bit_count(new_size, disk->cluster_size), bits_of(disk));
 */
 static void grow(struct addcow_ref *disk, uint64_t new_size)
 {
@@ -245,6 +254,7 @@ static void grow(struct addcow_ref *disk, uint64_t new_size)
     ensures bits: same_bits{Pre, Post}(disk, 0, clusters(new_size, disk->cluster_size));
     ensures past: \forall integer k; clusters(new_size, disk->cluster_size) <= k <
       bit_count(\old(disk->size), disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: same_bits{Pre, Post}(disk, bit_count(\old(disk->size), disk->cluster_size), bits_of(disk));
 */
 static void shrink(struct addcow_ref *disk, uint64_t new_size)
 {
@@ -296,6 +306,7 @@ void addcow_ref_stream(struct addcow_ref *disk, uint32_t flag)
         loop invariant valid: valid_disk(disk);
         loop invariant invisible: virt_same{Pre, Here}(disk, 0, disk->size);
         loop invariant bits: \forall integer j; 0 <= j < k ==> bit(disk->bitmap, j);
+        loop invariant past: same_bits{Pre, Here}(disk, clusters, bits_of(disk));
         loop assigns k, disk->image[0 .. disk->size - 1],
           disk->bitmap[0 .. bitmap_bytes(disk->capacity, disk->cluster_size) - 1];
         loop variant clusters - k;
@@ -392,6 +403,8 @@ static void commit_cluster(struct addcow_ref *disk, uint64_t cluster)
     ensures others: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size != cluster &&
       allocated(disk, i / disk->cluster_size) && \old(disk->backing[i] == disk->image[i]) ==>
       disk->backing[i] == disk->image[i];
+    ensures past: \forall integer i; disk->size <= i < disk->backing_size ==>
+      disk->backing[i] == \old(disk->backing[i]);
     ensures bits: same_bits{Pre, Post}(disk, 0, bits_of(disk));
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
 */
@@ -407,6 +420,8 @@ static void commit_if_allocated(struct addcow_ref *disk, uint64_t cluster)
     terminates \true;
     assigns disk->backing[0 .. disk->backing_size - 1];
     ensures copied: committed(disk);
+    ensures past: \forall integer i; disk->size <= i < disk->backing_size ==>
+      disk->backing[i] == \old(disk->backing[i]);
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
 */
 static void commit_clusters(struct addcow_ref *disk)
@@ -417,6 +432,8 @@ static void commit_clusters(struct addcow_ref *disk)
         loop invariant reached: backing_reaches(disk);
         loop invariant copied: \forall integer i; 0 <= i < disk->size && i / disk->cluster_size < k &&
           allocated(disk, i / disk->cluster_size) ==> disk->backing[i] == disk->image[i];
+        loop invariant past: \forall integer i; disk->size <= i < disk->backing_size ==>
+          disk->backing[i] == \at(disk->backing[i], Pre);
         loop invariant invisible: virt_same{Pre, Here}(disk, 0, disk->size);
         loop assigns k, disk->backing[0 .. disk->backing_size - 1];
         loop variant clusters - k;
@@ -430,7 +447,8 @@ static void commit_clusters(struct addcow_ref *disk)
 /*@ requires valid_disk(disk) && disk->all_allocated == 0 && committed(disk) && backing_reaches(disk);
     terminates \true;
     assigns disk->bitmap[0 .. bitmap_bytes(disk->size, disk->cluster_size) - 1];
-    ensures clear: \forall integer k; 0 <= k < clusters(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures clear: \forall integer k; 0 <= k < bit_count(disk->size, disk->cluster_size) ==> !bit(disk->bitmap, k);
+    ensures beyond: same_bits{Pre, Post}(disk, bit_count(disk->size, disk->cluster_size), bits_of(disk));
     ensures invisible: virt_same{Pre, Post}(disk, 0, disk->size);
 */
 static void clear_bits(struct addcow_ref *disk)

@@ -75,7 +75,7 @@ first_clause_has() {
     printf '/* %s-01 */\nint a;\n' "$p" >tests/unit/a.c
     printf '/*\n * Witnesses %s-01.\n */\n\nstatic void a(void **state)\n{\n}\n' "$p" >tests/unit/exhaustive/a.c
     printf '# %s-01\n' "$p" >tests/cli/a.bats
-    printf '/* %s_01 */\n' "$p" >proofs/model/a.pml
+    printf '/* %s_01 */\nbit %s_01 = 1;\n' "$p" "$p" >proofs/model/a.pml
     first_clause_has "1 0 0 0 0"
 }
 
