@@ -34,6 +34,9 @@ int addcow_platform_next_hole(int descriptor, uint64_t offset, uint64_t *hole);
 /* -EFBIG if the file system, or the limit of this process, allows no file of that length. At most 2^63 - 1. */
 int addcow_platform_may_grow(int descriptor, uint64_t length);
 
+/* Whether a block device that is open for writing refuses to be written. */
+bool addcow_platform_refuses_writes(int descriptor);
+
 /* Reserves storage for the first `length` bytes of a file, more than 0. -EOPNOTSUPP: cannot. */
 int addcow_platform_allocate(int descriptor, uint64_t length);
 

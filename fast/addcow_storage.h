@@ -41,6 +41,7 @@ struct addcow_file_ops {
     /* All completed writes, punches, truncates and shares of this file are durable when this returns 0. */
     int (*sync)(struct addcow_file *file);
     int (*length)(struct addcow_file *file, uint64_t *length);
+    /* -EOPNOTSUPP: the file keeps its length, as a device does. */
     int (*truncate)(struct addcow_file *file, uint64_t length);
     /* Makes [offset, offset + size), which lies within the file, read as zeros and frees the space if possible.
      * -EOPNOTSUPP: not supported. */
@@ -60,7 +61,7 @@ struct addcow_file_ops {
     int (*close)(struct addcow_file *file);
     /*
      * May be null. Whether the file may become `length` bytes long, as far as the storage can tell without trying:
-     * -EFBIG if truncate would fail with that. Changes nothing.
+     * -EFBIG or -EOPNOTSUPP if truncate would fail with that. Changes nothing.
      */
     int (*may_grow)(struct addcow_file *file, uint64_t length);
     /*
@@ -98,7 +99,8 @@ enum addcow_open_mode {
 
 struct addcow_storage_ops {
     size_t struct_size ADDCOW_INITIALLY(sizeof(struct addcow_storage_ops));
-    /* Opens a regular file; -EINVAL for another kind. The caller closes *file. */
+    /* Opens a regular file or a block device; -EINVAL for another kind, -EBUSY if the system uses the device. The
+     * caller closes *file. */
     int (*open)(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                 struct addcow_file **file);
     int (*remove)(struct addcow_storage *storage, const char *path);

@@ -137,6 +137,8 @@ static enum addcow_status open_failure_class(struct addcow_storage *storage, con
         return ADDCOW_UNLINKABLE;
     case EEXIST:
         return ADDCOW_READONLY;
+    case EBUSY: /* a device that the system itself uses */
+        return ADDCOW_BUSY;
     case EACCES:
     case EPERM:
     case EROFS:
@@ -415,12 +417,21 @@ enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length
     return result < 0 ? fail_file(error, io, "asking for the length", -result) : ADDCOW_OK;
 }
 
+/* RSZ-01 */
+static enum addcow_status fail_length(struct addcow_error *error, const struct addcow_io *io)
+{
+    return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "RSZ-01", "%s: its length cannot be changed", io->path);
+}
+
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
 {
     int result;
     do {
         result = io->file->ops->truncate(io->file, length);
     } while (result == -EINTR);
+    if (result == -EOPNOTSUPP) {
+        return fail_length(error, io);
+    }
     return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
 }
 
@@ -462,6 +473,9 @@ enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t lengt
     const struct addcow_file_ops *ops = io->file->ops;
     bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, may_grow) && ops->may_grow;
     int result = known ? ops->may_grow(io->file, length) : 0;
+    if (result == -EOPNOTSUPP) {
+        return fail_length(error, io);
+    }
     return result == -EFBIG ? fail_at(error, io, "setting the length", length, EFBIG) : ADDCOW_OK;
 }
 

@@ -15,6 +15,8 @@
 #include <sys/file.h>
 #endif
 #ifdef __linux__
+#include <sys/ioctl.h>
+#include <sys/mount.h> /* BLKROGET */
 #include <sys/syscall.h>
 #endif
 #ifdef FALLOC_FL_KEEP_SIZE /* Linux */
@@ -169,6 +171,20 @@ int addcow_platform_may_grow(int descriptor, uint64_t length)
     }
     return 0;
 }
+
+#if defined BLKROGET /* Linux, where such a device can be opened */
+bool addcow_platform_refuses_writes(int descriptor)
+{
+    int read_only = 0;
+    return ioctl(descriptor, BLKROGET, &read_only) == 0 && read_only != 0;
+}
+#else
+bool addcow_platform_refuses_writes(int descriptor)
+{
+    (void)descriptor;
+    return false;
+}
+#endif
 
 #if defined FALLOC_FL_KEEP_SIZE /* Linux */
 int addcow_platform_allocate(int descriptor, uint64_t length)

@@ -17,15 +17,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DEVICE_INODE UINT64_MAX /* of all block devices: no file system has it */
+
 struct posix_file {
     struct addcow_file file;
     int descriptor;
+    bool device; /* a block device: of a length that it has, not one that it is given */
     enum addcow_platform_lock lock;
 };
 
 static int descriptor_of(struct addcow_file *file)
 {
     return ((struct posix_file *)file)->descriptor;
+}
+
+static bool is_device(struct addcow_file *file)
+{
+    return ((struct posix_file *)file)->device;
 }
 
 static ssize_t file_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
@@ -45,9 +53,23 @@ static int file_sync(struct addcow_file *file)
     return addcow_platform_sync(descriptor_of(file));
 }
 
+/* Nothing else uses the position of the file. */
+static int device_length(int descriptor, uint64_t *length)
+{
+    off_t end = lseek(descriptor, 0, SEEK_END);
+    if (end < 0) {
+        return -errno;
+    }
+    *length = (uint64_t)end;
+    return 0;
+}
+
 static int file_length(struct addcow_file *file, uint64_t *length)
 {
     struct stat status;
+    if (is_device(file)) {
+        return device_length(descriptor_of(file), length);
+    }
     if (fstat(descriptor_of(file), &status) < 0) {
         return -errno;
     }
@@ -57,15 +79,23 @@ static int file_length(struct addcow_file *file, uint64_t *length)
 
 static int file_truncate(struct addcow_file *file, uint64_t length)
 {
+    if (is_device(file)) {
+        return -EOPNOTSUPP;
+    }
     return ftruncate(descriptor_of(file), (off_t)length) < 0 ? -errno : 0;
+}
+
+/* The result of a call that only saves storage or time. Whatever keeps a working file from that, the engine writes
+ * zeros instead. */
+static int of_optimisation(int result)
+{
+    bool refused = result < 0 && result != -EIO && result != -EINTR && result != -EBADF;
+    return refused ? -EOPNOTSUPP : result;
 }
 
 static int file_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
-    int result = addcow_platform_punch(descriptor_of(file), offset, size);
-    /* Holes are an optimisation: whatever keeps a working file from having them, the engine writes zeros instead. */
-    bool refused = result < 0 && result != -EIO && result != -EINTR && result != -EBADF;
-    return refused ? -EOPNOTSUPP : result;
+    return of_optimisation(addcow_platform_punch(descriptor_of(file), offset, size));
 }
 
 static int file_next_data(struct addcow_file *file, uint64_t offset, uint64_t *data)
@@ -98,8 +128,9 @@ static int file_identity(struct addcow_file *file, struct addcow_identity *ident
     if (fstat(descriptor_of(file), &status) < 0) {
         return -errno;
     }
-    identity->device = (uint64_t)status.st_dev;
-    identity->inode = (uint64_t)status.st_ino;
+    /* A device may have several names that are no links of each other. */
+    identity->device = (uint64_t)(is_device(file) ? status.st_rdev : status.st_dev);
+    identity->inode = is_device(file) ? DEVICE_INODE : (uint64_t)status.st_ino;
     return 0;
 }
 
@@ -113,16 +144,14 @@ static int file_close(struct addcow_file *file)
 
 static int file_may_grow(struct addcow_file *file, uint64_t length)
 {
-    return addcow_platform_may_grow(descriptor_of(file), length);
+    return is_device(file) ? -EOPNOTSUPP : addcow_platform_may_grow(descriptor_of(file), length);
 }
 
 static int file_allocate(struct addcow_file *file, uint64_t length)
 {
     int result = addcow_platform_allocate(descriptor_of(file), length);
     bool full = result == -ENOSPC || result == -EDQUOT || result == -EFBIG;
-    /* As with holes: whatever else keeps a working file from that, the engine writes zeros instead. */
-    bool refused = result < 0 && !full && result != -EIO && result != -EINTR && result != -EBADF;
-    return refused ? -EOPNOTSUPP : result;
+    return full ? result : of_optimisation(result);
 }
 
 static int file_share(struct addcow_file *file, struct addcow_file *source, uint64_t offset, uint64_t size)
@@ -166,13 +195,15 @@ static int open_flags(enum addcow_open_mode mode)
     return flags | O_RDWR | O_CREAT | O_EXCL;
 }
 
-static int check_regular(int descriptor)
+/* Regular files and block devices hold bytes at offsets; nothing else does. */
+static int check_kind(int descriptor, bool *device)
 {
     struct stat status;
     if (fstat(descriptor, &status) < 0) {
         return -errno;
     }
-    return S_ISREG(status.st_mode) ? 0 : -EINVAL;
+    *device = S_ISBLK(status.st_mode);
+    return S_ISREG(status.st_mode) || *device ? 0 : -EINVAL;
 }
 
 static int open_uninterrupted(const char *path, int flags)
@@ -195,6 +226,42 @@ static int open_descriptor(const char *path, int flags)
     return descriptor;
 }
 
+/*
+ * Opens a file of a kind that is possible. A block device that is to be written is opened again, for this use alone:
+ * the system then refuses one on which a file system is mounted. Returns the descriptor.
+ */
+static int open_kind(const char *path, enum addcow_open_mode mode, bool *device)
+{
+    int flags = open_flags(mode);
+    int descriptor = open_descriptor(path, flags);
+    int result = descriptor < 0 ? descriptor : check_kind(descriptor, device);
+    if (result < 0) {
+        if (descriptor >= 0) {
+            close(descriptor);
+        }
+        if (descriptor >= 0 && mode == ADDCOW_FILE_CREATE) {
+            unlink(path); /* nobody else knows of it */
+        }
+        return result;
+    }
+    if (!*device || mode != ADDCOW_FILE_READWRITE) {
+        return descriptor;
+    }
+    int alone = open_uninterrupted(path, flags | O_EXCL);
+    close(descriptor);
+    result = alone < 0 ? alone : check_kind(alone, device);
+    if (result >= 0 && (!*device || addcow_platform_refuses_writes(alone))) {
+        result = *device ? -EACCES : -EINVAL; /* no device: the name was given to another file meanwhile */
+    }
+    if (result < 0) {
+        if (alone >= 0) {
+            close(alone);
+        }
+        return result;
+    }
+    return alone;
+}
+
 static int storage_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                         struct addcow_file **file)
 {
@@ -203,19 +270,13 @@ static int storage_open(struct addcow_storage *storage, const char *path, enum a
     if (!opened) {
         return -ENOMEM;
     }
-    int descriptor = open_descriptor(path, open_flags(mode));
-    int result = descriptor < 0 ? descriptor : check_regular(descriptor);
-    if (result < 0) {
-        if (descriptor >= 0) {
-            close(descriptor);
-        }
-        if (descriptor >= 0 && mode == ADDCOW_FILE_CREATE) {
-            unlink(path); /* nobody else knows of it */
-        }
+    bool device = false;
+    int descriptor = open_kind(path, mode, &device);
+    if (descriptor < 0) {
         free(opened);
-        return result;
+        return descriptor;
     }
-    *opened = (struct posix_file){.file = {.ops = &posix_file_ops}, .descriptor = descriptor};
+    *opened = (struct posix_file){.file = {.ops = &posix_file_ops}, .descriptor = descriptor, .device = device};
     *file = &opened->file;
     return 0;
 }
