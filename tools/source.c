@@ -6,33 +6,41 @@
 #include "command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+/* Says what a call on a raw file has failed with: a negative errno. */
+static int complain_raw(struct source *source, int result)
+{
+    if (result == -EAGAIN) {
+        complain("%s: is in use elsewhere (busy, LCK-05)", source->path);
+    } else if (result == -EINVAL) {
+        complain("%s: is no file or device that has a length", source->path);
+    } else {
+        complain("%s: %s", source->path, strerror(-result));
+    }
+    return source_close(source, EXIT_FAILED);
+}
 
 static int open_raw(struct source *source)
 {
-    struct stat status;
-    source->descriptor = open(source->path, O_RDONLY | O_CLOEXEC);
-    if (source->descriptor < 0 || fstat(source->descriptor, &status) != 0) {
-        int errnum = errno;
-        source_close(source, EXIT_FAILED);
-        return complain("%s: %s", source->path, strerror(errnum));
+    struct addcow_storage *storage = locking_storage();
+    int result;
+    do {
+        result = storage->ops->open(storage, source->path, ADDCOW_FILE_READ, &source->file);
+    } while (result == -EINTR);
+    if (result == 0) {
+        result = source->file->ops->lock_data(source->file, 0);
     }
-    off_t end = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) ? lseek(source->descriptor, 0, SEEK_END) : -1;
-    if (end < 0) {
-        source_close(source, EXIT_FAILED);
-        return complain("%s: is no file or device that has a length", source->path);
+    if (result == 0) {
+        result = source->file->ops->length(source->file, &source->size);
     }
-    source->size = (uint64_t)end;
-    return EXIT_OK;
+    return result == 0 ? EXIT_OK : complain_raw(source, result);
 }
 
 int source_open(struct source *source, const char *path, const char *format)
 {
-    *source = (struct source){.path = path, .descriptor = -1};
+    *source = (struct source){.path = path};
     if (format && strcmp(format, "raw") == 0) {
         return open_raw(source);
     }
@@ -49,21 +57,21 @@ int source_close(struct source *source, int code)
     if (source->disk) {
         code = close_disk(source->disk, code);
     }
-    if (source->descriptor >= 0) {
-        close(source->descriptor);
+    if (source->file) {
+        source->file->ops->close(source->file);
     }
-    *source = (struct source){.path = source->path, .descriptor = -1};
+    *source = (struct source){.path = source->path};
     return code;
 }
 
 /* The end of the hole at `offset`, which is below the size; `offset` if there may be data. */
 static uint64_t raw_hole_end(const struct source *source, uint64_t offset)
 {
-    off_t data = lseek(source->descriptor, (off_t)offset, SEEK_DATA);
-    if (data < 0) {
-        return errno == ENXIO ? source->size : offset;
+    uint64_t data;
+    if (source->file->ops->next_data(source->file, offset, &data) < 0) {
+        return offset;
     }
-    return (uint64_t)data < source->size ? (uint64_t)data : source->size;
+    return data < source->size ? data : source->size;
 }
 
 int source_zeros(const struct source *source, uint64_t offset, uint64_t length, uint64_t *zeros)
@@ -86,13 +94,13 @@ int source_zeros(const struct source *source, uint64_t offset, uint64_t length, 
 static int read_raw(const struct source *source, uint64_t offset, uint64_t length, uint8_t *buffer)
 {
     while (length > 0) {
-        ssize_t got = pread(source->descriptor, buffer, (size_t)length, (off_t)offset);
-        if (got < 0 && errno == EINTR) {
+        ssize_t got = source->file->ops->pread(source->file, buffer, (size_t)length, offset);
+        if (got == -EINTR) {
             continue;
         }
         if (got <= 0) {
             return complain("%s: at %" PRIu64 ": %s", source->path, offset,
-                            got < 0 ? strerror(errno) : "the file ends too early");
+                            got < 0 ? strerror((int)-got) : "the file ends too early");
         }
         buffer += got;
         offset += (uint64_t)got;

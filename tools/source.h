@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 struct addcow;
+struct addcow_file;
 
 struct source {
     const char *path;
-    struct addcow *disk; /* null: a raw file */
-    int descriptor;      /* of a raw file */
-    uint64_t size;       /* bytes */
+    struct addcow *disk;      /* or null */
+    struct addcow_file *file; /* of a raw file, locked as a backing file is (LCK-05); or null */
+    uint64_t size;            /* bytes */
 };
 
 /* `format` is "add-cow" or "raw"; null stands for "add-cow". On success the caller calls source_close. */

@@ -104,6 +104,39 @@ qemu_refused() {
     addcow zero disk.addcow 0 1
 }
 
+@test "a raw file that others write to is not compared or measured, unless -U is given (LCK-05, LCK-07)" {
+    need_qemu
+    random 1M raw
+    qemu_holds -f raw raw
+    refused 2 "raw: is in use elsewhere (busy, LCK-05)" compare -f raw -F raw raw base.raw
+    refused 2 "raw: is in use elsewhere (busy, LCK-05)" compare -F raw disk.addcow raw
+    refused 1 "raw: is in use elsewhere (busy, LCK-05)" measure -f raw raw
+    addcow measure -U -f raw raw >/dev/null
+    run addcow compare -U -q -f raw -F raw raw base.raw
+    [ "$status" -eq 1 ]
+    qemu_ends
+    addcow measure -f raw raw >/dev/null
+}
+
+@test "rebase keeps writers away from the new backing file while it compares (LCK-05, RBS-02)" {
+    need_qemu
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    random 4M new.raw
+    # It stops at its first write, when it has compared some.
+    ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=pwrite64 -e inject=pwrite64:signal=STOP:when=1 \
+        "$addcow" rebase -q -b new.raw disk.addcow &
+    tracer=$!
+    until grep -q 'stopped by SIGSTOP' strace.log 2>/dev/null; do
+        kill -0 "$tracer"
+        sleep 0.05
+    done
+    qemu_refused qemu-io -f raw -c 'write 0 512' new.raw
+    kill -CONT "$(pgrep -P "$tracer")"
+    wait "$tracer"
+    qemu-io -f raw -c 'read 0 512' new.raw >/dev/null
+    [ "$(info disk.addcow "j['backing-filename']")" = new.raw ]
+}
+
 @test "QEMU with an overlay on the backing file lets disks be written, but no commit (LCK-06)" {
     need_qemu
     qemu-img create -q -f qcow2 -b base.raw -F raw disk.qcow2

@@ -38,6 +38,33 @@ static void test_data_locks(void **state)
     close_disk(disk);
 }
 
+static bool commit_meanwhile(void *context, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    assert_int_equal(addcow_commit(context, NULL, NULL, &error), ADDCOW_BUSY);
+    assert_string_equal(error.clause, "LCK-05");
+    return true;
+}
+
+/* RBS-02 LCK-05: nobody writes to the new backing file while rebase compares with it. */
+static void test_rebase_holds_the_new_file(void **state)
+{
+    (void)state;
+    struct disk_spec spec = usual;
+    spec.allocated = 6;
+    make_disk("disk", &spec);
+    spec.backing_name = "new.raw";
+    make_disk("other", &spec);
+    struct addcow *other = open_disk("other.add-cow");
+    struct addcow_rebase_options options = {
+        .struct_size = sizeof options, .backing_name = "new.raw", .backing_format = "raw"};
+    assert_ok(addcow_rebase(in_directory("disk.add-cow"), &options, NULL, commit_meanwhile, other, &reason));
+    assert_ok(addcow_commit(other, NULL, NULL, &reason));
+    close_disk(other);
+}
+
 static int open_older(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
                       struct addcow_file **file)
 {
@@ -119,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_data_locks),
+        TEST(test_rebase_holds_the_new_file),
         TEST(test_file_system_without_locks),
         TEST(test_storage_without_data_locks),
     };
