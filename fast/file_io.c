@@ -418,9 +418,12 @@ enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length
 }
 
 /* RSZ-01 */
-static enum addcow_status fail_length(struct addcow_error *error, const struct addcow_io *io)
+static enum addcow_status set_to(struct addcow_error *error, const struct addcow_io *io, uint64_t length, int result)
 {
-    return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "RSZ-01", "%s: its length cannot be changed", io->path);
+    if (result == -EOPNOTSUPP) {
+        return addcow_fail(error, ADDCOW_UNSUPPORTED, 0, "RSZ-01", "%s: its length cannot be changed", io->path);
+    }
+    return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
 }
 
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error)
@@ -429,10 +432,7 @@ enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t lengt
     do {
         result = io->file->ops->truncate(io->file, length);
     } while (result == -EINTR);
-    if (result == -EOPNOTSUPP) {
-        return fail_length(error, io);
-    }
-    return result < 0 ? fail_at(error, io, "setting the length", length, -result) : ADDCOW_OK;
+    return set_to(error, io, length, result);
 }
 
 /* Holes do not stay holes. */
@@ -473,10 +473,7 @@ enum addcow_status addcow_io_may_grow(const struct addcow_io *io, uint64_t lengt
     const struct addcow_file_ops *ops = io->file->ops;
     bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, may_grow) && ops->may_grow;
     int result = known ? ops->may_grow(io->file, length) : 0;
-    if (result == -EOPNOTSUPP) {
-        return fail_length(error, io);
-    }
-    return result == -EFBIG ? fail_at(error, io, "setting the length", length, EFBIG) : ADDCOW_OK;
+    return result == -EFBIG || result == -EOPNOTSUPP ? set_to(error, io, length, result) : ADDCOW_OK;
 }
 
 /* ---- Locks ---- */
