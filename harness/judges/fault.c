@@ -19,6 +19,7 @@
 #include "adapters/perform.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,20 @@ static bool has_class(const struct judge *judge, enum addcow_status code)
     return code == ADDCOW_OK || fault_injection_explains(&judge->fault, code);
 }
 
+/* Judges what an error of the fault says: the errno of the call, and its file. A dead process has nobody to tell. */
+static bool judge_reason(const struct judge *judge, const char *what, const struct addcow_error *error)
+{
+    char name[SIM_NAME_BYTES + 3];
+    snprintf(name, sizeof name, "%s: ", judge->fault.name);
+    int errnum = judge->fault.kind == FAULT_ENOSPC ? ENOSPC : EIO;
+    if (judge->fault.kills || (error->errnum == errnum && strstr(error->message, name) != NULL)) {
+        return true;
+    }
+    fprintf(judge->out, "%s has an error of another call, with the number %d instead of %d (ERR-01)\n  %s\n", what,
+            error->errnum, errnum, error->message);
+    return false;
+}
+
 /*
  * Judges a status. A request that is refused without a fault too, like a commit onto a short file, may be refused.
  */
@@ -118,8 +133,10 @@ static bool judge_status(const struct judge *judge, const char *what, enum addco
                          const struct addcow_error *error)
 {
     judge->counts->failures += code != ADDCOW_OK;
-    if (judge->size_differs || code == usual || (usual == ADDCOW_OK && has_class(judge, code)) ||
-        (usual != ADDCOW_OK && code != ADDCOW_OK)) {
+    if (usual == ADDCOW_OK && code != ADDCOW_OK && !judge->size_differs && has_class(judge, code)) {
+        return judge_reason(judge, what, error);
+    }
+    if (judge->size_differs || code == usual || (usual != ADDCOW_OK && code != ADDCOW_OK)) {
         return true;
     }
     fprintf(judge->out, "%s gives %s (ERR-01, ERR-03, ERR-04, ERR-05)\n", what, addcow_status_name(code));
@@ -146,7 +163,9 @@ static bool judge_flush(struct judge *judge, const char *what, enum addcow_statu
 /* Judges a close. One that fails has closed all the same; one that succeeds has flushed. */
 static bool judge_close(struct judge *judge, enum addcow_status code, const struct addcow_error *error)
 {
-    if (!judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
+    bool known = judge->fault.image_lost && code != ADDCOW_OK; /* it fails, for the reason that flushes have */
+    if (known ? !judge_reason(judge, "close", error)
+              : !judge->fault.image_lost && !judge_status(judge, "close", code, ADDCOW_OK, error)) {
         return false;
     }
     if (sim_open_files(judge->sim) != 0) {

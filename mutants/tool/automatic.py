@@ -45,7 +45,7 @@ LIBRARIES = {
 HANG_SECONDS = 240  # nothing below takes 10 on an idle machine
 # Limits of processor time. Each program needs about a tenth of its limit.
 CPU_SECONDS = {"hunt": 30, "gate": 60, "tests/test_crash": 60, "tests/test_death": 30, "tests/test_fault": 60,
-               "tests/test_weak_engine": 60}
+               "tests/test_weak_engine": 60, "tests/test_call_errors": 30, "tests/test_posix_calls": 20}
 CPU_SECONDS_TEST = 6
 
 WEAK_TEST = "tests/test_weak_engine"  # runs the engine under weak memory
@@ -72,7 +72,7 @@ JUDGES = {
     "units": (
         PLAIN,
         units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data share replaced "
-              "data_locks fast_threads waiting_threads posix_calls lock_phases"),
+              "data_locks fast_threads waiting_threads quiesce posix_calls lock_phases call_errors"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),
@@ -86,7 +86,7 @@ JUDGES = {
         [*units(f"storage_posix fast_durability fast_failing memory {MAINTAIN} fast open"), HUNT + ["3"]],
     ),
     "weak": (PLAIN, [[WEAK_TEST, "--engine"]]),
-    "races": (THREAD, [*units("fast_threads waiting_threads"), HUNT + ["8"]]),
+    "races": (THREAD, [*units("fast_threads waiting_threads quiesce"), HUNT + ["8"]]),
 }
 
 # Headers whose memory orders are weakened, and their judge. All of the engine is compiled again for one of them.
