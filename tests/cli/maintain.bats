@@ -402,11 +402,12 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     addcow create -q -b lower.addcow -F add-cow -i image.raw --size 4T disk.addcow
     "$addcow" stream -p disk.addcow 2>progress &
     pid=$!
-    until [ -s progress ]; do
-        kill -0 $pid
+    for ((tries = 0; tries < 6000; tries++)); do
+        [ ! -s progress ] && kill -0 $pid || break
         sleep 0.01
     done
     kill -TERM $pid
+    [ -s progress ] # within a minute
     status=0
     wait $pid || status=$?
     [ "$status" -eq 143 ] # it died of that signal

@@ -302,6 +302,64 @@ infinity
     [ "$(length image.raw)" -eq 0 ]
 }
 
+@test "measure: sizes and cluster sizes at their limits" {
+    for size in 0 1 511 512 4611686018427387903 4611686018427387904; do
+        [ "$(addcow measure --size "$size" | wc -l)" -eq 2 ]
+    done
+    for size in 4611686018427387905 9223372036854775808 18446744073709551614 "$MAX" 0xffffffffffffffff; do
+        refused 1 "above 2^62" measure --size "$size"
+    done
+    for cluster in 4096 2M; do
+        addcow measure -c "$cluster" --size 1 >/dev/null
+    done
+    for cluster in 0 1 4095 4097 2097153 4M 4294967296 9223372036854775808 18446744073709551614 "$MAX"; do
+        refused 2 "must be a power of two from 4k to 2M" measure -c "$cluster" --size 1
+    done
+    each 2 "measure --size=@" "invalid value" < <(tail -n 4 <<<"$NO_SIZES")
+    each 2 "measure --size=1 --cluster-size=@" "invalid value" < <(tail -n 4 <<<"$NO_SIZES")
+}
+
+@test "resize --image-was: an old length at the limits of the disk and of 64 bits" {
+    disk
+    cp disk.addcow before
+    for old in 1000002 9223372036854775808 18446744073709551614 "$MAX" 0xffffffffffffffff; do
+        refused 1 "which is less than" resize --image-was="$old" disk.addcow
+        refused 1 "which is less than" resize --image-was="$old" disk.addcow 1000001
+    done
+    each 2 "resize --image-was=@ disk.addcow" "invalid value" < <(tail -n 4 <<<"$NO_SIZES")
+    refused 2 "invalid value ''" resize --image-was= disk.addcow
+    cmp disk.addcow before
+    addcow resize -q --image-was=1000001 disk.addcow
+    [ "$(length image.raw)" -eq 1000001 ]
+}
+
+@test "--lock-wait: seconds at the limits, and what is none" {
+    disk
+    for seconds in 0 1 999999 000001; do
+        addcow info --lock-wait="$seconds" disk.addcow >/dev/null
+    done
+    for seconds in '' ' ' -1 +1 1.5 1k 0x1 1000000 4294967296 4294967297 18446744073709551616 "$MAX" ' 1' '1 '; do
+        refused 2 "invalid value '$seconds' for option '--lock-wait'" info --lock-wait="$seconds" disk.addcow
+    done
+}
+
+# A new option that takes a number gets a test above, and then its name here. What `addcow nbd` does with --port is a
+# matter of nbdkit.
+@test "every option that takes a number has its limits tested" {
+    for command in $(addcow --help | sed -n 's/^  addcow \([a-z]*\) .*/\1/p'); do
+        addcow "$command" --help
+    done | sed -nE 's/^ .*--([a-z-]+)=(SIZE|OFFSET|LENGTH|OLD|SECONDS|PORT|N|NUMBER|COUNT).*/\1/p' | sort -u >found
+    diff found - <<'END'
+cluster-size
+image-was
+lock-wait
+max-length
+port
+size
+start-offset
+END
+}
+
 @test "--hide-image-data implies nothing but what it says" {
     random 5000 base.raw
     random 9000 image.raw
