@@ -1,4 +1,5 @@
-"""Judges every mutation of the engine that operators.py makes: `scripts/mutants --automatic`.
+"""Judges every mutation of the engine that operators.py makes: `scripts/mutants --automatic`; with --thinking those of
+thinking.py.
 
 Everything that a judge consists of is built once. A mutant is one file: it is compiled again, and linked with the rest
 when a judge needs it. Mutants that the compiler refuses are left out. So are mutants whose optimised code equals that
@@ -23,6 +24,7 @@ import time
 import judging
 import mutation
 import operators
+import thinking
 
 LIST = mutation.ROOT / "mutants" / "engine" / "equivalent.txt"
 CFLAGS = """
@@ -322,6 +324,7 @@ class Campaign:
         self.codes = {}  # optimised code -> its owner: the engine or the first mutant that has it
         self.counts = dict.fromkeys(("killed", "SURVIVED", "STALE", "equivalent", "refused", "same"), 0)
         self.killers = {}
+        self.kinds = {}  # kind -> verdict -> how many
 
     def mutants(self):
         """All of them, or a sample."""
@@ -332,9 +335,9 @@ class Campaign:
             mutant
             for file in files
             if not self.options.file or file in self.options.file
-            for mutant in operators.mutations_of(file, self.base.text(file))
+            for mutant in self.made_of(file, self.options.thinking)
         ]
-        self.check_excuses(found, files)
+        self.check_excuses(files)
         if self.options.only:
             found = [mutant for mutant in found if any(text in mutant.name for text in self.options.only)]
         if self.options.listed or self.options.unlisted:
@@ -344,10 +347,14 @@ class Campaign:
             found = [mutant for i, mutant in enumerate(found) if i in chosen]
         return found
 
-    def check_excuses(self, found, files):
+    def made_of(self, file, by_thinking):
+        rules = thinking if by_thinking else operators
+        return rules.mutations_of(file, self.base.text(file))
+
+    def check_excuses(self, files):
         """Refuses an excuse for a mutation that does not exist any more."""
-        keys = {mutant.key for mutant in found}
         looked_at = self.options.file or files
+        keys = {mutant.key for file in looked_at for kind in (False, True) for mutant in self.made_of(file, kind)}
         lost = [
             key[0]
             for key in self.excuses.reasons
@@ -362,6 +369,8 @@ class Campaign:
     def report(self, verdict, mutant, rest):
         with self.lock:
             self.counts[verdict] += 1
+            of_kind = self.kinds.setdefault(mutant.kind, {})
+            of_kind[verdict] = of_kind.get(verdict, 0) + 1
             if verdict not in ("refused", "same") or self.options.verbose:
                 print(f"{verdict:<9} {mutant.name}: {rest}", flush=True)
 
@@ -450,11 +459,38 @@ class Campaign:
         print(f"{made} mutations: {counts['refused']} do not compile, {counts['same']} have the code of another")
         print("killed by " + ", ".join(f"{name} {number}" for name, number in killers))
         print(f"{counts['equivalent']} equivalent (equivalent.txt), {counts['STALE']} killed that it lists")
+        print("\n".join(self.table()))
         print(f"mutants: {counts['killed']} killed, {counts['SURVIVED']} survived")
+        if self.options.report:
+            self.write_report(made)
         if counts["killed"] + counts["equivalent"] == 0 and made:
             print("mutants: nothing was judged", file=sys.stderr)
             return 2
         return 1 if survived else 0
+
+
+    def table(self):
+        """The results of each kind of mutation. The score leaves out the equivalent ones."""
+        yield "| kind | killed | survived | equivalent | score |"
+        yield "| --- | ---: | ---: | ---: | ---: |"
+        total = {verdict: self.counts[verdict] for verdict in ("killed", "STALE", "SURVIVED", "equivalent")}
+        for kind, of_kind in [*sorted(self.kinds.items()), ("all", total)]:
+            killed = of_kind.get("killed", 0) + of_kind.get("STALE", 0)
+            survived = of_kind.get("SURVIVED", 0)
+            score = f"{100 * killed / (killed + survived):.0f} %" if killed + survived else "-"
+            if killed + survived + of_kind.get("equivalent", 0):
+                yield f"| {kind} | {killed} | {survived} | {of_kind.get('equivalent', 0)} | {score} |"
+
+    def write_report(self, made):
+        words = [word for word in sys.argv[1:] if word != "--no-control"]
+        text = f"""# Mutations of the engine, by kind
+
+`scripts/mutants {' '.join(words)}` made this. It ran {made} mutations, of which {self.counts['refused']} do not compile
+and {self.counts['same']} have the code of another. [mutants/README.md](../mutants/README.md) describes the kinds.
+What is equivalent is in `mutants/engine/equivalent.txt`, with the reason.
+
+""" + "\n".join(self.table()) + "\n"
+        pathlib.Path(self.options.report).write_text(text, encoding="utf-8")
 
 
 def run(options):

@@ -363,24 +363,34 @@ class Function:
             yield from rule()
 
 
-def mutations_of(file, text):
+def rules_of(match, text):
+    """All mutations of the function that `match` of FUNCTION found, by the rules of this file."""
+    return Function(match, text).all()
+
+
+def orders_of_header(match, text):
+    return Function(match, text).orders()
+
+
+def mutations_of(file, text, rules=None, prefix=""):
     """All mutations of a file of fast/, in the order of the text; FILE:FUNCTION:NUMBER:KIND names each.
 
-    Of a header only the memory orders are weakened, in its inline functions.
+    Of a header only the memory orders are weakened, in its inline functions. `rules` gives the mutations of a function;
+    `prefix` comes before their numbers.
     """
     result, seen = [], set()
     numbers, occurrences = Counter(), Counter()
+    rules = rules or (orders_of_header if file.endswith(".h") else rules_of)
     for match in FUNCTION.finditer(text):
-        function = Function(match, text)
-        rules = function.orders() if file.endswith(".h") else function.all()
-        for mutation in sorted(rules, key=lambda one: one.pieces[0][0]):
+        function = match.group("name")
+        for mutation in sorted(rules(match, text), key=lambda one: one.pieces[0][0]):
             mutation.finish(file, text)
             if mutation.text in seen or mutation.text == text:
                 continue
             seen.add(mutation.text)
-            numbers[function.name] += 1
+            numbers[function] += 1
             occurrences[mutation.key] += 1
-            mutation.name = f"{file}:{function.name}:{numbers[function.name]}:{mutation.kind}"
+            mutation.name = f"{file}:{function}:{prefix}{numbers[function]}:{mutation.kind}"
             if occurrences[mutation.key] > 1:  # the same line occurs twice in the function
                 mutation.key = (*mutation.key, occurrences[mutation.key])
             result.append(mutation)
