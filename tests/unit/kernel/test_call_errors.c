@@ -414,7 +414,7 @@ static void try_error(struct kernel_calls *calls, const struct operation *operat
 /* The errors that a call is given: the same two always, and of the others those whose turn it is. */
 static void try_call(struct kernel_calls *calls, const struct operation *operation, size_t at, bool opens)
 {
-    static const int others[] = {ENOSPC, EROFS, EDQUOT, ESTALE, EACCES, EPERM, EOPNOTSUPP, ENOMEM, EFBIG};
+    static const int others[] = {ENOSPC, EROFS, EDQUOT, ESTALE, EACCES, EPERM, EREMOTEIO, ENOMEM, EFBIG};
     static const int of_opening[] = {ELOOP, ETXTBSY, EROFS, ENAMETOOLONG, ENOTDIR, EACCES, EMFILE, EPERM, ENXIO};
     const size_t count = sizeof others / sizeof *others;
     try_error(calls, operation, at, EIO);
