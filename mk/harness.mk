@@ -1,6 +1,6 @@
 # The library of the harness, its programs, the engine for the deterministic scheduler, the unit tests, the benchmark.
 
-PROGRAMS := gate hunt realdisk
+PROGRAMS := gate hunt realdisk followed
 PROGRAM_FILES := $(PROGRAMS:%=$(B)/%)
 HARNESS_LIB := $(B)/libharness.a
 # adapter_scheduled.c belongs to the engine for the scheduler only.

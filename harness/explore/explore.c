@@ -120,6 +120,16 @@ bool explore_ended(const struct explore *explore)
     return explore->scheduled.outcome == SCHED_DONE;
 }
 
+uint64_t explore_failed_calls(const struct explore *explore)
+{
+    return explore->fault.failed;
+}
+
+const struct adapter *explore_engine(const struct explore *explore)
+{
+    return explore->adapter;
+}
+
 const struct sim *explore_storage(const struct explore *explore)
 {
     return explore->sim;
@@ -129,8 +139,15 @@ const struct sim *explore_storage(const struct explore *explore)
 
 static void do_operation(struct explore *explore, struct execution *execution, uint32_t index)
 {
+    const struct explore_observer *observer = explore->options.observer;
     explore->spans[index].begin = sim_moment(explore->sim);
+    if (observer != NULL) {
+        observer->call(observer->context, index);
+    }
     execution_operation(execution, index);
+    if (observer != NULL) {
+        observer->returned(observer->context, index, execution->records[index].status == ADDCOW_OK);
+    }
     explore->spans[index].end = sim_moment(explore->sim);
     explore->spans[index].invoked = execution->records[index].invoked;
     explore->spans[index].returned = execution->records[index].returned;
@@ -161,6 +178,10 @@ static bool run_concurrent(struct explore *explore, struct sched_strategy *strat
     struct sched_options options = {.step_limit = explore->options.step_limit,
                                     .fingerprint = explore->options.self_check,
                                     .coverage = explore->options.coverage};
+    if (explore->options.observer != NULL) {
+        options.observer = explore->options.observer->step;
+        options.observer_context = explore->options.observer->context;
+    }
     return sched_run(strategy, threads, count, &options, &explore->scheduled);
 }
 

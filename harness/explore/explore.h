@@ -34,16 +34,25 @@ struct explore_counts {
 
 #define EXPLORE_BEHAVIOURS ((uint64_t)1 << 24) /* distinguished by a hash with so many values */
 
+/* Who watches the threads of a run. Each function gets the context. */
+struct explore_observer {
+    void *context;
+    sched_observer *step;                                              /* before each */
+    void (*call)(void *context, uint32_t operation);                   /* before each operation of the trace */
+    void (*returned)(void *context, uint32_t operation, bool success); /* after it */
+};
+
 struct explore_options {
-    bool self_check;                 /* run everything twice, and demand the same */
-    bool crash;                      /* judge some crashes of every run too (crash.h) */
-    bool refuse_punch;               /* zeros are written */
-    bool shares;                     /* files can share storage */
-    bool whole_requests;             /* transfers are one step each, instead of one a sector */
-    uint64_t step_limit;             /* 0: as sched.h */
-    uint64_t seed;                   /* of the crashes */
-    struct sched_coverage *coverage; /* to be added to; may be null */
-    struct fault_injection fault;    /* injected while the operations of the trace are done; at == 0: none */
+    bool self_check;                         /* run everything twice, and demand the same */
+    bool crash;                              /* judge some crashes of every run too (crash.h) */
+    bool refuse_punch;                       /* zeros are written */
+    bool shares;                             /* files can share storage */
+    bool whole_requests;                     /* transfers are one step each, instead of one a sector */
+    uint64_t step_limit;                     /* 0: as sched.h */
+    uint64_t seed;                           /* of the crashes */
+    struct sched_coverage *coverage;         /* to be added to; may be null */
+    const struct explore_observer *observer; /* may be null */
+    struct fault_injection fault;            /* injected while the operations of the trace are done; at == 0: none */
 };
 
 struct explore;
@@ -77,7 +86,11 @@ const char *explore_lock_name(const struct explore *explore, const void *object)
 /* A byte of the disk that was wrong in the last run; UINT64_MAX if no particular one was. */
 uint64_t explore_wrong_byte(const struct explore *explore);
 
-/* The storage, to watch a run. */
+/* How many calls have failed in the run in progress. */
+uint64_t explore_failed_calls(const struct explore *explore);
+
+/* The engine's adapter, and the storage, to watch a run. */
+const struct adapter *explore_engine(const struct explore *explore);
 const struct sim *explore_storage(const struct explore *explore);
 
 #endif

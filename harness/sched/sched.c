@@ -46,6 +46,8 @@ static struct {
     struct sched_run *run;
     bool fingerprint;
     struct sched_coverage *coverage;
+    sched_observer *observer;
+    void *observer_context;
 } scheduler;
 
 /* Numbers from both ends, so that few threads reach the first and the last of whatever is chosen by them. */
@@ -130,9 +132,14 @@ static void grant(uint32_t next)
 {
     uint64_t rest = scheduler.limit - scheduler.run->steps;
     scheduler.granted = scheduler.left < rest ? scheduler.left : rest;
-    if (scheduler.fingerprint) {
+    if (scheduler.fingerprint || scheduler.observer != NULL) {
         scheduler.granted = 1;
+    }
+    if (scheduler.fingerprint) {
         add_to_fingerprint(&scheduler.threads[next].pending, next);
+    }
+    if (scheduler.observer != NULL) {
+        scheduler.observer(scheduler.observer_context, next, &scheduler.threads[next].pending);
     }
     sched_budget = (int64_t)scheduler.granted - 1;
 }
@@ -377,6 +384,8 @@ bool sched_run(struct sched_strategy *strategy, const struct sched_thread *threa
     scheduler.limit = options->step_limit != 0 ? options->step_limit : STEPS_DEFAULT;
     scheduler.fingerprint = options->fingerprint;
     scheduler.coverage = options->coverage;
+    scheduler.observer = options->observer;
+    scheduler.observer_context = options->observer_context;
     uint32_t first = ask_strategy(enabled_threads());
     grant(first);
     scheduler.current = first;

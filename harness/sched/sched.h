@@ -190,10 +190,15 @@ struct sched_coverage {
     uint8_t seen[SCHED_COVERAGE / 8];
 };
 
+/* Called before each step of a run, in the order in which they are done. */
+typedef void sched_observer(void *context, uint32_t thread, const struct sched_access *access);
+
 struct sched_options {
     uint64_t step_limit; /* 0: a million */
     bool fingerprint;
     struct sched_coverage *coverage; /* to be added to; may be null */
+    sched_observer *observer;        /* may be null */
+    void *observer_context;
 };
 
 /*

@@ -69,13 +69,14 @@ int fault_injection_hook(void *context, enum sim_call call, const char *name, si
         fault->image_lost = true;
         fault->lost = fault->sim != NULL ? sim_moment(fault->sim) + 1 : 0;
     }
+    fault->failed++;
     /* An interrupted close has closed the file; POSIX storage does not report it (storage_posix.c). */
     return call == SIM_CLOSE && !lasting ? 0 : -errors[fault->kind];
 }
 
 void fault_injection_begin(struct fault_injection *fault)
 {
-    fault->calls = 0;
+    fault->calls = fault->failed = 0;
     fault->image_lost = fault->below_lost = false;
     fault->lost = 0;
 }

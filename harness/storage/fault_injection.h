@@ -25,6 +25,7 @@ struct fault_injection {
     const struct sim *sim;     /* the storage: then `lost` is one of its moments, and no sector is cut; or null */
     /* What has happened so far. */
     uint64_t calls;
+    uint64_t failed; /* of them: those that did nothing but fail */
     bool image_lost; /* a sync of DISK_IMAGE has failed, */
     bool below_lost; /* or one of DISK_CHAIN_TOP_IMAGE: commits fail from then on (DUR-07) */
     uint64_t lost;   /* the moment after that */

@@ -6,7 +6,7 @@
  */
 
 /* What a process that writes has. [first, limit) are the clusters of its range, `own` is its bit in their content. */
-#define WRITE_LOCALS byte own, at, upto, end, many, phase; bit found, ok
+#define WRITE_LOCALS byte own, at, upto, end, many; bit found
 
 #define LOOKS 1      /* at the bits of [at, limit), */
 #define BEGINS 2     /* a range in flight, */
@@ -67,7 +67,8 @@ inline begin_range()
     od;
     end = at;
     do
-    :: end < upto && (!HAS(flight, end) || DEFECT(RANGES_OVERLAP) || DEFECT(RANGE_NOT_CLIPPED)) -> end++
+    :: end < upto && end - at < RANGE_MAX &&
+            (!HAS(flight, end) || DEFECT(RANGES_OVERLAP) || DEFECT(RANGE_NOT_CLIPPED)) -> end++
     :: else -> break
     od;
     upto = at;
@@ -87,12 +88,12 @@ inline begin_range()
     fi
 }
 
-/* Puts `content` into cluster `end`, and goes on to the next one. */
+/* Puts `content` into cluster `end` and perhaps those behind it, and goes on to the next one. */
 inline put(content)
 {
     if
     :: write_image(end, many, content)
-    :: failures > 0 -> STEP(true, WRITE_IMAGE(end, end) + FAILED, failures--; ok = 0)
+    :: failures > 0 && MY_TURN -> STEP(true, WRITE_IMAGE(0, 0) + FAILED, failures--; ok = 0)
     fi
 }
 
@@ -142,8 +143,8 @@ inline end_range()
     :: else ->
         flight = WITHOUT(flight, (ok || !DEFECT(RANGE_KEPT_AFTER_AN_ERROR) -> CLUSTERS_FROM(at, upto) : 0));
         if
-        :: !DEFECT(WAITERS_NOT_WOKEN) -> wake(ALLOCATION)
-        :: asleep[ALLOCATION] == 0 || DEFECT(WAITERS_NOT_WOKEN)
+        :: MY_TURN && !DEFECT(WAITERS_NOT_WOKEN) -> wake(ALLOCATION)
+        :: MY_TURN && (asleep[ALLOCATION] == 0 || DEFECT(WAITERS_NOT_WOKEN))
         fi;
         give(ALLOCATION);
         AFTER_RANGE
@@ -163,11 +164,11 @@ inline begin_write()
 inline write_request()
 {
     do
-    :: TOGETHER phase == LOOKS -> look() SEPARATE
-    :: TOGETHER phase == BEGINS -> begin_range() SEPARATE
-    :: TOGETHER phase == FILLS -> fill() SEPARATE
-    :: TOGETHER phase == ENDS_RANGE -> end_range() SEPARATE
-    :: TOGETHER phase == OVERWRITES -> overwrite() SEPARATE
+    :: IN_PHASE(LOOKS) look() SEPARATE
+    :: IN_PHASE(BEGINS) begin_range() SEPARATE
+    :: IN_PHASE(FILLS) fill() SEPARATE
+    :: IN_PHASE(ENDS_RANGE) end_range() SEPARATE
+    :: IN_PHASE(OVERWRITES) overwrite() SEPARATE
     :: phase == 0 -> break
     od
 }

@@ -4,7 +4,8 @@
  *
  * One step is one event of the engine: a lock that is taken or released, an atomic access, a call of the storage. STEP
  * names the event. What the engine does between two events is done with the first of them. All interleavings of steps
- * are explored; but what is done under a lock, and cannot be seen without it, is one step.
+ * are explored; but what is done under a lock, and cannot be seen without it, is one step. With TRACED, the same text
+ * follows recorded executions of the engine instead (trace.pml).
  *
  * Content is told by masks. Every write has a bit of its own, and writes its own sectors of each cluster of its range.
  * The content of a cluster is the set of writes that it holds, and FILLED if all its other sectors are what the disk
@@ -31,6 +32,12 @@
 #endif
 
 #include "defects.pml"
+
+#define REQUEST_LOCALS byte phase; bit ok /* of every process */
+
+#ifndef RANGE_MAX
+#define RANGE_MAX CLUSTERS /* that are in flight at once, for one request */
+#endif
 
 #define FILLED 1
 #define ALL_CLUSTERS ((1 << CLUSTERS) - 1)
@@ -79,12 +86,17 @@ hidden byte n;               /* for loops within one step */
 
 /* ---- Steps ---- */
 
+#ifndef TRACED
 #define STEP(guard, event, effect) atomic { (guard) -> effect }
+#define END_OF_WRITE(first) (first + 1)
+#define MY_TURN true
+#endif
 /* Steps that nothing else comes between: a lock is taken, and given back before another thread could see it taken. */
-#define TOGETHER atomic {
+#define TOGETHER atomic { MY_TURN ->
+#define IN_PHASE(which) atomic { MY_TURN && phase == which ->
 #define SEPARATE }
 
-/* The events. */
+/* The events, as harness/explore/follow.c numbers them. */
 #define LOCK(lock) (1 * 256 + (lock))
 #define UNLOCK(lock) (2 * 256 + (lock))
 #define WAIT(lock) (3 * 256 + (lock))
@@ -127,11 +139,11 @@ inline wake(lock)
 
 /* ---- The image ---- */
 
-/* Writes cluster `from`. Then `from` is behind it. */
+/* Writes cluster `from`, and with TRACED as many more as the engine writes at once. Then `from` is behind them. */
 inline write_image(from, behind, content)
 {
-    behind = from + 1;
-    STEP(true, WRITE_IMAGE(from, behind),
+    STEP(true, WRITE_IMAGE(from, END_OF_WRITE(from)),
+        behind = END_OF_WRITE(from);
         do
         :: from < behind -> image[from] = content; from++
         :: else -> break
@@ -155,8 +167,8 @@ inline sync_image()
     STEP(true, LOAD_LOST, ok = !lost);
     if
     :: !ok
-    :: ok -> STEP(true, SYNC_IMAGE, all_synced())
-    :: ok && failures > 0 ->
+    :: ok && MY_TURN -> STEP(true, SYNC_IMAGE, all_synced())
+    :: ok && failures > 0 && MY_TURN ->
         STEP(true, SYNC_IMAGE + FAILED, failures--; dropped = 1; ok = DEFECT(FAILED_SYNC_SUCCEEDS));
         STEP(true, STORE_LOST, lost = !DEFECT(FAILED_SYNC_FORGOTTEN))
     fi
@@ -184,8 +196,8 @@ inline write_block()
 {
     if
     :: STEP(true, WRITE_BLOCK(which), store_bits(BLOCK_BITS(which), WRITTEN))
-    :: failures > 0 -> STEP(true, WRITE_BLOCK(which) + FAILED, failures--; ok = 0)
-    :: failures > 0 ->
+    :: failures > 0 && MY_TURN -> STEP(true, WRITE_BLOCK(which) + FAILED, failures--; ok = 0)
+    :: failures > 0 && MY_TURN ->
         STEP(true, WRITE_BLOCK(which) + FAILED,
             failures--;
             ok = 0;
@@ -200,7 +212,7 @@ inline sync_file()
     :: STEP(true, SYNC_FILE,
             maybe_1 = (DEFECT(FILE_NOT_SYNCED) -> maybe_1 : WITHOUT(maybe_1, covered) | file & covered);
             maybe_0 = (DEFECT(FILE_NOT_SYNCED) -> maybe_0 : WITHOUT(maybe_0, covered) | WITHOUT(covered, file)))
-    :: failures > 0 ->
+    :: failures > 0 && MY_TURN ->
         STEP(true, SYNC_FILE + FAILED, failures--; covered = 0; ok = DEFECT(FAILED_FILE_SYNC_SUCCEEDS))
     fi
 }
@@ -225,7 +237,7 @@ inline sync_file()
 #endif
 
 #define EXPOSED_BEFORE_DATA(c) (HAS(maybe_1, c) && !(synced[c] & FILLED))
-#define PROMISE_BROKEN(c) ((promised[c] & (255 - FILLED)) != 0 && \
+#define PROMISE_BROKEN(c) ((promised[c] & ~FILLED) != 0 && \
     (HAS(maybe_0, c) || (synced[c] & promised[c]) != promised[c]))
 #define OLD_CONTENT_SEEN(c) (HAS(bits, c) && !(image[c] & FILLED))
 #define UPDATE_LOST(c) ((SHOWN(c) & completed[c]) != completed[c])

@@ -2,7 +2,7 @@
  * Flushes: fast/flush.c.
  */
 
-#define FLUSH_LOCALS byte taken, left, snapshot, led, which, phase; bit ok
+#define FLUSH_LOCALS byte taken, left, snapshot, led, which
 
 CONTENT wanted[CLUSTERS * PROMISES]; /* of each flush that is watched: what the disk showed when it was called */
 byte cycle_of[THREADS];             /* the first cycle that covers the flush of a thread; 0: it has its result */
@@ -153,14 +153,14 @@ inline flush_request()
 {
     TOGETHER begin_flush() SEPARATE;
     do
-    :: TOGETHER phase == TAKES_DIRTY -> take_dirty() SEPARATE
-    :: TOGETHER phase == SNAPSHOTS -> take_snapshot() SEPARATE
-    :: TOGETHER phase == SYNCS_IMAGE -> sync_image(); phase = AFTER_SYNC SEPARATE
-    :: TOGETHER phase == STORES -> store_snapshot() SEPARATE
-    :: TOGETHER phase == SYNCS_FILE -> sync_file(); phase = WORK_DONE SEPARATE
-    :: TOGETHER phase == GIVES_BACK -> give_back() SEPARATE
-    :: TOGETHER phase == ENDS_CYCLE -> end_cycle() SEPARATE
-    :: TOGETHER phase == WAITS -> wake_up(FLUSHING); return_or_go_on() SEPARATE
+    :: IN_PHASE(TAKES_DIRTY) take_dirty() SEPARATE
+    :: IN_PHASE(SNAPSHOTS) take_snapshot() SEPARATE
+    :: IN_PHASE(SYNCS_IMAGE) sync_image(); phase = AFTER_SYNC SEPARATE
+    :: IN_PHASE(STORES) store_snapshot() SEPARATE
+    :: IN_PHASE(SYNCS_FILE) sync_file(); phase = WORK_DONE SEPARATE
+    :: IN_PHASE(GIVES_BACK) give_back() SEPARATE
+    :: IN_PHASE(ENDS_CYCLE) end_cycle() SEPARATE
+    :: IN_PHASE(WAITS) wake_up(FLUSHING); return_or_go_on() SEPARATE
     :: phase == 0 -> break
     od
 }

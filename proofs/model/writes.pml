@@ -23,7 +23,7 @@ byte ended;
 
 proctype writer(byte me, first, limit)
 {
-    WRITE_LOCALS;
+    REQUEST_LOCALS; WRITE_LOCALS;
     atomic { own = (me == 0 -> 2 : 0); begin_write() };
     write_request();
     atomic {
@@ -39,7 +39,7 @@ proctype writer(byte me, first, limit)
 
 proctype flusher(byte me)
 {
-    FLUSH_LOCALS;
+    REQUEST_LOCALS; FLUSH_LOCALS;
     atomic {
         if
         :: me == WRITERS -> call_flush()
