@@ -51,6 +51,19 @@ static bool is_within(uint64_t size, const struct operation_request *request)
     return request->offset <= size && request->length <= size - request->offset;
 }
 
+/*
+ * Where the cluster ends that a run of `end` bytes from `offset` on may end within: an extent below can end within a
+ * cluster, and if a write allocates it before the next one is asked for, the cluster still had the status of the first.
+ */
+static uint64_t whole_clusters(struct addcow *disk, uint64_t offset, uint64_t end, uint64_t limit)
+{
+    struct addcow_info info = ADDCOW_INFO_INIT;
+    addcow_get_info(disk, &info);
+    uint64_t past = (offset + end) % info.cluster_size;
+    uint64_t whole = past == 0 ? end : end + info.cluster_size - past;
+    return whole < limit ? whole : limit;
+}
+
 /* Goes over extents, of addcow_map_data or of addcow_map_chain, as long as the status is the same. */
 static enum addcow_status map_extents(struct addcow *disk, bool by_data, struct operation_request *request,
                                       struct addcow_error *error)
@@ -69,6 +82,7 @@ static enum addcow_status map_extents(struct addcow *disk, bool by_data, struct 
         }
         bool here = extent.present && extent.depth == 0;
         if (end > 0 && here != allocated) {
+            end = whole_clusters(disk, request->offset, end, request->length);
             break;
         }
         if (extent.length > left || (extent.length == 0 && left > 0) ||

@@ -47,11 +47,13 @@ static void all_clauses_of_the_specification_are_listed(void **state)
     fclose(spec);
     assert_int_equal(index, clauses->count);
     assert_true(index > 130);
-    assert_string_equal(clauses_find(clauses,
-                                     "DUR"
-                                     "-09")
-                            ->sentence,
-                        "A flush with no bit to write syncs only the image file.");
+    assert_string_equal(
+        clauses_find(clauses,
+                     "DUR"
+                     "-09")
+            ->sentence,
+        "A flush with no bit to write syncs only the image file. A bit has to be written if it was set or "
+        "cleared since it was last durable.");
     assert_null(clauses_find(clauses, "DUR"));
     clauses_free(clauses);
 }
