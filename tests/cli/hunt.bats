@@ -37,7 +37,7 @@ END
 }
 
 @test "hunt: a wrong implementation fails, and the last line gives the reason and a command that fails too" {
-    mistaken 'ceil(self.bitmap_bytes(size), unit) * unit' 'self.bitmap_bytes(size)'
+    mistaken 'self.virt(begin + len(data), end) if end' 'bytes(end - begin - len(data)) if end'
     run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 100 --threads 2
     echo "$output"
     [ "$status" -eq 1 ]
@@ -54,7 +54,7 @@ END
 }
 
 @test "hunt: a trace file that cannot be written is named, and the last line has the seed" {
-    mistaken 'ceil(self.bitmap_bytes(size), unit) * unit' 'self.bitmap_bytes(size)'
+    mistaken 'self.virt(begin + len(data), end) if end' 'bytes(end - begin - len(data)) if end'
     run "$hunt" stress --impl "exec:python3 adapter.py" --seed 1 --traces 100 --threads 2
     file=$(echo hunt-*.trace)
     rm "$file"

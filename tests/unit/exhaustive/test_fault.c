@@ -72,7 +72,7 @@ static void every_fault_of_random_traces(void **state)
     (void)state;
     struct fault_counts counts = {0};
     struct generate_small_options options = {.threads = 1, .operations = 6, .whole_disk = true, .reopens = true};
-    for (uint64_t seed = 0; seed < (scope_is_small() ? 5 : 100); seed++) {
+    for (uint64_t seed = 0; seed < (scope_is_small() ? 5 : 30); seed++) {
         generate_small_trace(seed, &options, &trace);
         assert_true(fault_trace(&trace, &counts, stdout));
     }
