@@ -79,7 +79,7 @@ static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
 /* ---- The COW bitmap (section 3) ---- */
 
 #define ADDCOW_BLOCK_WORDS (ADDCOW_BLOCK_BYTES / 8u)
-#define ADDCOW_BLOCK_BITS (ADDCOW_BLOCK_BYTES * 8u)
+#define ADDCOW_BLOCK_BITS ((uint64_t)ADDCOW_BLOCK_BYTES * 8)
 _Static_assert(ADDCOW_BLOCK_BYTES % 8u == 0, "a block is a whole number of words");
 
 /* A part of the bitmap. Bits past the last cluster of the disk are 0. */

@@ -149,7 +149,7 @@ static void reserve(unsigned self)
 {
     if (self == 0) {
         addcow_quiesce_begin(&rig->disk->quiesce);
-        rig_expect(addcow_bitmap_resize(rig->disk, (uint64_t)ADDCOW_BLOCK_BITS + 1, NULL));
+        rig_expect(addcow_bitmap_resize(rig->disk, ADDCOW_BLOCK_BITS + 1, NULL));
         addcow_quiesce_end(&rig->disk->quiesce);
     } else {
         unsigned stripe = addcow_request_begin(&rig->disk->quiesce);

@@ -162,7 +162,7 @@ static void test_shrink_away(void **state)
                 allocate(disk, places[2][1] + 1);
             }
             assert_ok(addcow_resize(disk, ends[i] * 4096, &reason));
-            memset(expected + ends[i], 0, sizeof expected - ends[i]);
+            memset(expected + ends[i], 0, (size_t)(sizeof expected - ends[i]));
             assert_disk(disk, ends[i]);
             assert_file(ends[i]);
             assert_ok(addcow_resize(disk, CLUSTERS * 4096, &reason));
@@ -194,7 +194,7 @@ static void test_shrink_after_a_failure(void **state)
             probe->decide = fail_nth;
             assert_int_equal(addcow_flush(disk, &reason), ADDCOW_IO);
             assert_ok(addcow_resize(disk, kept * BLOCK * 4096, &reason));
-            memset(expected + kept * BLOCK, 0, sizeof expected - kept * BLOCK);
+            memset(expected + kept * BLOCK, 0, (size_t)(sizeof expected - kept * BLOCK));
             assert_ok(addcow_flush(disk, &reason));
             assert_file(kept * BLOCK);
             assert_disk(disk, kept * BLOCK);
