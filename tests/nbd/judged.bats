@@ -14,10 +14,10 @@ setup() {
     export plugin addcow
 }
 
-# Nothing is left behind, neither a file nor a server.
+# Nothing is left behind, neither a file nor a server of this test: each has a socket below its directory.
 teardown() {
     rmdir "$TMPDIR"
-    run pgrep -f "nbdkit.*$plugin"
+    run pgrep -f "nbdkit.*$TMPDIR"
     [ "$status" -eq 1 ]
 }
 
