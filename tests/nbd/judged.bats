@@ -11,13 +11,15 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return
     export TMPDIR=$BATS_TEST_TMPDIR/temporary
     mkdir "$TMPDIR"
+    ln -s "$plugin" "$BATS_TEST_TMPDIR/plugin.so"
+    plugin=$BATS_TEST_TMPDIR/plugin.so
     export plugin addcow
 }
 
-# Nothing is left behind, neither a file nor a server of this test: each has a socket below its directory.
+# Nothing is left behind, neither a file nor a server of this test, which has a name of its own for the plugin.
 teardown() {
     rmdir "$TMPDIR"
-    run pgrep -f "nbdkit.*$TMPDIR"
+    run pgrep -f "nbdkit.*$plugin"
     [ "$status" -eq 1 ]
 }
 
