@@ -297,9 +297,6 @@ enum addcow_status addcow_disk_find_bytes(struct addcow *disk, uint64_t offset, 
 
 /* ---- share.c ---- */
 
-/* What can be shared begins and ends at multiples of this: the block of most file systems, and the least cluster. */
-#define ADDCOW_SHARE_BLOCK 4096u
-
 /* Whether the storage of a disk can share; changes when it is tried, and ends at the first refusal. */
 enum addcow_sharing { ADDCOW_SHARING_UNKNOWN, ADDCOW_SHARING_WORKS, ADDCOW_SHARING_REFUSED };
 

@@ -164,6 +164,9 @@ uint64_t addcow_io_hole_end(const struct addcow_io *io, uint64_t offset);
 /* The end of the data that begins at `offset`; UINT64_MAX if the storage cannot tell. */
 uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset);
 
+/* What can be shared begins and ends at multiples of this: the block of most file systems, and the least cluster. */
+#define ADDCOW_SHARE_BLOCK 4096u
+
 /*
  * Gives `io` the bytes of another file in [offset, offset + size), which both contain, by sharing their storage. Both
  * numbers are multiples of ADDCOW_SHARE_BLOCK. False: not possible there; the range may hold anything then.

@@ -19,9 +19,8 @@
 #include <sys/mount.h> /* BLKROGET */
 #include <sys/syscall.h>
 #endif
-#ifdef FALLOC_FL_KEEP_SIZE /* Linux */
+#ifdef FALLOC_FL_KEEP_SIZE /* Linux, and not only what POSIX has */
 #include <linux/fs.h>
-#include <sys/ioctl.h>
 #endif
 
 static int result_of(int returned)

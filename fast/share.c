@@ -34,19 +34,18 @@ enum addcow_status addcow_disk_share_backing(struct addcow *disk, uint64_t offse
                                              struct addcow_error *error)
 {
     *end = offset;
-    for (uint64_t shared = 1; *end < limit && shared > 0; *end += shared) {
+    while (*end < limit && addcow_disk_sharing(disk) != ADDCOW_SHARING_REFUSED) {
         struct addcow_extent extent = {0};
         const struct addcow_io *source = NULL;
-        shared = 0;
-        if (addcow_disk_sharing(disk) != ADDCOW_SHARING_REFUSED) {
-            enum addcow_status code = addcow_disk_find_bytes(disk, *end, limit - *end, &extent, &source, error);
-            if (code != ADDCOW_OK) {
-                return code;
-            }
+        enum addcow_status code = addcow_disk_find_bytes(disk, *end, limit - *end, &extent, &source, error);
+        if (code != ADDCOW_OK) {
+            return code;
         }
-        if (source) {
-            shared = addcow_disk_share(disk, &disk->image, source, extent.length, *end);
+        uint64_t shared = source ? addcow_disk_share(disk, &disk->image, source, extent.length, *end) : 0;
+        if (shared == 0) {
+            break;
         }
+        *end += shared;
     }
     return ADDCOW_OK;
 }
