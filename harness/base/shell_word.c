@@ -3,6 +3,8 @@
  */
 #include "base/shell_word.h"
 
+#include "base/report.h"
+
 #include <string.h>
 
 void shell_word_print(FILE *out, const char *word)
@@ -21,4 +23,15 @@ void shell_word_print(FILE *out, const char *word)
         }
     }
     fputc('\'', out);
+}
+
+FILE *shell_command_open(const char *program, char **text, size_t *size)
+{
+    FILE *out = open_memstream(text, size);
+    if (out == NULL) {
+        report_fatal("no memory");
+    }
+    fputs("exec ", out);
+    shell_word_print(out, program);
+    return out;
 }

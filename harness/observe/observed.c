@@ -24,12 +24,7 @@ char *observed_wrap(const char *observer, const char *watch_path, const char *co
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) {
-        report_fatal("no memory");
-    }
-    fputs("exec ", out);
-    shell_word_print(out, observer);
+    FILE *out = shell_command_open(observer, &text, &size);
     fputs(" observe ", out);
     shell_word_print(out, watch_path);
     fputc(' ', out);

@@ -113,12 +113,7 @@ static char *make_door(const char *door, const struct gate_commands *commands, c
                                     {"--commit", commands->commit}, {option, value}};
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) {
-        report_fatal("no memory");
-    }
-    fputs("exec ", out);
-    shell_word_print(out, door);
+    FILE *out = shell_command_open(door, &text, &size);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (words[i][1] != NULL) {
             fprintf(out, " %s ", words[i][0]);
