@@ -167,8 +167,11 @@ struct addcow_storage *stoppable_storage(void);
  */
 uint64_t hole_end(const char *path, uint64_t offset);
 
-/* Whether `descriptor` is the file that the engine has open as `path`. */
-bool is_open_file(const char *path, int descriptor);
+/*
+ * Whether there is data at `offset` of that file, and where what is there, data or hole, ends: at most at `end`. A file
+ * system that does not tell has data only. Returns 0, or a negative errno if it should have told.
+ */
+int next_change(const char *path, uint64_t offset, uint64_t end, bool *data, uint64_t *change);
 
 /* ---- signals.c ---- */
 

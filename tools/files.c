@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A chain has two files at each level, and a backing file; one more may be open for a moment. */
 #define OPEN_MAX_FILES (2 * ADDCOW_CHAIN_MAX + 2)
@@ -112,11 +111,35 @@ uint64_t hole_end(const char *path, uint64_t offset)
     return data;
 }
 
-bool is_open_file(const char *path, int descriptor)
+typedef int search_function(struct addcow_file *file, uint64_t offset, uint64_t *found);
+
+/* Where `find` leads, between `offset` and `end`; to `unknown` if the file system does not tell. */
+static int search(struct addcow_file *file, search_function *find, uint64_t offset, uint64_t end, uint64_t unknown,
+                  uint64_t *found)
+{
+    int result;
+    do {
+        result = find ? find(file, offset, found) : -EOPNOTSUPP;
+    } while (result == -EINTR);
+    if (result == -EOPNOTSUPP) {
+        *found = unknown;
+        return 0;
+    }
+    bool beyond = result == 0 && (*found < offset || *found > end); /* before it: the file has been cut */
+    *found = beyond ? end : *found;
+    return result;
+}
+
+int next_change(const char *path, uint64_t offset, uint64_t end, bool *data, uint64_t *change)
 {
     struct addcow_file *file = find_file(path);
-    struct addcow_identity identity;
-    struct stat status;
-    return file && file->ops->identity(file, &identity) == 0 && fstat(descriptor, &status) == 0 &&
-           identity.device == (uint64_t)status.st_dev && identity.inode == (uint64_t)status.st_ino;
+    int result = search(file, file ? file->ops->next_data : NULL, offset, end, offset, change);
+    if (result < 0) {
+        return result;
+    }
+    *data = *change == offset;
+    if (!*data) {
+        return 0;
+    }
+    return search(file, file ? file->ops->next_hole : NULL, offset, end, end, change);
 }

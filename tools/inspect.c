@@ -8,14 +8,9 @@
 #include "command.h"
 #include "json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- check ---- */
 
@@ -152,8 +147,7 @@ struct map_entry {
 struct map_output {
     bool json;
     bool begun;
-    struct map_entry pending;              /* printed when the next entry cannot be joined to it */
-    int descriptors[ADDCOW_CHAIN_MAX + 1]; /* of the file at each depth; -1: not opened */
+    struct map_entry pending; /* printed when the next entry cannot be joined to it */
 };
 
 /* `data` and `zero` give the type of an entry, as in qemu-img: what is no data reads as zeros. */
@@ -205,56 +199,18 @@ static int add_entry(struct map_output *output, const struct map_entry *entry)
     return code;
 }
 
-/*
- * Where lseek finds the next data or hole at or past `position`, at most `end`. A file system that does not tell has
- * data only, which is what `unknown` stands for. False, and errno: it should have told.
- */
-static bool seek(int descriptor, int whence, uint64_t position, uint64_t end, uint64_t unknown, uint64_t *found)
-{
-    off_t result = lseek(descriptor, (off_t)position, whence);
-    if (result < 0 && errno != ENXIO) {
-        *found = unknown;
-        return errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
-    }
-    *found = result < 0 || (uint64_t)result > end ? end : (uint64_t)result;
-    return true;
-}
-
-/* Where the hole or the data at `position` of the file ends, at most `end`. False, and errno: that failed. */
-static bool next_change(int descriptor, uint64_t position, uint64_t end, bool *data, uint64_t *change)
-{
-    if (!seek(descriptor, SEEK_DATA, position, end, position, change)) {
-        return false;
-    }
-    *data = *change == position;
-    return !*data || seek(descriptor, SEEK_HOLE, position, end, end, change);
-}
-
-/* Opens the file that the engine reads at this depth: holes of another one that got its name would be no answer. */
-static int open_mapped(const char *path, int *descriptor)
-{
-    if (*descriptor >= 0) {
-        return EXIT_OK;
-    }
-    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (*descriptor < 0) {
-        return complain("%s: %s", path, strerror(errno));
-    }
-    return is_open_file(path, *descriptor) ? EXIT_OK : complain("%s: is another file by now", path);
-}
-
 /* Adds an extent that lies in a file, split into its data and its holes. */
 static int add_present(struct map_output *output, uint64_t start, const struct addcow_extent *extent)
 {
-    int *descriptor = &output->descriptors[extent->depth];
     uint64_t end = extent->file_offset + extent->length;
-    int code = open_mapped(extent->path, descriptor);
+    int code = EXIT_OK;
     for (uint64_t position = extent->file_offset; position < end && code == EXIT_OK;) {
         bool data;
         uint64_t change;
-        if (!next_change(*descriptor, position, end, &data, &change)) {
+        int result = next_change(extent->path, position, end, &data, &change);
+        if (result < 0) {
             return complain("%s: at %" PRIu64 ": the search for holes failed: %s", extent->path, position,
-                            strerror(errno));
+                            strerror(-result));
         }
         struct map_entry entry = {.start = start + (position - extent->file_offset),
                                   .length = change - position,
@@ -310,7 +266,6 @@ static int run_map(const struct operands *operands)
         return code;
     }
     struct map_output output = {.json = map_options.json};
-    memset(output.descriptors, -1, sizeof(output.descriptors));
     uint64_t end;
     if (!map_bounds(addcow_size(disk), &end)) {
         code = complain("%s: offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)", path,
@@ -323,11 +278,6 @@ static int run_map(const struct operands *operands)
     code = map_range(disk, &output, map_options.start.bytes, end);
     if (output.json) {
         printf("%s]\n", output.begun ? "" : "[");
-    }
-    for (size_t depth = 0; depth <= ADDCOW_CHAIN_MAX; depth++) {
-        if (output.descriptors[depth] >= 0) {
-            close(output.descriptors[depth]);
-        }
     }
     return close_disk(disk, code);
 }

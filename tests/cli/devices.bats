@@ -53,9 +53,19 @@ base_device() {
     addcow rebase -q -b base disk.addcow
     reads_as disk.addcow model
     addcow compare -q -F raw disk.addcow model
-    addcow map --output=json disk.addcow >map.json
-    [ "$(json map.json "sum(e['length'] for e in j)")" -eq 307200 ]
     addcow measure -f raw base >/dev/null
+}
+
+@test "map of devices: all is data, of the image and of the backing file" {
+    base_device
+    truncate -s 409600 image.raw
+    device image image.raw
+    addcow create -q -c 4k -b base -i image disk.addcow
+    random 100000 data
+    addcow write -q disk.addcow 4096 <data
+    addcow map --output=json disk.addcow >map.json
+    [ "$(json map.json "[(e['start'], e['length'], e['depth'], e['data']) for e in j]")" = \
+        "[(0, 4096, 1, True), (4096, 102400, 0, True), (106496, 200704, 1, True), (307200, 102400, 0, False)]" ]
 }
 
 @test "a device as image keeps its length, and discards free storage below it (RSZ-01, DC-01)" {
