@@ -116,6 +116,11 @@ nbd-door:
 	fi
 .PHONY: nbd-door
 
+# The second implementation, which shares no code with the others.
+SECOND := $(B)/second
+$(SECOND): $(patsubst %.c,$(B)/%.o,$(wildcard corpus/second/*.c))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBATOMIC) $(LDLIBS)
+
 $(B)/bench/bench: $(BENCH_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 

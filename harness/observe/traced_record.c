@@ -155,6 +155,17 @@ static void record_new_name(struct recorder *recorder, const struct traced_call 
     append(recorder, &record, NULL);
 }
 
+/* Whether the file that had a name has got another one: so the call was a rename, and not the removal of one link. */
+static bool was_renamed(const struct recorder *recorder, const struct directory_snapshot *after, ino_t inode)
+{
+    for (unsigned i = 0; i < after->count; i++) {
+        if (after->list[i].inode == inode && inode_of(&recorder->before, after->list[i].name) != inode) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void record_names(struct recorder *recorder, const struct traced_call *call)
 {
     struct directory_snapshot after;
@@ -166,8 +177,7 @@ static void record_names(struct recorder *recorder, const struct traced_call *ca
     }
     for (unsigned i = 0; i < recorder->before.count; i++) {
         const char *name = recorder->before.list[i].name;
-        /* A rename has taken the name away already. */
-        if (inode_of(&after, name) == 0 && name_of(&after, recorder->before.list[i].inode) == NULL) {
+        if (inode_of(&after, name) == 0 && !was_renamed(recorder, &after, recorder->before.list[i].inode)) {
             struct record record = make_entry(recorder, call, RECORD_REMOVE);
             snprintf(record.name, sizeof record.name, "%s", name);
             append(recorder, &record, NULL);

@@ -31,6 +31,16 @@ gate() {
     [ ! -e "$root/corpus/example/__pycache__" ]
 }
 
+@test "an implementation in C, with threads, conforms in the corpus and under the observer" {
+    local cases
+    cases=$(find "$root/corpus/cases" -name '*.json' | wc -l)
+    run gate "'${gate%/*}/second'" --observe --timeout 120
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *" 0 broken, 0 not judged"* ]]
+    [[ "${lines[-1]}" == *": $cases of $cases cases passed: conforms as writer ("* ]]
+}
+
 @test "a wrapped command-line tool conforms in what it declares; the rest is not applicable" {
     local part
     for part in wr-0 map- cre- rsz- req- lnk-0; do
