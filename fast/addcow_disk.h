@@ -7,7 +7,7 @@
  *   request.c       read, write, map
  *   allocate.c      in-flight ranges, and what goes into the clusters of one
  *   bitmap.c        the COW bitmap in memory, loaded on demand
- *   image.c         writing to the image, syncing it, and its length when the disk is opened
+ *   image.c         writing to the image, syncing it, and what is done with it when the disk is opened
  *   backing.c       reading the backing file
  *   share.c         sharing the storage of the backing file instead of copying it
  *   flush.c         making things durable
@@ -25,56 +25,8 @@
 #define ADDCOW_DISK_H
 
 #include "addcow_internal.h"
+#include "addcow_quiesce.h"
 #include "addcow_sync.h"
-
-/* ---- Quiescing (CON-09) ---- */
-
-/*
- * How many requests are running, and whether a whole-disk operation has quiesced the disk or waits for the last request
- * to end. Requests are counted in stripes of one cache line each, so that threads do not compete for one.
- */
-struct addcow_quiesce {
-    struct {
-        sync_u64 requests;
-        uint8_t padding[64 - sizeof(sync_u64)];
-    } stripes[ADDCOW_QUIESCE_STRIPES];
-    sync_u64 quiesced; /* 0 or 1; written under the lock */
-    sync_mutex lock;
-    sync_cond changed;
-};
-
-void addcow_quiesce_init(struct addcow_quiesce *quiesce);
-void addcow_quiesce_destroy(struct addcow_quiesce *quiesce);
-
-/* Holds new requests back and waits for the running ones. One caller at a time; others wait. */
-void addcow_quiesce_begin(struct addcow_quiesce *quiesce);
-void addcow_quiesce_end(struct addcow_quiesce *quiesce);
-
-/* The slow paths of the two functions below: waits while the disk is quiesced; wakes who waits for the last request. */
-void addcow_quiesce_wait(struct addcow_quiesce *quiesce);
-void addcow_quiesce_wake(struct addcow_quiesce *quiesce);
-
-static inline void addcow_request_end(struct addcow_quiesce *quiesce, unsigned stripe)
-{
-    sync_subtract(&quiesce->stripes[stripe].requests, 1);
-    if (sync_load(&quiesce->quiesced)) {
-        addcow_quiesce_wake(quiesce);
-    }
-}
-
-/* Counts a request. Returns its stripe, for addcow_request_end. Inline: it is on the path of every small request. */
-static inline unsigned addcow_request_begin(struct addcow_quiesce *quiesce)
-{
-    unsigned stripe = sync_thread_number() % ADDCOW_QUIESCE_STRIPES;
-    for (;;) {
-        sync_add(&quiesce->stripes[stripe].requests, 1);
-        if (!sync_load(&quiesce->quiesced)) {
-            return stripe;
-        }
-        addcow_request_end(quiesce, stripe);
-        addcow_quiesce_wait(quiesce);
-    }
-}
 
 /* ---- The COW bitmap (section 3) ---- */
 
@@ -140,6 +92,7 @@ struct addcow {
     struct addcow_quiesce quiesce;
     struct addcow_storage *storage;
     bool read_only;
+    bool direct;           /* transfers of image and raw backing file bypass the cache */
     bool file_writable;    /* the metadata file is open for writing: always, or below a writable disk if possible */
     struct addcow_io file; /* the metadata file */
     struct addcow_io image;
@@ -211,6 +164,13 @@ enum addcow_status addcow_bitmap_resize(struct addcow *disk, uint64_t cluster_co
 void addcow_bitmap_forget(struct addcow *disk);
 
 /* ---- image.c ---- */
+
+/*
+ * Makes transfers of `io`, which has just been opened and holds data of the disk, bypass the cache if those of the disk
+ * do. ADDCOW_UNSUPPORTED: its storage cannot do that.
+ */
+enum addcow_status addcow_disk_bypass_cache(const struct addcow *disk, const struct addcow_io *io,
+                                            struct addcow_error *error);
 
 /* Writes data (zeros if it is null) to [offset, offset + length) of the image. */
 enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,

@@ -56,6 +56,11 @@ enum addcow_open_flags {
      * fail with ADDCOW_UNSUPPORTED where they need it.
      */
     ADDCOW_OPEN_NO_BACKING = 1 << 4,
+    /*
+     * Or'ed: image and backing files, those of all levels, are read and written without the cache of the system
+     * (O_DIRECT). ADDCOW_UNSUPPORTED if one of them cannot be. Only flushes make data durable, as ever.
+     */
+    ADDCOW_OPEN_DIRECT = 1 << 5,
 };
 
 struct addcow_info {
@@ -225,6 +230,7 @@ struct addcow_rebase_options {
     const char *backing_name;   /* stored as given; null: no backing file (r20 only) */
     const char *backing_format; /* "raw" or "add-cow" */
     bool header_only;           /* opens neither the old nor the new backing file: the disk may read differently */
+    uint64_t open_flags;        /* ADDCOW_OPEN_DIRECT or 0: how the files are opened */
 };
 #define ADDCOW_REBASE_OPTIONS_INIT ADDCOW_INIT(.struct_size = sizeof(struct addcow_rebase_options))
 

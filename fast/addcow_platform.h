@@ -1,5 +1,5 @@
 /*
- * What operating systems do in different ways. storage_posix.c and file_io.c are the only users.
+ * What operating systems do in different ways. storage_posix.c, direct.c and file_io.c are the only users.
  *
  * Everything else that the library needs is C11 and POSIX. All functions are safe from any thread. Results are 0 or a
  * negative errno, and the calls may fail with -EINTR.
@@ -33,6 +33,18 @@ int addcow_platform_next_hole(int descriptor, uint64_t offset, uint64_t *hole);
 
 /* -EFBIG if the file system, or the limit of this process, allows no file of that length. At most 2^63 - 1. */
 int addcow_platform_may_grow(int descriptor, uint64_t length);
+
+/* What transfers that bypass the cache ask for: multiples of these. Powers of 2. */
+struct addcow_platform_units {
+    size_t memory; /* addresses */
+    size_t block;  /* offsets and lengths */
+};
+
+/* -EOPNOTSUPP: the file has no such transfers. */
+int addcow_platform_direct_units(int descriptor, struct addcow_platform_units *units);
+
+/* Makes transfers of an open file bypass the cache, or not any more. -EOPNOTSUPP: cannot. */
+int addcow_platform_set_direct(int descriptor, bool direct);
 
 /* Whether a block device that is open for writing refuses to be written. */
 bool addcow_platform_refuses_writes(int descriptor);

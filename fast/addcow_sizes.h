@@ -7,6 +7,7 @@
 #ifndef ADDCOW_SIZES_H
 #define ADDCOW_SIZES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* ---- The whole disk ---- */
@@ -44,6 +45,9 @@
 
 /* How many zeros are written at once where nothing can be punched. More than a sector. */
 #define ZEROS_BYTES 65536u
+
+/* What goes through a buffer on its way around the cache, in one call (direct.c). */
+#define DIRECT_BUFFER_BYTES ((size_t)1 << 20)
 
 /* ---- Stream (stream.c), rebase (rebase.c), commit (commit.c) ---- */
 

@@ -85,6 +85,11 @@ struct addcow_file_ops {
      * -EOPNOTSUPP: not possible there; parts of the range may have been changed.
      */
     int (*share)(struct addcow_file *file, struct addcow_file *source, uint64_t offset, uint64_t size);
+    /*
+     * May be null. From now on, what is read and written bypasses the cache of the system (O_DIRECT). Called at most
+     * once, before the first transfer. -EOPNOTSUPP: not possible there.
+     */
+    int (*bypass_cache)(struct addcow_file *file);
 };
 
 struct addcow_file {

@@ -69,6 +69,9 @@ static enum addcow_status reopen(struct addcow *disk, struct addcow_io *writable
         code = addcow_fail(error, ADDCOW_UNLINKABLE, 0, "LNK-07", "%s: is another file than when the disk was opened",
                            target->path);
     }
+    if (code == ADDCOW_OK) {
+        code = addcow_disk_bypass_cache(disk, writable, error);
+    }
     if (code != ADDCOW_OK) {
         addcow_io_close(writable, NULL);
     }

@@ -1,5 +1,6 @@
 /*
  * The image file: data goes into it, and it is synced. One that another program has made longer is cut when asked for.
+ * It and a raw backing file may be used without the cache of the system.
  *
  * A sync of the image that fails is final for this handle (DUR-07). The operating system may have dropped the data, and
  * a second sync would report success without it. So the error is kept, and no flush succeeds and no bit is written any
@@ -7,7 +8,27 @@
  */
 #include "addcow_disk.h"
 
+#include <errno.h>
 #include <inttypes.h>
+
+enum addcow_status addcow_disk_bypass_cache(const struct addcow *disk, const struct addcow_io *io,
+                                            struct addcow_error *error)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, bypass_cache) && ops->bypass_cache;
+    if (!disk->direct) {
+        return ADDCOW_OK;
+    }
+    int result;
+    do {
+        result = known ? ops->bypass_cache(io->file) : -EOPNOTSUPP;
+    } while (result == -EINTR);
+    if (result == 0) {
+        return ADDCOW_OK;
+    }
+    return addcow_fail(error, result == -EOPNOTSUPP ? ADDCOW_UNSUPPORTED : ADDCOW_IO, -result, "",
+                       "%s: cannot be read and written without the cache of the system", io->path);
+}
 
 enum addcow_status addcow_disk_put(struct addcow *disk, uint64_t offset, uint64_t length, const uint8_t *data,
                                    struct addcow_error *error)

@@ -31,6 +31,7 @@ struct opening {
     struct addcow_identities identities;
     unsigned levels;
     bool without_backing; /* the disk itself is opened, and nothing below it */
+    bool direct;          /* image and backing files are used without the cache of the system */
     bool shortens;        /* the image of the disk itself may have grown, and first becomes as long as is covered */
     uint64_t old_length;  /* then: from there on, the image must hold nothing but zeros */
 };
@@ -138,6 +139,9 @@ static enum addcow_status open_image(struct addcow *disk, struct opening *openin
         code = addcow_io_hold_data(disk->storage, &disk->image, !disk->read_only, error);
     }
     if (code == ADDCOW_OK) {
+        code = addcow_disk_bypass_cache(disk, &disk->image, error);
+    }
+    if (code == ADDCOW_OK) {
         code = addcow_io_length(&disk->image, &size, error);
     }
     if (code == ADDCOW_OK && opening->shortens && !disk->read_only) {
@@ -161,6 +165,9 @@ static enum addcow_status open_raw_backing(struct addcow *disk, struct opening *
     code = addcow_identities_add(&opening->identities, &io, error);
     if (code == ADDCOW_OK) {
         code = addcow_io_hold_data(disk->storage, &io, false, error);
+    }
+    if (code == ADDCOW_OK) {
+        code = addcow_disk_bypass_cache(disk, &io, error);
     }
     if (code == ADDCOW_OK) {
         code = addcow_io_length(&io, &length, error);
@@ -193,7 +200,7 @@ static enum addcow_status open_backing(struct addcow *disk, struct opening *open
 
 enum addcow_status addcow_disk_open_backing(struct addcow *disk, struct addcow_error *error)
 {
-    struct opening opening = {.storage = disk->storage, .levels = 1};
+    struct opening opening = {.storage = disk->storage, .levels = 1, .direct = disk->direct};
     enum addcow_status code = addcow_identities_add(&opening.identities, &disk->file, error);
     if (code == ADDCOW_OK) {
         code = addcow_identities_add(&opening.identities, &disk->image, error);
@@ -236,6 +243,7 @@ static enum addcow_status open_disk(struct opening *opening, const char *path, e
         return addcow_fail_memory(error, path);
     }
     opened->storage = opening->storage;
+    opened->direct = opening->direct;
     opened->read_only = role != ROLE_WRITABLE;
     addcow_quiesce_init(&opened->quiesce);
     addcow_allocation_init(opened);
@@ -255,6 +263,7 @@ enum addcow_status addcow_open(const char *path, enum addcow_open_flags flags, s
     struct opening opening = {
         .storage = storage ? storage : addcow_posix_storage(),
         .without_backing = (flags & ADDCOW_OPEN_NO_BACKING) != 0,
+        .direct = (flags & ADDCOW_OPEN_DIRECT) != 0,
     };
     bool writable = (flags & ADDCOW_OPEN_READWRITE) != 0;
     if (writable && opening.without_backing) {

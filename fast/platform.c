@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef F_OFD_SETLK
@@ -16,7 +17,7 @@
 #endif
 #ifdef __linux__
 #include <sys/ioctl.h>
-#include <sys/mount.h> /* BLKROGET */
+#include <sys/mount.h> /* BLKROGET, BLKSSZGET */
 #include <sys/syscall.h>
 #endif
 #ifdef FALLOC_FL_KEEP_SIZE /* Linux, and not only what POSIX has */
@@ -170,6 +171,63 @@ int addcow_platform_may_grow(int descriptor, uint64_t length)
     }
     return 0;
 }
+
+/* ---- Bypassing the cache ---- */
+
+#if defined O_DIRECT && defined BLKSSZGET /* Linux */
+#define LARGEST_BLOCK 4096                /* of the devices that are known, for a file system that does not tell */
+
+/* What the file system says. False: it does not tell. */
+static bool told_units(int descriptor, struct addcow_platform_units *units)
+{
+#ifdef STATX_DIOALIGN
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 && status.stx_mask & STATX_DIOALIGN) {
+        *units = (struct addcow_platform_units){status.stx_dio_mem_align, status.stx_dio_offset_align};
+        return true;
+    }
+#endif
+    int block = 0;
+    bool known = ioctl(descriptor, BLKSSZGET, &block) == 0 && block > 0; /* a device */
+    *units = (struct addcow_platform_units){(size_t)block, (size_t)block};
+    return known;
+}
+
+int addcow_platform_direct_units(int descriptor, struct addcow_platform_units *units)
+{
+    if (!told_units(descriptor, units)) {
+        *units = (struct addcow_platform_units){LARGEST_BLOCK, LARGEST_BLOCK};
+    }
+    return units->memory == 0 || units->block == 0 ? -EOPNOTSUPP : 0;
+}
+
+int addcow_platform_set_direct(int descriptor, bool direct)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0) {
+        return -errno;
+    }
+    flags = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+    if (fcntl(descriptor, F_SETFL, flags) < 0) {
+        return errno == EINVAL ? -EOPNOTSUPP : -errno;
+    }
+    return 0;
+}
+#else
+int addcow_platform_direct_units(int descriptor, struct addcow_platform_units *units)
+{
+    (void)descriptor;
+    (void)units;
+    return -EOPNOTSUPP;
+}
+
+int addcow_platform_set_direct(int descriptor, bool direct)
+{
+    (void)descriptor;
+    (void)direct;
+    return -EOPNOTSUPP;
+}
+#endif
 
 #if defined BLKROGET /* Linux, where such a device can be opened */
 bool addcow_platform_refuses_writes(int descriptor)

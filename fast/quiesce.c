@@ -6,7 +6,7 @@
  * load second, sequentially consistent, so at least one of them sees the other; the request then takes itself out of
  * the count and waits. So a request usually takes no lock and touches no cache line that another thread writes.
  */
-#include "addcow_disk.h"
+#include "addcow_quiesce.h"
 
 #include <assert.h>
 

@@ -37,6 +37,14 @@ struct rebase {
     uint64_t copied; /* bytes since the last checkpoint */
 };
 
+/* Opens a disk as the options say. */
+static enum addcow_status open_disk(const struct rebase *rebase, const char *path, enum addcow_open_flags flags,
+                                    struct addcow **disk, struct addcow_error *error)
+{
+    enum addcow_open_flags direct = rebase->options->open_flags == ADDCOW_OPEN_DIRECT ? ADDCOW_OPEN_DIRECT : 0;
+    return addcow_open(path, flags | direct, rebase->storage, disk, error);
+}
+
 /* ---- The new header ---- */
 
 static enum addcow_status check_options(const struct rebase *rebase, struct addcow_error *error)
@@ -149,7 +157,7 @@ static enum addcow_status open_new_backing(struct rebase *rebase, struct addcow_
     }
     enum addcow_status code = check_chain(rebase, error);
     if (code == ADDCOW_OK && addcow_backing_is_addcow(&rebase->metadata.header)) {
-        code = addcow_open(path, ADDCOW_OPEN_READONLY, rebase->storage, &rebase->new_disk, error);
+        code = open_disk(rebase, path, ADDCOW_OPEN_READONLY, &rebase->new_disk, error);
         rebase->new_length = code == ADDCOW_OK ? addcow_size(rebase->new_disk) : 0;
         return code;
     }
@@ -158,6 +166,9 @@ static enum addcow_status open_new_backing(struct rebase *rebase, struct addcow_
     }
     if (code == ADDCOW_OK) {
         code = addcow_io_hold_data(rebase->storage, &rebase->new_raw, false, error);
+    }
+    if (code == ADDCOW_OK) {
+        code = addcow_disk_bypass_cache(rebase->disk, &rebase->new_raw, error);
     }
     return code == ADDCOW_OK ? addcow_io_length(&rebase->new_raw, &rebase->new_length, error) : code;
 }
@@ -326,7 +337,7 @@ enum addcow_status addcow_rebase(const char *path, const struct addcow_rebase_op
 {
     assert(path && options);
     struct addcow_rebase_options known = {0};
-    if (!addcow_take(&known, options, sizeof known)) {
+    if (!addcow_take(&known, options, sizeof known) || (known.open_flags & ~(uint64_t)ADDCOW_OPEN_DIRECT) != 0) {
         return addcow_fail(error, ADDCOW_UNSUPPORTED, EINVAL, "",
                            "%s: the options have no struct_size, or are of a newer version", path);
     }
@@ -337,8 +348,7 @@ enum addcow_status addcow_rebase(const char *path, const struct addcow_rebase_op
         .progress = progress,
         .context = context,
     };
-    enum addcow_status code = known.header_only
-                                  ? addcow_disk_open_alone(path, rebase.storage, &rebase.disk, error)
-                                  : addcow_open(path, ADDCOW_OPEN_READWRITE, rebase.storage, &rebase.disk, error);
+    enum addcow_status code = known.header_only ? addcow_disk_open_alone(path, rebase.storage, &rebase.disk, error)
+                                                : open_disk(&rebase, path, ADDCOW_OPEN_READWRITE, &rebase.disk, error);
     return code == ADDCOW_OK ? finish(&rebase, run(&rebase, error), error) : code;
 }

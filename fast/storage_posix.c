@@ -1,10 +1,12 @@
 /*
  * The default storage: files of the operating system.
  *
- * Each function makes one system call and returns its result or a negative errno. file_io.c continues short transfers,
- * retries after EINTR and words the errors. platform.c has the calls that differ between systems. Locks belong to the
- * open file and not to the process, so two handles in one process exclude each other as two processes do (LCK-01).
+ * Each function makes one system call, or direct.c does, and returns its result or a negative errno. file_io.c
+ * continues short transfers, retries after EINTR and words the errors. platform.c has the calls that differ between
+ * systems. Locks belong to the open file and not to the process, so two handles in one process exclude each other as
+ * two processes do (LCK-01).
  */
+#include "addcow_direct.h"
 #include "addcow_platform.h"
 #include "addcow_storage.h"
 
@@ -24,6 +26,7 @@ struct posix_file {
     int descriptor;
     bool device; /* a block device: of a length that it has, not one that it is given */
     enum addcow_platform_lock lock;
+    struct addcow_direct *direct; /* null: transfers go through the cache */
 };
 
 static int descriptor_of(struct addcow_file *file)
@@ -36,14 +39,25 @@ static bool is_device(struct addcow_file *file)
     return ((struct posix_file *)file)->device;
 }
 
+static struct addcow_direct *direct_of(struct addcow_file *file)
+{
+    return ((struct posix_file *)file)->direct;
+}
+
 static ssize_t file_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
 {
+    if (direct_of(file)) {
+        return addcow_direct_read(direct_of(file), buffer, size, offset);
+    }
     ssize_t count = pread(descriptor_of(file), buffer, size, (off_t)offset);
     return count < 0 ? -errno : count;
 }
 
 static ssize_t file_pwrite(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset)
 {
+    if (direct_of(file)) {
+        return addcow_direct_write(direct_of(file), buffer, size, offset);
+    }
     ssize_t count = pwrite(descriptor_of(file), buffer, size, (off_t)offset);
     return count < 0 ? -errno : count;
 }
@@ -137,6 +151,7 @@ static int file_identity(struct addcow_file *file, struct addcow_identity *ident
 static int file_close(struct addcow_file *file)
 {
     int result = close(descriptor_of(file)) < 0 ? -errno : 0;
+    addcow_direct_end(direct_of(file));
     free(file);
     /* Linux, FreeBSD and macOS have freed the descriptor also when close was interrupted. */
     return result == -EINTR ? 0 : result;
@@ -161,6 +176,12 @@ static int file_share(struct addcow_file *file, struct addcow_file *source, uint
     return result < 0 && result != -EINTR ? -EOPNOTSUPP : result;
 }
 
+static int file_bypass_cache(struct addcow_file *file)
+{
+    struct posix_file *posix = (struct posix_file *)file;
+    return posix->direct ? 0 : addcow_direct_begin(posix->descriptor, &posix->direct);
+}
+
 static const struct addcow_file_ops posix_file_ops = {
     .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
@@ -178,6 +199,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .allocate = file_allocate,
     .next_hole = file_next_hole,
     .share = file_share,
+    .bypass_cache = file_bypass_cache,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

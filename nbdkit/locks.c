@@ -1,5 +1,6 @@
 /*
- * without-locks=true: disks on file systems that have no locks (LCK-07).
+ * Opening disks as the parameters say. direct=true is a flag of the library; without-locks=true is for disks on file
+ * systems that have no locks (LCK-07).
  *
  * The library asks for a lock and fails where there is none. So these are its POSIX files, whose locks count as taken
  * there. A lock that somebody else has is refused as ever.
@@ -54,9 +55,11 @@ static int open_file(struct addcow_storage *storage, const char *path, enum addc
     return result;
 }
 
-struct addcow_storage *locks_storage(void)
+enum addcow_status open_as_told(const char *path, enum addcow_open_flags flags, struct addcow **disk,
+                                struct addcow_error *error)
 {
     static struct addcow_storage_ops ops = {.struct_size = sizeof ops, .open = open_file};
     static struct addcow_storage storage = {.ops = &ops};
-    return parameters.without_locks ? &storage : NULL;
+    flags = parameters.direct ? flags | ADDCOW_OPEN_DIRECT : flags;
+    return addcow_open(path, flags, parameters.without_locks ? &storage : NULL, disk, error);
 }

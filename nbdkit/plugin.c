@@ -43,6 +43,13 @@ static int set_path(char **path, const char *value)
     return *path ? 0 : -1;
 }
 
+static int set_bool(bool *parameter, const char *value)
+{
+    int yes = nbdkit_parse_bool(value);
+    *parameter = yes == 1;
+    return yes < 0 ? -1 : 0;
+}
+
 static int config(const char *key, const char *value)
 {
     if (strcmp(key, "file") == 0) {
@@ -69,9 +76,10 @@ static int config(const char *key, const char *value)
         return rate < 0 ? -1 : 0;
     }
     if (strcmp(key, "without-locks") == 0) {
-        int yes = nbdkit_parse_bool(value);
-        parameters.without_locks = yes == 1;
-        return yes < 0 ? -1 : 0;
+        return set_bool(&parameters.without_locks, value);
+    }
+    if (strcmp(key, "direct") == 0) {
+        return set_bool(&parameters.direct, value);
     }
     nbdkit_error("unknown parameter '%s'", key);
     return -1;
@@ -93,7 +101,7 @@ static int get_ready(void)
     }
     struct addcow *disk;
     struct addcow_error error = ADDCOW_ERROR_INIT;
-    if (addcow_open(parameters.file, ADDCOW_OPEN_READONLY, locks_storage(), &disk, &error) != ADDCOW_OK ||
+    if (open_as_told(parameters.file, ADDCOW_OPEN_READONLY, &disk, &error) != ADDCOW_OK ||
         addcow_close(disk, &error) != ADDCOW_OK) {
         return report(&error);
     }
@@ -170,11 +178,11 @@ static int can_multi_conn(void *handle)
     return 1;
 }
 
-/* nbdkit reads then, which brings the data of whichever file has it into the page cache. */
+/* nbdkit reads then, which brings the data of whichever file has it into the page cache, unless that is not used. */
 static int can_cache(void *handle)
 {
     (void)handle;
-    return NBDKIT_CACHE_EMULATE;
+    return parameters.direct ? NBDKIT_CACHE_NONE : NBDKIT_CACHE_EMULATE;
 }
 
 /* nbdkit asks for a flush after the request. The flushes of concurrent requests share their syncs. */
@@ -222,7 +230,8 @@ static struct nbdkit_plugin plugin = {
         "dir=DIRECTORY            Serves each FILE.addcow in it by its name.\n"
         "stream=background|none   Finishes the disk beside the clients.\n"
         "stream-rate=SIZE         Bytes per second of that (default 64M; 0: no limit).\n"
-        "without-locks=true       Goes on where the file system has no locks.",
+        "without-locks=true       Goes on where the file system has no locks.\n"
+        "direct=true              Reads and writes the files without the cache of the system.",
     .magic_config_key = "file",
     .load = load,
     .unload = unload,

@@ -24,6 +24,7 @@ struct parameters {
     char *file;         /* absolute path of the one disk */
     char *directory;    /* absolute path; its disks are exports by their names */
     bool without_locks; /* go on where the file system has none */
+    bool direct;        /* the files of the disks are used without the cache of the system */
     bool stream;        /* stream=background */
     uint64_t rate;      /* of the stream, in bytes per second; 0: no limit */
 };
@@ -69,8 +70,9 @@ int export_check_directory(void);
 
 /* ---- locks.c ---- */
 
-/* The storage of all disks, as the parameters say; null: the library's. Static. */
-struct addcow_storage *locks_storage(void);
+/* addcow_open, as the parameters say. */
+enum addcow_status open_as_told(const char *path, enum addcow_open_flags flags, struct addcow **disk,
+                                struct addcow_error *error);
 
 /* ---- requests.c ---- */
 

@@ -43,14 +43,14 @@ static int open_disk(struct served *served)
     struct addcow_error error = ADDCOW_ERROR_INIT;
     enum addcow_status code = ADDCOW_READONLY;
     if (!served->read_only) {
-        code = addcow_open(served->path, ADDCOW_OPEN_READWRITE, locks_storage(), &served->disk, &error);
+        code = open_as_told(served->path, ADDCOW_OPEN_READWRITE, &served->disk, &error);
     }
     if (code == ADDCOW_READONLY) {
         if (!served->read_only) {
             nbdkit_debug("read-only: %s", error.message);
         }
         served->read_only = true;
-        code = addcow_open(served->path, ADDCOW_OPEN_READONLY, locks_storage(), &served->disk, &error);
+        code = open_as_told(served->path, ADDCOW_OPEN_READONLY, &served->disk, &error);
     }
     return code == ADDCOW_OK ? 0 : report(&error);
 }

@@ -126,6 +126,9 @@ void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- disk.c ---- */
 
+/* --direct: image and backing files are read and written without the cache of the system. */
+extern bool direct;
+
 /* Opens the disk whose metadata file is `path`. On failure *disk is null and the failure has been reported. Returns the
  * exit code. */
 int open_disk(const char *path, enum addcow_open_flags flags, struct addcow **disk);

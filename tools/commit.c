@@ -25,6 +25,7 @@ static struct {
 } long_options;
 
 static const struct command_option stream_table[] = {
+    {0, "direct", OPTION_SWITCH, &direct},
     {'p', "progress", OPTION_SWITCH, &long_options.progress},
     {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
     OPTIONS_END,
@@ -33,6 +34,7 @@ static const struct command_option stream_table[] = {
 static const struct command_option commit_table[] = {
     {'b', "base", OPTION_PATH, &long_options.base},
     {0, "grow-backing", OPTION_SWITCH, &long_options.grow_backing},
+    {0, "direct", OPTION_SWITCH, &direct},
     {'p', "progress", OPTION_SWITCH, &long_options.progress},
     {'q', "quiet", OPTION_SWITCH, &long_options.quiet},
     OPTIONS_END,
@@ -226,9 +228,10 @@ const struct command command_stream = {
     .most_operands = 1,
     .run = run_stream,
     .help =
-        "stream [-p] [-q] FILE\n"
+        "stream [--direct] [-p] [-q] FILE\n"
         "Copies all data that the disk still reads from its backing file into the image file. Afterwards the image\n"
         "file alone is the whole disk. An interrupted stream loses no data and can be repeated.\n\n"
+        "      --direct    read and write the image and the backing files without the cache of the system\n"
         "  -p, --progress  show progress even if standard error is not a terminal\n"
         "  -q, --quiet     print nothing but errors\n"
         "  -h, --help      print this and exit\n",
@@ -241,12 +244,13 @@ const struct command command_commit = {
     .most_operands = 1,
     .run = run_commit,
     .help =
-        "commit [-b BASE] [--grow-backing] [-p] [-q] FILE\n"
+        "commit [-b BASE] [--grow-backing] [--direct] [-p] [-q] FILE\n"
         "Copies the allocated clusters of the image file into the backing file, from which the disk then reads them,\n"
         "and frees their storage in the image file. Zeros become holes of the backing file.\n"
         "An interrupted commit loses no data and can be repeated.\n\n"
         "  -b, --base=BASE     go on down the chain, until everything is in its backing file BASE\n"
         "      --grow-backing  first make the backing file as long as the disk, if it is shorter\n"
+        "      --direct        read and write the image and the backing files without the cache of the system\n"
         "  -p, --progress      show progress even if standard error is not a terminal\n"
         "  -q, --quiet         print nothing but errors\n"
         "  -h, --help          print this and exit\n",

@@ -25,6 +25,7 @@ static const struct command_option compare_table[] = {
     {'f', "format", OPTION_TEXT, &compare_options.formats[0]},
     {'F', "second-format", OPTION_TEXT, &compare_options.formats[1]},
     {'s', "strict", OPTION_SWITCH, &compare_options.strict},
+    {0, "direct", OPTION_SWITCH, &direct},
     {'p', "progress", OPTION_SWITCH, &compare_options.progress},
     {'q', "quiet", OPTION_SWITCH, &compare_options.quiet},
     {'U', "force-share", OPTION_SWITCH, &locking.shared},
@@ -149,12 +150,13 @@ const struct command command_compare = {
     .most_operands = 2,
     .run = run_compare,
     .help =
-        "compare [-f FORMAT] [-F FORMAT] [-s] [-U] [-p] [-q] FILE FILE2\n"
+        "compare [-f FORMAT] [-F FORMAT] [-s] [-U] [--direct] [-p] [-q] FILE FILE2\n"
         "Compares what two disks read as. The shorter one counts as if it had zeros past its end.\n\n"
         "  -f, --format=FORMAT         of FILE: add-cow (the default) or raw\n"
         "  -F, --second-format=FORMAT  of FILE2\n"
         "  -s, --strict                disks of different sizes differ\n"
         "  -U, --force-share           also while the disks are written to; the answer may be of no one moment\n"
+        "      --direct                read without the cache of the system\n"
         "  -p, --progress              show progress even if standard error is not a terminal\n"
         "  -q, --quiet                 print nothing but errors\n"
         "  -h, --help                  print this and exit\n\n"

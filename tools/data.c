@@ -42,6 +42,7 @@ static struct {
 } range_options;
 
 static const struct command_option range_table[] = {
+    {0, "direct", OPTION_SWITCH, &direct},
     {'q', "quiet", OPTION_SWITCH, &range_options.quiet},
     OPTIONS_END,
 };
@@ -89,9 +90,11 @@ const struct command command_zero = {
     .most_operands = 3,
     .run = run_zero,
     .help =
-        "zero FILE OFFSET LENGTH\n"
+        "zero [--direct] [-q] FILE OFFSET LENGTH\n"
         "Writes zeros to LENGTH bytes of the disk from OFFSET on. Durable when it succeeds.\n\n"
-        "  -h, --help  print this and exit\n",
+        "      --direct  write to the image without the cache of the system\n"
+        "  -q, --quiet   print nothing but errors\n"
+        "  -h, --help    print this and exit\n",
 };
 
 const struct command command_discard = {
@@ -101,8 +104,10 @@ const struct command command_discard = {
     .most_operands = 3,
     .run = run_discard,
     .help =
-        "discard FILE OFFSET LENGTH\n"
+        "discard [--direct] [-q] FILE OFFSET LENGTH\n"
         "Discards LENGTH bytes of the disk from OFFSET on: they read as zeros, and their storage is freed where\n"
         "possible. Durable when it succeeds.\n\n"
-        "  -h, --help  print this and exit\n",
+        "      --direct  write to the image without the cache of the system\n"
+        "  -q, --quiet   print nothing but errors\n"
+        "  -h, --help    print this and exit\n",
 };

@@ -145,6 +145,7 @@ static struct {
 
 static const struct command_option resize_table[] = {
     {0, "image-was", OPTION_SIZE, &resize_options.image_was},
+    {0, "direct", OPTION_SWITCH, &direct},
     {0, "shrink", OPTION_SWITCH, &resize_options.shrink},
     {'q', "quiet", OPTION_SWITCH, &resize_options.quiet},
     OPTIONS_END,
@@ -227,11 +228,12 @@ const struct command command_resize = {
     .signed_operand = true,
     .run = run_resize,
     .help =
-        "resize [--image-was=OLD] [--shrink] [-q] FILE [+|-]SIZE\n"
+        "resize [--image-was=OLD] [--shrink] [--direct] [-q] FILE [+|-]SIZE\n"
         "Sets the size of the disk, or changes it by SIZE (+ or -). New bytes are zero.\n\n"
         "      --image-was=OLD  first gives an image that another program made longer its length of OLD bytes back,\n"
         "                       unless data would be lost; then SIZE can be left out\n"
         "      --shrink         allow a smaller size, which discards the data beyond it\n"
+        "      --direct         read and write the image and the backing files without the cache of the system\n"
         "  -q, --quiet          print nothing but errors\n"
         "  -h, --help           print this and exit\n",
 };

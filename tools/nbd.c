@@ -38,6 +38,7 @@ static const struct command_option nbd_table[] = {
     {0, "port", OPTION_TEXT, &nbd_options.port},
     {'r', "read-only", OPTION_SWITCH, &nbd_options.read_only},
     {0, "stream", OPTION_SWITCH, &nbd_options.stream},
+    {0, "direct", OPTION_SWITCH, &direct},
     OPTIONS_END,
 };
 
@@ -170,6 +171,9 @@ static bool list_arguments(const struct operands *operands, const char **argumen
     if (nbd_options.stream) {
         *next++ = "stream=background";
     }
+    if (direct) {
+        *next++ = "direct=true";
+    }
     if (locking.optional) {
         *next++ = "without-locks=true";
     }
@@ -203,7 +207,7 @@ const struct command command_nbd = {
     .takes_command = true,
     .run = run_nbd,
     .help =
-        "nbd [--socket=SOCKET | --port=PORT] [-r] [--stream] FILE [-- COMMAND...]\n"
+        "nbd [--socket=SOCKET | --port=PORT] [-r] [--stream] [--direct] FILE [-- COMMAND...]\n"
         "Serves the disk over NBD, by nbdkit, until a signal ends that. With COMMAND, runs it, and serves as long as\n"
         "it runs; the exit status is that of COMMAND, which finds the address in the variable `uri`.\n\n"
         "      --socket=SOCKET  listen on a Unix socket, which must not exist; the default with COMMAND is a private "
@@ -212,5 +216,6 @@ const struct command command_nbd = {
         "COMMAND\n"
         "  -r, --read-only      let clients only read; others can read the disk, too\n"
         "      --stream         copy the backing file into the image meanwhile\n"
+        "      --direct         read and write the image and the backing files without the cache of the system\n"
         "  -h, --help           print this and exit\n",
 };

@@ -34,6 +34,7 @@ static struct {
 
 static const struct command_option read_table[] = {
     {'U', "force-share", OPTION_SWITCH, &locking.shared},
+    {0, "direct", OPTION_SWITCH, &direct},
     {'o', NULL, OPTION_PATH, &read_options.output},
     OPTIONS_END,
 };
@@ -284,10 +285,11 @@ const struct command command_read = {
     .most_operands = 3,
     .run = run_read,
     .help =
-        "read [-U] [-o OUT] FILE [OFFSET [LENGTH]]\n"
+        "read [-U] [--direct] [-o OUT] FILE [OFFSET [LENGTH]]\n"
         "Copies LENGTH bytes of the disk from OFFSET on to standard output; without LENGTH, up to its end. What is\n"
         "written to a file or a device is on its storage when the command succeeds.\n\n"
         "  -U, --force-share  also while the disk is written to; the data may be of no one moment\n"
+        "      --direct       read the image and the backing files without the cache of the system\n"
         "  -o OUT      create the file OUT instead, with holes where the disk is zero; - is standard output. A "
         "regular\n"
         "              file that exists is refused; a device or pipe is written to.\n"

@@ -19,6 +19,7 @@ static const struct command_option rebase_table[] = {
     {'b', "backing", OPTION_TEXT, &rebase_options.backing},
     {'F', "backing-format", OPTION_TEXT, &rebase_options.format},
     {'u', "unsafe", OPTION_SWITCH, &rebase_options.unsafe},
+    {0, "direct", OPTION_SWITCH, &direct},
     {'p', "progress", OPTION_SWITCH, &rebase_options.progress},
     {'q', "quiet", OPTION_SWITCH, &rebase_options.quiet},
     OPTIONS_END,
@@ -39,6 +40,7 @@ static int run_rebase(const struct operands *operands)
         .backing_name = none ? NULL : rebase_options.backing,
         .backing_format = rebase_options.format ? rebase_options.format : "raw",
         .header_only = rebase_options.unsafe,
+        .open_flags = direct ? ADDCOW_OPEN_DIRECT : 0,
     };
     struct progress progress;
     struct addcow_error error = ADDCOW_ERROR_INIT;
@@ -64,7 +66,7 @@ const struct command command_rebase = {
     .most_operands = 1,
     .run = run_rebase,
     .help =
-        "rebase [-u] -b BACKING [-F FORMAT] [-p] [-q] FILE\n"
+        "rebase [-u] -b BACKING [-F FORMAT] [--direct] [-p] [-q] FILE\n"
         "Gives the disk another backing file. It reads the same as before: what would not is copied into the image "
         "file.\n"
         "An interrupted rebase loses no data and can be repeated.\n\n"
@@ -73,6 +75,8 @@ const struct command command_rebase = {
         "  -u, --unsafe                 only change the name: the old and the new backing file are not opened, and "
         "may\n"
         "                               be missing. If their contents differ, the disk reads differently.\n"
+        "      --direct                 read and write the image and the backing files without the cache of the "
+        "system\n"
         "  -p, --progress               show progress even if standard error is not a terminal\n"
         "  -q, --quiet                  print nothing but errors\n"
         "  -h, --help                   print this and exit\n",

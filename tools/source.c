@@ -14,6 +14,9 @@ static int complain_raw(struct source *source, int result)
 {
     if (result == -EAGAIN) {
         complain("%s: is in use elsewhere (busy, LCK-05)", source->path);
+    } else if (result == -EOPNOTSUPP) {
+        complain("%s: cannot be read without the cache of the system (%s)", source->path,
+                 addcow_status_name(ADDCOW_UNSUPPORTED));
     } else if (result == -EINVAL) {
         complain("%s: is no file or device that has a length", source->path);
     } else {
@@ -31,6 +34,9 @@ static int open_raw(struct source *source)
     } while (result == -EINTR);
     if (result == 0) {
         result = source->file->ops->lock_data(source->file, 0);
+    }
+    if (result == 0 && direct) {
+        result = source->file->ops->bypass_cache(source->file);
     }
     if (result == 0) {
         result = source->file->ops->length(source->file, &source->size);

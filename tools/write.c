@@ -47,6 +47,7 @@ static struct {
 
 static const struct command_option write_table[] = {
     {'i', NULL, OPTION_PATH, &write_options.input},
+    {0, "direct", OPTION_SWITCH, &direct},
     {0, "detect-zeroes", OPTION_SWITCH, &write_options.detect_zeroes},
     {'q', "quiet", OPTION_SWITCH, &write_options.quiet},
     OPTIONS_END,
@@ -309,11 +310,13 @@ const struct command command_write = {
     .most_operands = 2,
     .run = run_write,
     .help =
-        "write [-i IN] [--detect-zeroes] FILE [OFFSET]\n"
+        "write [-i IN] [--detect-zeroes] [--direct] [-q] FILE [OFFSET]\n"
         "Copies standard input to the disk, from OFFSET (default 0) on. Durable when it succeeds. Holes of an input\n"
         "file become zeros that take no storage where possible.\n\n"
         "  -i IN                copy the file IN instead; - is standard input\n"
         "      --detect-zeroes  zeros in the input become zeros that take no storage, like holes\n"
+        "      --direct         write to the image without the cache of the system\n"
+        "  -q, --quiet          print nothing but errors\n"
         "  -h, --help           print this and exit\n\n"
         "If the input is a regular file and would go past the end of the disk, nothing is written. Input of unknown\n"
         "length is written up to the end of the disk; then the command fails and says how many bytes it wrote.\n",

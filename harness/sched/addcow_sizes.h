@@ -9,6 +9,7 @@
 #ifndef ADDCOW_SIZES_H
 #define ADDCOW_SIZES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define ADDCOW_QUIESCE_STRIPES 2
@@ -24,6 +25,7 @@
 #define PIECE_BYTES ((uint64_t)8192)
 #define ZERO_BLOCK 1024u
 #define ZEROS_BYTES 1536u
+#define DIRECT_BUFFER_BYTES ((size_t)8192)
 
 #define STREAM_STEP_BYTES ((uint64_t)8192)
 #define STREAM_SHARE_BYTES ((uint64_t)2 << 20)

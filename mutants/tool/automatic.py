@@ -92,7 +92,7 @@ JUDGES = {
 }
 
 # Headers whose memory orders are weakened, and their judge. All of the engine is compiled again for one of them.
-HEADERS = {"addcow_sync.h", "addcow_disk.h"}
+HEADERS = {"addcow_sync.h", "addcow_disk.h", "addcow_quiesce.h"}
 JUDGES_HEADERS = {"weak": JUDGES["weak"]}
 
 # Files that only create and check use, and their judges.

@@ -245,6 +245,32 @@ def base_of(length):
 MADE = ("disk.addcow", "disk.raw")
 
 
+def has_direct():
+    """Whether the file system here has transfers without the cache of the system."""
+    try:
+        os.close(os.open("probe", os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600))
+        return True
+    except OSError:
+        return False
+    finally:
+        if os.path.exists("probe"):
+            os.unlink("probe")
+
+
+def direct_cases():
+    if not has_direct():
+        print("not run: --direct, which this file system does not have")
+        return []
+    return [
+        Case("write --direct", ["write", "--direct", "disk.addcow", str(SIZE - 59990)], overlay, noise(30, 59990),
+             torn=True),
+        Case("stream --direct", ["stream", "-q", "--direct", "disk.addcow"], overlay,
+             result=("disk.raw", lambda: content("disk.addcow"))),
+        Case("commit --direct", ["commit", "-q", "--direct", "disk.addcow"], overlay, result=base_of(BASE)),
+        Case("rebase --direct", ["rebase", "-q", "--direct", "-b", "new.raw", "disk.addcow"], two_bases),
+    ]
+
+
 def cases():
     """All commands that change files. What each reads as afterwards is judged by check_result and by prepare."""
     create = ["create", "-q", "-c", "4k", "-i", "disk.raw"]
@@ -275,4 +301,4 @@ def cases():
         Case("rebase -u", ["rebase", "-q", "-u", "-b", "new.raw", "disk.addcow"], two_bases),
         Case("check --repair (bits)", ["check", "-q", "--repair", "disk.addcow"], over_stale_bits),
         Case("check --repair (flag)", ["check", "-q", "--repair", "disk.addcow"], under_flag),
-    ]
+    ] + direct_cases()

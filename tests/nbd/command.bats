@@ -82,6 +82,20 @@ END
     cmp copy expected
 }
 
+@test "--direct and direct=true: past the cache, or refused where that cannot be" {
+    make_disk
+    # shellcheck disable=SC2016 # the inner shell expands it
+    addcow nbd --direct disk.addcow -- sh -c 'nbdcopy "$uri" copy'
+    cmp copy expected
+    mkdir small
+    mount -t ramfs ramfs small 2>/dev/null || skip "no permission to mount a file system"
+    cp --sparse=always ./*.addcow ./*.raw small
+    refused_run 1 "without the cache of the system" "$addcow" nbd --direct small/disk.addcow -- true
+    run nbdkit -U - "$plugin" small/disk.addcow direct=true --run true
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"without the cache of the system"* ]]
+}
+
 @test "wrong usage and wrong disks, before nbdkit is started" {
     make_disk
     refused 2 "too few operands" nbd

@@ -110,6 +110,11 @@ static inline int act_share(struct work *work)
     return work->file->ops->share(work->file, work->file, 4096, 4096);
 }
 
+static inline int act_bypass_cache(struct work *work)
+{
+    return work->file->ops->bypass_cache(work->file);
+}
+
 static inline int open_as(struct work *work, enum addcow_open_mode mode, const char *path)
 {
     work->file->ops->close(work->file);

@@ -50,6 +50,10 @@ static const struct operation {
      .act = act_next_data,
      .calls = {"lseek file 5 3"},
      .rules = {{1, EINVAL, -EOPNOTSUPP}, {1, ENOTTY, -EOPNOTSUPP}, {1, ENXIO, 0}}},
+    {.name = "bypass_cache",
+     .act = act_bypass_cache,
+     .calls = {"fcntl file other 3", "fcntl file other 4"}, /* F_GETFL, F_SETFL */
+     .rules = {{2, EINVAL, -EOPNOTSUPP}}},
     {.name = "next_hole",
      .act = act_next_hole,
      .calls = {"lseek file 5 4"},
