@@ -11,13 +11,14 @@
 #ifdef __linux__
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #endif
 
 #ifdef FS_IOC_FIEMAP
 #define EXTENTS 256u
 
-/* Adds up the shared extents of a file; none where the file system does not tell. */
+/* Adds up the shared extents of a file; none where the file system does not tell. The number of the request fits the
+ * parameter of some C libraries' ioctl only as a negative number. */
 static uint64_t shared_bytes(int descriptor)
 {
     struct fiemap *map = calloc(1, sizeof *map + EXTENTS * sizeof map->fm_extents[0]);
@@ -25,7 +26,7 @@ static uint64_t shared_bytes(int descriptor)
     bool more = map != NULL;
     for (uint64_t start = 0; more;) {
         *map = (struct fiemap){.fm_start = start, .fm_length = FIEMAP_MAX_OFFSET - start, .fm_extent_count = EXTENTS};
-        more = ioctl(descriptor, FS_IOC_FIEMAP, map) == 0 && map->fm_mapped_extents > 0;
+        more = syscall(SYS_ioctl, descriptor, FS_IOC_FIEMAP, map) == 0 && map->fm_mapped_extents > 0;
         for (uint32_t i = 0; more && i < map->fm_mapped_extents; i++) {
             const struct fiemap_extent *extent = &map->fm_extents[i];
             shared += extent->fe_flags & FIEMAP_EXTENT_SHARED ? extent->fe_length : 0;

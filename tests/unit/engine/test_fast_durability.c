@@ -184,10 +184,9 @@ static void test_no_needless_calls(void **state)
     assert_ok(addcow_write(rig.disk, 6 * 4096, sizeof clusters, clusters, &reason));
     assert_int_equal(rig.probe->count, 6);
     assert_ok(addcow_zero(rig.disk, 8 * 4096, 3 * 4096, &reason));
-    assert_int_equal(rig.probe->count, 7);
     assert_ok(addcow_zero(rig.disk, 12 * 4096, 4096, &reason));
-    assert_int_equal(rig.probe->count, 8);
     assert_int_equal(count_events(rig.probe, 6, EVENT_PUNCH, 'i'), 2);
+    assert_int_equal(rig.probe->count, LIBRARY_KNOWS_HOLES ? 8 : 10); /* a punch that is refused, then a write */
     close_disk(rig.disk);
     free_rig(&rig);
 }

@@ -20,6 +20,13 @@
 
 #include <cmocka.h>
 
+/* Whether the library punches holes and asks where they are. */
+#ifdef ONLY_POSIX
+#define LIBRARY_KNOWS_HOLES false
+#else
+#define LIBRARY_KNOWS_HOLES true
+#endif
+
 #define PATH_SIZE (SCRATCH_PATH_BYTES + 512)
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)

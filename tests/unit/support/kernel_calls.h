@@ -24,7 +24,7 @@
 #define __SANITIZE_THREAD__ 1 /* as gcc does */
 #endif
 #endif
-#if defined SYS_seccomp && defined SYS_newfstatat && !defined __SANITIZE_THREAD__
+#if defined SYS_seccomp && defined SYS_newfstatat && !defined ONLY_POSIX && !defined __SANITIZE_THREAD__
 #define HAS_KERNEL_CALLS 1
 #else
 #define HAS_KERNEL_CALLS 0
@@ -34,7 +34,6 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #endif
 
@@ -291,7 +290,7 @@ static inline bool kernel_answer(struct kernel_calls *calls)
     struct seccomp_notif_resp answer;
     memset(&notice, 0, sizeof notice);
     memset(&answer, 0, sizeof answer);
-    if (ioctl(calls->listener, SECCOMP_IOCTL_NOTIF_RECV, &notice) != 0) {
+    if (syscall(SYS_ioctl, calls->listener, SECCOMP_IOCTL_NOTIF_RECV, &notice) != 0) {
         assert_int_equal(errno, EINTR);
         return true;
     }
@@ -309,7 +308,7 @@ static inline bool kernel_answer(struct kernel_calls *calls)
     answer.id = notice.id;
     answer.error = -call.error;
     answer.flags = call.error == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
-    assert_int_equal(ioctl(calls->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer), 0);
+    assert_int_equal((int)syscall(SYS_ioctl, calls->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer), 0);
     return !ends;
 }
 
