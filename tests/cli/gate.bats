@@ -215,7 +215,7 @@ small_corpus() {
 @test "gate: ten failing cases are printed in full, the others on one line each, unless --all is given" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/*/*.json
-    run "$gate" --impl fast --corpus corpus
+    run "$gate" --impl fast --corpus corpus --filter wr-0
     [ "$status" -eq 1 ]
     local failing last eleventh
     failing=$(grep -c ': failed: ' <<<"$output")
@@ -226,7 +226,7 @@ small_corpus() {
     eleventh=$(grep -n ': failed: ' <<<"$output" | sed -n 11p)
     [ "${last%%:*}" -lt "${eleventh%%:*}" ]
     [[ "$eleventh" == *": failed: step "* ]]
-    run "$gate" --impl fast --corpus corpus --all
+    run "$gate" --impl fast --corpus corpus --filter wr-0 --all
     [ "$status" -eq 1 ]
     [ "$(grep -c '^  Repeat: ' <<<"$output")" -eq "$failing" ]
 }
