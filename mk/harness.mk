@@ -103,7 +103,7 @@ NBD_DOOR := $(B)/gate-nbd
 NBD_DOOR_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard harness/nbd/*.c))
 LIBNBD_CFLAGS = $(eval LIBNBD_CFLAGS := $$(shell $(PKG_CONFIG) --cflags libnbd 2>/dev/null))$(LIBNBD_CFLAGS)
 LIBNBD_LIBS = $(eval LIBNBD_LIBS := $$(or $$(shell $(PKG_CONFIG) --libs libnbd 2>/dev/null),-lnbd))$(LIBNBD_LIBS)
-HAS_LIBNBD = mk/has-libnbd $(CC) $(LIBNBD_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+HAS_LIBNBD = LIBS='$(LIBNBD_LIBS) $(LDLIBS)' mk/has-libnbd $(CC) $(LIBNBD_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(NBD_DOOR_OBJECTS): NEEDED_CPPFLAGS += $(LIBNBD_CFLAGS)
 $(NBD_DOOR): $(NBD_DOOR_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBNBD_LIBS) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
