@@ -102,21 +102,16 @@ static enum addcow_status check_names(const struct creation *creation, struct ad
 
 static void describe_header(const struct addcow_create_options *options, struct addcow_header *header)
 {
-    uint32_t backing_size = (uint32_t)name_size(options->backing_name);
-    bool r9 = options->layout == ADDCOW_R9;
     *header = (struct addcow_header){
         .layout = options->layout,
         .cluster_bits = options->cluster_bits,
         .header_size = header_size_of(options),
-        .backing_offset = r9             ? ADDCOW_R9_BACKING_OFFSET
-                          : backing_size ? ADDCOW_NAMES_OFFSET
-                                         : 0,
-        .backing_size = backing_size,
-        .image_offset = r9 ? ADDCOW_R9_IMAGE_OFFSET : ADDCOW_NAMES_OFFSET + backing_size,
+        .backing_size = (uint32_t)name_size(options->backing_name),
         .image_size = (uint32_t)name_size(options->image_name),
         .compatible_features = options->backing_name ? 0 : ADDCOW_ALL_ALLOCATED,
         .image_format = "raw",
     };
+    addcow_place_names(header);
     if (options->backing_name) {
         snprintf((char *)header->backing_format, ADDCOW_FORMAT_SIZE, "%s", options->backing_format);
     }

@@ -77,12 +77,8 @@ static void describe_header(const struct rebase *rebase, struct addcow_header *h
 {
     const struct addcow_rebase_options *options = rebase->options;
     *header = rebase->disk->metadata.header;
-    bool r9 = header->layout == ADDCOW_R9;
     header->backing_size = options->backing_name ? (uint32_t)strlen(options->backing_name) : 0;
-    if (!r9) {
-        header->backing_offset = header->backing_size > 0 ? ADDCOW_NAMES_OFFSET : 0;
-        header->image_offset = ADDCOW_NAMES_OFFSET + header->backing_size;
-    }
+    addcow_place_names(header);
     memset(header->backing_format, 0, ADDCOW_FORMAT_SIZE);
     if (options->backing_name) {
         memcpy(header->backing_format, options->backing_format, strlen(options->backing_format));

@@ -155,6 +155,9 @@ static void make_named(struct named *named)
     header->header_size = layout == ADDCOW_R9 ? 4096 : (uint32_t)addcow_cluster_size(bits);
     header->backing_offset = layout == ADDCOW_R9 ? 12 : backing ? 75 + (uint32_t)below(30) : 0;
     header->image_offset = layout == ADDCOW_R9 ? 1036 : backing ? header->backing_offset + backing : 76;
+    if (below(2)) {
+        addcow_place_names(header);
+    }
     if (layout == ADDCOW_R20 && below(8) == 0) {
         header->image_offset -= below(2) ? 1 : -1u;
     }

@@ -8,6 +8,8 @@
  *
  * The round trip is proved for one layout at a time and one field at a time. Each step states only what the next step
  * needs: the provers fail where a whole header and all the rules of its bytes are in sight at once.
+ *
+ * The last functions rely on the rule that a refusal names, and on the places of new names.
  */
 #include "addcow_header.h"
 
@@ -389,4 +391,64 @@ enum addcow_rule reach_r9(struct addcow_header *header, uint8_t *names, uint8_t 
 {
     make_r9(header, names);
     return round_trip(header, names, names + 1, out, 4096, again);
+}
+
+/* ---- Refusals, and the places of names ---- */
+
+/*@ // HDR-03: an unknown feature is told, whatever else is wrong
+    requires \valid_read(header) && \valid(out + (0 .. capacity - 1)) && capacity >= 4096;
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
+    requires header->layout == ADDCOW_R20 && header->features != 0;
+    terminates \true;
+    assigns out[0 .. 4095], out[76 .. header->header_size - 1];
+    ensures first: \result == ADDCOW_RULE_FEATURES;
+*/
+enum addcow_rule refused_for_features(const struct addcow_header *header, const uint8_t *backing_name,
+                                      const uint8_t *image_name, uint8_t *out, uint64_t capacity)
+{
+    enum addcow_rule rule = addcow_encode(header, backing_name, image_name, out, capacity);
+    /*@ assert broken: !keeps{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity,
+          ADDCOW_RULE_FEATURES); */
+    //@ assert refused: rule != ADDCOW_RULE_NONE;
+    //@ assert not_later: rule <= ADDCOW_RULE_FEATURES;
+    //@ assert not_earlier: rule >= ADDCOW_RULE_FEATURES;
+    return rule;
+}
+
+/*@ // HR9-03: of two broken rules, the first
+    requires \valid_read(header) && \valid(out + (0 .. 4095));
+    requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, 4096);
+    requires header->layout == ADDCOW_R9 && expressible_r9(header);
+    requires header->backing_size == 0 && !no_nul((uint8_t *)image_name, header->image_size);
+    terminates \true;
+    assigns out[0 .. 4095], out[76 .. header->header_size - 1];
+    ensures first: \result == ADDCOW_RULE_R9_BACKING_ABSENT;
+*/
+enum addcow_rule refused_without_backing(const struct addcow_header *header, const uint8_t *backing_name,
+                                         const uint8_t *image_name, uint8_t *out)
+{
+    enum addcow_rule rule = addcow_encode(header, backing_name, image_name, out, 4096);
+    /*@ assert broken: !keeps{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, 4096,
+          ADDCOW_RULE_R9_BACKING_ABSENT); */
+    //@ assert layout: rule == ADDCOW_RULE_NONE ==> !is_r20(out);
+    //@ assert absent: rule == ADDCOW_RULE_NONE ==> ends_at(out + 12, 1024, 0);
+    //@ assert empty: rule == ADDCOW_RULE_NONE ==> out[12] == 0;
+    //@ assert present: rule == ADDCOW_RULE_NONE ==> hr9_03(out);
+    //@ assert refused: rule != ADDCOW_RULE_NONE;
+    //@ assert not_later: rule <= ADDCOW_RULE_R9_BACKING_ABSENT;
+    //@ assert not_earlier: rule >= ADDCOW_RULE_R9_BACKING_ABSENT;
+    return rule;
+}
+
+/*@ // HDR-22
+    requires \valid(header) && header->backing_size <= 2097152 && header->layout == ADDCOW_R20;
+    terminates \true;
+    assigns header->backing_offset, header->image_offset;
+    ensures backing: header->backing_size != 0 ==> header->backing_offset == 76;
+    ensures alone: header->backing_size == 0 ==> header->backing_offset == 0;
+    ensures image: header->image_offset == 76 + header->backing_size;
+*/
+void place_r20(struct addcow_header *header)
+{
+    addcow_place_names(header);
 }

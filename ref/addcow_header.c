@@ -245,3 +245,14 @@ int addcow_backing_is_addcow(const struct addcow_header *header)
 {
     return is_addcow(header->backing_format);
 }
+
+void addcow_place_names(struct addcow_header *header)
+{
+    if (header->layout == ADDCOW_R9) {
+        header->backing_offset = ADDCOW_R9_BACKING_OFFSET;
+        header->image_offset = ADDCOW_R9_IMAGE_OFFSET;
+    } else {
+        header->backing_offset = header->backing_size == 0 ? 0 : ADDCOW_NAMES_OFFSET;
+        header->image_offset = ADDCOW_NAMES_OFFSET + header->backing_size;
+    }
+}

@@ -75,10 +75,19 @@ enum addcow_rule addcow_decode(const uint8_t *file, uint64_t length, struct addc
 */
 int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_rule rule);
 
+/* Places the names, whose sizes and layout *header has, where a writer places them (HDR-22; of r9, section 2.2). */
+/*@ requires \valid(header) && header->backing_size <= 2097152;
+    terminates \true;
+    assigns header->backing_offset, header->image_offset;
+    ensures places: HDR_22: hdr_22(header);
+*/
+void addcow_place_names(struct addcow_header *header);
+
 /*
  * Encodes a header: writes exactly header->header_size bytes to `out`, which has room for `capacity`. backing_name and
  * image_name hold backing_size and image_size bytes (backing_name may be null when there is none). Returns
- * ADDCOW_RULE_NONE, or the first rule that the result would break; then `out` is unspecified.
+ * ADDCOW_RULE_NONE, or the first rule in the order of the spec that the fields and names would break; then `out` is
+ * unspecified. The names stay where *header says: addcow_place_names places those of a new header.
  */
 /*@ requires \valid_read(header) && \valid(out + (0 .. capacity - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, capacity);
@@ -90,6 +99,8 @@ int addcow_header_rule_holds(const uint8_t *file, uint64_t length, enum addcow_r
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
       \result == ADDCOW_RULE_NONE;
+    ensures first: \result != ADDCOW_RULE_NONE ==>
+      first_not_kept{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity, \result);
 */
 enum addcow_rule addcow_encode(const struct addcow_header *header, const uint8_t *backing_name,
                                const uint8_t *image_name, uint8_t *out, uint64_t capacity);

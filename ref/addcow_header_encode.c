@@ -96,15 +96,17 @@ static void store_name(const uint8_t *name, uint32_t offset, uint32_t size, uint
     }
 }
 
+/* Where the names share bytes, the backing name stands there: its rules come first. */
 /*@ requires \valid_read(header) && 76 <= header->header_size && \valid(out + (0 .. header->header_size - 1));
     requires apart(header, (uint8_t *)backing_name, (uint8_t *)image_name, out, header->header_size);
     terminates \true;
     assigns out[76 .. header->header_size - 1];
-    ensures image: in_header(header->image_offset, header->image_size, header->header_size) ==>
-      \forall integer k; 0 <= k < header->image_size ==> out[header->image_offset + k] == \old(image_name[k]);
-    ensures backing: in_header(header->backing_offset, header->backing_size, header->header_size) &&
-      disjoint(header->backing_offset, header->backing_size, header->image_offset, header->image_size) ==>
+    ensures backing: in_header(header->backing_offset, header->backing_size, header->header_size) ==>
       \forall integer k; 0 <= k < header->backing_size ==> out[header->backing_offset + k] == \old(backing_name[k]);
+    ensures image: in_header(header->image_offset, header->image_size, header->header_size) ==>
+      \forall integer k; 0 <= k < header->image_size &&
+        !in_name(header->image_offset + k, header->backing_offset, header->backing_size) ==>
+        out[header->image_offset + k] == \old(image_name[k]);
     ensures padding: \forall integer k; 76 <= k < header->header_size &&
       !in_name(k, header->backing_offset, header->backing_size) &&
       !in_name(k, header->image_offset, header->image_size) ==> out[k] == 0;
@@ -114,10 +116,10 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
 {
     uint32_t size = header->header_size;
     codec_zero_bytes(out, ADDCOW_NAMES_OFFSET, size);
-    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
-    store_name(backing_name, header->backing_offset, header->backing_size, size, out);
     //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
     store_name(image_name, header->image_offset, header->image_size, size, out);
+    //@ assert backing_kept: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
+    store_name(backing_name, header->backing_offset, header->backing_size, size, out);
 }
 
 /*@
@@ -128,16 +130,18 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
     equal{L1, L2}(p, n) ==> ends_at{L1}(p, n, k) ==> ends_at{L2}(p, n, k);
   lemma padded_kept{L1, L2}: \forall uint8_t *p, integer n;
     equal{L1, L2}(p, n) ==> padded_text{L1}(p, n) ==> padded_text{L2}(p, n);
+  lemma padded_same{L1, L2}: \forall uint8_t *p, integer n;
+    equal{L1, L2}(p, n) ==> (padded_text{L1}(p, n) <==> padded_text{L2}(p, n));
 */
 
 /*@
   // The names and the padding between them stand where the header says, as far as the places allow.
   predicate contents{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, uint8_t *b) =
-    (in_header(h->image_offset, h->image_size, h->header_size) ==>
-      \forall integer k; 0 <= k < h->image_size ==> b[h->image_offset + k] == image[k]) &&
-    (in_header(h->backing_offset, h->backing_size, h->header_size) &&
-      disjoint(h->backing_offset, h->backing_size, h->image_offset, h->image_size) ==>
+    (in_header(h->backing_offset, h->backing_size, h->header_size) ==>
       \forall integer k; 0 <= k < h->backing_size ==> b[h->backing_offset + k] == backing[k]) &&
+    (in_header(h->image_offset, h->image_size, h->header_size) ==>
+      \forall integer k; 0 <= k < h->image_size &&
+        !in_name(h->image_offset + k, h->backing_offset, h->backing_size) ==> b[h->image_offset + k] == image[k]) &&
     (\forall integer k; 76 <= k < h->header_size && !in_name(k, h->backing_offset, h->backing_size) &&
       !in_name(k, h->image_offset, h->image_size) ==> b[k] == 0);
 */
@@ -161,8 +165,8 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
 /*@ ghost
   /@ terminates \true;
      assigns \nothing;
-     ensures first: (\forall integer k; 0 <= k < n ==> p[k] == a[k]) ==> no_nul(a, n) ==> no_nul(p, n);
-     ensures second: (\forall integer k; 0 <= k < n ==> q[k] == b[k]) ==> no_nul(b, n) ==> no_nul(q, n);
+     ensures first: (\forall integer k; 0 <= k < n ==> p[k] == a[k]) ==> (no_nul(a, n) <==> no_nul(p, n));
+     ensures second: (\forall integer k; 0 <= k < n ==> q[k] == b[k]) ==> (no_nul(b, n) <==> no_nul(q, n));
      ensures equal: (\forall integer k; 0 <= k < n ==> p[k] == a[k]) &&
        (\forall integer k; 0 <= k < n ==> q[k] == b[k]) ==> (equal(p, q, n) <==> equal(a, b, n));
   @/
@@ -172,29 +176,71 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
   }
 */
 
-/* A header that has an encoding keeps the rules of names once it is stored. */
+/* Each byte of p is one of a, or one of b at another place: p is a text if a and b are. */
+/*@ ghost
+  /@ terminates \true;
+     assigns \nothing;
+     ensures text: (\forall integer k; 0 <= k < n ==> p[k] == a[k] || (0 <= k + shift < m && p[k] == b[k + shift])) ==>
+       no_nul(a, n) ==> no_nul(b, m) ==> no_nul(p, n);
+  @/
+  static void mixed_text(uint8_t *p, uint8_t *a, uint32_t n, uint8_t *b, uint32_t m, int64_t shift)
+  {
+    return;
+  }
+*/
+
+/*@
+  // The places of both names are right, as far as r20 has rules about that.
+  predicate placed{L}(struct addcow_header *h) =
+    (h->backing_offset == 0 <==> h->backing_size == 0) &&
+    (h->backing_size == 0 || in_header(h->backing_offset, h->backing_size, h->header_size)) &&
+    h->image_offset != 0 && h->image_size != 0 && in_header(h->image_offset, h->image_size, h->header_size);
+  predicate apart_placed{L}(struct addcow_header *h) = placed(h) &&
+    disjoint(h->backing_offset, h->backing_size, h->image_offset, h->image_size);
+*/
+
+/* What is stored keeps a rule of names if and only if the header does, and the earlier rules are kept. */
 /*@ ghost
   /@ requires \valid_read(header);
      requires numbers: numbers_stored{Here, Here}(out, header);
      requires contents: contents(header, backing, image, out);
      terminates \true;
      assigns \nothing;
-     ensures backing_place: content_encodable(header, backing, image) ==> hdr_07(out) && hdr_08(out);
-     ensures image_place: content_encodable(header, backing, image) ==> hdr_10(out) && hdr_11(out) && hdr_13(out);
-     ensures backing_text: content_encodable(header, backing, image) ==> hdr_09(out);
-     ensures image_text: content_encodable(header, backing, image) ==> hdr_12(out);
+     ensures backing_presence: hdr_07(out) <==> (header->backing_offset == 0 <==> header->backing_size == 0);
+     ensures backing_range: hdr_08(out) <==>
+       header->backing_size == 0 || in_header(header->backing_offset, header->backing_size, header->header_size);
+     ensures backing_text: hdr_08(out) ==> (hdr_09(out) <==> no_nul(backing, header->backing_size));
+     ensures image_presence: hdr_10(out) <==> header->image_offset != 0 && header->image_size != 0;
+     ensures image_range: hdr_11(out) <==> in_header(header->image_offset, header->image_size, header->header_size);
+     ensures overlap: hdr_13(out) <==>
+       disjoint(header->backing_offset, header->backing_size, header->image_offset, header->image_size);
+     ensures image_text: placed(header) && no_nul(backing, header->backing_size) &&
+       no_nul(image, header->image_size) ==> hdr_12(out);
+     ensures image_text_alone: apart_placed(header) && hdr_12(out) ==> no_nul(image, header->image_size);
      ensures padding: hdr_18(out);
-     ensures differ: content_encodable(header, backing, image) ==> hdr_19(out);
+     ensures differ: apart_placed(header) ==> (hdr_19(out) <==>
+       !(header->backing_size == header->image_size && equal(backing, image, header->image_size)));
   @/
   static void names_keep_rules(struct addcow_header *header, uint8_t *backing, uint8_t *image, uint8_t *out)
   {
-    /@ assert backing_there: content_encodable(header, backing, image) ==>
+    /@ assert backing_there:
+         header->backing_size == 0 || in_header(header->backing_offset, header->backing_size, header->header_size) ==>
          \forall integer k; 0 <= k < header->backing_size ==> (out + header->backing_offset)[k] == backing[k]; @/
-    /@ assert image_there: content_encodable(header, backing, image) ==>
+    /@ assert image_there: apart_placed(header) ==>
          \forall integer k; 0 <= k < header->image_size ==> (out + header->image_offset)[k] == image[k]; @/
+    /@ assert image_mixed: placed(header) ==> \forall integer k; 0 <= k < header->image_size ==>
+         (out + header->image_offset)[k] == image[k] ||
+         (0 <= k + (header->image_offset - header->backing_offset) < header->backing_size &&
+           (out + header->image_offset)[k] == backing[k + (header->image_offset - header->backing_offset)]); @/
+    /@ assert backing_apart: apart_placed(header) ==>
+         \forall integer k; 0 <= k < header->backing_size ==> (out + header->backing_offset)[k] == backing[k]; @/
+    mixed_text(out + header->image_offset, image, header->image_size, backing, header->backing_size,
+               (int64_t)header->image_offset - (int64_t)header->backing_offset);
     same_pairs(out + header->backing_offset, backing, out + header->image_offset, image, header->backing_size);
     same_pairs(out + header->backing_offset, backing, out + header->image_offset, image, header->image_size);
-    /@ assert pairs: content_encodable(header, backing, image) && header->backing_size == header->image_size ==>
+    /@ assert backing_pairs: apart_placed(header) && header->backing_size == header->image_size ==>
+         \forall integer k; 0 <= k < header->image_size ==> (out + header->backing_offset)[k] == backing[k]; @/
+    /@ assert pairs: apart_placed(header) && header->backing_size == header->image_size ==>
          (equal(out + header->backing_offset, out + header->image_offset, header->image_size) <==>
            equal(backing, image, header->image_size)); @/
     return;
@@ -206,12 +252,12 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
      requires formats: formats_match{Here, Here}(out, header);
      terminates \true;
      assigns \nothing;
-     ensures backing: content_encodable(header, backing, image) ==> hdr_14(out);
-     ensures backing_absent: content_encodable(header, backing, image) ==> hdr_15(out);
-     ensures image: content_encodable(header, backing, image) ==> hdr_16(out);
-     ensures image_absent: content_encodable(header, backing, image) ==> hdr_17(out);
+     ensures backing: hdr_14(out) <==> padded_text((uint8_t *)header->backing_format, 16);
+     ensures backing_absent: hdr_15(out) <==> (header->backing_format[0] == 0 <==> header->backing_size == 0);
+     ensures image: hdr_16(out) <==> padded_text((uint8_t *)header->image_format, 16);
+     ensures image_absent: hdr_17(out) <==> header->image_format[0] != 0;
   @/
-  static void formats_keep_rules(struct addcow_header *header, uint8_t *backing, uint8_t *image, uint8_t *out)
+  static void formats_keep_rules(struct addcow_header *header, uint8_t *out)
   {
     //@ assert first: out[44] == header->backing_format[0] && out[60] == header->image_format[0];
     same_texts(out + 44, (uint8_t *)header->backing_format, 16);
@@ -237,6 +283,11 @@ static void store_names(const struct addcow_header *header, const uint8_t *backi
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
       \result == ADDCOW_RULE_NONE;
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_BACKING_PRESENCE <= \result <= ADDCOW_RULE_NAMES_EQUAL;
+    ensures broken: \result != ADDCOW_RULE_NONE ==>
+      !keeps_content{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, \result);
+    ensures first: \forall integer r; ADDCOW_RULE_NONE < r < \result ==>
+      keeps_content{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r);
 */
 static enum addcow_rule encode_content(const struct addcow_header *header, const uint8_t *backing_name,
                                        const uint8_t *image_name, uint8_t *out)
@@ -266,12 +317,37 @@ static enum addcow_rule encode_content(const struct addcow_header *header, const
     //@ assert known: size_known(out);
     //@ assert numbers: numbers_stored{Here, Here}(out, header);
     //@ assert formats: formats_match{Here, Here}(out, header);
+    /*@ assert backing_stored: in_header(header->backing_offset, header->backing_size, header->header_size) ==>
+          \forall integer k; 0 <= k < header->backing_size ==> out[header->backing_offset + k] == backing_name[k]; */
+    /*@ assert image_stored: in_header(header->image_offset, header->image_size, header->header_size) ==>
+          \forall integer k; 0 <= k < header->image_size &&
+            !in_name(header->image_offset + k, header->backing_offset, header->backing_size) ==>
+            out[header->image_offset + k] == image_name[k]; */
     //@ assert contents: contents(header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
     /*@ ghost
       names_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
-      formats_keep_rules((struct addcow_header *)header, (uint8_t *)backing_name, (uint8_t *)image_name, out);
+      formats_keep_rules((struct addcow_header *)header, out);
     */
-    return codec_check_content(out);
+    /*@ assert backing_text: no_nul{Pre}((uint8_t *)backing_name, header->backing_size) <==>
+          no_nul((uint8_t *)backing_name, header->backing_size); */
+    /*@ assert image_text: no_nul{Pre}((uint8_t *)image_name, header->image_size) <==>
+          no_nul((uint8_t *)image_name, header->image_size); */
+    /*@ assert backing_format: padded_text{Pre}((uint8_t *)header->backing_format, 16) <==>
+          padded_text((uint8_t *)header->backing_format, 16); */
+    /*@ assert image_format: padded_text{Pre}((uint8_t *)header->image_format, 16) <==>
+          padded_text((uint8_t *)header->image_format, 16); */
+    /*@ assert kept: \forall integer r;
+          keeps_content{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r) <==>
+          keeps_content{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r); */
+    /*@ assert names: in_header(header->backing_offset, header->backing_size, header->header_size) &&
+          in_header(header->image_offset, header->image_size, header->header_size) &&
+          disjoint(header->backing_offset, header->backing_size, header->image_offset, header->image_size) ==>
+          names_match{Here, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name); */
+    enum addcow_rule rule = codec_check_content(out);
+    if (rule == ADDCOW_RULE_NAMES_OVERLAP && !codec_has_no_nul(image_name, header->image_size)) {
+        return ADDCOW_RULE_IMAGE_NUL; /* the backing name covers the NUL */
+    }
+    return rule;
 }
 
 /*@ requires header->layout == ADDCOW_R20;
@@ -287,6 +363,11 @@ static enum addcow_rule encode_content(const struct addcow_header *header, const
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: encodable_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
       \result == ADDCOW_RULE_NONE;
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_NAMES_EQUAL;
+    ensures broken: \result != ADDCOW_RULE_NONE ==>
+      !keeps_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity, \result);
+    ensures first: \forall integer r; ADDCOW_RULE_NONE < r < \result ==>
+      keeps_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity, r);
 */
 static enum addcow_rule encode_r20(const struct addcow_header *header, const uint8_t *backing_name,
                                    const uint8_t *image_name, uint8_t *out, uint64_t capacity)
@@ -303,6 +384,17 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     /*@ assert encodable: content_encodable{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
           content_encodable{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name); */
     rule = codec_check_size(out, capacity);
+    /*@ assert backing_text: no_nul{Pre}((uint8_t *)backing_name, header->backing_size) <==>
+          no_nul((uint8_t *)backing_name, header->backing_size); */
+    /*@ assert image_text: no_nul{Pre}((uint8_t *)image_name, header->image_size) <==>
+          no_nul((uint8_t *)image_name, header->image_size); */
+    /*@ assert backing_format: padded_text{Pre}((uint8_t *)header->backing_format, 16) <==>
+          padded_text((uint8_t *)header->backing_format, 16); */
+    /*@ assert image_format: padded_text{Pre}((uint8_t *)header->image_format, 16) <==>
+          padded_text((uint8_t *)header->image_format, 16); */
+    /*@ assert kept: \forall integer r;
+          keeps_content{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r) <==>
+          keeps_content{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r); */
     /*@ assert sized: encodable_r20{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, capacity) ==>
           rule == ADDCOW_RULE_NONE; */
     if (rule != ADDCOW_RULE_NONE) {
@@ -316,6 +408,11 @@ static enum addcow_rule encode_r20(const struct addcow_header *header, const uin
     terminates \true;
     assigns \nothing;
     ensures none: \result == ADDCOW_RULE_NONE <==> expressible_r9(header);
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_IMAGE_FORMAT;
+    ensures broken: \result != ADDCOW_RULE_NONE ==>
+      \forall uint8_t *backing, *image; !keeps_r9(header, backing, image, \result);
+    ensures first: \forall integer r, uint8_t *backing, *image; ADDCOW_RULE_NONE < r < \result ==>
+      keeps_r9(header, backing, image, r);
 */
 static enum addcow_rule check_r9_fields(const struct addcow_header *header)
 {
@@ -375,7 +472,8 @@ static int store_r9_name(const uint8_t *name, uint32_t size, uint8_t *field)
      ensures image_valid: padded_text(q, 1024);
      ensures backing_present: m >= 1 ==> p[0] != 0;
      ensures image_present: n >= 1 ==> q[0] != 0;
-     ensures differ: !(m == n && equal(backing, image, n)) ==> !equal(p, q, 1024);
+     ensures image_absent: n == 0 ==> q[0] == 0;
+     ensures differ: !(m == n && equal(backing, image, n)) <==> !equal(p, q, 1024);
   @/
   static void r9_names_keep_rules(uint8_t *p, uint8_t *q, uint8_t *backing, uint8_t *image, uint32_t m, uint32_t n)
   {
@@ -411,13 +509,24 @@ static void store_r9_magic(uint8_t *out)
       \forall integer k; 0 <= k < header->image_size ==> out[1036 + k] == \old(image_name[k]);
     ensures complete: header->backing_size <= 1023 && header->image_size <= 1023 &&
       no_nul{Pre}((uint8_t *)backing_name, header->backing_size) &&
-      no_nul{Pre}((uint8_t *)image_name, header->image_size) ==> \result == ADDCOW_RULE_NONE;
+      no_nul{Pre}((uint8_t *)image_name, header->image_size) && header->backing_size != 0 ==>
+      \result == ADDCOW_RULE_NONE;
+    ensures present: \result == ADDCOW_RULE_NONE || \result == ADDCOW_RULE_R9_IMAGE_NUL ==> header->backing_size != 0;
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_R9_BACKING_NUL <= \result <= ADDCOW_RULE_R9_IMAGE_NUL;
+    ensures broken: \result != ADDCOW_RULE_NONE ==>
+      !keeps_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, \result);
+    ensures first: \forall integer r; ADDCOW_RULE_IMAGE_FORMAT < r <= ADDCOW_RULE_R9_IMAGE_NUL &&
+      (r < \result || \result == ADDCOW_RULE_NONE) ==>
+      keeps_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r);
 */
 static enum addcow_rule store_r9_names(const struct addcow_header *header, const uint8_t *backing_name,
                                        const uint8_t *image_name, uint8_t *out)
 {
     if (!store_r9_name(backing_name, header->backing_size, out + ADDCOW_R9_BACKING_OFFSET)) {
         return ADDCOW_RULE_R9_BACKING_NUL;
+    }
+    if (header->backing_size == 0) {
+        return ADDCOW_RULE_R9_BACKING_ABSENT;
     }
     //@ assert image_kept: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
     if (!store_r9_name(image_name, header->image_size, out + ADDCOW_R9_IMAGE_OFFSET)) {
@@ -438,6 +547,11 @@ static enum addcow_rule store_r9_names(const struct addcow_header *header, const
       names_match{Post, Pre}(out, header, (uint8_t *)backing_name, (uint8_t *)image_name);
     ensures complete: encodable_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name) ==>
       \result == ADDCOW_RULE_NONE;
+    ensures code: \result == ADDCOW_RULE_NONE || ADDCOW_RULE_FEATURES <= \result <= ADDCOW_RULE_R9_NAMES_EQUAL;
+    ensures broken: \result != ADDCOW_RULE_NONE ==>
+      !keeps_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, \result);
+    ensures first: \forall integer r; ADDCOW_RULE_NONE < r < \result ==>
+      keeps_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r);
 */
 static enum addcow_rule encode_r9(const struct addcow_header *header, const uint8_t *backing_name,
                                   const uint8_t *image_name, uint8_t *out)
@@ -455,6 +569,13 @@ static enum addcow_rule encode_r9(const struct addcow_header *header, const uint
     //@ assert start: is_r9(out) && !is_r20(out) && hr9_01(out);
     //@ assert backing_still: equal{Pre, Here}((uint8_t *)backing_name, header->backing_size);
     //@ assert image_still: equal{Pre, Here}((uint8_t *)image_name, header->image_size);
+    /*@ assert backing_text: no_nul{Pre}((uint8_t *)backing_name, header->backing_size) <==>
+          no_nul((uint8_t *)backing_name, header->backing_size); */
+    /*@ assert image_text: no_nul{Pre}((uint8_t *)image_name, header->image_size) <==>
+          no_nul((uint8_t *)image_name, header->image_size); */
+    /*@ assert kept: \forall integer r; ADDCOW_RULE_IMAGE_FORMAT < r <= ADDCOW_RULE_R9_IMAGE_ABSENT ==>
+          (keeps_r9{Pre}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r) <==>
+           keeps_r9{Here}(header, (uint8_t *)backing_name, (uint8_t *)image_name, r)); */
     rule = store_r9_names(header, backing_name, image_name, out);
     if (rule != ADDCOW_RULE_NONE) {
         return rule;

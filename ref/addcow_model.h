@@ -242,6 +242,66 @@
   predicate encodable{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity) =
     capacity >= 4096 && (encodable_r20(h, backing, image, capacity) || encodable_r9(h, backing, image));
 
+  // What encode is given keeps a rule, said of the fields and names: HDR-07 to HDR-19, ...
+  predicate keeps_content{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer rule) =
+    (rule == ADDCOW_RULE_BACKING_PRESENCE ==> (h->backing_offset == 0 <==> h->backing_size == 0)) &&
+    (rule == ADDCOW_RULE_BACKING_RANGE ==>
+      h->backing_size == 0 || in_header(h->backing_offset, h->backing_size, h->header_size)) &&
+    (rule == ADDCOW_RULE_BACKING_NUL ==> no_nul(backing, h->backing_size)) &&
+    (rule == ADDCOW_RULE_IMAGE_PRESENCE ==> h->image_offset != 0 && h->image_size != 0) &&
+    (rule == ADDCOW_RULE_IMAGE_RANGE ==> in_header(h->image_offset, h->image_size, h->header_size)) &&
+    (rule == ADDCOW_RULE_IMAGE_NUL ==> no_nul(image, h->image_size)) &&
+    (rule == ADDCOW_RULE_NAMES_OVERLAP ==>
+      disjoint(h->backing_offset, h->backing_size, h->image_offset, h->image_size)) &&
+    (rule == ADDCOW_RULE_BACKING_FORMAT ==> padded_text((uint8_t *)h->backing_format, 16)) &&
+    (rule == ADDCOW_RULE_BACKING_FORMAT_ABSENT ==> (h->backing_format[0] == 0 <==> h->backing_size == 0)) &&
+    (rule == ADDCOW_RULE_IMAGE_FORMAT ==> padded_text((uint8_t *)h->image_format, 16)) &&
+    (rule == ADDCOW_RULE_IMAGE_FORMAT_ABSENT ==> h->image_format[0] != 0) &&
+    (rule == ADDCOW_RULE_NAMES_EQUAL ==>
+      !(h->backing_size == h->image_size && equal(backing, image, h->image_size)));
+
+  // ... all of r20 ...
+  predicate keeps_r20{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity, integer rule) =
+    (rule == ADDCOW_RULE_FEATURES ==> h->features == 0) &&
+    (rule == ADDCOW_RULE_CLUSTER_BITS ==> 12 <= h->cluster_bits <= 21) &&
+    (rule == ADDCOW_RULE_HEADER_SIZE ==> h->header_size == cluster_of(h->cluster_bits)) &&
+    (rule == ADDCOW_RULE_HEADER_LENGTH ==> h->header_size <= capacity) &&
+    keeps_content(h, backing, image, rule);
+
+  // ... and r9, which has no place for other values than these (HR9-08). The rule of r20 about a field names it.
+  predicate keeps_r9{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer rule) =
+    (rule == ADDCOW_RULE_FEATURES ==> h->features == 0 && h->compatible_features == 0) &&
+    (rule == ADDCOW_RULE_CLUSTER_BITS ==> h->cluster_bits == 16) &&
+    (rule == ADDCOW_RULE_HEADER_SIZE ==> h->header_size == 4096) &&
+    (rule == ADDCOW_RULE_BACKING_RANGE ==> h->backing_offset == 12) &&
+    (rule == ADDCOW_RULE_IMAGE_RANGE ==> h->image_offset == 1036) &&
+    (rule == ADDCOW_RULE_BACKING_FORMAT ==> text_raw((uint8_t *)h->backing_format)) &&
+    (rule == ADDCOW_RULE_IMAGE_FORMAT ==> text_raw((uint8_t *)h->image_format)) &&
+    (rule == ADDCOW_RULE_R9_BACKING_NUL ==> h->backing_size <= 1023 && no_nul(backing, h->backing_size)) &&
+    (rule == ADDCOW_RULE_R9_BACKING_ABSENT ==> h->backing_size != 0) &&
+    (rule == ADDCOW_RULE_R9_IMAGE_NUL ==> h->image_size <= 1023 && no_nul(image, h->image_size)) &&
+    (rule == ADDCOW_RULE_R9_IMAGE_ABSENT ==> h->image_size != 0) &&
+    (rule == ADDCOW_RULE_R9_NAMES_EQUAL ==>
+      !(h->backing_size == h->image_size && equal(backing, image, h->image_size)));
+
+  predicate keeps{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity, integer rule) =
+    (rule == ADDCOW_RULE_LENGTH ==> capacity >= 4096) &&
+    (rule == ADDCOW_RULE_MAGIC ==> h->layout == ADDCOW_R20 || h->layout == ADDCOW_R9) &&
+    (h->layout == ADDCOW_R20 ==> keeps_r20(h, backing, image, capacity, rule)) &&
+    (h->layout == ADDCOW_R9 ==> keeps_r9(h, backing, image, rule));
+
+  // What encode is given breaks `rule`, and no rule that stands before it in the spec.
+  predicate first_not_kept{L}(struct addcow_header *h, uint8_t *backing, uint8_t *image, integer capacity,
+                              integer rule) =
+    !keeps(h, backing, image, capacity, rule) &&
+    (\forall integer r; ADDCOW_RULE_NONE < r < rule ==> keeps(h, backing, image, capacity, r));
+
+  // Where a writer places the names.
+  predicate hdr_22{L}(struct addcow_header *h) =
+    (h->layout == ADDCOW_R20 ==>
+      h->backing_offset == (h->backing_size == 0 ? 0 : 76) && h->image_offset == 76 + h->backing_size) &&
+    (h->layout == ADDCOW_R9 ==> h->backing_offset == 12 && h->image_offset == 1036);
+
   // The first ':' of a name comes before its first '/' (LNK-02).
   predicate protocol{L}(uint8_t *name, integer size) = \exists integer k; 0 <= k < size && name[k] == ':' &&
     (\forall integer j; 0 <= j < k ==> name[j] != '/');

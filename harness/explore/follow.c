@@ -62,10 +62,11 @@ struct follow {
     struct explore_observer observer;
     struct event events[EVENTS_MAX];
     uint32_t count;
-    struct fault_injection fault; /* that is injected */
-    uint64_t failed;              /* calls, as far as they are written down */
-    uint32_t thread;              /* that made the last step */
-    bool began;                   /* the initial state is known: */
+    struct fault_injection fault;          /* that is injected */
+    uint64_t failed;                       /* calls, as far as they are written down */
+    uint32_t thread;                       /* that made the last step */
+    uint32_t operation[TRACE_THREADS_MAX]; /* that each thread does */
+    bool began;                            /* the initial state is known: */
     uint64_t bits;
     bool syncs;      /* the last event is a sync, of which the result is known at */
     uint64_t moment; /* the storage's clock before it */
@@ -134,6 +135,19 @@ static void add_sync(struct follow *follow, uint32_t thread, int kind)
     follow->moment = sim_moment(explore_storage(follow->explore));
 }
 
+/*
+ * The end of the clusters that a transfer completes. One that ends within a cluster, and neither with its request nor
+ * with the disk, is the first part of what is written there; the next one has the rest.
+ */
+static uint64_t completed_end(const struct follow *follow, uint32_t thread, uint64_t last_sector)
+{
+    const struct trace_operation *operation = &follow->trace->operations[follow->operation[thread]];
+    uint64_t end = last_sector + 1;
+    bool all = end >= (operation->offset + operation->length + SIM_SECTOR - 1) / SIM_SECTOR ||
+               end >= (follow->trace->disk.size + SIM_SECTOR - 1) / SIM_SECTOR;
+    return (all ? end + CLUSTER_SECTORS - 1 : end) / CLUSTER_SECTORS;
+}
+
 static void file_step(struct follow *follow, uint32_t thread, const struct sched_access *access, const char *name)
 {
     bool image = strcmp(name, DISK_IMAGE) == 0;
@@ -144,7 +158,7 @@ static void file_step(struct follow *follow, uint32_t thread, const struct sched
         add_sync(follow, thread, image ? KIND_SYNC_IMAGE : KIND_SYNC_FILE);
     } else if (image) {
         add_range(follow, thread, KIND_WRITE_IMAGE, access->first / CLUSTER_SECTORS,
-                  access->last / CLUSTER_SECTORS + 1);
+                  completed_end(follow, thread, access->last));
     } else {
         add(follow, thread, KIND_WRITE_BLOCK, 0);
     }
@@ -216,6 +230,7 @@ static void call(void *context, uint32_t index)
     const struct trace_operation *operation = &follow->trace->operations[index];
     uint64_t end = operation->offset + operation->length;
     bool range = kind_of(operation->kind) != KIND_CALL_FLUSH;
+    follow->operation[operation->thread] = index;
     add_range(follow, operation->thread, kind_of(operation->kind), range ? operation->offset / 4096 : 0,
               range ? (end + 4095) / 4096 : 0);
 }

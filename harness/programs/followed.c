@@ -121,7 +121,7 @@ static void follow_random(uint64_t seed, uint64_t workloads, uint64_t schedules,
 int main(int count, char **words)
 {
     uint64_t seed = 1;
-    uint64_t workloads = 100;
+    uint64_t workloads = 1000;
     uint64_t schedules = 10;
     uint64_t exhaustive = 1000;
     const struct option_row rows[] = {

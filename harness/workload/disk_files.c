@@ -36,13 +36,7 @@ static struct addcow_header make_header(uint32_t layout, uint32_t cluster_bits, 
         .backing_size = (uint32_t)strlen(backing_name),
         .image_size = (uint32_t)strlen(image_name),
     };
-    if (layout == ADDCOW_R9) {
-        header.backing_offset = ADDCOW_R9_BACKING_OFFSET;
-        header.image_offset = ADDCOW_R9_IMAGE_OFFSET;
-    } else {
-        header.backing_offset = header.backing_size > 0 ? ADDCOW_NAMES_OFFSET : 0;
-        header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
-    }
+    addcow_place_names(&header);
     memcpy(header.backing_format, backing_format, strlen(backing_format));
     memcpy(header.image_format, "raw", 3);
     return header;

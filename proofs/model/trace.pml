@@ -139,7 +139,10 @@ c_code {
 
 byte writes; /* that were called */
 
-/* Reads and maps look only at the bits: a read at those of each run, a map at one run or more. */
+/*
+ * Reads and maps look only at the bits: a read at those of each run, a map at one run or more, and at one again if it
+ * is asked extent by extent: extents of data end within a cluster.
+ */
 inline look_only(runs)
 {
     at = first;
@@ -151,6 +154,7 @@ inline look_only(runs)
         if
         :: MY_TURN -> at = upto
         :: MY_TURN && !runs -> at = limit
+        :: MY_TURN && !runs
         fi
     :: else -> break
     od;

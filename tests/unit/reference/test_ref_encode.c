@@ -133,6 +133,61 @@ static void encode_refuses_r9(void **state)
     assert_int_equal(addcow_encode(&valid, file + 12, file + 12, encoded, 4096), ADDCOW_RULE_R9_NAMES_EQUAL);
 }
 
+/* Of two broken rules, the first is told: HR9-03 before HR9-04. */
+static void first_of_r9(void **state)
+{
+    static const uint8_t nul[] = {'a', 0, 'b'};
+    struct addcow_header header;
+    (void)state;
+    make_r9();
+    assert_int_equal(addcow_decode(file, 4096, &header), ADDCOW_RULE_NONE);
+    header.image_size = 3;
+    header.backing_size = 0;
+    assert_int_equal(addcow_encode(&header, nul, nul, encoded, 4096), ADDCOW_RULE_R9_BACKING_ABSENT);
+    header.backing_size = 2;
+    assert_int_equal(addcow_encode(&header, nul, nul, encoded, 4096), ADDCOW_RULE_R9_BACKING_NUL);
+    header.backing_size = 1;
+    assert_int_equal(addcow_encode(&header, nul, nul, encoded, 4096), ADDCOW_RULE_R9_IMAGE_NUL);
+    header.backing_offset = 76;
+    assert_int_equal(addcow_encode(&header, nul, nul, encoded, 4096), ADDCOW_RULE_BACKING_RANGE);
+}
+
+/* Names that share bytes are judged one by one all the same: HDR-09 and HDR-12 before HDR-13. */
+static void first_of_overlapping_names(void **state)
+{
+    static const uint8_t nul_first[] = {0, 'b', 'c'}, nul_last[] = {'a', 'b', 0}, text[] = {'a', 'b', 'c'};
+    struct addcow_header header;
+    (void)state;
+    make_r20();
+    assert_int_equal(addcow_decode(file, 4096, &header), ADDCOW_RULE_NONE);
+    header.backing_offset = 76;
+    header.image_offset = 77;
+    header.backing_size = header.image_size = 3;
+    assert_int_equal(addcow_encode(&header, text, text, encoded, 4096), ADDCOW_RULE_NAMES_OVERLAP);
+    assert_int_equal(addcow_encode(&header, nul_last, text, encoded, 4096), ADDCOW_RULE_BACKING_NUL);
+    assert_int_equal(addcow_encode(&header, text, nul_first, encoded, 4096), ADDCOW_RULE_IMAGE_NUL);
+    assert_int_equal(addcow_encode(&header, text, nul_last, encoded, 4096), ADDCOW_RULE_IMAGE_NUL);
+    assert_int_equal(addcow_encode(&header, nul_last, nul_first, encoded, 4096), ADDCOW_RULE_BACKING_NUL);
+}
+
+/* HDR-22, and section 2.2. */
+static void places(void **state)
+{
+    struct addcow_header header = {.layout = ADDCOW_R20, .backing_size = 11, .backing_offset = 99};
+    (void)state;
+    addcow_place_names(&header);
+    assert_int_equal(header.backing_offset, 76);
+    assert_int_equal(header.image_offset, 87);
+    header.backing_size = 0;
+    addcow_place_names(&header);
+    assert_int_equal(header.backing_offset, 0);
+    assert_int_equal(header.image_offset, 76);
+    header.layout = ADDCOW_R9;
+    addcow_place_names(&header);
+    assert_int_equal(header.backing_offset, 12);
+    assert_int_equal(header.image_offset, 1036);
+}
+
 /* Section 16, byte for byte, and its lengths (BMP-04). */
 static void worked_example(void **state)
 {
@@ -266,9 +321,17 @@ static void class_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),    cmocka_unit_test(encode_refuses), cmocka_unit_test(encode_refuses_r9),
-        cmocka_unit_test(worked_example), cmocka_unit_test(counts),         cmocka_unit_test(names_and_formats),
-        cmocka_unit_test(lengths),        cmocka_unit_test(class_names),
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(encode_refuses),
+        cmocka_unit_test(encode_refuses_r9),
+        cmocka_unit_test(first_of_r9),
+        cmocka_unit_test(first_of_overlapping_names),
+        cmocka_unit_test(places),
+        cmocka_unit_test(worked_example),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(names_and_formats),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(class_names),
     };
     return cmocka_run_group_tests_name("encoding", tests, NULL, NULL);
 }

@@ -52,13 +52,7 @@ static inline void make_disk(const char *name, const struct disk_spec *spec)
         .image_format = "raw",
     };
     header.header_size = spec->layout == ADDCOW_R9 || header.cluster_bits < 12 ? 4096 : 1u << header.cluster_bits;
-    if (spec->layout == ADDCOW_R9) {
-        header.backing_offset = ADDCOW_R9_BACKING_OFFSET;
-        header.image_offset = ADDCOW_R9_IMAGE_OFFSET;
-    } else {
-        header.backing_offset = spec->backing_name ? ADDCOW_NAMES_OFFSET : 0;
-        header.image_offset = ADDCOW_NAMES_OFFSET + header.backing_size;
-    }
+    addcow_place_names(&header);
     if (spec->backing_name) {
         memcpy(header.backing_format, format, strlen(format));
     }
