@@ -74,7 +74,8 @@ JUDGES = {
     "units": (
         PLAIN,
         units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data share replaced "
-              "data_locks fast_threads waiting_threads quiesce posix_calls lock_phases call_errors"),
+              "data_locks fast_threads waiting_threads quiesce posix_calls lock_phases call_errors direct "
+              "devices"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),

@@ -187,6 +187,18 @@ nothing_made() {
     nothing_made image.raw
 }
 
+@test "a name whose directory does not exist is refused, and nothing is made (CRE-04, CRE-05)" {
+    random 100000 base.raw
+    touch file
+    for directory in nowhere file; do
+        refused 1 "unlinkable" create -b "$PWD/base.raw" -i "$PWD/image.raw" "$directory/disk.addcow"
+        refused 1 "unlinkable" create -b base.raw --size 100000 -i "$directory/image.raw" disk.addcow
+        refused 1 "unlinkable" create -b base.raw -i "$directory/image.raw" disk.addcow
+        refused 1 "unlinkable" create -b "$directory/base.raw" -i image.raw disk.addcow
+    done
+    [ "$(echo *)" = "base.raw file" ]
+}
+
 @test "unknown formats and protocols are refused (LNK-02, LNK-04)" {
     random 5000 base.raw
     refused 1 "unsupported, LNK-04" create -b base.raw -F qcow2 -i image.raw --size 1M disk.addcow

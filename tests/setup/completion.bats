@@ -5,7 +5,7 @@
 load ../cli/common
 
 completion=$BATS_TEST_DIRNAME/../../tools/completion
-rebase_options="--backing-format= --backing= --help --lock-wait= --progress --quiet --unsafe --without-locks"
+rebase_options="--backing-format= --backing= --direct --help --lock-wait= --progress --quiet --unsafe --without-locks"
 
 # The shells call the command by its name.
 with_name() {
