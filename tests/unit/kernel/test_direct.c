@@ -317,14 +317,15 @@ static void test_every_file(void **state)
     expect_asked(""); /* nobody wanted that */
 }
 
-/* All allocated: the backing file is opened by the commit. */
-static void test_opened_by_commit(void **state)
+/* All allocated: the backing file is opened by the commit. *list: what that asks for. */
+static void expect_asked_by_commit(const char *backing_name, const char *format, const char *list)
 {
-    (void)state;
     struct addcow *disk = NULL;
     struct disk_spec all = spec;
     all.compatible = ADDCOW_ALL_ALLOCATED;
     all.allocated = UINT64_MAX >> (64 - 13);
+    all.backing_name = backing_name;
+    all.backing_format = format;
     all.backing_size = spec.size;
     make_disk("disk", &all);
     if (open_flagged(ADDCOW_OPEN_READWRITE, noted_storage(true), &disk) == ADDCOW_UNSUPPORTED) {
@@ -332,8 +333,16 @@ static void test_opened_by_commit(void **state)
     }
     expect_asked("disk.raw ");
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));
-    expect_asked("base.raw base.raw ");
+    expect_asked(list);
     close_disk(disk);
+}
+
+static void test_opened_by_commit(void **state)
+{
+    (void)state;
+    make_disk("low", &spec);
+    expect_asked_by_commit("low.add-cow", "add-cow", "low.raw base.raw low.raw ");
+    expect_asked_by_commit("other.raw", "raw", "other.raw other.raw ");
 }
 
 static void test_storage_without(void **state)
