@@ -1,18 +1,19 @@
 """A whole implementation of add-cow, written from spec/add-cow.md alone and in the most naive way.
 
 It is an example of an implementation for the gate, and a third reading of the specification. It is
-made to be read beside the specification: each rule stands with its clause. It is not made to be fast. One lock
-serialises all requests of a disk, the bitmap is a bytearray, and its changes are written by flush. Python 3.9 or later
-on Linux, standard library only.
+made to be read beside the specification: each rule stands with its clause. It is not made to be fast. Requests take
+turns at each cluster (locks.py), the bitmap is a bytearray, and its changes are written by flush. Python 3.9 or
+later on Linux, standard library only.
 """
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import struct
 import threading
+
+import locks
 
 HEADER_MIN = 4096
 SIZE_MAX = 2**62
@@ -173,35 +174,6 @@ def sync_directory(path):
         os.close(fd)
 
 
-def lock(fd, exclusive):
-    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-    try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
-    except OSError as problem:
-        raise Error("busy", "LCK-02", "another process holds the disk") from problem
-
-
-# LCK-06: bytes by which programs tell what they do with a file, and what they allow. Those that each kind of lock
-# takes, and those that it cannot stand with others.
-SHARED = (100, 201, 203), (101, 103, 200)
-EXCLUSIVE = (100, 101, 102, 103, 200, 201, 202, 203), (100, 101, 102, 103, 200, 201, 202, 203)
-
-
-def lock_data(fd, exclusive):
-    """LCK-05. The lock ends when the file is closed, also after a conflict."""
-    taken, conflicting = EXCLUSIVE if exclusive else SHARED
-    for byte in taken:
-        lock_byte(fd, fcntl.F_OFD_SETLK, fcntl.F_RDLCK, byte)
-    for byte in conflicting:
-        kind = lock_byte(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, byte)
-        require(kind == fcntl.F_UNLCK, "LCK-05", "another process uses the file", "busy")
-
-
-def lock_byte(fd, call, kind, byte):
-    answer = fcntl.fcntl(fd, call, struct.pack("@hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
-    return struct.unpack_from("@h", answer)[0]
-
-
 class RawFile:
     """A raw backing file, with the methods of a disk that commit and reading use."""
 
@@ -237,7 +209,8 @@ class Disk:
     def __init__(self, path, writable, above=()):
         """`above`: the identities of the files of each disk that this one is below."""
         self.path, self.writable, self.above = path, writable, above
-        self.lock = threading.RLock()
+        self.lock = locks.RequestLock()
+        self.bits, self.flushing = threading.Lock(), threading.Lock()  # bits: also while the backing file is opened
         self.metadata = self.image = self.backing = None
         self.dirty = set()  # sectors of the bitmap that differ from the file's
         self.image_sync_failed = False
@@ -250,7 +223,7 @@ class Disk:
     def open(self):
         require(len(self.above) < CHAIN_MAX, "LNK-09", "the chain is too long", "unsupported")
         self.metadata = open_file(self.path, self.writable)
-        lock(self.metadata, self.writable)
+        require(locks.lock_metadata(self.metadata, self.writable), "LCK-02", "another process holds the disk", "busy")
         self.check_identities()
         length = os.fstat(self.metadata).st_size
         self.header = Header(read_exactly(self.metadata, 0, min(length, 2 << 20)), length)
@@ -263,7 +236,7 @@ class Disk:
         self.size = os.fstat(self.image).st_size
         require(self.size <= SIZE_MAX, "VRT-01", "the image is too long", "unsupported")
         self.check_identities()
-        lock_data(self.image, self.writable)
+        require(locks.lock_data(self.image, self.writable), "LCK-05", "another process uses the image", "busy")
         needed = self.header.bitmap_bytes(self.size)
         require(length >= self.header.size + needed, "BMP-03", "the bitmap is cut")
         self.bitmap = bytearray(read_exactly(self.metadata, self.header.size, needed))
@@ -285,16 +258,17 @@ class Disk:
         try:
             self.check_identities(backing)
             if isinstance(backing, RawFile):
-                lock_data(backing.fd, writable)
+                require(locks.lock_data(backing.fd, writable), "LCK-05", "another process uses the file", "busy")
         except Error:
             backing.close()
             raise
         return backing
 
     def below(self):  # a commit that failed may have left the backing file closed
-        if self.backing is None and self.header.backing is not None and not self.all_allocated():
-            self.backing = self.open_backing(False)
-        return self.backing
+        with self.bits:
+            if self.backing is None and self.header.backing is not None and not self.all_allocated():
+                self.backing = self.open_backing(False)
+            return self.backing
 
     def own_identities(self):
         return [identity(fd) for fd in (self.metadata, self.image) if fd is not None]
@@ -335,11 +309,12 @@ class Disk:
         return self.all_allocated() or self.bitmap[k // 8] & (1 << (k % 8)) != 0
 
     def set_bit(self, k, value):
-        old = self.bitmap[k // 8]
-        new = old | (1 << (k % 8)) if value else old & ~(1 << (k % 8))
-        if new != old:
-            self.bitmap[k // 8] = new
-            self.dirty.add(k // 8 // 512)
+        with self.bits:
+            old = self.bitmap[k // 8]
+            new = old | (1 << (k % 8)) if value else old & ~(1 << (k % 8))
+            if new != old:
+                self.bitmap[k // 8] = new
+                self.dirty.add(k // 8 // 512)
 
     def set_bits(self, first, end, value):
         """Bits [first, end), many at once."""
@@ -385,7 +360,11 @@ class Disk:
     def read(self, offset, length):
         with self.lock:
             self.check(offset, length)
-            return b"".join(self.virt(begin, end) for _, begin, end in self.parts(offset, length))
+            return b"".join(self.read_part(*part) for part in self.parts(offset, length))
+
+    def read_part(self, k, begin, end):
+        with self.lock.cluster(k):
+            return self.virt(begin, end)
 
     def write(self, offset, length, data):
         with self.lock:
@@ -395,12 +374,13 @@ class Disk:
 
     def write_part(self, k, begin, data):
         """WR-03: the whole cluster, clipped at the end of the disk, and then its bit."""
-        if not self.bit(k):
-            start, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
-            data = self.virt(start, begin) + data + self.virt(begin + len(data), end) if end > start else data
-            begin = start
-        write_all(self.image, begin, data)
-        self.set_bit(k, True)
+        with self.lock.cluster(k):
+            if not self.bit(k):
+                start, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
+                data = self.virt(start, begin) + data + self.virt(begin + len(data), end) if end > start else data
+                begin = start
+            write_all(self.image, begin, data)
+            self.set_bit(k, True)
 
     def zero(self, offset, length):
         with self.lock:
@@ -430,9 +410,27 @@ class Disk:
 
     def flush(self):
         with self.lock:
+            self.make_durable()
+
+    def make_durable(self):
+        """DUR-03: the bits that are written are those of before the image was synced."""
+        with self.flushing, self.dirty_sectors() as sectors:
             if self.writable:
                 self.sync_image()
-                self.write_bitmap()
+                self.write_bitmap(sectors)
+
+    @contextlib.contextmanager
+    def dirty_sectors(self):
+        """Number -> bytes of the sectors of the bitmap that are to be written. DUR-06: what fails stays dirty."""
+        with self.bits:
+            sectors = {sector: bytes(self.bitmap[sector * 512:(sector + 1) * 512]) for sector in self.dirty}
+            self.dirty.clear()
+        try:
+            yield sectors
+        except BaseException:
+            with self.bits:
+                self.dirty.update(sectors)
+            raise
 
     def sync_image(self):
         """DUR-07."""
@@ -441,14 +439,11 @@ class Disk:
         os.fsync(self.image)
         self.image_sync_failed = False
 
-    def write_bitmap(self):
-        """DUR-03: the image is durable. DUR-06: what fails stays dirty."""
-        if self.dirty:
-            for sector in self.dirty:
-                data = bytes(self.bitmap[sector * 512:(sector + 1) * 512])
-                write_all(self.metadata, self.header.size + sector * 512, data)
+    def write_bitmap(self, sectors):
+        for sector, data in sectors.items():
+            write_all(self.metadata, self.header.size + sector * 512, data)
+        if sectors:
             os.fsync(self.metadata)
-            self.dirty.clear()
 
     def write_compatible(self, value):
         """HDR-21: nothing else of the header is touched."""
@@ -460,7 +455,7 @@ class Disk:
     # Section 8
 
     def resize(self, size):
-        with self.lock:
+        with self.lock.alone():
             self.check(0, 0, True)
             require(size <= SIZE_MAX, "RSZ-09", "no disk is that large", "range")
             if size > self.size:
@@ -485,7 +480,7 @@ class Disk:
                 self.write_part(old // cluster, old, b"")
             self.set_bits(first_new, ceil(limit, cluster), True)
         try:
-            self.flush()  # RSZ-04
+            self.make_durable()  # RSZ-04
             os.ftruncate(self.image, size)
         except BaseException:
             self.set_bits(first_new, end_new, False)  # BMP-05: the next flush writes them
@@ -500,7 +495,8 @@ class Disk:
         with contextlib.suppress(OSError, Error):  # RSZ-07: it is done. The next flush reports or repeats the rest.
             self.sync_image()
             self.set_bits(self.clusters(), old, False)
-            self.write_bitmap()
+            with self.dirty_sectors() as sectors:
+                self.write_bitmap(sectors)
 
     # Section 9
 
@@ -515,13 +511,16 @@ class Disk:
                         self.write_part(k, k * self.header.cluster, b"")
                     k += 1
                     continue
-                self.flush()  # STR-02, DUR-08
+                if not all(map(self.bit, range(k))):  # a commit came in between (STR-01)
+                    k = 0
+                    continue
+                self.make_durable()  # STR-02, DUR-08
                 if self.header.layout == "r20":
                     self.write_compatible(self.header.compatible | ALL_ALLOCATED)
                 return
 
     def commit(self):
-        with self.lock:
+        with self.lock.alone():
             self.check(0, 0, True)
             require(self.header.backing is not None, "CMT-02", "there is no backing file", "unsupported")
             if self.backing:
@@ -544,7 +543,7 @@ class Disk:
             allocated = [k for k in range(self.clusters()) if self.bit(k)]
             end = min(self.size, (allocated[-1] + 1) * self.header.cluster) if allocated else 0
             require(end <= backing.size, "CMT-02", "the backing file is too short", "range")
-            self.flush()  # CMT-03
+            self.make_durable()  # CMT-03
             for k in allocated:
                 begin, end = k * self.header.cluster, min(self.size, (k + 1) * self.header.cluster)
                 backing.write(begin, end - begin, read_exactly(self.image, begin, end - begin))
@@ -553,10 +552,11 @@ class Disk:
             backing.close()
         if self.all_allocated():
             self.set_bits(0, self.clusters(), True)
-            self.flush()  # VRT-05: a reader that ignores the flag reads the same
+            self.make_durable()  # VRT-05: a reader that ignores the flag reads the same
         self.write_compatible(self.header.compatible & ~ALL_ALLOCATED)
         self.set_bits(0, self.clusters(), False)
-        self.write_bitmap()
+        with self.dirty_sectors() as sectors:
+            self.write_bitmap(sectors)
 
 
 # ---- Section 7 ----

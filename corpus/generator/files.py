@@ -153,6 +153,47 @@ def no_regular_files():
             )
 
 
+def no_permission():
+    """Files that exist, but cannot be opened as asked."""
+    roles = (("metadata", "disk.addcow"), ("image", "image.raw"), ("backing", "backing.raw"))
+    for role, path in roles:
+        files = [{**file, "mode": "000"} if file["path"] == path else file for file in disk_files()]
+        add(
+            f"unreadable-{role}",
+            f"A {role} file that may not be read is refused as such",
+            ["LNK-06"],
+            "reader",
+            [],
+            files,
+            [{"op": "open", "path": "disk.addcow", "mode": "ro", "result": "io", "clause": "LNK-06"}],
+        )
+    for role, path in roles[:2]:
+        files = [{**file, "mode": "444"} if file["path"] == path else file for file in disk_files()]
+        add(
+            f"unwritable-{role}",
+            f"A disk whose {role} file may only be read is refused for writing",
+            ["LNK-06"],
+            "writer",
+            [],
+            files,
+            [{"op": "open", "path": "disk.addcow", "mode": "rw", "result": "readonly", "clause": "LNK-06"}],
+        )
+    disk = Disk(12, 4 * C, 4 * C, (0, 1))
+    add(
+        "unwritable-backing",
+        "A backing file that may only be read serves a disk that is written to; only commit is refused",
+        ["LNK-06", "CMT-02"],
+        "writer",
+        [],
+        [{**file, "mode": "444"} if file["path"] == "backing.raw" else file for file in disk.start],
+        [
+            {**OPEN_RW, "observes": ["LNK-06"]},
+            {"op": "commit", "result": "readonly", "observes": ["CMT-02"]},
+            disk.read(),
+        ],
+    )
+
+
 def overlay(path, below, image, backing_format="add-cow", bits="01"):
     """A metadata file of a disk over `below`, with these bits."""
     spans = [

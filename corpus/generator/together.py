@@ -16,6 +16,11 @@ def written(begin, end, pattern):
     return {"op": "write", "offset": begin, "length": end - begin, "data": as_json([(begin, end, pattern)])}
 
 
+def repeated(*steps):
+    """Asked for again and again, until the first request of the group is answered."""
+    return [{**step, "repeated": True} for step in steps]
+
+
 def any_of(begin, end, *patterns):
     return {"at": begin, "length": end - begin, "any": list(patterns)}
 
@@ -83,18 +88,20 @@ def same_sectors():
             for s in starts
             for step in at_once(
                 written(s + 512, s + 1536, DATA),
-                *(
-                    {
-                        "op": "read",
-                        "offset": s,
-                        "length": 4096,
-                        "expect": [
-                            *as_json([(s, s + 512, BACKING)]),
-                            any_of(s + 512, s + 1536, BACKING, DATA),
-                            *as_json([(s + 1536, s + 4096, BACKING)]),
-                        ],
-                    }
-                    for _ in range(3)
+                *repeated(
+                    *(
+                        {
+                            "op": "read",
+                            "offset": s,
+                            "length": 4096,
+                            "expect": [
+                                *as_json([(s, s + 512, BACKING)]),
+                                any_of(s + 512, s + 1536, BACKING, DATA),
+                                *as_json([(s + 1536, s + 4096, BACKING)]),
+                            ],
+                        }
+                        for _ in range(3)
+                    )
                 ),
             )
         ],
@@ -266,6 +273,16 @@ def commit_pairs():
         at_once({"op": "commit"}, *(written(*part) for part in parts)),
         disk.read(),
     )
+    disk = Disk(12, 10 * c, 10 * c, range(10))
+    status = {"op": "map", "offset": 0, "length": 10 * c, "allocated": "either", "run": 10 * c}
+    pair(
+        "commit-maps",
+        "A map beside a commit sees all bits set or all bits clear",
+        ["CON-09"],
+        disk.start,
+        [*at_once({"op": "commit"}, *repeated(status, status, status)), {**status, "allocated": False}],
+        disk.read(),
+    )
 
 
 def resize_pairs():
@@ -327,10 +344,22 @@ def stream_pairs():
         disk.read(),
         {"op": "file", "path": "image.raw", "length": 24 * c},
     )
+    disk = Disk(12, 24 * c + 1024, 32 * c, (0, 23))
+    files = disk.start
+    disk.resize(6 * c)
+    pair(
+        "stream-shrink",
+        "A shrink beside a stream: the image keeps the length that it was cut to",
+        ["STR-01", "CON-09", "RSZ-05"],
+        files,
+        at_once({"op": "stream"}, {"op": "resize", "size": 6 * c}),
+        disk.read(),
+        {"op": "file", "path": "image.raw", "length": 6 * c},
+    )
 
 
 def allocated_pairs():
-    """Two writes only: of a read beside a write, the file systems of Linux may return half a sector."""
+    """A read beside a write is judged by bytes: the file systems of Linux may return half a sector."""
     c = 4096
     disk, steps, expect = Disk(12, 8 * c + 2560, 8 * c, range(9)), [], []
     for s in range(0, 8 * c, c):
@@ -345,6 +374,23 @@ def allocated_pairs():
         disk.start,
         steps,
         {"op": "read", "offset": 0, "length": 8 * c, "expect": expect},
+    )
+    disk, steps = Disk(12, 8 * c + 1536, 8 * c, range(9)), []
+    files = disk.start
+    for s in range(0, 8 * c, c):
+        begin, end = s + 1024, s + 3072
+        any_byte = {**any_of(begin, end, IMAGE, DATA), "each": "byte"}
+        expect = [*as_json([(s, begin, IMAGE)]), any_byte, *as_json([(end, s + c, IMAGE)])]
+        look = {"op": "read", "offset": s, "length": c, "expect": expect}
+        steps += at_once(written(begin, end, DATA), *repeated(look, look))
+        disk.write(begin, end, DATA)
+    pair(
+        "write-reads-on-allocated",
+        "Reads at every moment of a write of allocated sectors: each byte is old or new",
+        ["CON-02"],
+        files,
+        steps,
+        disk.read(),
     )
 
 

@@ -46,7 +46,7 @@ enum corpus_fill {
     CORPUS_ZERO,
     CORPUS_PATTERN, /* corpus_pattern(seed, position) */
     CORPUS_BYTES,
-    CORPUS_ANY, /* expected only: each sector has one of the choices as its content */
+    CORPUS_ANY, /* expected only: each sector, or byte, has one of the choices as its content */
 };
 
 /* `length` bytes at position `at` of a file or of a disk. */
@@ -62,6 +62,7 @@ struct corpus_span {
         uint64_t seed;
     } choices[CORPUS_CHOICES_MAX];
     size_t choice_count;
+    bool byte_by_byte; /* CORPUS_ANY: each byte has one, as storage without atomic sectors allows (CON-02) */
 };
 
 struct corpus_spans {
@@ -78,6 +79,8 @@ struct corpus_file {
     const char *target;          /* of a link */
     uint64_t length;             /* bytes */
     struct corpus_spans content; /* later spans overwrite earlier ones; all else is a hole */
+    bool has_mode;
+    uint32_t mode; /* permissions, if has_mode */
 };
 
 /* Steps other than requests of the protocol (protocol.h; hello is not a step). */
@@ -96,11 +99,13 @@ struct corpus_step {
     bool writable;            /* open */
     bool by_reference;        /* open: the reference engine handles the disk until it is closed */
     bool beside;              /* concurrent with the step before */
+    bool repeated;            /* asked for again until the first step that it is beside is answered */
     uint64_t offset;          /* of operations with a range, in bytes */
     uint64_t length;          /* likewise; file: the expected length */
     uint64_t size;            /* size: expected; resize, cut: new; in bytes */
     struct corpus_spans data; /* write: the data; read, file: the expected content */
     bool allocated;           /* map: expected */
+    bool either;              /* map: allocated or not, both are allowed */
     uint64_t run;             /* map: expected */
     bool absent;              /* file: must not exist */
     bool has_length;          /* file */
@@ -170,6 +175,12 @@ const char *corpus_need_name(unsigned need);
 /* Creates the files of a case in the current directory. On failure returns false and prints the reason to `out`. */
 bool corpus_make_files(const struct corpus_case *c, FILE *out);
 
+/*
+ * If files of the case have a mode, makes sure that this process, and what it starts, is bound to it, also as the
+ * superuser. On failure returns false and prints the reason to `out`.
+ */
+bool corpus_drop_rights(const struct corpus_case *c, FILE *out);
+
 /* Fills `buffer` with the bytes [at, at + length) of the span. The range lies within the span. */
 void corpus_span_fill(const struct corpus_span *span, uint64_t at, size_t length, uint8_t *buffer);
 
@@ -189,8 +200,12 @@ struct corpus_subject {
     unsigned cannot;     /* enum corpus_need, or'ed: needs that it does not meet */
     struct adapter *(*make)(const struct corpus_subject *subject);
     struct adapter *(*make_process)(const struct corpus_subject *subject); /* in a child process; or null */
-    const char *directory;                                                 /* where a child process is started */
-    unsigned timeout;                           /* seconds that an answer of a child process may take */
+    /* In a child process whose system calls on the files of the current directory are delayed as `plan` says. */
+    struct adapter *(*make_delayed)(const struct corpus_subject *subject);
+    unsigned plans;        /* under which cases with requests at once are repeated; 0 if make_delayed is null */
+    unsigned plan;         /* the present one, from 1 on; 0: nothing is delayed */
+    const char *directory; /* where a child process is started */
+    unsigned timeout;      /* seconds that an answer of a child process may take */
     const struct protocol_abilities *abilities; /* what it declared; null: it has all abilities of the protocol */
 };
 
@@ -224,6 +239,9 @@ struct corpus_findings {
  */
 enum corpus_verdict corpus_run(const struct corpus_case *c, const struct corpus_subject *subject, FILE *out,
                                struct corpus_findings *findings);
+
+/* The most requests of a case that are in flight at once. */
+size_t corpus_in_flight(const struct corpus_case *c);
 
 /* Whether `clause` is broken if this step fails. */
 bool corpus_observes(const struct corpus_step *step, const char *clause);

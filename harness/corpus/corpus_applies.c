@@ -54,10 +54,9 @@ static bool is_granular(const struct corpus_case *c, unsigned granularity)
     return true;
 }
 
-/* The largest number of requests in flight at once. */
-static unsigned max_in_flight(const struct corpus_case *c)
+size_t corpus_in_flight(const struct corpus_case *c)
 {
-    unsigned in_flight = 0, most = 0;
+    size_t in_flight = 0, most = 0;
     for (size_t i = 0; i < c->step_count; i++) {
         in_flight = c->steps[i].beside ? in_flight + 1 : 1;
         most = in_flight > most ? in_flight : most;
@@ -156,8 +155,8 @@ size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *
         if (!is_granular(c, abilities->granularity)) {
             add(&list, "granularity 1");
         }
-        if (max_in_flight(c) > abilities->concurrency) {
-            add(&list, "concurrency %u", max_in_flight(c));
+        if (corpus_in_flight(c) > abilities->concurrency) {
+            add(&list, "concurrency %zu", corpus_in_flight(c));
         }
         if (corpus_level(c) > abilities->level) {
             add(&list, "level %s", c->level);

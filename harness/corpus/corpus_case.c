@@ -11,7 +11,7 @@
 /* ---- Files ---- */
 
 struct file_members {
-    const char *path, *symlink, *hardlink;
+    const char *path, *symlink, *hardlink, *mode;
     json_t *size, *content;
     int directory, fifo; /* -1: none */
 };
@@ -42,20 +42,36 @@ static bool parse_file_kind(struct where *where, const struct file_members *memb
            parse_link(where, "hardlink", members->hardlink, CORPUS_HARDLINK, file);
 }
 
+/* "mode": the file may not be opened, or not for writing. */
+static bool parse_mode(struct where *where, const char *mode, struct corpus_file *file)
+{
+    static const char *const modes[] = {"000", "444"};
+    size_t chosen = 0;
+    file->has_mode = mode != NULL;
+    if (mode && !shape_choose(where, "mode", mode, modes, 2, &chosen)) {
+        return false;
+    }
+    file->mode = chosen == 1 ? 0444 : 0;
+    return true;
+}
+
 bool parse_file(struct where *where, json_t *value, struct corpus_file *file)
 {
     struct file_members m = {.directory = -1, .fifo = -1};
-    if (!shape_unpack(where, value, "{s:s,s?o,s?o,s?b,s?b,s?s,s?s}", "path", &m.path, "size", &m.size, "content",
+    if (!shape_unpack(where, value, "{s:s,s?o,s?o,s?b,s?b,s?s,s?s,s?s}", "path", &m.path, "size", &m.size, "content",
                       &m.content, "directory", &m.directory, "fifo", &m.fifo, "symlink", &m.symlink, "hardlink",
-                      &m.hardlink)) {
+                      &m.hardlink, "mode", &m.mode)) {
         return false;
     }
     file->path = m.path;
     if (!shape_is_path(where, "path", file->path) || !parse_file_kind(where, &m, file)) {
         return false;
     }
-    if (file->kind != CORPUS_REGULAR && m.content) {
-        return refuse(where, "only a file with a size has content");
+    if (file->kind != CORPUS_REGULAR && (m.content || m.mode)) {
+        return refuse(where, "only a file with a size has content and a mode");
+    }
+    if (!parse_mode(where, m.mode, file)) {
+        return false;
     }
     if (!parse_spans(where, "content", m.content, &file->content) || !check_definite(where, &file->content)) {
         return false;
@@ -190,6 +206,9 @@ static bool check_beside(struct where *where, const struct corpus_case *c)
         in_flight = c->steps[i].beside ? in_flight + 1 : 1;
         if (c->steps[i].beside && (i == 0 || c->steps[i - 1].op >= OPERATIONS)) {
             return refuse(where, "step %zu is \"beside\" the step before, which is not an operation", i);
+        }
+        if (c->steps[i].repeated && !c->steps[i].beside) {
+            return refuse(where, "step %zu is \"repeated\" until another one is answered, but is beside none", i);
         }
         if (in_flight > CORPUS_IN_FLIGHT_MAX) {
             return refuse(where, "at most %d requests are in flight at once", CORPUS_IN_FLIGHT_MAX);

@@ -86,8 +86,11 @@ static void print_file(FILE *out, const struct corpus_file *file)
     fprintf(out, "    %s: ", file->path);
     switch (file->kind) {
     case CORPUS_REGULAR:
-        fprintf(out, "%" PRIu64 " bytes%s\n", file->length,
-                file->content.count ? ", zeros (a hole) except" : ", all zeros (a hole)");
+        fprintf(out, "%s%" PRIu64 " bytes%s\n",
+                !file->has_mode ? ""
+                : file->mode    ? "read-only, "
+                                : "unreadable, ",
+                file->length, file->content.count ? ", zeros (a hole) except" : ", all zeros (a hole)");
         break;
     case CORPUS_DIRECTORY:
         fputs("a directory\n", out);
@@ -189,7 +192,8 @@ static void print_outcome(FILE *out, const struct corpus_step *step)
         return;
     }
     if (operation_properties(step->op)->answers_map) {
-        fprintf(out, " and report %s for %" PRIu64 " bytes", step->allocated ? "allocated" : "unallocated", step->run);
+        const char *status = step->either ? "either status" : step->allocated ? "allocated" : "unallocated";
+        fprintf(out, " and report %s for %" PRIu64 " bytes", status, step->run);
     } else if (operation_properties(step->op)->data == DATA_FROM_DISK) {
         fputs(" and give", out);
     }
@@ -200,7 +204,8 @@ static void print_step(FILE *out, const struct corpus_case *c, size_t index)
     const struct corpus_step *step = &c->steps[index];
     fprintf(out, "%5zu. ", index + 1);
     if (step->beside) {
-        fputs("concurrently: ", out);
+        fprintf(out,
+                "concurrently%s: ", step->repeated ? ", again and again until the first of these is answered" : "");
     }
     if (c->disk_count > 1 && step->op < PROTOCOL_CREATE) {
         fprintf(out, "disk \"%s\": ", c->disks[step->disk]);

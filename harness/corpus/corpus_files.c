@@ -60,15 +60,15 @@ static bool is_choice(const struct corpus_choice *choice, uint64_t at, size_t le
 static bool check_any(const struct corpus_span *span, uint64_t at, size_t length, const uint8_t *found, FILE *out)
 {
     for (size_t done = 0; done < length;) {
-        size_t size = CORPUS_SECTOR - (size_t)((at + done) % CORPUS_SECTOR);
+        size_t size = span->byte_by_byte ? 1 : CORPUS_SECTOR - (size_t)((at + done) % CORPUS_SECTOR);
         size = size < length - done ? size : length - done;
         size_t choice = 0;
         while (choice < span->choice_count && !is_choice(&span->choices[choice], at + done, size, found + done)) {
             choice++;
         }
         if (choice == span->choice_count) {
-            fprintf(out, "byte %" PRIu64 ": the sector has none of the %zu allowed contents, it begins with", at + done,
-                    span->choice_count);
+            fprintf(out, "byte %" PRIu64 ": the %s has none of the %zu allowed contents, it begins with", at + done,
+                    span->byte_by_byte ? "byte" : "sector", span->choice_count);
             for (size_t i = 0; i < size && i < 16; i++) {
                 fprintf(out, " %02x", found[done + i]);
             }
@@ -128,6 +128,7 @@ static bool make_regular(const struct corpus_file *file_spec)
     for (size_t i = 0; good && i < file_spec->content.count; i++) {
         good = write_span(file, &file_spec->content.items[i]);
     }
+    good = good && (!file_spec->has_mode || fchmod(file, file_spec->mode) == 0);
     return close(file) == 0 && good;
 }
 

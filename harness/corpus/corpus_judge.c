@@ -5,6 +5,8 @@
  * result to a pipe: first a struct outcome, then the explanation. The verdict counts only if the child then exits with
  * 0, so that an error that a sanitizer reports at exit counts too. The child dies when this process dies.
  *
+ * A case with requests at once is repeated under delay plans, if the subject can be delayed.
+ *
  * A clock on the wall says nothing about an implementation on a busy machine. So a case that hangs is run once more:
  * the loop lets the other cases end, and runs this one alone, with twice the time.
  *
@@ -28,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,6 +81,33 @@ struct session {
     size_t deferred_count;
 };
 
+/*
+ * Runs a case with requests at once again, under each delay plan until it does not pass: on fast storage a race would
+ * show by luck only. Each time it has a directory of its own.
+ */
+static void repeat_delayed(const struct corpus_case *c, const struct corpus_subject *subject, FILE *explanation,
+                           struct outcome *outcome)
+{
+    struct corpus_subject delayed = *subject;
+    for (delayed.plan = 1; delayed.plan <= subject->plans && outcome->verdict == CORPUS_PASSED; delayed.plan++) {
+        struct corpus_findings before = outcome->findings;
+        char name[32];
+        snprintf(name, sizeof name, "plan-%u", delayed.plan);
+        outcome->verdict = CORPUS_NOT_RUN;
+        if (mkdir(name, 0777) == 0 && chdir(name) == 0 && corpus_make_files(c, explanation)) {
+            outcome->verdict = corpus_run(c, &delayed, explanation, &outcome->findings);
+        }
+        outcome->findings.groups += before.groups;
+        outcome->findings.interleaved += before.interleaved;
+        if (outcome->verdict != CORPUS_PASSED) {
+            fprintf(explanation, "This was under delay plan %u.\n", delayed.plan);
+        }
+        if (chdir("..") != 0) {
+            abort();
+        }
+    }
+}
+
 static _Noreturn void child(const struct corpus_case *c, const struct corpus_subject *subject, const char *directory,
                             int pipe_end, pid_t parent)
 {
@@ -98,8 +128,11 @@ static _Noreturn void child(const struct corpus_case *c, const struct corpus_sub
         abort();
     }
     struct outcome outcome = {.verdict = CORPUS_NOT_RUN};
-    if (chdir(directory) == 0 && corpus_make_files(c, explanation)) {
+    if (chdir(directory) == 0 && corpus_make_files(c, explanation) && corpus_drop_rights(c, explanation)) {
         outcome.verdict = corpus_run(c, subject, explanation, &outcome.findings);
+        if (corpus_in_flight(c) > 1) {
+            repeat_delayed(c, subject, explanation, &outcome);
+        }
     }
     fclose(explanation);
     fwrite(&outcome, sizeof outcome, 1, out);
@@ -223,6 +256,7 @@ static void begin(struct session *session, struct slot *slot, struct corpus_resu
     struct corpus_subject subject = *options->subject;
     unsigned times = session->alone == result ? ALONE_TIMES : 1;
     subject.timeout *= times;
+    times *= corpus_in_flight(result->c) > 1 ? 1 + subject.plans : 1;
     bool made = scratch_make(options->directory, result->c->id, slot->directory);
     if (made && start_child(slot, result->c, &subject)) {
         slot->result = result;

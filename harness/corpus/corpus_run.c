@@ -57,7 +57,9 @@ static struct adapter *find_adapter(struct execution *run, const struct corpus_s
         return make_reference(&run->references[step->disk]);
     }
     bool own_process = run->c->needs & CORPUS_NEEDS_KILL && subject->make_process;
-    if (!run->disks[step->disk]) {
+    if (!run->disks[step->disk] && subject->plan > 0) {
+        run->disks[step->disk] = subject->make_delayed(subject);
+    } else if (!run->disks[step->disk]) {
         run->disks[step->disk] = own_process ? subject->make_process(subject) : subject->make(subject);
     }
     return run->disks[step->disk];
@@ -93,10 +95,13 @@ static bool judge_answer(struct execution *run, const struct corpus_step *step, 
         const uint8_t *found = request->buffer;
         good = corpus_span_check(span, span->at, (size_t)span->length, found + (span->at - step->offset), run->out);
     }
-    if (properties->answers_map && (request->allocated != step->allocated || request->map_length != step->run)) {
+    bool other = request->allocated != step->allocated && !step->either;
+    if (properties->answers_map && (other || request->map_length != step->run)) {
         fprintf(run->out, "expected %s for %" PRIu64 " bytes, got %s for %" PRIu64 "\n",
-                step->allocated ? "allocated" : "unallocated", step->run,
-                request->allocated ? "allocated" : "unallocated", request->map_length);
+                step->either      ? "either status"
+                : step->allocated ? "allocated"
+                                  : "unallocated",
+                step->run, request->allocated ? "allocated" : "unallocated", request->map_length);
         good = false;
     }
     return good;
@@ -292,6 +297,7 @@ struct planned_step {
     struct execution run; /* a copy that shares the adapters */
     const struct corpus_step *step;
     atomic_uint *clock;    /* of the group: counts what happens in it */
+    atomic_bool *answered; /* of the group: whether its first request is */
     unsigned began, ended; /* at this time */
     pthread_t thread;
     char *text;
@@ -303,8 +309,13 @@ static void *run_on_thread(void *context)
 {
     struct planned_step *planned = context;
     planned->began = atomic_fetch_add(planned->clock, 1);
-    planned->good = run_step(&planned->run, planned->step);
+    do {
+        planned->good = run_step(&planned->run, planned->step);
+    } while (planned->good && planned->step->repeated && !atomic_load(planned->answered));
     planned->ended = atomic_fetch_add(planned->clock, 1);
+    if (!planned->step->beside) {
+        atomic_store(planned->answered, true);
+    }
     return NULL;
 }
 
@@ -312,8 +323,10 @@ static void *run_on_thread(void *context)
 static void run_on_threads(struct planned_step *list, size_t count)
 {
     atomic_uint clock = 0;
+    atomic_bool answered = false;
     for (size_t i = 0; i < count; i++) {
         list[i].clock = &clock;
+        list[i].answered = &answered;
         if (pthread_create(&list[i].thread, NULL, run_on_thread, &list[i])) {
             abort();
         }

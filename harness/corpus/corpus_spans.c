@@ -53,7 +53,7 @@ static bool parse_integers(json_t *list, size_t width, struct corpus_span *span)
 /* The members of a span; null: absent. */
 struct span_members {
     json_t *at, *length, *pattern, *le32, *le64, *any;
-    const char *hex, *text;
+    const char *hex, *text, *each;
     int zero; /* -1: absent */
 };
 
@@ -79,10 +79,16 @@ static bool parse_span_bytes(struct where *where, const struct span_members *mem
     return span->length > 0 || refuse(where, "is empty");
 }
 
-/* "any": numbers of patterns, and null for zeros. */
-static bool parse_choices(struct where *where, json_t *list, struct corpus_span *span)
+/* "any": numbers of patterns, and null for zeros. "each": what has one of them. */
+static bool parse_choices(struct where *where, json_t *list, const char *each, struct corpus_span *span)
 {
+    static const char *const pieces[] = {"sector", "byte"};
+    size_t piece = 0;
+    if (each && !shape_choose(where, "each", each, pieces, 2, &piece)) {
+        return false;
+    }
     span->fill = CORPUS_ANY;
+    span->byte_by_byte = piece == 1;
     span->choice_count = json_array_size(list);
     if (span->choice_count < 2 || span->choice_count > CORPUS_CHOICES_MAX) {
         return refuse(where, "\"any\" lists from 2 to %d contents", CORPUS_CHOICES_MAX);
@@ -106,15 +112,15 @@ static bool parse_span_fill(struct where *where, const struct span_members *memb
     span->fill = members->zero == 1 ? CORPUS_ZERO : CORPUS_PATTERN;
     return shape_number(where, "pattern", members->pattern, &span->seed) &&
            shape_number(where, "length", members->length, &span->length) &&
-           (!members->any || parse_choices(where, members->any, span));
+           (!members->any || parse_choices(where, members->any, members->each, span));
 }
 
 static bool parse_span(struct where *where, json_t *value, struct corpus_span *span)
 {
     struct span_members m = {.zero = -1};
-    if (!shape_unpack(where, value, "{s:o,s?o,s?b,s?o,s?s,s?s,s?o,s?o,s?o}", "at", &m.at, "length", &m.length, "zero",
-                      &m.zero, "pattern", &m.pattern, "hex", &m.hex, "text", &m.text, "le32", &m.le32, "le64", &m.le64,
-                      "any", &m.any) ||
+    if (!shape_unpack(where, value, "{s:o,s?o,s?b,s?o,s?s,s?s,s?o,s?o,s?o,s?s}", "at", &m.at, "length", &m.length,
+                      "zero", &m.zero, "pattern", &m.pattern, "hex", &m.hex, "text", &m.text, "le32", &m.le32, "le64",
+                      &m.le64, "any", &m.any, "each", &m.each) ||
         !shape_number(where, "at", m.at, &span->at) || !shape_is_list(where, "le32", m.le32) ||
         !shape_is_list(where, "le64", m.le64) || !shape_is_list(where, "any", m.any)) {
         return false;
@@ -123,6 +129,9 @@ static bool parse_span(struct where *where, json_t *value, struct corpus_span *s
     int kinds = (m.zero >= 0) + !!m.pattern + !!m.any + !!m.hex + !!m.text + !!m.le32 + !!m.le64;
     if (kinds != 1) {
         return refuse(where, "needs exactly one of zero, pattern, hex, text, le32, le64, any");
+    }
+    if (m.each && !m.any) {
+        return refuse(where, "\"each\" belongs to any");
     }
     if (counted != (m.length != NULL)) {
         return refuse(where, "\"length\" belongs to zero, pattern and any, and only to them");

@@ -30,13 +30,14 @@ enum {
     STEP_BESIDE,
     STEP_BY,
     STEP_OBSERVES,
+    STEP_REPEATED,
     STEP_FIELDS
 };
 
 static const char *const step_fields[STEP_FIELDS] = {
     "op",      "disk",           "path",   "mode",    "offset", "length", "size",         "data",
     "expect",  "allocated",      "run",    "content", "absent", "layout", "cluster_bits", "image",
-    "backing", "backing_format", "result", "clause",  "beside", "by",     "observes"};
+    "backing", "backing_format", "result", "clause",  "beside", "by",     "observes",     "repeated"};
 
 #define BIT(field) (1u << (field))
 #define OUTCOME_FIELDS (BIT(STEP_RESULT) | BIT(STEP_CLAUSE) | BIT(STEP_OBSERVES))
@@ -61,6 +62,9 @@ static struct step_rule operation_rule(uint32_t operation)
         rule.required |= BIT(STEP_DATA);
     } else if (properties->data == DATA_FROM_DISK) {
         rule.required_on_success = BIT(STEP_EXPECT);
+    }
+    if (properties->answers_map || properties->data == DATA_FROM_DISK) {
+        rule.optional |= BIT(STEP_REPEATED); /* what changes nothing may be asked for any number of times */
     }
     if (properties->answers_map) {
         rule.required_on_success |= BIT(STEP_ALLOCATED) | BIT(STEP_RUN);
@@ -94,8 +98,8 @@ const char *corpus_op_name(uint32_t op)
 /* The members of a step; null or -1: absent. */
 struct step_members {
     const char *op, *disk, *path, *mode, *layout, *image, *backing, *backing_format, *clause, *by;
-    json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result, *observes;
-    int allocated, absent, beside;
+    json_t *offset, *length, *size, *data, *expect, *run, *content, *cluster_bits, *result, *observes, *allocated;
+    int absent, beside, repeated;
 };
 
 static bool parse_outcome(struct where *where, const char *text, unsigned *outcomes)
@@ -166,6 +170,21 @@ static bool parse_observes(struct where *where, json_t *list, struct corpus_step
         }
     }
     return step->observe_count > 0 || refuse(where, "\"observes\" lists no clause");
+}
+
+/* "allocated": what map has to report, or "either". */
+static bool parse_allocated(struct where *where, json_t *value, struct corpus_step *step)
+{
+    const char *text = json_string_value(value);
+    step->allocated = json_is_true(value);
+    step->either = text && !strcmp(text, "either");
+    if (value && !json_is_boolean(value) && !step->either) {
+        size_t mark = enter_member(where, "allocated");
+        refuse(where, "must be true, false or \"either\"");
+        leave(where, mark);
+        return false;
+    }
+    return true;
 }
 
 static bool parse_disk(struct where *where, const char *name, struct corpus_case *c, struct corpus_step *step)
@@ -285,12 +304,13 @@ static bool check_fields(struct where *where, json_t *value, const struct step_r
 static bool unpack_step(struct where *where, json_t *value, struct step_members *m)
 {
     return shape_unpack(
-        where, value, "{s:s,s?s,s?s,s?s,s?o,s?o,s?o,s?o,s?o,s?b,s?o,s?o,s?b,s?s,s?o,s?s,s?s,s?s,s?o,s?s,s?b,s?s,s?o}",
-        "op", &m->op, "disk", &m->disk, "path", &m->path, "mode", &m->mode, "offset", &m->offset, "length", &m->length,
+        where, value,
+        "{s:s,s?s,s?s,s?s,s?o,s?o,s?o,s?o,s?o,s?o,s?o,s?o,s?b,s?s,s?o,s?s,s?s,s?s,s?o,s?s,s?b,s?s,s?o,s?b}", "op",
+        &m->op, "disk", &m->disk, "path", &m->path, "mode", &m->mode, "offset", &m->offset, "length", &m->length,
         "size", &m->size, "data", &m->data, "expect", &m->expect, "allocated", &m->allocated, "run", &m->run, "content",
         &m->content, "absent", &m->absent, "layout", &m->layout, "cluster_bits", &m->cluster_bits, "image", &m->image,
         "backing", &m->backing, "backing_format", &m->backing_format, "result", &m->result, "clause", &m->clause,
-        "beside", &m->beside, "by", &m->by, "observes", &m->observes);
+        "beside", &m->beside, "by", &m->by, "observes", &m->observes, "repeated", &m->repeated);
 }
 
 static bool find_op(struct where *where, json_t *value, uint32_t *op)
@@ -310,7 +330,7 @@ static bool find_op(struct where *where, json_t *value, uint32_t *op)
 
 bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struct corpus_step *step)
 {
-    struct step_members m = {.allocated = -1, .absent = -1, .beside = -1};
+    struct step_members m = {.absent = -1, .beside = -1, .repeated = -1};
     if (!find_op(where, value, &step->op) || !unpack_step(where, value, &m)) {
         return false;
     }
@@ -322,8 +342,8 @@ bool parse_step(struct where *where, json_t *value, struct corpus_case *c, struc
         return false;
     }
     step->path = m.path;
-    step->allocated = m.allocated == 1;
     step->beside = m.beside == 1;
-    return parse_observes(where, m.observes, step) && parse_result(where, &m, step) &&
-           parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
+    step->repeated = m.repeated == 1;
+    return parse_allocated(where, m.allocated, step) && parse_observes(where, m.observes, step) &&
+           parse_result(where, &m, step) && parse_disk(where, m.disk, c, step) && parse_step_details(where, &m, step);
 }

@@ -159,7 +159,7 @@ static void print_lines(FILE *out, const char *prefix, const char *text)
     }
 }
 
-void findings_print(FILE *out, const char *prefix, const char *repeat, const struct findings *findings)
+void findings_print(FILE *out, const char *prefix, const char *repeat, bool unjudged, const struct findings *findings)
 {
     size_t kept = 0, broken = 0, not_judged = 0;
     for (size_t i = 0; i < findings->count; i++) {
@@ -175,8 +175,10 @@ void findings_print(FILE *out, const char *prefix, const char *repeat, const str
         } else if (finding->kept > 0) {
             kept++;
         } else {
-            fprintf(out, "%s%s: not judged: %s\n", prefix, finding->clause, finding->not_judged);
             not_judged++;
+        }
+        if (unjudged && finding->broken == 0 && finding->kept == 0) {
+            fprintf(out, "%s%s: not judged: %s\n", prefix, finding->clause, finding->not_judged);
         }
     }
     fprintf(out, "%sobserved: %zu clauses kept, %zu broken, %zu not judged\n", prefix, kept, broken, not_judged);

@@ -45,9 +45,10 @@ void findings_write(FILE *out, const struct findings *findings);
 bool findings_read(FILE *in, struct findings *findings);
 
 /*
- * Prints the broken clauses with their stories, and how many were kept and not judged, each line behind `prefix`.
+ * Prints the broken clauses with their stories, how many were kept and not judged, and if `unjudged` why they were
+ * not, each line behind `prefix`.
  * `repeat` is a command that runs a scenario if " --scenario NAME" is added.
  */
-void findings_print(FILE *out, const char *prefix, const char *repeat, const struct findings *findings);
+void findings_print(FILE *out, const char *prefix, const char *repeat, bool unjudged, const struct findings *findings);
 
 #endif

@@ -15,6 +15,7 @@
 #include "observe/creation.h"
 #include "observe/death.h"
 #include "observe/faults.h"
+#include "observe/held.h"
 #include "observe/power_cut.h"
 #include "observe/scenario.h"
 #include "observe/slow.h"
@@ -35,11 +36,21 @@
 #define SLOW "slow"              /* the names of the judgements that need no scenario */
 #define BESIDE "flushes"
 #define CREATION "create"
+#define HELD "held"
 #define DURABLE_CLAUSES                                                                                                \
     "DUR-01 DUR-02 DUR-03 DUR-04 DUR-05 DUR-06 DUR-07 DUR-08 DUR-09 DUR-10 DUR-11 DUR-12 RSZ-04 RSZ-05 RSZ-07 CMT-03 " \
     "ERR-01 ERR-02 ERR-03 ERR-04 ERR-05"
 
-enum judge { JUDGE_POWER_CUT, JUDGE_DEATH, JUDGE_FAULTS, JUDGES, JUDGE_SLOW = JUDGES, JUDGE_BESIDE, JUDGE_CREATION };
+enum judge {
+    JUDGE_POWER_CUT,
+    JUDGE_DEATH,
+    JUDGE_FAULTS,
+    JUDGES,
+    JUDGE_SLOW = JUDGES,
+    JUDGE_BESIDE,
+    JUDGE_CREATION,
+    JUDGE_HELD
+};
 
 struct task {
     unsigned scenario; /* of JUDGE_SLOW and JUDGE_BESIDE: the part */
@@ -79,7 +90,7 @@ static bool is_wanted(const struct scenario *scenario, unsigned judge, const cha
 
 const char *observe_clauses(void)
 {
-    return DURABLE_CLAUSES " CRE-06 CON-02 CON-04 CON-05 CON-06 CON-07 CON-09 CON-11 CON-12";
+    return DURABLE_CLAUSES " CRE-06 CON-02 CON-04 CON-05 CON-06 CON-07 CON-08 CON-09 CON-11 CON-12 STR-01";
 }
 
 void observe_list(FILE *out)
@@ -93,6 +104,26 @@ void observe_list(FILE *out)
     fprintf(out, "%-20s %s\n", SLOW, "concurrent requests while system calls are delayed");
     fprintf(out, "%-20s %s\n", BESIDE, "power cuts beside concurrent flushes and writes, which are delayed");
     fprintf(out, "%-20s %s\n", CREATION, "power cuts after a create that has succeeded");
+    fprintf(out, "%-20s %s\n", HELD, "requests beside one whose system call is held");
+}
+
+bool observe_is_possible(const struct observed_command *how, char *why, size_t why_size)
+{
+    struct observed_command trial = *how;
+    struct observed *observed = report_allocate(1, sizeof *observed);
+    trial.command = "exit 0";
+    bool possible = observed_make(&trial, observed);
+    if (possible) {
+        observed_start(observed, &(struct observed_manner){.records = false});
+        possible = atomic_load(&observed->watch->state) == WATCH_RUNNING;
+        const char *reason = observed->watch->why;
+        snprintf(why, why_size, "%s", possible ? "" : reason[0] != '\0' ? reason : "it does not start");
+    } else {
+        snprintf(why, why_size, "%s: %s", how->parent, strerror(errno));
+    }
+    observed_free(observed);
+    free(observed);
+    return possible;
 }
 
 /* ---- In a child ---- */
@@ -127,7 +158,20 @@ static void judge(const struct task *task, struct observed *observed, const stru
     }
 }
 
-/* Judges a scenario, if the adapter claims what that needs. */
+/* Whether a task needs a level that the adapter does not claim. Then its clauses are passed over. */
+static bool is_unclaimed(const struct task *task, const struct observe_options *options, struct findings *findings)
+{
+    char why[128];
+    if (task->judge >= JUDGES || options->abilities == NULL || options->abilities->level >= PROTOCOL_DURABLE) {
+        return false;
+    }
+    snprintf(why, sizeof why, "the adapter claims level %s, not durable",
+             protocol_level_name(options->abilities->level));
+    findings_pass_over(findings, DURABLE_CLAUSES, why);
+    return true;
+}
+
+/* Judges a scenario, if the adapter can do what that needs. */
 static void judge_scenario(const struct task *task, const struct observe_options *options, struct observed *observed,
                            struct observe_counts *counts, struct findings *findings)
 {
@@ -135,11 +179,7 @@ static void judge_scenario(const struct task *task, const struct observe_options
     char why[256];
     scenario_make(task->scenario, scenario);
     scenario_problem(scenario, options->abilities, why, sizeof why);
-    if (options->abilities != NULL && options->abilities->level < PROTOCOL_DURABLE) {
-        snprintf(why, sizeof why, "the adapter claims level %s, not durable",
-                 protocol_level_name(options->abilities->level));
-        findings_pass_over(findings, DURABLE_CLAUSES, why);
-    } else if (why[0] != '\0') {
+    if (why[0] != '\0') {
         findings_pass_over(findings, scenario->clauses, why);
     } else {
         judge(task, observed, scenario, counts, findings);
@@ -157,14 +197,16 @@ static void do_task(const struct task *task, const struct observe_options *optio
     if (!observed_make(&options->how, observed)) {
         report_fatal("%s: %s", options->how.parent, strerror(errno));
     }
-    if (!is_possible(observed, &findings)) {
-        /* is_possible has said so. */
+    if (is_unclaimed(task, options, &findings) || !is_possible(observed, &findings)) {
+        /* They have said so. */
     } else if (task->judge == JUDGE_SLOW) {
         slow_judge(observed, task->scenario, &counts.plans, &findings);
     } else if (task->judge == JUDGE_BESIDE) {
         beside_judge(observed, task->scenario, &counts.plans, &crashes, &findings);
     } else if (task->judge == JUDGE_CREATION) {
         creation_judge(observed, &crashes, &findings);
+    } else if (task->judge == JUDGE_HELD) {
+        held_judge(observed, &counts.plans, &findings);
     } else {
         judge_scenario(task, options, observed, &counts, &findings);
     }
@@ -257,7 +299,8 @@ static void read_findings(struct session *session, struct task *task)
 /* The name that selects a task. */
 static void name_task(const struct task *task, char name[64])
 {
-    static const char *const others[] = {[JUDGE_SLOW] = SLOW, [JUDGE_BESIDE] = BESIDE, [JUDGE_CREATION] = CREATION};
+    static const char *const others[] = {
+        [JUDGE_SLOW] = SLOW, [JUDGE_BESIDE] = BESIDE, [JUDGE_CREATION] = CREATION, [JUDGE_HELD] = HELD};
     if (task->judge >= JUDGES) {
         snprintf(name, 64, "%s", others[task->judge]);
         return;
@@ -320,7 +363,7 @@ static void list_tasks(struct session *session)
 {
     struct scenario *scenario = report_allocate(1, sizeof *scenario);
     session->tasks =
-        report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS + BESIDE_PARTS + 1, sizeof *session->tasks);
+        report_allocate((uint64_t)scenario_count() * JUDGES + SLOW_PARTS + BESIDE_PARTS + 2, sizeof *session->tasks);
     for (unsigned i = 0; i < scenario_count(); i++) {
         scenario_make(i, scenario);
         for (unsigned judge = 0; judge < JUDGES; judge++) {
@@ -333,6 +376,7 @@ static void list_tasks(struct session *session)
     list_parts(session, JUDGE_SLOW, SLOW, SLOW_PARTS);
     list_parts(session, JUDGE_BESIDE, BESIDE, BESIDE_PARTS);
     list_parts(session, JUDGE_CREATION, CREATION, 1);
+    list_parts(session, JUDGE_HELD, HELD, 1);
 }
 
 /* After an interruption: waits for what the killed children had started, and removes what they have left. */

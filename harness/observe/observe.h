@@ -8,6 +8,9 @@
 #include "observe/findings.h"
 #include "observe/observed.h"
 
+/* Whether programs can be observed here. If not, `why` says why. `how.command` is not used. */
+bool observe_is_possible(const struct observed_command *how, char *why, size_t why_size);
+
 struct observe_options {
     struct observed_command how;                /* how.parent: an existing directory, of which everything is removed */
     const struct protocol_abilities *abilities; /* what the adapter declared; null: everything */

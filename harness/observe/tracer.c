@@ -8,6 +8,7 @@
  *     the record has their order;
  *   - the plan makes its call fail, cuts it, or kills everybody;
  *   - it is delayed before the call, after it, or both;
+ *   - it is held before the call, until the judge lets it go;
  *   - its call is a sync, which is recorded and not made;
  *   - otherwise it makes the call, and stops again when the call returns, if that is to be recorded or delayed.
  */
@@ -20,6 +21,7 @@
 #include "observe/traced_machine.h"
 #include "observe/traced_record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,11 +46,13 @@
 #define EVENT_STOP 128
 
 #define STATUS_IMPOSSIBLE 127
+#define HELD_NANOSECONDS 1000000u /* between two looks whether a held call is let go */
 
 enum phase {
     PHASE_RUNS,
     PHASE_WAITS,         /* in the stop of the filter, for its turn */
     PHASE_DELAYED,       /* in the stop of the filter, until `wake` */
+    PHASE_HELD,          /* in the stop of the filter, until the judge lets it go */
     PHASE_CALLS,         /* in the call; it stops when the call returns */
     PHASE_DELAYED_AFTER, /* in the stop behind the call, until `wake` */
 };
@@ -115,7 +119,7 @@ static bool is_hit(struct watch *watch, const struct traced_call *call)
         return false;
     }
     atomic_fetch_add(&watch->calls_of[call->shape->kind], 1);
-    if ((plan->kinds >> call->shape->kind & 1) == 0) {
+    if ((plan->kinds >> call->shape->kind & 1) == 0 || (plan->file[0] != '\0' && strcmp(plan->file, call->name) != 0)) {
         return false;
     }
     uint64_t number = atomic_fetch_add(&watch->calls, 1) + 1;
@@ -232,7 +236,13 @@ static void make_call(struct tracer *tracer, struct tracee *tracee)
 static void take_turn(struct tracer *tracer, struct tracee *tracee)
 {
     tracer->busy = tracee->takes_turns ? tracee->thread : tracer->busy;
-    if (is_hit(tracer->watch, &tracee->call) && act(tracer, tracee)) {
+    bool hit = is_hit(tracer->watch, &tracee->call);
+    if (hit && tracer->watch->plan.action == WATCH_HOLD) {
+        assert(!tracee->takes_turns); /* or nobody could go on */
+        tracee->phase = PHASE_HELD;
+        return;
+    }
+    if (hit && act(tracer, tracee)) {
         tracer->busy = tracee->takes_turns ? 0 : tracer->busy;
         resume(tracee, 0);
         return;
@@ -350,9 +360,17 @@ static bool wake_one(struct tracer *tracer, uint64_t *next)
     *next = UINT64_MAX;
     for (size_t i = 0; i < tracer->count; i++) {
         struct tracee *tracee = &tracer->list[i];
+        bool held = tracee->phase == PHASE_HELD;
         bool delayed = tracee->phase == PHASE_DELAYED || tracee->phase == PHASE_DELAYED_AFTER;
-        if (tracee->thread == 0 || !delayed) {
+        if (tracee->thread == 0 || !(delayed || held)) {
             continue;
+        }
+        if (held && atomic_load(&tracer->watch->released)) {
+            make_call(tracer, tracee);
+            return true;
+        }
+        if (held) {
+            tracee->wake = clock_nanoseconds() + HELD_NANOSECONDS;
         }
         if (tracee->wake > clock_nanoseconds()) {
             *next = tracee->wake < *next ? tracee->wake : *next;

@@ -35,12 +35,14 @@ enum watch_action {
     WATCH_FAIL,    /* the call does nothing and gives the error */
     WATCH_SHORTEN, /* a transfer is about half as long; other calls are as they are */
     WATCH_KILL,    /* every process dies by SIGKILL before the call */
+    WATCH_HOLD,    /* the call is made only when the judge lets it go (`released`) */
 };
 
 /* What happens at a call. Only calls on files of the directory count, of all threads and processes together. */
 struct watch_plan {
     uint64_t at;    /* the number of the call, from 1 on; 0: nothing happens */
     unsigned kinds; /* those that count */
+    char file[24];  /* only calls on the file of this name count; "": on any */
     enum watch_action action;
     int error;    /* of WATCH_FAIL: an errno */
     bool lasting; /* from that call on, all of the same kind on the same file */
@@ -71,6 +73,7 @@ struct watch {
     /* Set by the judge while nothing is in progress. */
     _Atomic bool armed;
     struct watch_plan plan;
+    _Atomic bool released;    /* calls that are held go on */
     _Atomic uint32_t request; /* what the judge has asked for: any number, which the record repeats */
 
     /* Set by the observer. */

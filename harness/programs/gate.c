@@ -55,6 +55,7 @@ struct options {
     const char *observed; /* the second one of observe */
     const char *scenario; /* only this one, and no case */
     bool observe;
+    bool no_observe;
     const char *implementation;
     const char *corpus;
     const char *filter;
@@ -190,17 +191,42 @@ static bool remove_directory(const char *directory)
     return any;
 }
 
+/* Whether only some cases were asked for. Then nothing else is observed unless that was asked for. */
+static bool is_selection(const struct options *options)
+{
+    return options->filter || options->clause || options->id || options->level < PROTOCOL_DURABLE;
+}
+
+/* Observes what is to be observed. `unobservable`: why nothing can be; or "". */
+static void observe(const struct corpus_subject *subject, const struct options *options, const char *directory,
+                    int interruption, const char *unobservable, struct gate_observation *observation)
+{
+    if (options->no_observe || (!options->observe && is_selection(options))) {
+        return;
+    }
+    observation->required = options->observe;
+    if (unobservable[0]) {
+        gate_observe_nothing(unobservable, observation);
+    } else {
+        gate_observe(subject, options->scenario, directory, (unsigned)options->jobs, interruption, observation);
+    }
+}
+
 /* Runs the selected cases in a temporary directory that goes away again. False if there is none to be had. */
 static bool run_cases(struct corpus_results *results, const struct corpus_subject *subject,
                       const struct options *options, struct gate_observation *observation)
 {
-    char wanted[SCRATCH_PATH_BYTES], directory[PATH_MAX];
+    char wanted[SCRATCH_PATH_BYTES], directory[PATH_MAX], unobservable[256] = "";
     sigset_t before;
+    struct corpus_subject delayed = *subject;
     int interruption = await_interruption(&before);
     bool made = scratch_make(scratch_large_parent(), "add-cow-gate", wanted) && realpath(wanted, directory);
     if (made) {
         struct telling telling = {.options = options, .results = results};
-        const struct corpus_run_options manner = {.subject = subject,
+        if (!options->no_observe && gate_can_observe(directory, unobservable, sizeof unobservable)) {
+            gate_delay(&delayed);
+        }
+        const struct corpus_run_options manner = {.subject = &delayed,
                                                   .directory = directory,
                                                   .timeout = (unsigned)options->timeout,
                                                   .jobs = (unsigned)options->jobs,
@@ -213,9 +239,7 @@ static bool run_cases(struct corpus_results *results, const struct corpus_subjec
         }
         corpus_judge(results->items, results->count, &manner);
         report_progress(NULL);
-        if (options->observe) {
-            gate_observe(subject, options->scenario, directory, (unsigned)options->jobs, interruption, observation);
-        }
+        observe(subject, options, directory, interruption, unobservable, observation);
         gate_remove_sockets();
         results->crashed = remove_directory(directory);
     } else {
@@ -309,6 +333,9 @@ static char *make_repeat(const struct options *options, const char *program)
     fputs(" --corpus ", out);
     shell_word_print(out, options->corpus);
     print_tools(out, &options->tools);
+    if (options->no_observe) {
+        fputs(" --no-observe", out);
+    }
     if (options->timeout != DEFAULT_TIMEOUT) {
         fprintf(out, " --timeout %" PRIu64, options->timeout);
     }
@@ -479,8 +506,11 @@ static void parse_options(int count, char **words, struct options *options)
         {"case", "ID", "only this case", .text = &options->id},
         {"applicable", NULL, "only cases that the implementation claims to be able to run",
          .flag = &options->applicable},
-        {"observe", NULL, "also observe its system calls: power cuts, deaths, failing and slow storage",
+        {"observe", NULL,
+         "observe its system calls: power cuts, deaths, failing and slow storage; done anyway where it works,\n"
+         "                       unless only some cases are selected",
          .flag = &options->observe},
+        {"no-observe", NULL, "do not observe it", .flag = &options->no_observe},
         {"scenario", "NAME", "only this observed scenario, or SCENARIO/power, /death, /faults; and no case",
          .text = &options->scenario},
         {"complete", NULL, "exit with 4 unless every clause that can be judged is", .flag = &options->complete},
@@ -513,6 +543,9 @@ static void parse_options(int count, char **words, struct options *options)
     };
     int first = options_parse(&command, count, words, NULL);
     options->observe = options->observe || options->scenario;
+    if (options->observe && options->no_observe) {
+        options_refuse(&command, "--no-observe excludes --observe and --scenario");
+    }
     if (!options->version) {
         take_operands(&command, options, count - first, words + first);
     }

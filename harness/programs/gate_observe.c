@@ -8,11 +8,16 @@
 #include "adapters/adapter_exec.h"
 #include "base/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define PLANS 6u        /* under which a case with requests at once is repeated */
+#define DELAY_MAX 3000u /* microseconds */
+#define COMMAND_BYTES 64u
 
 /* Stores how to start this program once more. The environment may say it, for programs that the system cannot start by
  * itself, since they are for another processor. */
@@ -24,22 +29,80 @@ static const char *own_program(char program[PATH_MAX])
     return getenv("ADDCOW_GATE");
 }
 
+/* Stores the command that starts an engine of this program, or returns the subject's own. */
+static const char *command_of(const struct corpus_subject *subject, char command[COMMAND_BYTES])
+{
+    snprintf(command, COMMAND_BYTES, "exec \"$ADDCOW_GATE\" serve %s", subject->command != NULL ? "" : subject->name);
+    return subject->command != NULL ? subject->command : command;
+}
+
+static int timeout_of(const struct corpus_subject *subject)
+{
+    return subject->timeout > 0 ? (int)subject->timeout * 900 : ADAPTER_EXEC_TIMEOUT;
+}
+
+bool gate_can_observe(const char *directory, char *why, size_t why_size)
+{
+    char program[PATH_MAX];
+    const struct observed_command how = {
+        .observer = own_program(program), .directory = directory, .parent = directory, .timeout = ADAPTER_EXEC_TIMEOUT};
+    return observe_is_possible(&how, why, why_size);
+}
+
+/* The watch lies in the directory of the case, where only the observer knows it. */
+static struct adapter *make_delayed(const struct corpus_subject *subject)
+{
+    static unsigned made;
+    char program[PATH_MAX], command[COMMAND_BYTES], directory[WATCH_PATH_BYTES], path[WATCH_PATH_BYTES + 32];
+    if (getcwd(directory, sizeof directory) == NULL) {
+        return NULL;
+    }
+    snprintf(path, sizeof path, "%s/.watch-%u", directory, made++);
+    struct watch *watch = watch_map(path, true);
+    if (watch == NULL) {
+        report_fatal("%s: %s", path, strerror(errno));
+    }
+    memcpy(watch->directory, directory, sizeof directory);
+    watch->reads = true;
+    watch->turns = true;
+    watch->delay_seed = subject->plan;
+    watch->delay_microseconds = DELAY_MAX;
+    watch_unmap(watch);
+    char *wrapped = observed_wrap(own_program(program), path, command_of(subject, command));
+    struct adapter *adapter = adapter_make_exec(wrapped, subject->directory, timeout_of(subject));
+    free(wrapped);
+    return adapter;
+}
+
+void gate_delay(struct corpus_subject *subject)
+{
+    subject->make_delayed = make_delayed;
+    subject->plans = PLANS;
+}
+
+void gate_observe_nothing(const char *why, struct gate_observation *observation)
+{
+    char reason[512];
+    snprintf(reason, sizeof reason, "no observer here: %s", why);
+    observation->asked = observation->complete = true;
+    findings_pass_over(&observation->findings, observe_clauses(), reason);
+}
+
 void gate_observe(const struct corpus_subject *subject, const char *scenario, const char *directory, unsigned jobs,
                   int interruption, struct gate_observation *observation)
 {
-    char program[PATH_MAX], command[64];
+    char program[PATH_MAX], command[COMMAND_BYTES];
     struct observe_options options = {
         .how = {.observer = own_program(program),
-                .command = subject->command != NULL ? subject->command : command,
+                .command = command_of(subject, command),
                 .directory = subject->directory,
                 .parent = directory,
-                .timeout = subject->timeout > 0 ? (int)subject->timeout * 900 : ADAPTER_EXEC_TIMEOUT},
+                .timeout = timeout_of(subject)},
         .abilities = subject->abilities,
         .scenario = scenario,
         .jobs = jobs,
         .interruption = interruption,
     };
-    snprintf(command, sizeof command, "exec \"$ADDCOW_GATE\" serve %s", subject->command != NULL ? "" : subject->name);
     observation->asked = true;
     observation->complete = observe_judge(&options, &observation->counts, &observation->findings);
 }
@@ -54,7 +117,8 @@ void gate_observe_print(FILE *out, const char *prefix, int code, const char *rep
     if (!observation->asked) {
         return;
     }
-    findings_print(out, prefix, repeat, &observation->findings);
+    /* If nobody has demanded them, the summary names the claimed ones. */
+    findings_print(out, prefix, repeat, observation->required, &observation->findings);
     const struct observe_counts *counts = &observation->counts;
     fprintf(out,
             "%sobserved: %" PRIu64 " scenarios, %" PRIu64 " states after power cuts, %" PRIu64 " deaths, %" PRIu64
@@ -91,7 +155,8 @@ void gate_observe_state(const struct gate_observation *observation, bool applica
     }
     results->clauses->power_cuts += observation->counts.states;
     results->crashed = results->crashed || observation->findings.crashed;
-    results->unobserved = !observation->complete || !(applicable ? any : judged);
+    bool enough = !observation->required || (applicable ? any : judged);
+    results->unobserved = !observation->complete || !enough;
 }
 
 json_t *gate_observe_json(const struct gate_observation *observation)

@@ -12,10 +12,20 @@
 /* What was observed. */
 struct gate_observation {
     bool asked;    /* false: nothing was to be observed, and all that follows is empty */
+    bool required; /* a clause that was not judged makes the run incomplete */
     bool complete; /* false: interrupted, or there is no scenario of that name */
     struct observe_counts counts;
     struct findings findings;
 };
+
+/* Whether an observer works here; if not, `why` says why. `directory` is as in gate_observe. */
+bool gate_can_observe(const char *directory, char *why, size_t why_size);
+
+/* Lets the subject be delayed (corpus_subject.make_delayed): cases with requests at once are repeated under delays. */
+void gate_delay(struct corpus_subject *subject);
+
+/* Notes that nothing can be observed, and why. */
+void gate_observe_nothing(const char *why, struct gate_observation *observation);
 
 /*
  * Judges the subject: all scenarios, or the one that is given. `directory` is absolute, exists, and is empty again
@@ -32,7 +42,7 @@ void gate_observe_print(FILE *out, const char *prefix, int code, const char *rep
 
 /*
  * States what was found in the table of clauses, for the reports and the exit code. A clause that was not judged makes
- * the run incomplete, unless only what is applicable was asked for.
+ * the run incomplete if observation was required, unless only what is applicable was asked for.
  */
 void gate_observe_state(const struct gate_observation *observation, bool applicable, struct corpus_results *results);
 

@@ -31,7 +31,7 @@ small_corpus() {
 }
 
 @test "gate: the production engine conforms" {
-    run gate --impl fast
+    run gate --impl fast --no-observe
     echo "$output"
     [ "$status" -eq 0 ]
     [[ "${lines[-1]}" == "corpus "*", fast: "*": conforms as writer ("*" clauses); concurrency "* ]]
@@ -40,19 +40,19 @@ small_corpus() {
 
 @test "gate: neither the gate nor the judges in its children leak memory" {
     sample_corpus small
-    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl fast --corpus small
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl fast --corpus small --no-observe
     echo "$output"
     [ "$status" -eq 0 ] && [[ "${lines[-1]}" == *" cases passed: conforms as "* ]]
-    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl ref --corpus small --applicable
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 run "$gate" --impl ref --corpus small --applicable --no-observe
     [ "$status" -eq 0 ]
 }
 
 @test "gate: the reference engine passes all applicable cases, and skipped cases make the run incomplete" {
-    run gate --impl ref
+    run gate --impl ref --no-observe
     echo "$output"
     [ "$status" -eq 4 ]
     [[ "$output" == *"example-create: not applicable to ref, which does not claim create"* ]]
-    run gate --impl ref --applicable
+    run gate --impl ref --applicable --no-observe
     [ "$status" -eq 0 ]
 }
 
@@ -194,7 +194,7 @@ small_corpus() {
 @test "gate: an empty corpus is incomplete" {
     small_corpus
     rm broken/cases/*
-    run "$gate" --impl fast --corpus broken
+    run "$gate" --impl fast --corpus broken --no-observe
     [ "$status" -eq 4 ]
     [[ "${lines[-1]}" == *"0 of 0 cases passed: incomplete as "* ]]
 }

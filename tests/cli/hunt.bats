@@ -10,7 +10,7 @@ example=$BATS_TEST_DIRNAME/../../corpus/example
 
 # An adapter like the example, in which the text $1 is replaced by $2: an implementation with a mistake.
 mistaken() {
-    cp "$example"/adapter.py "$example"/addcow.py .
+    cp "$example"/adapter.py "$example"/addcow.py "$example"/locks.py .
     PATTERN=$1 REPLACEMENT=$2 python3 - <<'END'
 import os
 text = open("addcow.py").read()

@@ -84,7 +84,7 @@ PYTHON
 judge() {
     local implementation
     implementation=$(defect "$1")
-    run "$gate" --corpus "$root/corpus" --impl "$implementation" "${@:2}" --json out.json --junit out.xml
+    run "$gate" --corpus "$root/corpus" --no-observe --impl "$implementation" "${@:2}" --json out.json --junit out.xml
     echo "$output"
 }
 

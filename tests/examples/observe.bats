@@ -21,8 +21,7 @@ setup_file() {
     [ "$status" -eq 0 ]
     [[ "$output" == *"observed: 8 clauses kept, 0 broken, 0 not judged"*" 72 delay plans: conforms" ]]
     # Writes take no lock. The example makes no pause of its own.
-    local write='    def write(self, offset, length, data):\n'
-    wrong "$write        with self.lock:" "$write        if True:"
+    wrong '        with self.lock.cluster(k):\n            if' '        if True:\n            if'
     observe "exec:python3 -S '$PWD/wrong/adapter.py'" slow
     [ "$status" -eq 1 ]
     [[ "$output" == *"CON-02: broken in "* ]]
@@ -37,9 +36,7 @@ setup_file() {
     observe fast flushes
     [ "$status" -eq 0 ]
     [[ "$output" == *"observed: 4 clauses kept, 0 broken, 0 not judged"*" 30 delay plans: conforms" ]]
-    local other='\n\n    def other(self):\n        if True:\n            if True:\n'
-    wrong '    def flush(self):\n        with self.lock:\n            if self.writable:\n' \
-        "    def flush(self):\n        joined_flush(self)$other"
+    wrong '        with self.lock:\n            self.make_durable()\n' '        joined_flush(self)\n'
     cat >>wrong/addcow.py <<'END'
 
 
@@ -53,15 +50,9 @@ def joined_flush(disk):
             return
         disk.in_flush = True
     try:
-        with disk.lock:
-            bits = disk.bitmap
-            sectors = {sector: bytes(bits[sector * 512:(sector + 1) * 512]) for sector in disk.dirty}
-            disk.dirty.clear()
-        disk.sync_image()
-        for sector, data in sectors.items():
-            write_all(disk.metadata, disk.header.size + sector * 512, data)
-        if sectors:
-            os.fsync(disk.metadata)
+        with disk.dirty_sectors() as sectors:
+            disk.sync_image()
+            disk.write_bitmap(sectors)
     finally:
         with FLUSHING:
             disk.in_flush = False
