@@ -2,7 +2,8 @@
  * The checks of the judge of faults.
  *
  * A wrong byte is blamed on the clause that fits: on ERR-01 if it would be right had the operations that succeeded
- * failed, on ERR-04 if the fault was only an interruption or a short transfer, and on ERR-02 otherwise.
+ * failed, on ERR-04 if the fault was only an interruption or a short transfer, and on ERR-02 otherwise. A request that
+ * fails because the file system refuses to free space breaks DC-01.
  */
 #include "observe/fault_check.h"
 
@@ -66,7 +67,8 @@ bool fault_check_is_possible(const struct fault_check *check)
 void fault_check_begin(struct fault_check *check, const struct watch_plan *plan)
 {
     check->plan = *plan;
-    check->image_lost = check->other_lost = check->forgotten = check->resize_failed = check->ended = false;
+    check->image_lost = check->other_lost = check->forgotten = check->resize_failed = check->stream_failed =
+        check->ended = false;
     check->broken[0] = check->story[0] = '\0';
     fault_contents_begin(&check->contents);
     fault_contents_begin(&check->lenient);
@@ -129,7 +131,8 @@ bool fault_check_alive(struct fault_check *check)
 {
     char why[1000];
     check->ended = scenario_has_ended(check->observed, why, sizeof why);
-    return !check->ended || fault_check_break(check, "ERR-01", "%s", why);
+    const char *clause = strstr(why, "hung") != NULL ? "ERR-03" : "ERR-01"; /* a lock that stays held */
+    return !check->ended || fault_check_break(check, clause, "%s", why);
 }
 
 static bool was_hit(const struct fault_check *check)
@@ -137,12 +140,18 @@ static bool was_hit(const struct fault_check *check)
     return atomic_load(&check->observed->watch->hits) > 0;
 }
 
-/* Whether no request may fail: a call is repeated, continued, or done in another way. */
+/* Whether a call is to be repeated or continued (ERR-04). */
+static bool is_partial(const struct fault_check *check)
+{
+    return check->plan.action == WATCH_SHORTEN || check->plan.error == EINTR;
+}
+
+/* Whether no request may fail: a call is repeated, continued, or done in another way (DC-01). */
 static bool is_harmless(const struct fault_check *check)
 {
-    const struct watch *watch = check->observed->watch;
-    bool refused = watch->hit_kind == WATCH_ALLOCATE && check->plan.error != EIO && check->plan.error != ENOSPC;
-    return check->plan.action == WATCH_SHORTEN || check->plan.error == EINTR || refused;
+    bool refused =
+        check->observed->watch->hit_kind == WATCH_ALLOCATE && check->plan.error != EIO && check->plan.error != ENOSPC;
+    return is_partial(check) || refused;
 }
 
 static bool explains(const struct fault_check *check, enum addcow_status code)
@@ -167,7 +176,10 @@ bool fault_check_status(struct fault_check *check, const char *what, enum addcow
     if (error->errnum == EXEC_UNCLASSIFIED && was_hit(check) && !is_harmless(check)) {
         return true; /* a refusal, whose class the adapter does not know */
     }
-    const char *clause = !was_hit(check) ? "ERR-03" : is_harmless(check) ? "ERR-04" : "ERR-05";
+    const char *clause = !was_hit(check)      ? "ERR-03"
+                         : is_partial(check)  ? "ERR-04"
+                         : is_harmless(check) ? "DC-01"
+                                              : "ERR-05";
     return fault_check_break(check, clause, "%s gives %s: %s", what, addcow_status_name(code), error->message);
 }
 
@@ -195,7 +207,7 @@ static const char *blame(const struct fault_check *check, const uint8_t *bytes)
     bool explained = fault_contents_judge(&check->lenient, bytes, "", "", out);
     fclose(out);
     free(text);
-    return is_harmless(check) ? "ERR-04" : explained ? "ERR-01" : "ERR-02";
+    return is_partial(check) ? "ERR-04" : explained || is_harmless(check) ? "ERR-01" : "ERR-02";
 }
 
 /* Judges bytes of a disk that has `size` bytes. `clauses`: those that are broken; null: by what fits. */
@@ -265,11 +277,11 @@ bool fault_check_durable(struct fault_check *check, const char *what)
     struct choices choices = {0};
     struct sim_crash_options options = sim_disk_crash_options(&check->trace->disk);
     bool bits = strcmp(check->observed->watch->hit_file, DISK_METADATA) == 0;
-    const char *clauses = !was_hit(check)      ? "DUR-01"
-                          : check->other_lost  ? "DUR-06"
-                          : is_harmless(check) ? "ERR-04"
-                          : bits               ? "DUR-06 ERR-01" /* they were not written again */
-                                               : "ERR-01";
+    const char *clauses = !was_hit(check)     ? "DUR-01"
+                          : check->other_lost ? "DUR-06"
+                          : is_partial(check) ? "ERR-04"
+                          : bits              ? "DUR-06 ERR-01" /* they were not written again */
+                                              : "ERR-01";
     snprintf(when, sizeof when, "what is durable after %s that succeeds", what);
     bool fine = replay(check, sim);
     if (fine) {

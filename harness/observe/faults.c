@@ -24,6 +24,7 @@
 
 #define CALLS_MAX 24u /* of one kind in one scenario that fail, spread evenly */
 
+#define COMPATIBLE_AT 32u /* the compatible features in a header of layout r20 */
 #define TRANSFERS (1u << WATCH_READ | 1u << WATCH_WRITE)
 #define GROWING (1u << WATCH_WRITE | 1u << WATCH_TRUNCATE | 1u << WATCH_ALLOCATE | 1u << WATCH_SYNC)
 
@@ -80,6 +81,7 @@ static bool do_operation(struct fault_check *check, uint32_t index)
     if (operation->kind == OPERATION_RESIZE && code != ADDCOW_OK) {
         check->resize_failed = true;
     }
+    check->stream_failed = check->stream_failed || (operation->kind == OPERATION_STREAM && code != ADDCOW_OK);
     if (!depends) {
         fault_contents_operation(&check->contents, index, code == ADDCOW_OK);
         fault_contents_operation(&check->lenient, index, false);
@@ -174,6 +176,33 @@ static bool close_disk(struct fault_check *check)
     return check_flushed(check, false, "DUR-10", "close") && fault_check_files(check, "after close");
 }
 
+/* A stream that has failed is done again, and succeeds (STR-03). Then the file says so (STR-02, DUR-06). */
+static bool stream_again(struct fault_check *check)
+{
+    static const struct trace_operation stream = {.kind = OPERATION_STREAM};
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    struct adapter *adapter = check->observed->adapter;
+    uint8_t *bytes = NULL;
+    uint64_t length = 0;
+    if (!check->stream_failed || check->image_lost || check->trace->disk.layout == ADDCOW_R9) {
+        return true;
+    }
+    enum addcow_status code = crash_perform(adapter, &stream, check->trace->count, &error);
+    if (!fault_check_alive(check)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        return fault_check_break(check, "STR-03", "a stream that has failed gives %s when it is done again: %s",
+                                 addcow_status_name(code), error.message);
+    }
+    bool found = disk_files_load(check->observed->directory, DISK_METADATA, &bytes, &length) &&
+                 length > COMPATIBLE_AT && (bytes[COMPATIBLE_AT] & 1) != 0;
+    free(bytes);
+    return found || fault_check_break(check, "STR-02 DUR-06",
+                                      "a stream that has failed succeeds when it is done again, but the file does not "
+                                      "say that all is allocated");
+}
+
 /* The open has failed: it has changed nothing, and without the fault it succeeds. */
 static bool judge_failed_open(struct fault_check *check, enum addcow_status code, struct addcow_error *error)
 {
@@ -211,7 +240,7 @@ static bool run_once(struct fault_check *check, const struct watch_plan *plan)
     }
     if (fine && (check->rehearses || atomic_load(&watch->hits) > 0)) {
         watch_disarm(watch);
-        fine = read_and_flush(check) && write_after(check) && read_and_flush(check);
+        fine = read_and_flush(check) && stream_again(check) && write_after(check) && read_and_flush(check);
     }
     fine = fine && close_disk(check); /* the fault may hit it */
     watch_disarm(watch);
