@@ -18,6 +18,18 @@ gate() {
     "$gate" --corpus "$root/corpus" --no-observe --impl "exec:$1" "${@:2}"
 }
 
+# found NAME SCENARIO CLAUSE: the scenario finds this clause broken by the implementation in C with this patch.
+found() {
+    mkdir -p "$1/corpus"
+    cp -r "$root/corpus/second" "$1/corpus/"
+    patch -p1 -s -d "$1" <"$root/mutants/second/$1.patch"
+    gcc -std=c11 -D_GNU_SOURCE -O1 -w -pthread -o "$1/second" "$1"/corpus/second/*.c
+    run gate "'$PWD/$1/second'" --scenario "$2"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$3: broken in 1 observed scenario"* ]]
+}
+
 @test "an implementation in Python, written from the specification alone, conforms" {
     local cases
     cases=$(find "$root/corpus/cases" -name '*.json' | wc -l)
@@ -39,6 +51,13 @@ gate() {
     [ "$status" -eq 0 ]
     [[ "$output" == *" 0 broken, 0 not judged"* ]]
     [[ "${lines[-1]}" == *": $cases of $cases cases passed: conforms as writer ("* ]]
+}
+
+@test "wrong variants of it are found" {
+    found no-sync write-flush/power DUR-01
+    found commit-clears-first commit/death CMT-03
+    found failed-flag-forgotten stream/faults STR-02
+    found created-name-not-synced create CRE-06
 }
 
 @test "a wrapped command-line tool conforms in what it declares; the rest is not applicable" {
