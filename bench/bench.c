@@ -13,6 +13,7 @@
  *   requests.c  requests to allocated clusters, and first writes
  *   scale.c     opening, memory, and how time grows with the disk
  *   waiting.c   allocations beside each other, and flushes that join
+ *   in_flight.c what a request costs beside many others, and in a long chain
  *
  * The columns `bare` and `engine` are medians of the case's measurements on both sides: nanoseconds for one operation,
  * MiB in a second, the growth from 1 GiB to 4 TiB, KiB of bits and of memory, flushes and syncs. `result` is
@@ -168,6 +169,7 @@ static const struct {
     {request_cases, &request_case_count},
     {scale_cases, &scale_case_count},
     {waiting_cases, &waiting_case_count},
+    {in_flight_cases, &in_flight_case_count},
 };
 #define GROUPS (sizeof groups / sizeof groups[0])
 

@@ -21,7 +21,7 @@
 #define CLUSTER_BITS 16u
 #define CLUSTER (64 * KIB)
 #define REQUEST (4 * KIB)
-#define THREADS_MAX 32u
+#define THREADS_MAX 256u
 
 /* ---- Errors ---- */
 
@@ -100,6 +100,8 @@ uint64_t random_of(uint64_t seed, uint64_t index);
 struct addcow_storage *storage_cached(void);
 /* The same, and every function of a file takes 1 ms longer. */
 struct addcow_storage *storage_slow(void);
+/* Waits 1 ms, as a function of such a file does. */
+void storage_wait(void);
 /* Like storage_cached, but a sync takes 1 ms, and is counted. */
 struct addcow_storage *storage_counting(void);
 /* The syncs that storage_counting has seen. */
@@ -170,5 +172,8 @@ extern const unsigned scale_case_count;
 /* Requests that wait for storage, and flushes that join (waiting.c). */
 extern const struct bench_case waiting_cases[];
 extern const unsigned waiting_case_count;
+/* Many requests at once, and long chains (in_flight.c). */
+extern const struct bench_case in_flight_cases[];
+extern const unsigned in_flight_case_count;
 
 #endif

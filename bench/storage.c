@@ -78,7 +78,7 @@ struct addcow_storage *storage_cached(void)
     return &table.storage;
 }
 
-static void wait_latency(void)
+void storage_wait(void)
 {
     struct timespec remaining = {.tv_nsec = LATENCY_NS};
     while (nanosleep(&remaining, &remaining) != 0) {
@@ -88,55 +88,55 @@ static void wait_latency(void)
 
 static ssize_t slow_pread(struct addcow_file *file, void *buffer, size_t size, uint64_t offset)
 {
-    wait_latency();
+    storage_wait();
     return posix.pread(file, buffer, size, offset);
 }
 
 static ssize_t slow_pwrite(struct addcow_file *file, const void *buffer, size_t size, uint64_t offset)
 {
-    wait_latency();
+    storage_wait();
     return posix.pwrite(file, buffer, size, offset);
 }
 
 static int slow_sync(struct addcow_file *file)
 {
-    wait_latency();
+    storage_wait();
     return cached_sync(file);
 }
 
 static int slow_length(struct addcow_file *file, uint64_t *length)
 {
-    wait_latency();
+    storage_wait();
     return posix.length(file, length);
 }
 
 static int slow_truncate(struct addcow_file *file, uint64_t length)
 {
-    wait_latency();
+    storage_wait();
     return posix.truncate(file, length);
 }
 
 static int slow_punch(struct addcow_file *file, uint64_t offset, uint64_t size)
 {
-    wait_latency();
+    storage_wait();
     return posix.punch(file, offset, size);
 }
 
 static int slow_lock(struct addcow_file *file, int exclusive)
 {
-    wait_latency();
+    storage_wait();
     return posix.lock(file, exclusive);
 }
 
 static int slow_identity(struct addcow_file *file, struct addcow_identity *identity)
 {
-    wait_latency();
+    storage_wait();
     return posix.identity(file, identity);
 }
 
 static int slow_close(struct addcow_file *file)
 {
-    wait_latency();
+    storage_wait();
     return posix.close(file);
 }
 
