@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2154,SC2317 # what common.bash defines, and what `run` calls
-# The comparison with other servers: that it measures all of them, and says what it lacks. Not what is faster.
+# The comparisons with other servers and with cp: that they measure, and say what they lack. Not what is faster.
 
 load common
 
@@ -27,4 +27,12 @@ END
     run env B=/nonexistent "$peers" --runs 1 --size 16M --cell "backing read, 64 KiB, depth 16" --quick
     [ "$status" -eq 2 ]
     [[ "$output" == *"/nonexistent/addcow"* ]]
+}
+
+@test "copies are compared with cp, and sharing with copying" {
+    [ "$(id -u)" = 0 ] || skip "only root can mount"
+    run env B="${addcow%/*}" "${peers%/*}/copies.py" --runs 1 --size 64M --shared-size 300M --json report
+    [ "$status" -le 1 ]
+    [[ "${lines[-1]}" =~ ^"bench-copies: "[0-5]" goals met, "[0-5]" missed"$ ]]
+    python3 -c 'import json; goals = json.load(open("report")); assert len(goals) == 5 and goals[3]["met"], goals'
 }
