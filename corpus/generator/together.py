@@ -328,7 +328,7 @@ def stream_pairs():
         "Flushes beside the end of a stream do not take back that all is allocated",
         ["STR-01", "STR-02"],
         files,
-        [*at_once({"op": "stream"}, *[{"op": "flush"}] * 7), {"op": "flush"}],
+        [*at_once({"op": "stream"}, *repeated(*[{"op": "flush"}] * 3)), {"op": "flush"}],
         expected,
         flag,
     )

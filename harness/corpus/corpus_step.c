@@ -63,8 +63,8 @@ static struct step_rule operation_rule(uint32_t operation)
     } else if (properties->data == DATA_FROM_DISK) {
         rule.required_on_success = BIT(STEP_EXPECT);
     }
-    if (properties->answers_map || properties->data == DATA_FROM_DISK) {
-        rule.optional |= BIT(STEP_REPEATED); /* what changes nothing may be asked for any number of times */
+    if (properties->answers_map || properties->data == DATA_FROM_DISK || operation == OPERATION_FLUSH) {
+        rule.optional |= BIT(STEP_REPEATED); /* what changes no contents may be asked for any number of times */
     }
     if (properties->answers_map) {
         rule.required_on_success |= BIT(STEP_ALLOCATED) | BIT(STEP_RUN);

@@ -179,7 +179,7 @@ bit_before_the_data() {
 @test "observe: an allocation waits for another one, and requests for a stream" {
     observe fast held
     [ "$status" -eq 0 ]
-    [[ "$output" == *"observed: 2 clauses kept, 0 broken, 0 not judged"*" 7 delay plans: conforms" ]]
+    [[ "$output" == *"observed: 2 clauses kept, 0 broken, 0 not judged"*" 9 delay plans: conforms" ]]
     breaks CON-08 held 'self.lock.cluster(k)' 'self.lock.cluster(0)'
     [[ "$output" == *"STR-01: broken in 1 observed"*"was not answered before it was let go, and was answered then"* ]]
     local stream='    def stream(self):\n'
