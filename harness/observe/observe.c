@@ -210,6 +210,12 @@ static void do_task(const struct task *task, const struct observe_options *optio
     } else {
         judge_scenario(task, options, observed, &counts, &findings);
     }
+    observed_stop(observed);
+    char stray[WATCH_NAME_BYTES];
+    if (observed_has_stray(observed, stray)) {
+        fprintf(stderr, "gate: the implementation wrote outside of the directory of its disk: ../%s\n", stray);
+        findings.crashed = true;
+    }
     observed_free(observed);
     counts.states += crashes.states;
     fwrite(&counts, sizeof counts, 1, out);

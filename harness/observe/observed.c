@@ -61,6 +61,24 @@ void observed_free(struct observed *observed)
     scratch_remove(observed->root);
 }
 
+bool observed_has_stray(const struct observed *observed, char name[WATCH_NAME_BYTES])
+{
+    static const char *const own[] = {".", "..", "disk", "watch", "record"};
+    bool found = false;
+    DIR *list = opendir(observed->root);
+    for (struct dirent *entry; list != NULL && !found && (entry = readdir(list)) != NULL;) {
+        found = true;
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+            found = found && strcmp(entry->d_name, own[i]) != 0;
+        }
+        snprintf(name, WATCH_NAME_BYTES, "%.*s", (int)WATCH_NAME_BYTES - 1, entry->d_name);
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+    return found;
+}
+
 void observed_start(struct observed *observed, const struct observed_manner *manner)
 {
     unlink(observed->watch_path);

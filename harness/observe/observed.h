@@ -30,6 +30,9 @@ struct observed {
 bool observed_make(const struct observed_command *how, struct observed *observed);
 void observed_free(struct observed *observed);
 
+/* Whether there is something beside the directory of the disk that no judge has put there. Then `name` is one of it. */
+bool observed_has_stray(const struct observed *observed, char name[WATCH_NAME_BYTES]);
+
 /* How a process is observed. */
 struct observed_manner {
     bool records;

@@ -19,6 +19,9 @@ hello="read line; echo '0 ok 1 layouts=r20 operations= granularity=1 concurrency
 
 # Nothing may be left behind: no file, and no process that was started from here.
 teardown() {
+    if mountpoint -q "$TMPDIR"; then
+        umount "$TMPDIR"
+    fi
     rmdir "$TMPDIR" && [ -z "$(find_strays)" ]
 }
 
@@ -48,6 +51,13 @@ gate() {
 # verdict STATUS TEXT COMMAND...: the gate must end with STATUS and say TEXT of the adapter COMMAND.
 verdict() {
     run gate "$3" --case rd-01-mixed "${@:4}"
+    echo "$3: $status $output"
+    [ "$status" -eq "$1" ] && [[ "$output" == *"$2"* ]]
+}
+
+# observed_verdict STATUS TEXT COMMAND: the same under the observer.
+observed_verdict() {
+    run "$gate" --corpus "$root/corpus" --impl "exec:$3" --scenario once/power
     echo "$3: $status $output"
     [ "$status" -eq "$1" ] && [[ "$output" == *"$2"* ]]
 }
@@ -222,9 +232,9 @@ begin() {
     [ -z "$(find_strays)" ]
 }
 
-# misbehaves STATUS TEXT WHAT: the verdict on the example in Python, if it does WHAT with `place`, the directory of the
-# disk, before it opens one.
-misbehaves() {
+# make_bad WHAT [BEFORE [AFTER]]: bad.py, the example in Python which does WHAT with `place`, the directory of the disk,
+# before it opens one, and BEFORE and AFTER it answers requests.
+make_bad() {
     cat >bad.py <<PYTHON
 import os, signal, sys, time
 sys.path.insert(0, "$root/corpus/example")
@@ -237,11 +247,25 @@ class Bad(adapter.Adapter):
         return super().do_open(mode, path)
 
     def misbehave(self, place):
-        $3
+        $1
 
+${2-}
 Bad(sys.stdin.buffer, sys.stdout.buffer).run()
+${3-}
 PYTHON
+}
+
+# misbehaves STATUS TEXT WHAT...: the verdict on bad.py.
+misbehaves() {
+    make_bad "${@:3}"
     verdict "$1" "$2" "python3 -S '$PWD/bad.py'"
+    [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+# misbehaves_observed STATUS TEXT WHAT...: the same under the observer.
+misbehaves_observed() {
+    make_bad "${@:3}"
+    observed_verdict "$1" "$2" "python3 -S '$PWD/bad.py'"
     [ -z "$(ls -A "$TMPDIR")" ]
 }
 
@@ -253,6 +277,41 @@ PYTHON
     local stays='"trap \"\" TERM; exec -a stray sleep 1000"'
     misbehaves 0 "1 of 1 cases passed" "os.fork() or os.execvp('bash', ['bash', '-c', $stays])"
     [ -z "$(find_strays)" ]
+}
+
+@test "protocol: an adapter that ignores requests to end is killed; one that leaves a daemon has ended" {
+    misbehaves 0 "1 of 1 cases passed" pass "signal.signal(signal.SIGTERM, signal.SIG_IGN)" "time.sleep(1000)"
+    misbehaves 3 "exited with status 0" pass "if os.fork(): os._exit(0)
+os.setsid()
+sys.argv[0] = 'stray'"
+    [ -z "$(find_strays)" ]
+}
+
+@test "protocol: the observer notices what an adapter writes elsewhere, and keeps its hold on what it starts" {
+    misbehaves_observed 3 "outside of the directory of its disk: ../mess" \
+        'os.makedirs(place + "/../mess", exist_ok=True)'
+    misbehaves_observed 3 "outside of the directory of its case: ../mess" \
+        'os.makedirs(place + "/../../mess", exist_ok=True)'
+    misbehaves_observed 3 "ended" 'os.closerange(0, 64)'
+    misbehaves_observed 3 "exited with status 0" pass "if os.fork(): os._exit(0)
+os.setsid()"
+    local stays='"trap \"\" TERM; exec -a stray sleep 1000"'
+    misbehaves_observed 0 "conforms" "os.fork() or os.execvp('bash', ['bash', '-c', $stays])"
+    [ -z "$(find_strays)" ]
+}
+
+@test "protocol: an adapter that fills the disk" {
+    mount -t tmpfs -o size=24m tmpfs "$TMPDIR" 2>/dev/null || skip "no permission to mount a small file system"
+    local fill='os.system("cat /dev/zero >%s/rubbish 2>/dev/null" % place)'
+    misbehaves 0 "1 of 1 cases passed" "$fill" # it reads only, and the next case has space again
+    misbehaves 3 "wrote outside of the directory of its case: ../rubbish" "${fill/rubbish/../rubbish}"
+    misbehaves_observed 4 "No space left on device" "$fill"
+    make_bad "$fill"
+    run gate "python3 -S '$PWD/bad.py'" --filter wr-03-m
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"expected ok, got nospace"* ]]
+    [ -z "$(ls -A "$TMPDIR")" ]
 }
 
 # Only processes without privileges are kept out by permissions.
