@@ -55,6 +55,12 @@ int addcow_platform_allocate(int descriptor, uint64_t length);
 /* Makes [offset, offset + size) of a file share the storage, and so have the bytes, of the same range of `source`. */
 int addcow_platform_share(int descriptor, int source, uint64_t offset, uint64_t size);
 
+/*
+ * Gives the file `to` the extended attributes of `from`, as far as the caller may set them. An access control list must
+ * come along: without it, the mode would allow others than before.
+ */
+int addcow_platform_copy_attributes(const char *from, const char *to);
+
 /* Renames `from` to `to` unless `to` exists: -EEXIST. -EOPNOTSUPP, or another error: cannot do that in one step. */
 int addcow_platform_rename_new(const char *from, const char *to);
 

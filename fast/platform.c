@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h> /* BLKROGET, BLKSSZGET */
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #endif
 #ifdef FALLOC_FL_KEEP_SIZE /* Linux, and not only what POSIX has */
 #include <linux/fs.h>
@@ -296,6 +298,59 @@ int addcow_platform_rename_new(const char *from, const char *to)
     (void)from;
     (void)to;
     return -EOPNOTSUPP;
+}
+#endif
+
+/* ---- Attributes ---- */
+
+#ifdef __linux__
+static int copy_attribute(const char *from, const char *to, const char *name)
+{
+    ssize_t size = getxattr(from, name, NULL, 0);
+    void *value = size > 0 ? malloc((size_t)size) : NULL;
+    if (size > 0 && !value) {
+        return -ENOMEM;
+    }
+    if (size > 0) {
+        size = getxattr(from, name, value, (size_t)size);
+    }
+    int result = size < 0 ? -errno : result_of(setxattr(to, name, value, (size_t)size, 0));
+    free(value);
+    return result;
+}
+
+static int copy_named(const char *from, const char *to, const char *names, size_t size)
+{
+    for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+        int result = copy_attribute(from, to, name);
+        if (result < 0 && strcmp(name, "system.posix_acl_access") == 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+int addcow_platform_copy_attributes(const char *from, const char *to)
+{
+    ssize_t size = listxattr(from, NULL, 0);
+    if (size <= 0) {
+        return 0; /* none, or the file system has none */
+    }
+    char *names = malloc((size_t)size);
+    if (!names) {
+        return -ENOMEM;
+    }
+    size = listxattr(from, names, (size_t)size);
+    int result = size < 0 ? -errno : copy_named(from, to, names, (size_t)size);
+    free(names);
+    return result;
+}
+#else
+int addcow_platform_copy_attributes(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    return 0;
 }
 #endif
 

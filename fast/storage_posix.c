@@ -428,7 +428,8 @@ static int rename_new(const char *from, const char *to)
     return is_unsupported(result) ? rename_reserved(from, to) : result;
 }
 
-/* Gives `from` the mode of the file `to`, if that exists, and, as far as the caller may set them, owner and group. */
+/* Gives `from` the mode of the file `to`, if that exists, and, as far as the caller may set them, owner, group and
+ * extended attributes. */
 static int take_mode(const char *from, const char *to)
 {
     struct stat status;
@@ -438,7 +439,7 @@ static int take_mode(const char *from, const char *to)
     if (chown(from, status.st_uid, status.st_gid) < 0 && chown(from, (uid_t)-1, status.st_gid) < 0) {
         status.st_mode &= (mode_t) ~(S_ISUID | S_ISGID);
     }
-    return chmod(from, status.st_mode & 07777) < 0 ? -errno : 0;
+    return chmod(from, status.st_mode & 07777) < 0 ? -errno : addcow_platform_copy_attributes(to, from);
 }
 
 /* Puts `from` in the place of the file `to`, or of the one to which the symbolic link `to` leads. */

@@ -6,6 +6,9 @@
 
 #include <sys/inotify.h>
 #include <sys/resource.h>
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
 
 /* What the headers of the system have no call for (fast/addcow_platform.h). */
 #ifdef FALLOC_FL_PUNCH_HOLE
@@ -406,6 +409,39 @@ static void test_names(void **state)
     assert_int_equal(access(to, F_OK), -1);
 }
 
+#ifdef __linux__
+/* CRE-06: what people set on a file stays with its name, also what the mode alone would widen: a list of access. */
+static void test_attributes(void **state)
+{
+    (void)state;
+    static const uint8_t list[] = {
+        2,  0, 0, 0,                         /* version */
+        1,  0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* the owner reads and writes, */
+        2,  0, 6, 0, 0xd2, 4,    0,    0,    /* and so does the user 1234; */
+        4,  0, 0, 0, 0xff, 0xff, 0xff, 0xff, /* the group may do nothing, */
+        16, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* although the mode then is 0660 */
+        32, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+    };
+    uint8_t found[sizeof list + 1];
+    char from[PATH_SIZE], to[PATH_SIZE];
+    snprintf(from, sizeof from, "%s", in_directory("from"));
+    snprintf(to, sizeof to, "%s", in_directory("to"));
+    store_file("from", (const uint8_t *)"1", 1);
+    store_file("to", (const uint8_t *)"22", 2);
+    if (setxattr(to, "system.posix_acl_access", list, sizeof list, 0) < 0 || setxattr(to, "user.a", "b", 1, 0) < 0 ||
+        setxattr(to, "user.empty", NULL, 0, 0) < 0) {
+        skip(); /* not on every file system */
+    }
+    assert_int_equal(addcow_posix_storage()->ops->rename(addcow_posix_storage(), from, to, 1), 0);
+    assert_int_equal(file_length("to"), 1);
+    assert_int_equal(getxattr(to, "system.posix_acl_access", found, sizeof found), sizeof list);
+    assert_memory_equal(found, list, sizeof list);
+    assert_int_equal(getxattr(to, "user.a", found, sizeof found), 1);
+    assert_int_equal(found[0], 'b');
+    assert_int_equal(getxattr(to, "user.empty", found, sizeof found), 0);
+}
+#endif
+
 /* Names without a directory, and in the root directory. */
 static void test_short_names(void **state)
 {
@@ -520,6 +556,9 @@ int main(void)
         TEST(test_modes),
         TEST(test_names),
         TEST(test_short_names),
+#ifdef __linux__
+        TEST(test_attributes),
+#endif
         TEST(test_directory_synced),
         TEST(test_old_name_stays),
         TEST(test_lock_changes),
