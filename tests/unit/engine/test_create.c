@@ -16,6 +16,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,31 @@ static void test_hidden_data(void **state)
     }
 }
 
+/* A new image has its storage: reserved, or as zeros that have been written, which the file system knows to be data. */
+static void test_preallocation(void **state)
+{
+    (void)state;
+    struct stat status;
+    for (uint64_t kind = ADDCOW_PREALLOCATE_OFF; kind <= ADDCOW_PREALLOCATE_FULL; kind++) {
+        empty_directory();
+        struct addcow_create_options options = ADDCOW_CREATE_OPTIONS_INIT;
+        options.image_name = "image";
+        options.make_image = true;
+        options.image_size = 3000001;
+        options.preallocation = kind;
+        assert_int_equal(addcow_create("disk", &options, NULL, NULL), ADDCOW_OK);
+        assert_int_equal(stat("image", &status), 0);
+        assert_int_equal(status.st_size, 3000001);
+        assert_true(kind == ADDCOW_PREALLOCATE_OFF || status.st_blocks >= 3000001 / 512);
+#ifdef SEEK_DATA
+        int image = open("image", O_RDONLY);
+        off_t data = lseek(image, 0, SEEK_DATA);
+        assert_true(kind != ADDCOW_PREALLOCATE_FULL || data == 0);
+        close(image);
+#endif
+    }
+}
+
 /* Every cluster size, and disks whose last byte of bitmap is not full (BMP-04, BMP-05, VRT-05). */
 static void test_sizes(void **state)
 {
@@ -564,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_files_not_made),
         cmocka_unit_test(test_name_taken),
         cmocka_unit_test(test_replace_other_file),
+        cmocka_unit_test(test_preallocation),
         cmocka_unit_test(test_replace_own_file),
         cmocka_unit_test(test_creates_at_once),
         cmocka_unit_test(test_replace_open_disk),
