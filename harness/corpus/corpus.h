@@ -196,8 +196,9 @@ bool corpus_check_file(const struct corpus_step *step, FILE *out);
 /* An implementation, and the abilities that it does not claim. */
 struct corpus_subject {
     const char *name;
-    const char *command; /* of a child process, for the shell; null: an engine of this process */
-    unsigned cannot;     /* enum corpus_need, or'ed: needs that it does not meet */
+    const char *command;  /* of a child process, for the shell; null: an engine of this process */
+    unsigned cannot;      /* enum corpus_need, or'ed: needs that it does not meet */
+    bool small_reference; /* the reference engine of this program cannot open files of TiB (ref_disk_maps_large) */
     struct adapter *(*make)(const struct corpus_subject *subject);
     struct adapter *(*make_process)(const struct corpus_subject *subject); /* in a child process; or null */
     /* In a child process whose system calls on the files of the current directory are delayed as `plan` says. */

@@ -139,6 +139,16 @@ static void add_lacking(const struct corpus_case *c, unsigned lacks, struct list
     }
 }
 
+static bool opens_by_reference(const struct corpus_case *c)
+{
+    for (size_t i = 0; i < c->step_count; i++) {
+        if (c->steps[i].by_reference) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *subject,
                       char *missing[CORPUS_MISSING_MAX])
 {
@@ -148,6 +158,9 @@ size_t corpus_missing(const struct corpus_case *c, const struct corpus_subject *
         if (c->needs & subject->cannot & need) {
             add(&list, "%s", corpus_need_name(need));
         }
+    }
+    if (subject->small_reference && c->needs & ~subject->cannot & CORPUS_NEEDS_LARGE && opens_by_reference(c)) {
+        add(&list, "large (nor does the reference engine of this gate)");
     }
     if (abilities) {
         add_undeclared_requests(c, abilities, &list);

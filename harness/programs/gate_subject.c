@@ -198,15 +198,12 @@ void gate_remove_sockets(void)
     }
 }
 
-int gate_find_subject(const char *name, const struct gate_commands *tools, unsigned timeout,
-                      struct corpus_subject *subject, struct protocol_abilities *abilities)
+static int find_subject(const char *name, const struct gate_commands *tools, unsigned timeout,
+                        struct corpus_subject *subject, struct protocol_abilities *abilities)
 {
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         if (!strcmp(subjects[i].name, name)) {
             *subject = subjects[i];
-            if (!strcmp(name, "ref") && !ref_disk_maps_large()) {
-                subject->cannot |= CORPUS_NEEDS_LARGE;
-            }
             return REPORT_CONFORMS;
         }
     }
@@ -220,4 +217,15 @@ int gate_find_subject(const char *name, const struct gate_commands *tools, unsig
     }
     fprintf(stderr, "gate: no implementation \"%s\": there are %s, nbd:COMMAND\n", name, adapter_names());
     return REPORT_USAGE;
+}
+
+int gate_find_subject(const char *name, const struct gate_commands *tools, unsigned timeout,
+                      struct corpus_subject *subject, struct protocol_abilities *abilities)
+{
+    int code = find_subject(name, tools, timeout, subject, abilities);
+    if (code == REPORT_CONFORMS && !ref_disk_maps_large()) {
+        subject->small_reference = true;
+        subject->cannot |= !strcmp(name, "ref") ? CORPUS_NEEDS_LARGE : 0;
+    }
+    return code;
 }

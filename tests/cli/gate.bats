@@ -212,6 +212,13 @@ small_corpus() {
     [ "$status" -eq 2 ]
 }
 
+@test "gate: cases that its own engine has no addresses for are not applicable" {
+    run bash -c 'ulimit -v 4000000; "$0" --impl fast --corpus "$1" --filter grid-sectors-whole-cluster' \
+        "$gate" "$root/corpus"
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"large (nor does the reference engine of this gate)"* ]]
+}
+
 @test "gate: ten failing cases are printed in full, the others on one line each, unless --all is given" {
     cp -r "$root/corpus" "$root/spec" .
     sed -i '/"steps"/,$s/"pattern": 9}/"pattern": 8}/' corpus/cases/*/*.json

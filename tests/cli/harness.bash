@@ -24,7 +24,7 @@ sample_corpus() {
     # shellcheck disable=SC2154 # the test file sets it
     cp "$root/spec/add-cow.md" spec/
     cp "$root/corpus/corpus.json" "$1/"
-    find "$root/corpus/cases" -name '*.json' | sort | awk 'NR % 10 == 0' | xargs cp -t "$1/cases"
+    find "$root/corpus/cases" -name '*.json' | sort | awk 'NR % 10 == 0' | tr '\n' '\0' | xargs -0 cp -t "$1/cases"
 }
 
 # The example in Python is started a thousand times, so setup_file compiles it once, and it needs only the standard

@@ -32,24 +32,31 @@ void *__wrap_calloc(size_t count, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 
+/* As the real functions do. In a static program those of libc allocate here too, and pass errno on. */
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
 void *__wrap_malloc(size_t size)
 {
-    return fails() ? NULL : __real_malloc(size);
+    return fails() ? no_memory() : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : __real_calloc(count, size);
+    return fails() ? no_memory() : __real_calloc(count, size);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return fails() ? NULL : __real_strdup(text);
+    return fails() ? no_memory() : __real_strdup(text);
 }
 
 char *__wrap_strndup(const char *text, size_t size)
 {
-    return fails() ? NULL : __real_strndup(text, size);
+    return fails() ? no_memory() : __real_strndup(text, size);
 }
 
 /* ---- Operations on an opened disk ---- */

@@ -40,7 +40,9 @@ static void make_device(void)
         int number = ioctl(control, LOOP_CTL_GET_FREE);
         snprintf(device, sizeof device, "/dev/loop%d", number);
         holder = number < 0 ? -1 : open(device, O_RDWR | O_CLOEXEC);
-        if (holder >= 0 && ioctl(holder, LOOP_SET_FD, store) < 0) { /* somebody else was faster */
+        /* The system detaches it when nobody has it open any more, also after a kill. */
+        struct loop_config config = {.fd = (uint32_t)store, .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
+        if (holder >= 0 && ioctl(holder, LOOP_CONFIGURE, &config) < 0) { /* somebody else was faster */
             close(holder);
             holder = -1;
         }
