@@ -22,7 +22,8 @@ SETUP_TESTS := $(wildcard tests/setup/*.bats)
 BROWSER_TESTS := $(wildcard tests/browser/*.bats)
 EXAMPLE_TESTS := $(wildcard tests/examples/*.bats)
 # Those that take longest begin first, so that none of them runs on alone in the end.
-LONG_TESTS := %/protocol.bats %/gate.bats %/test_crash %/test_fault %/maintain.bats %/flags.bats %/lint.bats
+LONG_TESTS := %/protocol.bats %/gate.bats %/observe.bats %/test_fault %/test_crash %/hunt_sched.bats %/maintain.bats \
+    %/flags.bats %/lint.bats
 long_first = $(foreach long,$(LONG_TESTS),$(filter $(long),$1)) $(filter-out $(LONG_TESTS),$1)
 
 $(HARNESS_LIB): $(HARNESS_OBJECTS) $(ORACLE_OBJECTS)
