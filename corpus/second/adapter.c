@@ -64,7 +64,7 @@ static bool do_read(const struct request *request, struct answer *answer)
 {
     uint64_t offset = argument(request, 2), length = argument(request, 3), size = disk_size(disk);
     if (offset <= size && length <= size - offset) {
-        answer->bytes = malloc(length + 1);
+        answer->bytes = malloc((size_t)length + 1);
         if (answer->bytes == NULL) {
             return fail(&answer->problem, "io", "-", "no memory");
         }
@@ -172,7 +172,7 @@ static void send_answer(const char *tag, bool good, const struct answer *answer)
     if (good) {
         printf("%s ok%s\n", tag, answer->words);
         if (answer->length > 0) {
-            fwrite(answer->bytes, 1, answer->length, stdout);
+            fwrite(answer->bytes, 1, (size_t)answer->length, stdout);
         }
     } else {
         printf("%s error %s %s +%zu\n%s", tag, problem->kind, problem->clause, strlen(problem->text), problem->text);
@@ -205,7 +205,7 @@ static void *handle(void *context)
 /* The data of a word `+N`. */
 static char *receive_data(const char *word)
 {
-    size_t length = strtoull(word + 1, NULL, 10);
+    size_t length = (size_t)strtoull(word + 1, NULL, 10);
     char *data = malloc(length + 1);
     if (data == NULL || fread(data, 1, length, stdin) != length) {
         give_up("no memory, or the input ends within a request");

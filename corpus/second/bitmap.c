@@ -13,7 +13,8 @@
 
 static void *reserve(uint64_t bytes)
 {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -52,13 +53,13 @@ bool bitmap_reserve(struct disk *disk, uint64_t bytes, struct problem *problem)
         return fail(problem, "io", "-", "no memory");
     }
     if (!load(disk, bits, disk->bitmap_bytes, bytes, problem)) {
-        munmap(bits, bytes + 1);
-        munmap(dirty, sectors(bytes));
+        munmap(bits, (size_t)bytes + 1);
+        munmap(dirty, (size_t)sectors(bytes));
         return false;
     }
     if (disk->bits != NULL) {
-        memcpy(bits, (const void *)disk->bits, disk->bitmap_bytes);
-        memcpy(dirty, (const void *)disk->dirty, sectors(disk->bitmap_bytes));
+        memcpy(bits, (const void *)disk->bits, (size_t)disk->bitmap_bytes);
+        memcpy(dirty, (const void *)disk->dirty, (size_t)sectors(disk->bitmap_bytes));
         bitmap_free(disk);
     }
     disk->bits = (_Atomic uint8_t *)bits;
@@ -70,8 +71,8 @@ bool bitmap_reserve(struct disk *disk, uint64_t bytes, struct problem *problem)
 void bitmap_free(struct disk *disk)
 {
     if (disk->bits != NULL) {
-        munmap((void *)disk->bits, disk->bitmap_bytes + 1);
-        munmap((void *)disk->dirty, sectors(disk->bitmap_bytes));
+        munmap((void *)disk->bits, (size_t)disk->bitmap_bytes + 1);
+        munmap((void *)disk->dirty, (size_t)sectors(disk->bitmap_bytes));
     }
 }
 

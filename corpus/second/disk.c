@@ -90,7 +90,7 @@ static bool open_metadata(struct disk *disk, uint64_t *length, struct problem *p
 static bool read_header(struct disk *disk, uint64_t length, struct problem *problem)
 {
     uint64_t bytes = length < HEADER_MAX ? length : HEADER_MAX;
-    uint8_t *head = calloc(1, bytes < HEADER_MIN ? HEADER_MIN : bytes);
+    uint8_t *head = calloc(1, bytes < HEADER_MIN ? HEADER_MIN : (size_t)bytes);
     if (head == NULL) {
         return fail(problem, "io", "-", "no memory");
     }
@@ -256,7 +256,7 @@ bool below_read(struct disk *disk, uint64_t offset, uint64_t length, uint8_t *by
     const struct below *below = &disk->below;
     uint64_t there = offset < below->length ? below->length - offset : 0; /* VRT-02, VRT-03 */
     there = there < length ? there : length;
-    memset(bytes + there, 0, length - there);
+    memset(bytes + there, 0, (size_t)(length - there));
     if (below->disk != NULL) {
         return disk_read(below->disk, offset < below->length ? offset : 0, there, bytes, problem);
     }

@@ -73,7 +73,7 @@ bool file_identify(int fd, struct identity *identity, uint64_t *length, struct p
 bool file_read(int fd, uint64_t offset, uint64_t length, void *bytes, struct problem *problem)
 {
     for (uint64_t done = 0; done < length;) {
-        ssize_t count = pread(fd, (uint8_t *)bytes + done, length - done, (off_t)(offset + done));
+        ssize_t count = pread(fd, (uint8_t *)bytes + done, (size_t)(length - done), (off_t)(offset + done));
         if (count == 0) {
             return fail(problem, "io", "ERR-04", "a file ends before its known length");
         }
@@ -88,7 +88,7 @@ bool file_read(int fd, uint64_t offset, uint64_t length, void *bytes, struct pro
 bool file_write(int fd, uint64_t offset, uint64_t length, const void *bytes, struct problem *problem)
 {
     for (uint64_t done = 0; done < length;) {
-        ssize_t count = pwrite(fd, (const uint8_t *)bytes + done, length - done, (off_t)(offset + done));
+        ssize_t count = pwrite(fd, (const uint8_t *)bytes + done, (size_t)(length - done), (off_t)(offset + done));
         if (count < 0 && errno != EINTR) {
             return fail_storage(problem, "writing");
         }

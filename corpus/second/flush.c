@@ -52,8 +52,8 @@ static bool take(struct disk *disk, struct pending *pending, struct problem *pro
         dirty += atomic_load(&disk->dirty[i]);
     }
     *pending = (struct pending){.count = 0};
-    pending->sectors = calloc(dirty + 1, sizeof *pending->sectors);
-    pending->bytes = calloc(dirty + 1, sizeof *pending->bytes);
+    pending->sectors = calloc((size_t)dirty + 1, sizeof *pending->sectors);
+    pending->bytes = calloc((size_t)dirty + 1, sizeof *pending->bytes);
     if (pending->sectors == NULL || pending->bytes == NULL) {
         return fail(problem, "io", "-", "no memory");
     }

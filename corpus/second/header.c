@@ -83,7 +83,7 @@ static bool check_names(const uint8_t *head, const struct header *header, struct
     if (backing.at != 0 && !is_inside(backing, header->size)) {
         return broken(problem, "HDR-08", "the backing name is outside the header");
     }
-    if (memchr(head + backing.at, 0, backing.size) != NULL) {
+    if (memchr(head + backing.at, 0, (size_t)backing.size) != NULL) {
         return broken(problem, "HDR-09", "a NUL in the backing name");
     }
     if (image.at == 0 || image.size == 0) {
@@ -92,7 +92,7 @@ static bool check_names(const uint8_t *head, const struct header *header, struct
     if (!is_inside(image, header->size)) {
         return broken(problem, "HDR-11", "the image name is outside the header");
     }
-    if (memchr(head + image.at, 0, image.size) != NULL) {
+    if (memchr(head + image.at, 0, (size_t)image.size) != NULL) {
         return broken(problem, "HDR-12", "a NUL in the image name");
     }
     if (backing.at < image.at + image.size && image.at < backing.at + backing.size) {
@@ -123,7 +123,7 @@ static bool check_rest(const uint8_t *head, const struct header *header, struct 
             return broken(problem, "HDR-18", "a byte that belongs to no name is not zero");
         }
     }
-    if (backing.size == image.size && memcmp(head + backing.at, head + image.at, image.size) == 0) {
+    if (backing.size == image.size && memcmp(head + backing.at, head + image.at, (size_t)image.size) == 0) {
         return broken(problem, "HDR-19", "the names are the same");
     }
     return true;
@@ -154,8 +154,8 @@ static bool decode_r20(const uint8_t *head, uint64_t length, struct header *head
     }
     memcpy(header->backing_format, head + 44, FORMAT_BYTES);
     memcpy(header->image_format, head + 60, FORMAT_BYTES);
-    header->backing = backing.size > 0 ? strndup((const char *)head + backing.at, backing.size) : NULL;
-    header->image = strndup((const char *)head + image.at, image.size);
+    header->backing = backing.size > 0 ? strndup((const char *)head + backing.at, (size_t)backing.size) : NULL;
+    header->image = strndup((const char *)head + image.at, (size_t)image.size);
     return true;
 }
 
@@ -245,7 +245,7 @@ bool header_encode(const struct header *header, uint8_t **bytes, struct problem 
     if (!fits) {
         return fail(problem, "range", "CRE-05", "the names do not fit into the header");
     }
-    uint8_t *head = calloc(1, header->size);
+    uint8_t *head = calloc(1, (size_t)header->size);
     if (head == NULL) {
         return fail(problem, "io", "-", "no memory");
     }

@@ -163,7 +163,7 @@ static bool is_long_enough(struct disk *disk, uint64_t length, struct problem *p
 static bool copy_down(struct disk *disk, struct below *below, struct problem *problem)
 {
     uint64_t end = disk_clusters(disk, disk->size);
-    uint8_t *buffer = malloc(disk->header.cluster);
+    uint8_t *buffer = malloc((size_t)disk->header.cluster);
     bool good = buffer != NULL || fail(problem, "io", "-", "no memory");
     for (uint64_t k = bitmap_next(disk, 0, end, true); good && k < end; k = bitmap_next(disk, k + 1, end, true)) {
         uint64_t at = k * disk->header.cluster, length = disk_cluster_end(disk, k) - at;
@@ -196,11 +196,11 @@ static bool clear_all(struct disk *disk, struct problem *problem)
             return false;
         }
     }
-    uint8_t *old = malloc(bytes + 1);
+    uint8_t *old = malloc((size_t)bytes + 1);
     if (old == NULL) {
         return fail(problem, "io", "-", "no memory");
     }
-    memcpy(old, (const void *)disk->bits, bytes);
+    memcpy(old, (const void *)disk->bits, (size_t)bytes);
     bool good = set_flag(disk, atomic_load(&disk->compatible) & ~(uint64_t)ALL_ALLOCATED, problem);
     if (good) {
         bitmap_fill(disk, 0, end, false);

@@ -120,14 +120,14 @@ static bool allocate(struct disk *disk, uint64_t cluster, struct piece piece, st
     if (whole) {
         good = overwrite(disk, piece, problem);
     } else {
-        uint8_t *buffer = calloc(1, end - begin);
+        uint8_t *buffer = calloc(1, (size_t)(end - begin));
         if (buffer == NULL) {
             return fail(problem, "io", "-", "no memory");
         }
         good = below_read(disk, begin, piece.begin - begin, buffer, problem) &&
                below_read(disk, piece.end, end - piece.end, buffer + (piece.end - begin), problem);
         if (good && piece.bytes != NULL) {
-            memcpy(buffer + (piece.begin - begin), piece.bytes, piece.end - piece.begin);
+            memcpy(buffer + (piece.begin - begin), piece.bytes, (size_t)(piece.end - piece.begin));
         }
         good = good && file_write(disk->image, begin, end - begin, buffer, problem);
         free(buffer);
