@@ -42,7 +42,7 @@ make() {
     echo "$output"
     [ "$status" -eq 0 ]
     [ "$output" = "need: installing make binutils libc6-dev" ]
-    [ "$(cat "$asked")" = "install -y -q --no-install-recommends make binutils libc6-dev" ]
+    [ "$(cat "$asked")" = "install -o DPkg::Lock::Timeout=300 -y -q --no-install-recommends make binutils libc6-dev" ]
 }
 
 @test "need is silent if nothing is missing" {
