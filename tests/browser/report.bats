@@ -24,7 +24,7 @@ import pathlib
 
 path = pathlib.Path("wrong/addcow.py")
 text = path.read_text(encoding="utf-8")
-place = "        if not self.bit(k):\n            start, end"
+place = "        with self.lock.cluster(k):\n            if not self.bit(k):\n                start, end"
 for old, new in (("os.fsync(", "(lambda _: None)("),
                  ("self.virt(begin + len(data), end) if", "bytes(end - begin - len(data)) if"),
                  (place, '        require(begin != 9000, "WR-01", "<img src=x> & <b>", "io")\n' + place)):
