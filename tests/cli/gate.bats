@@ -213,6 +213,7 @@ small_corpus() {
 }
 
 @test "gate: cases that its own engine has no addresses for are not applicable" {
+    [[ "$gate" != */build/*-*/gate ]] || return 0 # a sanitizer needs more address space than this leaves
     run bash -c 'ulimit -v 4000000; "$0" --impl fast --corpus "$1" --filter grid-sectors-whole-cluster' \
         "$gate" "$root/corpus"
     [ "$status" -eq 4 ]
