@@ -55,9 +55,9 @@ verdict() {
     [ "$status" -eq "$1" ] && [[ "$output" == *"$2"* ]]
 }
 
-# observed_verdict STATUS TEXT COMMAND: the same under the observer.
+# observed_verdict STATUS TEXT COMMAND...: the same under the observer.
 observed_verdict() {
-    run "$gate" --corpus "$root/corpus" --impl "exec:$3" --scenario once/power
+    run "$gate" --corpus "$root/corpus" --impl "exec:$3" --scenario once/power "${@:4}"
     echo "$3: $status $output"
     [ "$status" -eq "$1" ] && [[ "$output" == *"$2"* ]]
 }
@@ -298,7 +298,10 @@ sys.argv[0] = 'stray'"
         'os.makedirs(place + "/../mess", exist_ok=True)'
     misbehaves_observed 3 "outside of the directory of its case: ../mess" \
         'os.makedirs(place + "/../../mess", exist_ok=True)'
-    misbehaves_observed 3 "ended" 'os.closerange(0, 64)'
+    make_bad 'os.closerange(0, 64)'
+    observed_verdict 3 "the adapter " "python3 -S '$PWD/bad.py'" --timeout 5
+    [[ "$output" == *"ended"* || "$output" == *"the adapter hung: "* ]]
+    [ -z "$(ls -A "$TMPDIR")" ]
     misbehaves_observed 3 "exited with status 0" pass "if os.fork(): os._exit(0)
 os.setsid()"
     local stays='"trap \"\" TERM; exec -a stray sleep 1000"'
