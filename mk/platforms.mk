@@ -7,3 +7,5 @@ PLATFORMS := s390x armhf musl posix
 PLATFORM :=
 $(FAST_OBJECTS) $(B)/tests/unit/engine/test_storage_posix.o $(B)/tests/unit/kernel/test_posix_calls.o: \
     NEEDED_CPPFLAGS += $(PLATFORM:%=-include %)
+# For all tests: what only Linux has is not there.
+NEEDED_CPPFLAGS += $(if $(PLATFORM),-DONLY_POSIX=1)

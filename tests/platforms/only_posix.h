@@ -8,4 +8,3 @@
 #undef _GNU_SOURCE
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE 1
-#define ONLY_POSIX 1 /* for tests of what only Linux has */
