@@ -109,7 +109,8 @@ $(NBD_DOOR_OBJECTS): NEEDED_CPPFLAGS += $(LIBNBD_CFLAGS)
 $(NBD_DOOR): $(NBD_DOOR_OBJECTS) $(HARNESS_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBNBD_LIBS) $(JANSSON_LIBS) $(LIBATOMIC) $(LDLIBS)
 
-nbd-door:
+# What another part of this make builds too is built before, so that no two write it at once.
+nbd-door: $(HARNESS_LIB) $(LIB)
 	@if $(HAS_LIBNBD); then \
 	    $(MAKE) --no-print-directory $(NBD_DOOR); \
 	else \
