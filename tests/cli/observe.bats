@@ -180,7 +180,7 @@ bit_before_the_data() {
     observe fast held
     [ "$status" -eq 0 ]
     [[ "$output" == *"observed: 2 clauses kept, 0 broken, 0 not judged"*" 9 delay plans: conforms" ]]
-    breaks CON-08 held 'self.lock.cluster(k)' 'self.lock.cluster(0)'
+    breaks CON-08 held 'self.lock.cluster(k)' 'self.lock.cluster(0)' 2
     [[ "$output" == *"STR-01: broken in 2 observed"*"was not answered before it was let go, and was answered then"* ]]
     local stream='    def stream(self):\n'
     wrong "$stream" "$stream        with self.lock.alone():\n            self.stream_alone()\n"
