@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ struct nbd_adapter {
     struct nbd_offer offer;
     char *file; /* of the open disk; owned */
     bool writable;
+    atomic_bool outlived; /* the server lives, but not its connection */
 };
 
 static struct nbd_adapter *nbd_of(struct adapter *adapter)
@@ -53,15 +55,24 @@ static enum addcow_status refuse(struct addcow_error *error, const char *message
     return fail(error, ADDCOW_IO, false, message);
 }
 
+/* After a connection was lost. */
+static void end_if_crashed(void)
+{
+    char why[256];
+    if (nbd_server_crashed(why, sizeof why)) {
+        report_fatal("%s", why);
+    }
+}
+
 /* The result of a request. `inside`: its range lies on the disk; for others, NBD says "no space" or "invalid". */
 static enum addcow_status translate(struct nbd_adapter *nbd, int errnum, bool inside, struct addcow_error *error)
 {
-    char why[256];
     if (errnum == 0) {
         return ADDCOW_OK;
     }
-    if (errnum == ENOTCONN && nbd_server_crashed(&nbd->server, why, sizeof why)) {
-        report_fatal("%s", why);
+    if (errnum == ENOTCONN && !nbd->outlived) {
+        end_if_crashed();
+        nbd->outlived = true;
     }
     if (!inside && (errnum == ENOSPC || errnum == EINVAL)) {
         return fail(error, ADDCOW_RANGE, true, strerror(errnum));
@@ -84,12 +95,12 @@ static enum addcow_status start(struct nbd_adapter *nbd, struct addcow_error *er
         return refuse(error, why);
     }
     nbd->link = nbd_link_make(connection, &nbd->offer, why, sizeof why);
+    nbd->outlived = false;
     if (nbd->link == NULL) {
         char ignored[256];
-        if (nbd_server_crashed(&nbd->server, ignored, sizeof ignored)) {
-            report_fatal("%s", ignored);
-        }
-        nbd_server_stop(&nbd->server, ignored, sizeof ignored);
+        bool crashed;
+        end_if_crashed();
+        nbd_server_stop(&nbd->server, &crashed, ignored, sizeof ignored);
         return refuse(error, why);
     }
     return ADDCOW_OK;
@@ -103,7 +114,12 @@ static enum addcow_status stop(struct nbd_adapter *nbd, struct addcow_error *err
     enum addcow_status code = translate(nbd, flushes ? nbd_link_flush(nbd->link) : 0, true, error);
     nbd_link_free(nbd->link);
     nbd->link = NULL;
-    if (!nbd_server_stop(&nbd->server, why, sizeof why) && code == ADDCOW_OK) {
+    bool crashed;
+    bool good = nbd_server_stop(&nbd->server, &crashed, why, sizeof why);
+    if (crashed) {
+        report_fatal("%s", why);
+    }
+    if (!good && code == ADDCOW_OK) {
         code = refuse(error, why);
     }
     return code;

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #define STOP_MILLISECONDS 10000 /* after which a server that was asked to end is killed */
+#define DEATH_MILLISECONDS 1000 /* at most, between the end of a connection and that of the process that had it */
 
 static void pause_shortly(void)
 {
@@ -202,11 +203,12 @@ static bool signal_children(int number)
     return any;
 }
 
-bool nbd_server_stop(struct nbd_server *server, char *why, size_t why_size)
+bool nbd_server_stop(struct nbd_server *server, bool *crashed, char *why, size_t why_size)
 {
     int64_t deadline = clock_milliseconds() + STOP_MILLISECONDS;
     bool good = true;
     int status;
+    *crashed = false;
     for (;;) {
         pid_t ended = waitpid(-1, &status, WNOHANG);
         if (ended < 0) {
@@ -214,6 +216,7 @@ bool nbd_server_stop(struct nbd_server *server, char *why, size_t why_size)
         }
         if (ended > 0) {
             bool asked = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+            *crashed = *crashed || (good && !asked && WIFSIGNALED(status));
             good = good && (asked || !has_failed(status, why, why_size));
             continue;
         }
@@ -229,15 +232,26 @@ bool nbd_server_stop(struct nbd_server *server, char *why, size_t why_size)
     return good;
 }
 
-bool nbd_server_crashed(const struct nbd_server *server, char *why, size_t why_size)
+/* The kernel closes the descriptors of a process that dies before it tells the parent: the connection ends first. */
+bool nbd_server_crashed(char *why, size_t why_size)
 {
-    siginfo_t info = {.si_pid = 0};
-    if (waitid(P_PID, (id_t)server->process, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
-        return false;
-    }
-    snprintf(why, why_size, "the server ended by itself, with %s %d", info.si_code == CLD_EXITED ? "status" : "signal",
-             info.si_status);
-    return info.si_code != CLD_EXITED || info.si_status != 0;
+    int64_t deadline = clock_milliseconds() + DEATH_MILLISECONDS;
+    int status;
+    do {
+        pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+            snprintf(why, why_size, "the server ended by itself, with %s %d", WIFEXITED(status) ? "status" : "signal",
+                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+            return true;
+        }
+        if (ended < 0) {
+            return false;
+        }
+        if (ended == 0) {
+            pause_shortly();
+        }
+    } while (clock_milliseconds() < deadline);
+    return false;
 }
 
 /* ---- The start ---- */
@@ -260,6 +274,7 @@ int nbd_server_start(struct nbd_server *server, const char *command, const char 
 {
     int64_t deadline = clock_milliseconds() + (int64_t)seconds * 1000;
     int status = 0;
+    bool crashed;
     if (!name_socket(server, why, why_size)) {
         return -1;
     }
@@ -273,11 +288,11 @@ int nbd_server_start(struct nbd_server *server, const char *command, const char 
         }
         ended = ended || waitpid(server->process, &status, WNOHANG) > 0;
         if (ended && (has_failed(status, why, why_size) || !signal_children(0))) {
-            nbd_server_stop(server, why, 0);
+            nbd_server_stop(server, &crashed, why, 0);
             return -1;
         }
     }
-    nbd_server_stop(server, why, 0);
+    nbd_server_stop(server, &crashed, why, 0);
     snprintf(why, why_size, "nothing accepts a connection on the socket within %u s", seconds);
     return -1;
 }

@@ -27,14 +27,17 @@ struct nbd_server {
 int nbd_server_start(struct nbd_server *server, const char *command, const char *file, unsigned seconds, char *why,
                      size_t why_size);
 
-/* Whether a process of the server died of a signal; then says which in `why`. */
-bool nbd_server_crashed(const struct nbd_server *server, char *why, size_t why_size);
+/*
+ * Whether a process of the server died of a signal or failed, now that its connection has ended; then says how in
+ * `why`. Waits up to a second for it.
+ */
+bool nbd_server_crashed(char *why, size_t why_size);
 
 /*
  * Asks all processes of the server to end, and waits. False, with the reason in `why`, if one had to be killed, died of
- * a signal, or the command failed.
+ * a signal, or the command failed. *crashed tells whether it was a signal that nobody had sent.
  */
-bool nbd_server_stop(struct nbd_server *server, char *why, size_t why_size);
+bool nbd_server_stop(struct nbd_server *server, bool *crashed, char *why, size_t why_size);
 
 /* Runs another command to its end. False, with the reason in `why`, unless it succeeds. */
 bool nbd_server_run(const char *command, char *why, size_t why_size);

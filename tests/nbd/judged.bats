@@ -77,6 +77,10 @@ right='exec nbdkit -f -U {socket} ${readonly:+-r} "$plugin" {file}'
         --case vrt-03-no-backing
     [ "$status" -eq 3 ]
     [[ "$output" == *"the server ended by itself, with signal 9"* ]]
+    judge 'trap "kill -9 \$!; kill -9 \$\$" TERM; nbdkit -f -U {socket} "$plugin" {file} & wait' \
+        --case rd-01-mixed
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"died of signal 9"* ]]
     judge 'exit 7 # {file} {socket}'
     [ "$status" -eq 3 ]
     [[ "$output" == *"no disk could be opened: the command ended with status 7"* ]]
