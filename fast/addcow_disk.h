@@ -301,11 +301,18 @@ void addcow_flushing_destroy(struct addcow *disk);
 /* addcow_flush, for a disk that is open for writing. */
 enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *error);
 
+/* Of long work: when to make durable what was done. */
+struct addcow_checkpoints {
+    uint64_t copied;   /* bytes since the last one, which a crash would undo; who copies adds to it */
+    uint64_t distance; /* bytes from the last one to the next; CHECKPOINT_BYTES at first */
+};
+
 /*
- * Flushes a disk if `*copied` bytes, which a crash would undo, have become many, and begins to count again. Long work
- * calls it from time to time, so that a process that dies has not worked in vain.
+ * Flushes a disk if enough was copied since the last time. Long work calls it from time to time, so that a process that
+ * dies has not worked in vain.
  */
-enum addcow_status addcow_disk_checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error);
+enum addcow_status addcow_disk_checkpoint(struct addcow *disk, struct addcow_checkpoints *checkpoints,
+                                          struct addcow_error *error);
 
 /* Syncs what the last writer left in image and metadata file, before this disk writes to them (DUR-12). */
 enum addcow_status addcow_disk_sync_on_open(struct addcow *disk, struct addcow_error *error);

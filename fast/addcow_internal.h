@@ -174,6 +174,13 @@ uint64_t addcow_io_data_end(const struct addcow_io *io, uint64_t offset);
 bool addcow_io_share(const struct addcow_io *io, const struct addcow_io *source, uint64_t size, uint64_t offset);
 
 enum addcow_status addcow_io_sync(const struct addcow_io *io, struct addcow_error *error);
+
+/*
+ * For long work that writes a file in order, and has written [start, end) now: lets the storage begin to make durable
+ * what it has not begun yet, in pieces that are worth it.
+ */
+void addcow_io_begin_sync(const struct addcow_io *io, uint64_t start, uint64_t end);
+
 enum addcow_status addcow_io_length(const struct addcow_io *io, uint64_t *length, struct addcow_error *error);
 enum addcow_status addcow_io_truncate(const struct addcow_io *io, uint64_t length, struct addcow_error *error);
 

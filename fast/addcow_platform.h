@@ -20,6 +20,10 @@ int addcow_platform_sync(int descriptor);
 /* Makes all of a file durable; of a directory, its names. */
 int addcow_platform_sync_all(int descriptor);
 
+/* Begins to write [offset, offset + size) to the device, where the system can be asked to, and does not wait. Takes no
+ * error away from a later sync. */
+void addcow_platform_begin_sync(int descriptor, uint64_t offset, uint64_t size);
+
 /* Makes [offset, offset + size), which lies within the file and is not empty, a hole. -EOPNOTSUPP: cannot, or only some
  * of it became one. */
 int addcow_platform_punch(int descriptor, uint64_t offset, uint64_t size);

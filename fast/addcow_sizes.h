@@ -61,14 +61,21 @@
 /* How much a step compares, if a cluster is not larger. */
 #define REBASE_STEP_BYTES ((uint64_t)1 << 20)
 
-/* After so many bytes the work is made durable. A process that dies later has not done these in vain. */
+/*
+ * After so many bytes the work is made durable, then after twice as many, up to a maximum. A process that dies later
+ * has not done these in vain.
+ */
 #define CHECKPOINT_BYTES ((uint64_t)32 << 20)
+#define CHECKPOINT_BYTES_MAX ((uint64_t)256 << 20)
+
+/* The storage begins to make that much durable at once, beside the copying. */
+#define BEGIN_SYNC_BYTES ((uint64_t)4 << 20)
 
 /* How far ahead one step looks for the end of a run. */
 #define STEP_CLUSTERS_MAX 32768u
 
-/* Of a commit: how much is copied at once, */
-#define COPY_BYTES ((uint64_t)1 << 20)
+/* Of a commit: how much is copied at once: what stays in the caches of a processor, */
+#define COPY_BYTES ((uint64_t)256 << 10)
 #define COMMIT_SHARE_BYTES ((uint64_t)64 << 20) /* or shared at once, */
 #define LOWER_BYTES ((uint64_t)64 << 10)        /* how many zeros are worth a request of their own, */
 #define HOLE_BYTES ((uint64_t)1 << 30)          /* how much of a hole lies between two reports of progress */

@@ -90,6 +90,11 @@ struct addcow_file_ops {
      * once, before the first transfer. -EOPNOTSUPP: not possible there.
      */
     int (*bypass_cache)(struct addcow_file *file);
+    /*
+     * May be null. Advice: begin to make [offset, offset + size) durable, and do not wait. A later sync, which is still
+     * needed and reports all errors, has less to do then.
+     */
+    void (*begin_sync)(struct addcow_file *file, uint64_t offset, uint64_t size);
 };
 
 struct addcow_file {

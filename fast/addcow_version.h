@@ -14,7 +14,7 @@
 #define ADDCOW_VERSION_H
 
 #define ADDCOW_VERSION_MAJOR 0
-#define ADDCOW_VERSION_MINOR 7
+#define ADDCOW_VERSION_MINOR 8
 #define ADDCOW_VERSION_PATCH 0
 
 /* To compare: 200 is 0.2.0. */

@@ -211,6 +211,7 @@ static enum addcow_status copy_run(struct addcow *disk, const struct copying *co
     while (offset < limit) {
         uint64_t part;
         enum addcow_status code = copy_part(disk, copying, offset, limit, &part, error);
+        addcow_io_begin_sync(target_of(disk), offset, offset + part);
         offset += part;
         if (code == ADDCOW_OK) {
             code =

@@ -366,6 +366,17 @@ bool addcow_io_share(const struct addcow_io *io, const struct addcow_io *source,
     return result == 0;
 }
 
+void addcow_io_begin_sync(const struct addcow_io *io, uint64_t start, uint64_t end)
+{
+    const struct addcow_file_ops *ops = io->file->ops;
+    bool known = ops->struct_size >= ADDCOW_SIZE_TO(struct addcow_file_ops, begin_sync) && ops->begin_sync;
+    uint64_t from = start - start % BEGIN_SYNC_BYTES;
+    uint64_t to = end - end % BEGIN_SYNC_BYTES;
+    if (known && from < to) {
+        ops->begin_sync(io->file, from, to - from);
+    }
+}
+
 uint64_t addcow_zero_run(const uint8_t *bytes, uint64_t size, uint64_t block, bool *zeros)
 {
     uint64_t end = 0;

@@ -191,12 +191,16 @@ enum addcow_status addcow_disk_flush(struct addcow *disk, struct addcow_error *e
     return self.code;
 }
 
-enum addcow_status addcow_disk_checkpoint(struct addcow *disk, uint64_t *copied, struct addcow_error *error)
+enum addcow_status addcow_disk_checkpoint(struct addcow *disk, struct addcow_checkpoints *checkpoints,
+                                          struct addcow_error *error)
 {
-    if (*copied < CHECKPOINT_BYTES) {
+    if (checkpoints->copied < checkpoints->distance) {
         return ADDCOW_OK;
     }
-    *copied = 0;
+    checkpoints->copied = 0;
+    if (checkpoints->distance < CHECKPOINT_BYTES_MAX) {
+        checkpoints->distance *= 2;
+    }
     return addcow_disk_flush(disk, error);
 }
 

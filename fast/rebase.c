@@ -34,7 +34,7 @@ struct rebase {
     uint64_t new_length;             /* its length; 0: there is none */
     uint8_t *old_data;               /* of a step */
     uint8_t *new_data;
-    uint64_t copied; /* bytes since the last checkpoint */
+    struct addcow_checkpoints checkpoints;
 };
 
 /* Opens a disk as the options say. */
@@ -213,7 +213,7 @@ static enum addcow_status allocate_changed(struct rebase *rebase, uint64_t start
         if (memcmp(data, rebase->new_data + (offset - start), (size_t)length) != 0) {
             const uint8_t *put = addcow_all_zero(data, length) ? NULL : data;
             code = addcow_disk_write(rebase->disk, offset, length, put, error);
-            rebase->copied += length;
+            rebase->checkpoints.copied += length;
         }
     }
     return code;
@@ -258,8 +258,9 @@ static enum addcow_status step(struct rebase *rebase, uint64_t *position, uint64
     if (!allocated) {
         code = compare_some(rebase, *position, end, &end, error);
     }
+    addcow_io_begin_sync(&disk->image, *position, end);
     *position = end;
-    return code == ADDCOW_OK ? addcow_disk_checkpoint(disk, &rebase->copied, error) : code;
+    return code == ADDCOW_OK ? addcow_disk_checkpoint(disk, &rebase->checkpoints, error) : code;
 }
 
 /* Allocates all that would read differently, durably. */
@@ -343,6 +344,7 @@ enum addcow_status addcow_rebase(const char *path, const struct addcow_rebase_op
         .storage = storage ? storage : addcow_posix_storage(),
         .progress = progress,
         .context = context,
+        .checkpoints = {.distance = CHECKPOINT_BYTES},
     };
     enum addcow_status code = known.header_only ? addcow_disk_open_alone(path, rebase.storage, &rebase.disk, error)
                                                 : open_disk(&rebase, path, ADDCOW_OPEN_READWRITE, &rebase.disk, error);

@@ -182,6 +182,11 @@ static int file_bypass_cache(struct addcow_file *file)
     return posix->direct ? 0 : addcow_direct_begin(posix->descriptor, &posix->direct);
 }
 
+static void file_begin_sync(struct addcow_file *file, uint64_t offset, uint64_t size)
+{
+    addcow_platform_begin_sync(descriptor_of(file), offset, size);
+}
+
 static const struct addcow_file_ops posix_file_ops = {
     .struct_size = sizeof posix_file_ops,
     .pread = file_pread,
@@ -200,6 +205,7 @@ static const struct addcow_file_ops posix_file_ops = {
     .next_hole = file_next_hole,
     .share = file_share,
     .bypass_cache = file_bypass_cache,
+    .begin_sync = file_begin_sync,
 };
 
 /* O_NONBLOCK: a FIFO in the place of a file must not block the open; regular files ignore it. */

@@ -60,7 +60,9 @@ static enum addcow_status copy_up(struct addcow *disk, const struct addcow_infli
         return code;
     }
     *copied += (shared - start) / SHARED_PER_COPIED + (end - shared);
-    return copy_bytes(disk, shared, end, buffer, error);
+    code = copy_bytes(disk, shared, end, buffer, error);
+    addcow_io_begin_sync(&disk->image, shared, end);
+    return code;
 }
 
 /*
@@ -111,15 +113,15 @@ static enum addcow_status pass(struct addcow *disk, uint8_t *buffer, addcow_prog
                                struct addcow_error *error)
 {
     uint64_t position = 0;
-    uint64_t copied = 0;
+    struct addcow_checkpoints checkpoints = {.distance = CHECKPOINT_BYTES};
     for (bool more = true; more;) {
         unsigned stripe = addcow_request_begin(&disk->quiesce);
         enum addcow_status code = ADDCOW_OK;
         if (position < disk->bitmap.cluster_count) {
-            code = step(disk, &position, buffer, &copied, error);
+            code = step(disk, &position, buffer, &checkpoints.copied, error);
         }
         if (code == ADDCOW_OK) {
-            code = addcow_disk_checkpoint(disk, &copied, error);
+            code = addcow_disk_checkpoint(disk, &checkpoints, error);
         }
         more = position < disk->bitmap.cluster_count;
         uint64_t total = sync_load_acquire(&disk->size);

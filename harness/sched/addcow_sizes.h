@@ -32,6 +32,8 @@
 #define SHARED_PER_COPIED 4
 #define REBASE_STEP_BYTES ((uint64_t)12288)
 #define CHECKPOINT_BYTES ((uint64_t)32768)
+#define CHECKPOINT_BYTES_MAX ((uint64_t)65536)
+#define BEGIN_SYNC_BYTES ((uint64_t)16384)
 #define STEP_CLUSTERS_MAX 100u
 #define COPY_BYTES ((uint64_t)8192)
 #define COMMIT_SHARE_BYTES ((uint64_t)8192)

@@ -1,10 +1,14 @@
 /*
  * The production engine: long work makes durable what it has done from time to time (STR-03, RBS-03). So a process that
  * dies has not copied all of it in vain. What the metadata file holds is looked at in the middle of the work.
+ *
+ * Between, it lets the storage begin to make durable what it has written, so that the next sync takes little time.
  */
 #include "support/model.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <sys/stat.h>
 
 #define CLUSTER_BITS 16u
 #define MIB ((uint64_t)1 << 20)
@@ -62,6 +66,91 @@ static void test_rebase_keeps_its_work(void **state)
     assert_true(count >= CHECKPOINT >> CLUSTER_BITS && count <= LOOK >> CLUSTER_BITS);
 }
 
+/* ---- What the storage is told to begin ---- */
+
+#define UNIT (4 * MIB) /* what it begins with at once */
+
+/* The storage of the system, whose calls of begin_sync are looked at. */
+static struct {
+    const struct addcow_file_ops *posix;
+    const char *target; /* the file that is written */
+    uint8_t *source;    /* what it shall have */
+    uint64_t end;       /* all before was begun, in order */
+} begun;
+
+static void look_at_begin(struct addcow_file *file, uint64_t offset, uint64_t size)
+{
+    struct stat status;
+    struct addcow_identity identity;
+    uint8_t *bytes = allocate_bytes(size);
+    assert_int_equal(begun.posix->identity(file, &identity), 0);
+    assert_int_equal(stat(in_directory(begun.target), &status), 0);
+    assert_int_equal(identity.inode, status.st_ino);
+    assert_int_equal(offset, begun.end);
+    assert_int_equal(size % UNIT, 0);
+    begun.end = offset + size;
+    assert_true(begun.end <= disk_spec.size);
+    assert_int_equal(begun.posix->pread(file, bytes, (size_t)size, offset), size);
+    assert_memory_equal(bytes, begun.source + offset, size); /* it is there already */
+    free(bytes);
+    begun.posix->begin_sync(file, offset, size);
+}
+
+static int open_looked_at(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
+                          struct addcow_file **file)
+{
+    static struct addcow_file_ops ops;
+    (void)storage;
+    struct addcow_storage *files = addcow_posix_storage();
+    int result = files->ops->open(files, path, mode, file);
+    if (result == 0) {
+        begun.posix = (*file)->ops;
+        ops = *begun.posix;
+        ops.begin_sync = look_at_begin;
+        (*file)->ops = &ops;
+    }
+    return result;
+}
+
+static struct addcow_storage *looked_at(const char *target, const char *source)
+{
+    static struct addcow_storage_ops ops;
+    static struct addcow_storage storage = {.ops = &ops};
+    ops = *addcow_posix_storage()->ops;
+    ops.open = open_looked_at;
+    free(begun.source);
+    begun.source = load_file(source);
+    begun.target = target;
+    begun.end = 0;
+    return &storage;
+}
+
+static void expect_all_begun(void)
+{
+    assert_int_equal(begun.end, disk_spec.size);
+    free(begun.source);
+    begun.source = NULL;
+}
+
+static void test_writing_begins_beside_the_copying(void **state)
+{
+    (void)state;
+    make_disk("disk", &disk_spec);
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, looked_at("disk.raw", "base.raw"));
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    expect_all_begun();
+    close_disk(disk);
+    store_pattern("base.raw", 9, disk_spec.size);
+    disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, looked_at("base.raw", "disk.raw"));
+    assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    expect_all_begun();
+    close_disk(disk);
+    struct addcow_rebase_options none = {.struct_size = sizeof none};
+    struct addcow_storage *storage = looked_at("disk.raw", "base.raw");
+    assert_ok(addcow_rebase(in_directory("disk.add-cow"), &none, storage, NULL, NULL, &reason));
+    expect_all_begun();
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -69,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_stream_keeps_its_work),
         TEST(test_rebase_keeps_its_work),
+        TEST(test_writing_begins_beside_the_copying),
     };
     return cmocka_run_group_tests_name("fast, checkpoints", tests, NULL, NULL);
 }

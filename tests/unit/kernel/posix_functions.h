@@ -115,6 +115,12 @@ static inline int act_bypass_cache(struct work *work)
     return work->file->ops->bypass_cache(work->file);
 }
 
+static inline int act_begin_sync(struct work *work)
+{
+    work->file->ops->begin_sync(work->file, 4096, 8192);
+    return 0;
+}
+
 static inline int open_as(struct work *work, enum addcow_open_mode mode, const char *path)
 {
     work->file->ops->close(work->file);

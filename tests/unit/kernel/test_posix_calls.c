@@ -39,6 +39,11 @@ static const struct operation {
     {.name = "pread", .act = act_pread, .calls = {"pread64 file 8@100"}, .result = 8},
     {.name = "pwrite", .act = act_pwrite, .calls = {"pwrite64 file 8@4096"}, .result = 8},
     {.name = "sync", .act = act_sync, .calls = {"fdatasync file"}},
+    /* Advice: the sync that follows says what is broken. */
+    {.name = "begin_sync",
+     .act = act_begin_sync,
+     .calls = {"sync_file_range file 8192@4096 2"},
+     .rules = {{1, ANY, 0}}},
     {.name = "length", .act = act_length, .calls = {"fstat file"}},
     {.name = "truncate", .act = act_truncate, .calls = {"ftruncate file 9000"}},
     /* A refused hole is no failure, whatever refuses it; a broken disk and a wrong descriptor are. */

@@ -98,6 +98,8 @@ static inline void kernel_details(const struct kernel_call *call, char *text, si
         snprintf(text, size, "%" PRIu64, arguments[1]);
     } else if (strcmp(call->name, "fallocate") == 0) {
         snprintf(text, size, "%d %" PRIu64 "@%" PRIu64, (int)arguments[1], arguments[3], arguments[2]);
+    } else if (strcmp(call->name, "sync_file_range") == 0) {
+        snprintf(text, size, "%" PRIu64 "@%" PRIu64 " %d", arguments[2], arguments[1], (int)arguments[3]);
     } else if (strcmp(call->name, "lseek") == 0) {
         snprintf(text, size, "%" PRIu64 " %d", arguments[1], (int)arguments[2]);
     } else if (strcmp(call->name, "fcntl") == 0) {
