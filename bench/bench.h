@@ -124,6 +124,14 @@ struct disk {
     int metadata;
 };
 
+struct disk_names {
+    const char *metadata;
+    const char *image;
+    const char *backing;
+    const char *format; /* of the backing file */
+};
+/* Creates a disk of `size` bytes, all clusters unallocated. */
+void disk_make(const struct disk_names *names, uint64_t size, struct addcow_storage *storage);
 /*
  * Creates the files below the current directory from name, size, backing_size and storage, all clusters unallocated,
  * and opens them.

@@ -76,6 +76,22 @@ static void disk_names(const struct disk *disk, char *metadata, char *image)
     snprintf(image, NAME_SIZE, "%s.raw", disk->name);
 }
 
+void disk_make(const struct disk_names *names, uint64_t size, struct addcow_storage *storage)
+{
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    struct addcow_create_options options = {
+        .struct_size = sizeof options,
+        .layout = ADDCOW_R20,
+        .cluster_bits = CLUSTER_BITS,
+        .image_name = names->image,
+        .backing_name = names->backing,
+        .backing_format = names->format,
+        .make_image = true,
+        .image_size = size,
+    };
+    check_engine(addcow_create(names->metadata, &options, storage, &error), &error);
+}
+
 void disk_create(struct disk *disk)
 {
     char metadata[NAME_SIZE];
@@ -84,18 +100,9 @@ void disk_create(struct disk *disk)
     disk_names(disk, metadata, image);
     backing_name(disk, backing);
     disk->backing = backing_open(disk);
-    struct addcow_create_options options = {
-        .struct_size = sizeof options,
-        .layout = ADDCOW_R20,
-        .cluster_bits = CLUSTER_BITS,
-        .image_name = image,
-        .backing_name = backing,
-        .backing_format = "raw",
-        .make_image = true,
-        .image_size = disk->size,
-    };
+    struct disk_names names = {.metadata = metadata, .image = image, .backing = backing, .format = "raw"};
+    disk_make(&names, disk->size, disk->storage);
     struct addcow_error error = ADDCOW_ERROR_INIT;
-    check_engine(addcow_create(metadata, &options, disk->storage, &error), &error);
     check_engine(addcow_open(metadata, ADDCOW_OPEN_READWRITE, disk->storage, &disk->handle, &error), &error);
     disk->image = open_file(image, O_RDWR);
     disk->metadata = open_file(metadata, O_RDWR);

@@ -158,17 +158,8 @@ static void chain_build(struct chain *chain)
         level_name(name, level, "add-cow");
         level_name(below, level - 1, "add-cow");
         level_name(image, level, "raw");
-        struct addcow_create_options options = {
-            .struct_size = sizeof options,
-            .layout = ADDCOW_R20,
-            .cluster_bits = CLUSTER_BITS,
-            .image_name = image,
-            .backing_name = below,
-            .backing_format = "add-cow",
-            .make_image = true,
-            .image_size = CHAIN_SIZE,
-        };
-        check_engine(addcow_create(name, &options, chain->disk.storage, &error), &error);
+        struct disk_names names = {.metadata = name, .image = image, .backing = below, .format = "add-cow"};
+        disk_make(&names, CHAIN_SIZE, chain->disk.storage);
     }
     check_engine(addcow_open(name, 0, chain->disk.storage, &chain->top, &error), &error);
     check_engine(addcow_open("chain-1.add-cow", 0, chain->disk.storage, &chain->disk.handle, &error), &error);

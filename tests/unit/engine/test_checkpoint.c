@@ -4,6 +4,7 @@
  *
  * Between, it lets the storage begin to make durable what it has written, so that the next sync takes little time.
  */
+#include "support/changed_files.h"
 #include "support/model.h"
 
 #include <errno.h>
@@ -72,7 +73,6 @@ static void test_rebase_keeps_its_work(void **state)
 
 /* The storage of the system, whose calls of begin_sync are looked at. */
 static struct {
-    const struct addcow_file_ops *posix;
     const char *target; /* the file that is written */
     uint8_t *source;    /* what it shall have */
     uint64_t end;       /* all before was begun, in order */
@@ -83,46 +83,32 @@ static void look_at_begin(struct addcow_file *file, uint64_t offset, uint64_t si
     struct stat status;
     struct addcow_identity identity;
     uint8_t *bytes = allocate_bytes(size);
-    assert_int_equal(begun.posix->identity(file, &identity), 0);
+    assert_int_equal(changed_from()->identity(file, &identity), 0);
     assert_int_equal(stat(in_directory(begun.target), &status), 0);
     assert_int_equal(identity.inode, status.st_ino);
     assert_int_equal(offset, begun.end);
     assert_int_equal(size % UNIT, 0);
     begun.end = offset + size;
     assert_true(begun.end <= disk_spec.size);
-    assert_int_equal(begun.posix->pread(file, bytes, (size_t)size, offset), size);
+    assert_int_equal(changed_from()->pread(file, bytes, (size_t)size, offset), size);
     assert_memory_equal(bytes, begun.source + offset, size); /* it is there already */
     free(bytes);
-    begun.posix->begin_sync(file, offset, size);
+    changed_from()->begin_sync(file, offset, size);
 }
 
-static int open_looked_at(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                          struct addcow_file **file)
+static void look_at(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    (void)storage;
-    struct addcow_storage *files = addcow_posix_storage();
-    int result = files->ops->open(files, path, mode, file);
-    if (result == 0) {
-        begun.posix = (*file)->ops;
-        ops = *begun.posix;
-        ops.begin_sync = look_at_begin;
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->begin_sync = look_at_begin;
 }
 
 static struct addcow_storage *looked_at(const char *target, const char *source)
 {
-    static struct addcow_storage_ops ops;
-    static struct addcow_storage storage = {.ops = &ops};
-    ops = *addcow_posix_storage()->ops;
-    ops.open = open_looked_at;
     free(begun.source);
     begun.source = load_file(source);
     begun.target = target;
     begun.end = 0;
-    return &storage;
+    return changed_files(NULL, look_at);
 }
 
 static void expect_all_begun(void)

@@ -4,6 +4,8 @@
  */
 #include "engine/usual_disks.h"
 
+#include "support/changed_files.h"
+
 #include <stddef.h>
 
 /* LCK-05: through two metadata files of one image, and of one raw backing file. */
@@ -65,18 +67,10 @@ static void test_rebase_holds_the_new_file(void **state)
     close_disk(other);
 }
 
-static int open_older(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                      struct addcow_file **file)
+static void make_older(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    (void)storage;
-    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
-    if (result == 0) {
-        ops = *(*file)->ops;
-        ops.struct_size = offsetof(struct addcow_file_ops, lock_data); /* what follows is somebody else's */
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->struct_size = offsetof(struct addcow_file_ops, lock_data); /* what follows is somebody else's */
 }
 
 static int errno_of_locks;
@@ -88,19 +82,9 @@ static int failing_lock(struct addcow_file *file, int exclusive)
     return -errno_of_locks;
 }
 
-static int open_unlockable(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                           struct addcow_file **file)
+static void make_unlockable(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    bool data = strstr(path, ".raw") != NULL;
-    (void)storage;
-    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
-    if (result == 0 && data) {
-        ops = *(*file)->ops;
-        ops.lock_data = failing_lock;
-        (*file)->ops = &ops;
-    }
-    return result;
+    calls->lock_data = strstr(path, ".raw") != NULL ? failing_lock : calls->lock_data;
 }
 
 /* LCK-07: a file system without locks is named as such, whichever way it says so; and no other failure is. */
@@ -108,14 +92,13 @@ static void test_file_system_without_locks(void **state)
 {
     (void)state;
     static const int numbers[] = {ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL, EIO};
-    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){
-                                         .struct_size = sizeof(struct addcow_storage_ops), .open = open_unlockable}};
+    struct addcow_storage *storage = changed_files(NULL, make_unlockable);
     make_disk("disk", &usual);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct addcow *disk = NULL;
         struct addcow_error error = ADDCOW_ERROR_INIT;
         errno_of_locks = numbers[i];
-        assert_int_equal(addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, &storage, &disk, &error),
+        assert_int_equal(addcow_open(in_directory("disk.add-cow"), ADDCOW_OPEN_READWRITE, storage, &disk, &error),
                          ADDCOW_IO);
         assert_int_equal(error.errnum, numbers[i]);
         assert_string_equal(error.clause, numbers[i] == EIO ? "" : "LCK-07");
@@ -130,10 +113,9 @@ static void test_storage_without_data_locks(void **state)
     spec.allocated = 6;
     make_disk("disk", &spec);
     make_disk("other", &spec);
-    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){
-                                         .struct_size = sizeof(struct addcow_storage_ops), .open = open_older}};
-    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage);
-    struct addcow *other = open_disk_on("other.add-cow", ADDCOW_OPEN_READWRITE, &storage);
+    struct addcow_storage *storage = changed_files(NULL, make_older);
+    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, storage);
+    struct addcow *other = open_disk_on("other.add-cow", ADDCOW_OPEN_READWRITE, storage);
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));
     refuse_open("disk.add-cow", ADDCOW_OPEN_READWRITE, ADDCOW_BUSY, "LCK-02");
     close_disk(other);

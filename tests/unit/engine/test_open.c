@@ -1,6 +1,8 @@
 /* The production engine: opening, refusals, locks, and chains of backing files. */
 #include "engine/usual_disks.h"
 
+#include "support/changed_files.h"
+
 /* ---- Chains ---- */
 
 /* LNK-08 VRT-02: three levels of different sizes and clusters over a raw file. */
@@ -223,44 +225,32 @@ static void test_identity(void **state)
 /* A storage that numbers files from the one whose number is `first_inode`. */
 static uint64_t first_inode;
 
-static const struct addcow_file_ops *posix_ops;
-
 static int number_file(struct addcow_file *file, struct addcow_identity *identity)
 {
-    int result = posix_ops->identity(file, identity);
+    int result = changed_from()->identity(file, identity);
     identity->device = 0;
     identity->inode -= first_inode;
     return result;
 }
 
-static int open_numbered(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                         struct addcow_file **file)
+static void number_files(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    (void)storage;
-    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
-    if (result == 0) {
-        posix_ops = (*file)->ops;
-        ops = *(*file)->ops;
-        ops.identity = number_file;
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->identity = number_file;
 }
 
 /* LNK-07: no number means that there is no file, also not 0. */
 static void test_identity_zero(void **state)
 {
     (void)state;
-    struct addcow_storage storage = {.ops = &(const struct addcow_storage_ops){
-                                         .struct_size = sizeof(struct addcow_storage_ops), .open = open_numbered}};
+    struct addcow_storage *storage = changed_files(NULL, number_files);
     static const char *const names[] = {"disk.add-cow", "disk.raw", "base.raw"};
     make_disk("disk", &usual);
     for (size_t i = 0; i < 3; i++) {
         struct stat status;
         assert_int_equal(stat(in_directory(names[i]), &status), 0);
         first_inode = (uint64_t)status.st_ino;
-        close_disk(open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &storage));
+        close_disk(open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, storage));
     }
 }
 

@@ -2,6 +2,7 @@
  * A file that somebody replaces between its opening and its locking: the lock must be that of the file which has the
  * name (LCK-04). A storage does the replacing at the moment of the lock, as another process could.
  */
+#include "support/changed_files.h"
 #include "support/disks.h"
 
 /* Does `replace` just before a file is locked, as often as `times` says; everything else is POSIX. */
@@ -11,15 +12,13 @@ static struct {
     unsigned of_data; /* n: before the n-th file of data, image or backing file, is locked; 0: before none */
 } moment;
 
-static const struct addcow_file_ops *posix;
-
 static int replacing_lock(struct addcow_file *file, int exclusive)
 {
     if (moment.times > 0) {
         moment.times--;
         moment.replace();
     }
-    return posix->lock(file, exclusive);
+    return changed_from()->lock(file, exclusive);
 }
 
 static int replacing_lock_data(struct addcow_file *file, int exclusive)
@@ -27,34 +26,21 @@ static int replacing_lock_data(struct addcow_file *file, int exclusive)
     if (moment.of_data > 0 && --moment.of_data == 0) {
         moment.replace();
     }
-    return posix->lock_data(file, exclusive);
+    return changed_from()->lock_data(file, exclusive);
 }
 
-static int replacing_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                          struct addcow_file **file)
+static void let_replace(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    (void)storage;
-    int result = addcow_posix_storage()->ops->open(addcow_posix_storage(), path, mode, file);
-    if (result == 0) {
-        posix = (*file)->ops;
-        ops = *posix;
-        ops.lock = replacing_lock;
-        ops.lock_data = replacing_lock_data;
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->lock = replacing_lock;
+    calls->lock_data = replacing_lock_data;
 }
 
 static struct addcow_storage *replacing_storage(void (*replace)(void), unsigned times)
 {
-    static struct addcow_storage_ops ops;
-    static struct addcow_storage storage = {.ops = &ops};
-    ops = *addcow_posix_storage()->ops;
-    ops.open = replacing_open;
     moment.replace = replace;
     moment.times = times;
-    return &storage;
+    return changed_files(NULL, let_replace);
 }
 
 /* Moves the disk `other` to the name of `disk`. */

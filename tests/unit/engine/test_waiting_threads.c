@@ -1,6 +1,8 @@
 /* The production engine: which requests wait for which, and which must not wait. */
 #include "engine/workers.h"
 
+#include "support/changed_files.h"
+
 /* ---- Flushes join ---- */
 
 static void *write_and_flush(void *argument)
@@ -23,17 +25,10 @@ static int slow_sync(struct addcow_file *file)
     return probe_sync(file);
 }
 
-static int slow_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                     struct addcow_file **file)
+static void slow_down(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    int result = probe_open(storage, path, mode, file);
-    if (result == 0) {
-        ops = *(*file)->ops;
-        ops.sync = slow_sync;
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->sync = slow_sync;
 }
 
 /* DUR-05 DUR-01: the flushes of 8 threads share syncs, and no bitmap write comes before the data is durable. */
@@ -43,9 +38,8 @@ static void test_flushes_join(void **state)
     struct disk_spec spec = {.size = 1024 * 1024, .backing_name = "base.raw", .backing_size = 4096};
     make_disk("disk", &spec);
     struct probe *probe = make_probe();
-    probe->storage.ops =
-        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = slow_open};
-    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    struct addcow *disk =
+        open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, changed_files(&probe->storage, slow_down));
     struct worker workers[THREADS];
     pthread_barrier_t barrier;
     start_workers(workers, THREADS, disk, &spec, &barrier, write_and_flush);
@@ -98,9 +92,8 @@ static void test_joined_flushes_fail(void **state)
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct probe *probe = make_probe();
-    probe->storage.ops =
-        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = slow_open};
-    struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+    struct addcow *disk =
+        open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, changed_files(&probe->storage, slow_down));
     probe->decide = fail_metadata_syncs;
     struct worker workers[THREADS];
     pthread_barrier_t barrier;
@@ -152,18 +145,11 @@ static int held_sync(struct addcow_file *file)
     return probe_sync(file);
 }
 
-static int held_open(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                     struct addcow_file **file)
+static void let_hold(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    int result = probe_open(storage, path, mode, file);
-    if (result == 0) {
-        ops = *(*file)->ops;
-        ops.pwrite = held_pwrite;
-        ops.sync = held_sync;
-        (*file)->ops = &ops;
-    }
-    return result;
+    (void)path;
+    calls->pwrite = held_pwrite;
+    calls->sync = held_sync;
 }
 
 struct held_rig {
@@ -185,14 +171,12 @@ static void make_held_rig(struct held_rig *rig, bool sync, uint64_t offset)
     };
     make_disk("disk", &rig->spec);
     rig->model = make_model(&rig->spec);
-    rig->probe->storage.ops =
-        &(const struct addcow_storage_ops){.struct_size = sizeof(struct addcow_storage_ops), .open = held_open};
     holding.sync = sync;
     holding.offset = offset;
     sem_init(&holding.arrived, 0, 0);
     sem_init(&holding.let_go, 0, 0);
     atomic_store(&holding.done, true); /* opening syncs too (DUR-12) */
-    rig->disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &rig->probe->storage);
+    rig->disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, changed_files(&rig->probe->storage, let_hold));
     atomic_store(&holding.done, false);
 }
 

@@ -5,6 +5,7 @@
  * Witnesses RD-01, WR-01, WR-04, CON-02.
  */
 #include "engine/workers.h"
+#include "support/changed_files.h"
 #include "support/disks.h"
 
 #ifndef O_DIRECT
@@ -238,7 +239,6 @@ static void test_commit_and_rebase(void **state)
 /* Files of the system. A call of `bypass_cache` adds their names here; without it, the storage does not have it. */
 static struct {
     bool has;
-    const struct addcow_file_ops *posix;
     char opened[64]; /* the name of the last file */
     char list[512];
 } asked;
@@ -247,36 +247,21 @@ static int note_call(struct addcow_file *file)
 {
     size_t end = strlen(asked.list);
     snprintf(asked.list + end, sizeof asked.list - end, "%s ", asked.opened);
-    return asked.posix->bypass_cache(file);
+    return changed_from()->bypass_cache(file);
 }
 
 /* The engine asks right after it has opened a file and looked at its name: the last that was opened is the one. */
-static int open_noted(struct addcow_storage *storage, const char *path, enum addcow_open_mode mode,
-                      struct addcow_file **file)
+static void note_file(const char *path, struct addcow_file_ops *calls)
 {
-    static struct addcow_file_ops ops;
-    (void)storage;
-    struct addcow_storage *files = addcow_posix_storage();
-    int result = files->ops->open(files, path, mode, file);
-    if (result == 0) {
-        asked.posix = (*file)->ops;
-        snprintf(asked.opened, sizeof asked.opened, "%s", strrchr(path, '/') + 1);
-        ops = *asked.posix;
-        ops.bypass_cache = asked.has ? note_call : NULL;
-        (*file)->ops = &ops;
-    }
-    return result;
+    snprintf(asked.opened, sizeof asked.opened, "%s", strrchr(path, '/') + 1);
+    calls->bypass_cache = asked.has ? note_call : NULL;
 }
 
 static struct addcow_storage *noted_storage(bool has)
 {
-    static struct addcow_storage_ops ops;
-    static struct addcow_storage storage = {.ops = &ops};
-    ops = *addcow_posix_storage()->ops;
-    ops.open = open_noted;
     asked.has = has;
     asked.list[0] = '\0';
-    return &storage;
+    return changed_files(NULL, note_file);
 }
 
 static void expect_asked(const char *list)
