@@ -88,13 +88,19 @@ static int print_usage(void)
 }
 
 /* Output that cannot be written, to a full disk or a closed pipe, is a failure like any other. */
-static int finish_output(int code)
+static int finish_output(int code, const struct command *command)
 {
     if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0) {
         return code;
     }
-    bool reported = code == EXIT_FAILED || code == EXIT_USAGE || code == EXIT_UNSURE;
-    return reported ? code : complain("standard output: %s", strerror(errno));
+    int errnum = errno;
+    int lost_answer = command ? command->lost_answer : 0;
+    bool reported = lost_answer ? code > 1 : code == EXIT_FAILED || code == EXIT_USAGE || code == EXIT_UNSURE;
+    if (reported) {
+        return code;
+    }
+    complain("standard output: %s", strerror(errnum));
+    return lost_answer ? lost_answer : EXIT_FAILED;
 }
 
 /*
@@ -110,7 +116,8 @@ static void occupy_standard_streams(void)
     }
 }
 
-static int dispatch(int argc, char **argv)
+/* *command becomes the one that was run, if one was. */
+static int dispatch(int argc, char **argv, const struct command **command)
 {
     if (argc < 2) {
         return complain_usage("", "missing command");
@@ -123,18 +130,20 @@ static int dispatch(int argc, char **argv)
         printf("addcow %s\n", ADDCOW_VERSION);
         return EXIT_OK;
     }
-    const struct command *command = find_command(name);
-    if (!command) {
+    *command = find_command(name);
+    if (!*command) {
         return complain_usage("", "unknown command '%s'", name);
     }
-    return run_command(command, argc - 1, argv + 1);
+    return run_command(*command, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
 {
     signals_begin();
     occupy_standard_streams();
-    int code = finish_output(dispatch(argc, argv));
+    const struct command *command = NULL;
+    int code = dispatch(argc, argv, &command);
+    code = finish_output(code, command);
     signals_obey();
     return code;
 }

@@ -40,6 +40,7 @@ struct command {
     int most_operands;
     bool signed_operand; /* the last operand may begin with `-` and a digit */
     bool takes_command;  /* what stands behind `--` is a command line, and no operand */
+    int lost_answer; /* 0 and 1 are answers, and this is the exit code if one could not be printed; 0: they are not */
     int (*run)(const struct operands *operands);
     const char *help; /* the synopsis without `addcow`, a newline, then the text */
 };
@@ -120,6 +121,12 @@ int complain_error(const struct addcow_error *error);
 
 /* The same, followed by `more` in the same line. */
 int complain_error_and(const struct addcow_error *error, const char *more);
+
+/*
+ * The character of UTF-8 that begins at `at`; *length becomes its bytes. What is no UTF-8 is a character of one byte
+ * with the number 0.
+ */
+unsigned decode_utf8(const unsigned char *at, size_t *length);
 
 /* Prints one line to standard output; control characters become `?`. */
 void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));

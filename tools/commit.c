@@ -125,11 +125,17 @@ static void free_layers(struct layers *layers)
     }
 }
 
+/* A device may have several names that are no links of each other (LNK-07). */
 static bool is_base(const struct layer *layer, const struct stat *base)
 {
     struct stat status;
-    return layer->backing && stat(layer->backing, &status) == 0 && status.st_dev == base->st_dev &&
-           status.st_ino == base->st_ino;
+    if (!layer->backing || stat(layer->backing, &status) != 0) {
+        return false;
+    }
+    if (S_ISBLK(status.st_mode) && S_ISBLK(base->st_mode)) {
+        return status.st_rdev == base->st_rdev;
+    }
+    return status.st_dev == base->st_dev && status.st_ino == base->st_ino;
 }
 
 /* The disks from `path` down to the one whose backing file is asked for. Nothing is changed. */

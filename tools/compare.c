@@ -124,6 +124,12 @@ static int compare(struct comparison *comparison)
     return code;
 }
 
+/* A failure is no answer. */
+static int close_source(struct source *source, int code)
+{
+    return source_close(source, EXIT_OK) == EXIT_OK ? code : COMPARE_NOT_READ;
+}
+
 static int run_compare(const struct operands *operands)
 {
     struct comparison comparison = {.buffers = {malloc(CHUNK), malloc(CHUNK)}};
@@ -134,9 +140,9 @@ static int run_compare(const struct operands *operands)
     } else if (source_open(&sources[0], operands->item[0], compare_options.formats[0]) == EXIT_OK) {
         if (source_open(&sources[1], operands->item[1], compare_options.formats[1]) == EXIT_OK) {
             code = compare(&comparison);
-            code = source_close(&sources[1], code);
+            code = close_source(&sources[1], code);
         }
-        code = source_close(&sources[0], code);
+        code = close_source(&sources[0], code);
     }
     free(comparison.buffers[0]);
     free(comparison.buffers[1]);
@@ -148,6 +154,7 @@ const struct command command_compare = {
     .options = compare_table,
     .least_operands = 2,
     .most_operands = 2,
+    .lost_answer = COMPARE_NOT_READ,
     .run = run_compare,
     .help =
         "compare [-f FORMAT] [-F FORMAT] [-s] [-U] [--direct] [-p] [-q] FILE FILE2\n"
@@ -161,5 +168,5 @@ const struct command command_compare = {
         "  -q, --quiet                 print nothing but errors\n"
         "  -h, --help                  print this and exit\n\n"
         "Exit status: 0 the same; 1 different, and the offset of the first difference is printed; 2 a disk could not\n"
-        "be opened, or wrong usage; 3 the search for holes failed; 4 reading failed.\n",
+        "be opened, or wrong usage; 3 the search for holes failed; 4 reading, or printing the answer, failed.\n",
 };

@@ -9,17 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* JSON is UTF-8, and names of files need not be: as with qemu-img, each wrong byte becomes U+FFFD, and the rest stays.
+ */
 json_t *json_text(const char *text)
 {
-    json_t *string = json_string(text);
-    if (string) {
-        return string;
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *copy = malloc(3 * strlen(text) + 1);
+    size_t end = 0;
+    for (const char *at = text; copy && *at;) {
+        size_t length;
+        bool wrong = decode_utf8((const unsigned char *)at, &length) == 0;
+        const char *from = wrong ? replacement : at;
+        size_t count = wrong ? 3 : length;
+        memcpy(copy + end, from, count);
+        end += count;
+        at += length;
     }
-    char *copy = strdup(text);
-    for (unsigned char *at = (unsigned char *)copy; at && *at; at++) {
-        *at = *at < 0x80 ? *at : '?';
-    }
-    string = copy ? json_string(copy) : NULL;
+    json_t *string = copy ? json_stringn(copy, end) : NULL;
     free(copy);
     return string;
 }

@@ -13,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * The character of UTF-8 that begins at `at`; *length becomes its bytes. What is no UTF-8 is a character of one byte
- * with the number 0.
- */
-static unsigned decode(const unsigned char *at, size_t *length)
+unsigned decode_utf8(const unsigned char *at, size_t *length)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     *length = 1;
@@ -57,7 +53,7 @@ static void make_harmless(char *text)
     unsigned char *to = (unsigned char *)text;
     for (const unsigned char *from = to; *from;) {
         size_t length;
-        if (is_harmless(decode(from, &length))) {
+        if (is_harmless(decode_utf8(from, &length))) {
             memmove(to, from, length);
             to += length;
         } else {

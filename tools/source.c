@@ -74,10 +74,17 @@ int source_close(struct source *source, int code)
 static uint64_t raw_hole_end(const struct source *source, uint64_t offset)
 {
     uint64_t data;
-    if (source->file->ops->next_data(source->file, offset, &data) < 0) {
-        return offset;
+    if (source->file->ops->next_data(source->file, offset, &data) < 0 || data < offset) {
+        return offset; /* or the file has been cut, which reading it will tell */
     }
     return data < source->size ? data : source->size;
+}
+
+uint64_t source_data_end(const struct source *source, uint64_t offset)
+{
+    uint64_t hole;
+    bool known = source->file->ops->next_hole(source->file, offset, &hole) == 0 && hole > offset;
+    return known ? hole : UINT64_MAX;
 }
 
 int source_zeros(const struct source *source, uint64_t offset, uint64_t length, uint64_t *zeros)

@@ -1,5 +1,6 @@
 /*
- * A source of bytes to compare or to measure: an add-cow disk, or a raw file. Failures are reported as command.h says.
+ * A source of bytes to compare, to measure or to write: an add-cow disk, or a raw file. Failures are reported as
+ * command.h says.
  */
 #ifndef ADDCOW_SOURCE_H
 #define ADDCOW_SOURCE_H
@@ -25,6 +26,9 @@ int source_close(struct source *source, int code);
 /* How many of `length` bytes from `offset` on are known to be zeros without reading them. The source has zeros past its
  * end. */
 int source_zeros(const struct source *source, uint64_t offset, uint64_t length, uint64_t *zeros);
+
+/* Where the data of a raw file ends that begins at `offset`; UINT64_MAX if that is not known. */
+uint64_t source_data_end(const struct source *source, uint64_t offset);
 
 /* Reads, with zeros past the end of the source. */
 int source_read(const struct source *source, uint64_t offset, uint64_t length, uint8_t *buffer);

@@ -9,6 +9,7 @@
  * its range, so then there are two limits.
  */
 #include "command.h"
+#include "source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,15 +24,17 @@
 #define ZERO_BLOCK ((size_t)4096) /* runs of zeros of this size are detected */
 
 struct input {
-    int descriptor;
     const char *name;
-    bool regular; /* a regular file: may have holes */
+    struct source source; /* a regular file or block device that was named: locked, and open as --direct says */
+    uint64_t position;    /* in it, bytes */
+    int descriptor;       /* else: of standard input, a pipe or another device */
+    bool regular;         /* the descriptor is that of a regular file, which may have holes */
 };
 
 /* How far the copy has come. */
 struct copy {
     struct addcow *disk;
-    const struct input *in;
+    struct input *in;
     uint8_t *buffer; /* CHUNK bytes */
     uint64_t begin;  /* where the first byte of the input goes */
     uint64_t offset; /* everything before is on the disk */
@@ -59,6 +62,9 @@ static const struct command_option write_table[] = {
 static struct size_value input_length(const struct input *in)
 {
     struct stat status;
+    if (in->source.file) {
+        return (struct size_value){.given = true, .bytes = in->source.size};
+    }
     off_t position = lseek(in->descriptor, 0, SEEK_CUR);
     if (!in->regular || position < 0 || fstat(in->descriptor, &status) != 0) {
         return (struct size_value){0};
@@ -67,10 +73,29 @@ static struct size_value input_length(const struct input *in)
     return (struct size_value){.given = true, .bytes = rest};
 }
 
-static bool is_regular(int descriptor)
+static int open_input(const char *path, struct input *in)
 {
     struct stat status;
-    return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    *in = (struct input){.name = path ? path : "standard input", .descriptor = STDIN_FILENO};
+    if (path && stat(path, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode))) {
+        return source_open(&in->source, path, "raw");
+    }
+    if (path) {
+        in->descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (in->descriptor < 0) {
+        return complain("%s: %s", path, strerror(errno));
+    }
+    in->regular = fstat(in->descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    return EXIT_OK;
+}
+
+static int close_input(struct input *in, int code)
+{
+    if (in->descriptor != STDIN_FILENO) {
+        close(in->descriptor);
+    }
+    return in->source.file ? source_close(&in->source, code) : code;
 }
 
 /* Fills *error with a failure that is not the engine's, and returns its class. */
@@ -87,18 +112,35 @@ static enum addcow_status fail_input(struct addcow_error *error, enum addcow_sta
     return code;
 }
 
+/* Like read(), but with a negative errno. A file whose length was known is not shorter by now. */
+static ssize_t read_some(struct input *in, uint8_t *bytes, size_t count)
+{
+    const struct source *source = &in->source;
+    if (!source->file) {
+        ssize_t got = read(in->descriptor, bytes, count);
+        return got < 0 ? -errno : got;
+    }
+    uint64_t rest = source->size - in->position;
+    size_t part = count < rest ? count : (size_t)rest;
+    ssize_t got = part > 0 ? source->file->ops->pread(source->file, bytes, part, in->position) : 0;
+    if (got > 0) {
+        in->position += (uint64_t)got;
+    }
+    return got == 0 && part > 0 ? -EIO : got;
+}
+
 /* Reads until `count` bytes or the end of the input; *got tells how far that came, also after a failure. */
-static enum addcow_status get_chunk(const struct input *in, uint8_t *bytes, size_t count, size_t *got,
+static enum addcow_status get_chunk(struct input *in, uint8_t *bytes, size_t count, size_t *got,
                                     struct addcow_error *error)
 {
     *got = 0;
     while (*got < count) {
-        ssize_t part = read(in->descriptor, bytes + *got, count - *got);
-        if (part < 0 && errno == EINTR) {
+        ssize_t part = read_some(in, bytes + *got, count - *got);
+        if (part == -EINTR) {
             continue;
         }
         if (part < 0) {
-            return fail_input(error, ADDCOW_IO, "%s: %s", in->name, strerror(errno));
+            return fail_input(error, ADDCOW_IO, "%s: %s", in->name, strerror((int)-part));
         }
         if (part == 0) {
             break;
@@ -108,12 +150,28 @@ static enum addcow_status get_chunk(const struct input *in, uint8_t *bytes, size
     return ADDCOW_OK;
 }
 
+/* find_hole of a file that was named. */
+static uint64_t find_source_hole(const struct input *in, uint64_t *data)
+{
+    uint64_t hole = 0;
+    *data = UINT64_MAX;
+    if (in->position < in->source.size && source_zeros(&in->source, in->position, UINT64_MAX, &hole) == EXIT_OK &&
+        hole == 0) {
+        uint64_t end = source_data_end(&in->source, in->position);
+        *data = end == UINT64_MAX ? end : end - in->position;
+    }
+    return hole;
+}
+
 /*
  * The length of the hole in which the input stands, or 0; *data is how far the data goes otherwise, UINT64_MAX if that
  * is not known. The position stays. A file system that cannot tell has only data.
  */
 static uint64_t find_hole(const struct input *in, uint64_t *data)
 {
+    if (in->source.file) {
+        return find_source_hole(in, data);
+    }
     *data = UINT64_MAX;
     off_t position = in->regular ? lseek(in->descriptor, 0, SEEK_CUR) : -1;
     if (position < 0) {
@@ -192,7 +250,8 @@ static enum addcow_status put_detecting(struct copy *copy, size_t count, struct 
 /* A hole of the input becomes zeros of the disk. */
 static enum addcow_status copy_hole(struct copy *copy, uint64_t length, struct addcow_error *error)
 {
-    if (lseek(copy->in->descriptor, (off_t)length, SEEK_CUR) < 0) {
+    copy->in->position += length;
+    if (!copy->in->source.file && lseek(copy->in->descriptor, (off_t)length, SEEK_CUR) < 0) {
         return fail_input(error, ADDCOW_IO, "%s: %s", copy->in->name, strerror(errno));
     }
     return put(copy, NULL, length, error);
@@ -241,7 +300,7 @@ static int complain_copy(const struct copy *copy, const struct addcow_error *err
 }
 
 /* Copies the input to the disk until it ends. */
-static int copy_input(struct addcow *disk, uint64_t offset, const struct input *in, struct size_value length)
+static int copy_input(struct addcow *disk, uint64_t offset, struct input *in, struct size_value length)
 {
     struct copy copy = {
         .disk = disk,
@@ -265,7 +324,7 @@ static int copy_input(struct addcow *disk, uint64_t offset, const struct input *
     return code == ADDCOW_OK ? EXIT_OK : complain_copy(&copy, &error);
 }
 
-static int write_input(const char *path, struct addcow *disk, uint64_t offset, const struct input *in)
+static int write_input(const char *path, struct addcow *disk, uint64_t offset, struct input *in)
 {
     uint64_t size = addcow_size(disk);
     struct size_value length = input_length(in);
@@ -282,25 +341,17 @@ static int run_write(const struct operands *operands)
     if (code != EXIT_OK) {
         return code;
     }
-    struct input in = {.descriptor = STDIN_FILENO, .name = "standard input"};
-    const char *input = named_file(write_options.input);
-    if (input) {
-        in.name = input;
-        in.descriptor = open(input, O_RDONLY | O_CLOEXEC);
-        if (in.descriptor < 0) {
-            return complain("%s: %s", input, strerror(errno));
-        }
+    struct input in;
+    code = open_input(named_file(write_options.input), &in);
+    if (code != EXIT_OK) {
+        return code;
     }
-    in.regular = is_regular(in.descriptor);
     struct addcow *disk;
     code = open_disk(operands->item[0], ADDCOW_OPEN_READWRITE, &disk);
     if (code == EXIT_OK) {
         code = close_disk(disk, write_input(operands->item[0], disk, offset.bytes, &in));
     }
-    if (input) {
-        close(in.descriptor);
-    }
-    return code;
+    return close_input(&in, code);
 }
 
 const struct command command_write = {
@@ -313,9 +364,9 @@ const struct command command_write = {
         "write [-i IN] [--detect-zeroes] [--direct] [-q] FILE [OFFSET]\n"
         "Copies standard input to the disk, from OFFSET (default 0) on. Durable when it succeeds. Holes of an input\n"
         "file become zeros that take no storage where possible.\n\n"
-        "  -i IN                copy the file IN instead; - is standard input\n"
+        "  -i IN                copy the file or device IN, locked meanwhile, instead; - is standard input\n"
         "      --detect-zeroes  zeros in the input become zeros that take no storage, like holes\n"
-        "      --direct         write to the image without the cache of the system\n"
+        "      --direct         read IN, and write to the image, without the cache of the system\n"
         "  -q, --quiet          print nothing but errors\n"
         "  -h, --help           print this and exit\n\n"
         "If the input is a regular file and would go past the end of the disk, nothing is written. Input of unknown\n"

@@ -65,6 +65,12 @@ Images are identical." -F raw disk.addcow longer
     refused 2 "has a length" compare -F raw disk.addcow /dev/null
     refused 2 "HDR-0" compare disk.addcow model
     refused 2 "too few operands" compare disk.addcow
+    # An answer that does not arrive is none.
+    lost() { addcow compare "$@" >/dev/full; }
+    printf x >tiny
+    refused_run 4 "standard output: No space left" lost -F raw disk.addcow model
+    refused_run 4 "standard output: No space left" lost -F raw disk.addcow tiny
+    refused_run 2 "nowhere: cannot open" lost nowhere disk.addcow
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     refused_run 4 "Input/output error" env ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/model" \
         -e trace=pread64 -e inject=pread64:error=EIO:when=1 "$addcow" compare -F raw disk.addcow model

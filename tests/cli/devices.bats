@@ -99,6 +99,9 @@ base_device() {
     device image image.raw
     mknod node b $((0x$(stat -Lc %t image))) $((0x$(stat -Lc %T image))) || skip "no device can be made here"
     refused 1 "LNK-07" create -q -c 4k -b node -i image disk.addcow
+    truncate -s 409600 upper.raw
+    addcow create -q -b image -i upper.raw upper.addcow
+    addcow commit -q --base node upper.addcow
     addcow create -q -i image disk.addcow
     cp disk.addcow copy.addcow
     random 300000 data
@@ -127,4 +130,58 @@ base_device() {
     reads_as disk.addcow image.raw
     refused 1 "unlinkable" create -i /dev/null null.addcow
     refused 1 "unlinkable" create -i /dev/zero null.addcow
+}
+
+@test "read -o to a device: what the disk itself, QEMU or a file system uses is not written to (LCK-05)" {
+    base_device
+    truncate -s 307200 image.raw
+    device image image.raw
+    addcow create -q -b base -i image disk.addcow
+    overlay_write 5000 100000
+    cp image.raw image.before
+    refused 1 "base: is in use elsewhere (busy, LCK-05)" read -o base disk.addcow
+    refused 1 "image: is in use elsewhere (busy, LCK-05)" read -o image disk.addcow
+    cmp base.raw base
+    cmp image.raw image.before
+    # One that is free gets every byte, also zeros, and the rest stays.
+    random 409600 other.raw
+    cp other.raw expected
+    device other other.raw
+    addcow zero disk.addcow 200000 70000
+    model_write model 200000 < <(head -c 70000 /dev/zero)
+    model_write expected 0 <model
+    for option in "" --direct; do
+        addcow read ${option:+"$option"} -o other disk.addcow
+        cmp other expected
+        random 307200 noise
+        model_write other 0 <noise
+    done
+    addcow read --direct -o other disk.addcow 1001 70001
+    model_write noise 0 < <(tail -c +1002 model | head -c 70001)
+    cmp -n 307200 other noise
+    # Too small: nothing is written. Mounted: neither.
+    truncate -s 200704 short.raw
+    device short short.raw
+    refused 1 "short: has 200704 bytes, and 307200 are needed (nospace)" read -o short disk.addcow
+    cmp short <(head -c 200704 /dev/zero)
+    truncate -s 4M mounted.raw
+    mkfs.ext4 -q -F mounted.raw
+    device used mounted.raw
+    mkdir mounted
+    mount -t ext4 "$(readlink used)" mounted || skip "nothing can be mounted"
+    refused 1 "used: Device or resource busy" read -o used disk.addcow
+}
+
+@test "write -i of a device: its data, and it is locked meanwhile (LCK-05)" {
+    base_device
+    addcow create -q -b base.raw -i image.raw -s 1M disk.addcow
+    truncate -s 1M model
+    addcow write -i base disk.addcow 100001
+    model_write model 100001 <base
+    reads_as disk.addcow model
+    addcow write --direct -i base disk.addcow 500001
+    model_write model 500001 <base
+    reads_as disk.addcow model
+    refused 1 "are not within the disk" write -i base disk.addcow 1000000
+    reads_as disk.addcow model
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell, and what common.bash defines
-# --direct: image and backing files are read and written without the cache of the system, on real file systems.
+# --direct: image and backing files, input and output are used without the cache of the system, on real file systems.
 
 load common
 
@@ -34,18 +34,20 @@ every_command() {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     overlay 2000003 1000001 -c 4k
     random 300001 data
-    directly "base.raw image.raw" write --direct -i data disk.addcow 999
+    directly "base.raw data image.raw" write --direct -i data disk.addcow 999
     model_write model 999 <data
     random 1003 data
-    directly "base.raw image.raw" write --direct -i data disk.addcow 1999000 # the end goes through the cache, and back
+    directly "base.raw image.raw" write --direct disk.addcow 1999000 <data # the end goes through the cache, and back
     model_write model 1999000 <data
     directly "base.raw image.raw" zero --direct disk.addcow 5000 70001
     directly "base.raw image.raw" discard --direct disk.addcow 75001 9
     model_write model 5000 < <(head -c 70010 /dev/zero)
-    directly "base.raw image.raw" read --direct -o out disk.addcow
+    directly "base.raw image.raw out" read --direct -o out disk.addcow
     cmp out model
     reads_as disk.addcow model
     directly "base.raw image.raw model" compare --direct -F raw disk.addcow model
+    directly "base.raw image.raw part" read --direct -o part disk.addcow 999 1000003 # neither begins nor ends a block
+    cmp part <(tail -c +1000 model | head -c 1000003)
     directly "model out" compare --direct -f raw -F raw out model
     cp base.raw other.raw
     poke other.raw 500000 changed
@@ -77,7 +79,7 @@ every_command() {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     overlay 200000 200000
     addcow create -q -b disk.addcow -F add-cow -i top.raw top.addcow
-    directly "base.raw image.raw top.raw" read --direct -o out top.addcow
+    directly "base.raw image.raw out top.raw" read --direct -o out top.addcow
     cmp out model
     random 5000 data
     addcow write -q top.addcow 100000 <data
@@ -97,6 +99,10 @@ every_command() {
         [ "${words[-1]}" = 60000 ] || words+=(disk.addcow)
         refused 1 "image.raw: cannot be read and written without the cache of the system" "${words[@]}" --direct
     done
+    random 1000 ../data
+    (cd .. && addcow create -q -i data data.addcow)
+    refused 1 "out: cannot be written without the cache of the system" read --direct -o out ../data.addcow
+    refused 1 "base.raw: cannot be read without the cache of the system" write --direct -i base.raw ../data.addcow
     refused 2 "base.raw: cannot be read without the cache of the system" compare --direct -f raw -F raw base.raw model
     [ "$(cat ./* | md5sum)" = "$sum" ]
 }

@@ -63,26 +63,32 @@ each_sync_fails() {
 
 @test "read: the output is synced, and a failing sync or close is an error" {
     traced_overlay
-    run --separate-stderr inject fsync error=EIO read -o out disk.addcow
-    [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: out: Input/output error" ]]
-    grep -q 'fsync(.*/out>' strace.log
-    [ ! -e out ]
+    for call in fdatasync fsync; do # of the data, and of the name
+        run --separate-stderr inject $call error=EIO read -o out disk.addcow
+        [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: out: Input/output error" ]]
+        [ ! -e out ]
+    done
+    grep -q "fsync([0-9]*<$PWD>)" strace.log
     read_out() { inject "$1" "$2" read disk.addcow >out; }
     run --separate-stderr read_out fsync error=EIO
     [ "$status" -eq 1 ] && [[ "$stderr" == "addcow: standard output: Input/output error" ]]
     grep -q 'fsync(1<.*/out>' strace.log
     # What cannot be synced has arrived all the same.
     for errnum in EINVAL EROFS EOPNOTSUPP; do
-        rm -f out
-        inject fsync "error=$errnum" read -o out disk.addcow
-        cmp out model
+        for call in fdatasync fsync; do
+            rm -f out
+            inject $call "error=$errnum" read -o out disk.addcow
+            cmp out model
+        done
         read_out fsync "error=$errnum"
         cmp out model
     done
     # An interruption is no failure.
-    rm out
-    inject fsync error=EINTR:when=1..2 read -o out disk.addcow
-    cmp out model
+    for call in fdatasync fsync; do
+        rm out
+        inject $call error=EINTR:when=1..2 read -o out disk.addcow
+        cmp out model
+    done
     # To a pipe and to a device.
     addcow read disk.addcow | cmp - model
     addcow read disk.addcow >/dev/null
@@ -92,7 +98,7 @@ each_sync_fails() {
 @test "read: an output that cannot be closed is an error" {
     traced_overlay
     closing() {
-        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/out" -e trace=close,fsync \
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/out" -e trace=close,fdatasync \
             -e inject=close:error=ENOSPC "$addcow" "$@"
     }
     run --separate-stderr closing read -o out disk.addcow
@@ -136,8 +142,8 @@ each_sync_fails() {
     too_far() { addcow write big.addcow 19M < <(cat data input); }
     refused_run 1 "; the first 1048576 bytes were written" too_far
     unreadable() {
-        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/input" -e trace=read \
-            -e inject=read:error=EIO:when=2+ "$addcow" write -i input big.addcow
+        ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -P "$PWD/input" -e trace=pread64 \
+            -e inject=pread64:error=EIO:when=2+ "$addcow" write -i input big.addcow
     }
     run --separate-stderr unreadable
     echo "status $status, error '$stderr'"
@@ -208,14 +214,14 @@ END
         # shellcheck disable=SC2086 # a list of words
         inject fcntl signal=USR1:when=1+ $arguments >/dev/null
     done
-    run --separate-stderr inject write signal=USR1:when=1 read -o out disk.addcow
+    run --separate-stderr inject pwrite64 signal=USR1:when=1 read -o out disk.addcow
     [ "$status" -eq 0 ] && [[ "$stderr" =~ ^\ *"("[0-9.]+"/100%)"$ ]]
 }
 
 @test "read: a signal leaves no part of the output" {
     traced_overlay
     for signal in INT TERM HUP; do
-        for at in pread64:5 write:1 openat:3 fsync:1; do
+        for at in pread64:5 pwrite64:1 openat:3 fdatasync:1 fsync:1; do
             ends_by $signal $at read -o out disk.addcow
             [ ! -e out ] || cmp out model
             rm -f out

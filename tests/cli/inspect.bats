@@ -112,7 +112,8 @@ virtual size: 0.977 KiB (1000 bytes)" ]
     run addcow info disk.addcow
     [[ "$output" == *"image file: a?b?[31mc"* ]]
     [[ "$output" != *$'\033'* ]]
-    [ "$(info disk.addcow "j['format-specific']['data']['image-filename']")" = "$(printf 'a\nb\033[31mc?.raw')" ]
+    [ "$(info disk.addcow "j['format-specific']['data']['image-filename']")" = \
+        "$(printf 'a\nb\033[31mc\357\277\275.raw')" ]
     rm "$name"
     refused 1 "a?b?[31mc" info disk.addcow
 }
@@ -131,6 +132,9 @@ virtual size: 0.977 KiB (1000 bytes)" ]
     refused 2 "unknown command 'x??1m" "$name"
     printf '%s' "$stderr" >>out
     [ "$(LC_ALL=C tr -d '\n -~' <out | wc -c)" -eq 0 ]
+    # JSON keeps all that is UTF-8.
+    [ "$(info disk.addcow "ascii(j['format-specific']['data']['image-filename'])")" = \
+        "'x\\ufffd\\x9b1m\\u2028\\u202e$(printf '\\ufffd%.0s' {1..9})'" ]
     # Letters that have such bytes in UTF-8 stay as they are.
     name=$(printf 'L\304\200\304\233\303\200-\344\270\200-\360\237\230\200.raw')
     random 1000 "$name"

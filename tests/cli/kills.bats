@@ -17,7 +17,25 @@ judged() {
 
 @test "killed at each call that changes a file: before or after, and it can be repeated (DUR-11, RBS-03, RBS-04)" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
-    judged kills.py --changes --only="$some"
+    judged kills.py --changes --only="$some,device: stream"
+}
+
+@test "a device that is neither as before nor as after is found" {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    # The command changes a byte of the device that nothing asks it to change.
+    cat >wrong <<'SHELL'
+#!/bin/sh
+[ "$1" != zero ] || printf x | dd of=disk.raw bs=1 seek=100 conv=notrunc status=none
+exec "$RIGHT" "$@"
+SHELL
+    chmod +x wrong
+    export RIGHT
+    RIGHT=$(realpath "$addcow")
+    addcow=./wrong
+    run judged kills.py --changes --only="device: zero"
+    echo "$output"
+    [[ "$output" != *"not run: block devices"* ]] || skip "no loop device can be made"
+    [ "$status" -eq 1 ] && [[ "$output" == *"kills: device: zero: killed before "* ]]
 }
 
 @test "where files cannot become longer: before or after, and it can be repeated (ERR-02, RSZ-07)" {

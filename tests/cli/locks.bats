@@ -43,6 +43,23 @@ qemu_refused() {
     [[ "$output" == *"lock"* ]]
 }
 
+# stops_at_its_first_write ARGUMENT...: the command, in the background, until goes_on.
+stops_at_its_first_write() {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=pwrite64 -e inject=pwrite64:signal=STOP:when=1 \
+        "$addcow" "$@" &
+    tracer=$!
+    until grep -q 'stopped by SIGSTOP' strace.log 2>/dev/null; do
+        kill -0 "$tracer"
+        sleep 0.05
+    done
+}
+
+goes_on() {
+    kill -CONT "$(pgrep -P "$tracer")"
+    wait "$tracer"
+}
+
 @test "a copy of the metadata file does not make a second writer, nor a reader beside one (LCK-05)" {
     cp disk.addcow copy.addcow
     head -c 1M base.raw >data
@@ -118,21 +135,34 @@ qemu_refused() {
     addcow measure -f raw raw >/dev/null
 }
 
+@test "write -i locks a raw file as one that is read, and no disk gets its own files as input (LCK-05)" {
+    need_qemu
+    random 1M raw
+    cp disk.raw before
+    qemu_holds -f raw raw
+    refused 1 "raw: is in use elsewhere (busy, LCK-05)" write -i raw disk.addcow
+    cmp disk.raw before
+    addcow write disk.addcow 5 <raw # standard input is whatever the shell has opened
+    qemu_ends
+    addcow read disk.addcow >before
+    refused 1 "is in use elsewhere" write -i disk.raw disk.addcow
+    refused 1 "is in use elsewhere" write -i disk.addcow disk.addcow 1M
+    addcow read disk.addcow | cmp - before
+    addcow write -i base.raw disk.addcow # others may read it, too
+    addcow read disk.addcow | cmp - base.raw
+    # QEMU is kept away while the file is read.
+    stops_at_its_first_write write -i raw disk.addcow
+    qemu_refused qemu-io -f raw -c 'write 0 512' raw
+    goes_on
+    qemu-io -f raw -c 'write 0 512' raw >/dev/null
+}
+
 @test "rebase keeps writers away from the new backing file while it compares (LCK-05, RBS-02)" {
     need_qemu
-    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     random 4M new.raw
-    # It stops at its first write, when it has compared some.
-    ASAN_OPTIONS=detect_leaks=0 strace -qq -o strace.log -e trace=pwrite64 -e inject=pwrite64:signal=STOP:when=1 \
-        "$addcow" rebase -q -b new.raw disk.addcow &
-    tracer=$!
-    until grep -q 'stopped by SIGSTOP' strace.log 2>/dev/null; do
-        kill -0 "$tracer"
-        sleep 0.05
-    done
+    stops_at_its_first_write rebase -q -b new.raw disk.addcow # when it has compared some
     qemu_refused qemu-io -f raw -c 'write 0 512' new.raw
-    kill -CONT "$(pgrep -P "$tracer")"
-    wait "$tracer"
+    goes_on
     qemu-io -f raw -c 'read 0 512' new.raw >/dev/null
     [ "$(info disk.addcow "j['backing-filename']")" = new.raw ]
 }

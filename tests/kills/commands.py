@@ -1,14 +1,19 @@
 """The commands that change disks: how each is set up and called, and what may be there after it was stopped anywhere.
 
 The disks are small, and have clusters of 4 KiB, so that a command makes many system calls. Every file of a case is
-given as bytes, so that each run begins with the same files. What is on a disk is read by the example implementation in
-Python, which shares no code with the command.
+given as bytes, so that each run begins with the same files. Image or base may be a block device: a loop device over a
+file beside the directory, to which the name is a link. What is on a disk is read by the example implementation in
+Python, which shares no code with the command. It knows no devices, and so gets copies of those.
 """
 
+import atexit
+import functools
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "corpus", "example"))
@@ -44,10 +49,41 @@ def get(name):
         return file.read()
 
 
+@functools.cache
+def device(number, length):
+    """The name of a loop device of that length, which exists until the end. Raises if none can be made."""
+    path = os.path.abspath(f"../device.{number}.{length}")
+    with open(path, "wb") as file:
+        file.truncate(length)
+    made = subprocess.run(["losetup", "--find", "--show", path], check=True, capture_output=True, text=True)
+    name = made.stdout.strip()
+    atexit.register(os.unlink, path)
+    atexit.register(subprocess.run, ["losetup", "--detach", name], check=True)
+    return name
+
+
+def put_device(name, data, number):
+    """The same as put, but `name` leads to a device."""
+    path = device(number, len(data))
+    os.symlink(path, name)
+    with open(path, "r+b") as file:
+        file.write(data)
+
+
 def content(disk):
     """All bytes of a disk, or of a raw file. Wrong if it is not a valid disk."""
     if not disk.endswith(".addcow"):
         return get(disk)
+    if not any(os.path.islink(name) for name in os.listdir(".")):
+        return content_of_files(disk)
+    with tempfile.TemporaryDirectory() as copies:
+        for name in os.listdir("."):
+            with open(os.path.join(copies, name), "wb") as file, open(name, "rb") as original:
+                shutil.copyfileobj(original, file)
+        return content_of_files(os.path.join(copies, disk))
+
+
+def content_of_files(disk):
     try:
         opened = addcow.Disk(os.fsencode(disk), False)
     except addcow.Error as error:
@@ -82,13 +118,13 @@ def mount_point(path):
 
 class Case:
     """One command line. `torn`: each sector may be as before or as after, as a write is no transaction. `longer`: what
-    it leaves may be as after, with zeros up to that length.
+    it leaves may be as after, with zeros up to that length. `devices`: the files that are block devices.
     """
 
     def __init__(self, name, arguments, setup, data=b"", disk="disk.addcow", torn=False, made=(), result=None,
-                 longer=0):
+                 longer=0, devices=()):
         self.name, self.arguments, self.data, self.disk = name, arguments, data, disk
-        self.setup, self.torn, self.result, self.longer = setup, torn, result, longer
+        self.setup, self.torn, self.result, self.longer, self.devices = setup, torn, result, longer, devices
         self.made = dict.fromkeys(made)  # the files that the command makes, and their content
         self.files = self.before = self.after = self.same = None
 
@@ -96,6 +132,7 @@ class Case:
         """Runs in an empty directory; notes the files, and what the disk reads as before and after the command."""
         self.setup()
         self.files = {name: get(name) for name in os.listdir(".")}
+        self.reset()
         self.before = state(self.disk)
         run(*self.arguments, data=self.data)
         self.after = content(self.disk)
@@ -108,7 +145,10 @@ class Case:
         for name in os.listdir("."):
             os.unlink(name)
         for name, data in self.files.items():
-            put(name, data)
+            if name in self.devices:
+                put_device(name, data, self.devices.index(name))
+            else:
+                put(name, data)
 
     def check_result(self):
         """The command has succeeded: the disk is as after it, and so is the file in which its work is."""
@@ -271,6 +311,45 @@ def direct_cases():
     ]
 
 
+def has_devices():
+    """Whether loop devices can be made here, over files of this file system."""
+    try:
+        return bool(device(0, SIZE))
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def device_cases():
+    if not has_devices():
+        print("not run: block devices, as no loop device can be made here")
+        return []
+    create = ["create", "-q", "-c", "4k", "-i", "disk.raw"]
+    image, base = ("disk.raw",), ("base.raw",)
+    streamed = ("disk.raw", lambda: content("disk.addcow"))
+    new_base = ["-b", "new.raw", "disk.addcow"]
+    found = [
+        Case("create (wrap)", create + ["disk.addcow"], bare_image, made=("disk.addcow",), devices=image),
+        Case("create", create + ["-b", "base.raw", "-s", str(SIZE), "disk.addcow"], bare, made=MADE, devices=base),
+        Case("write", ["write", "disk.addcow", "2000"], overlay, noise(30, 60000), torn=True, devices=image),
+        Case("zero", ["zero", "disk.addcow", "2000", "60000"], overlay, torn=True, devices=image),
+        Case("discard", ["discard", "disk.addcow", "2000", "60000"], overlay, torn=True, devices=image),
+        Case("stream", ["stream", "-q", "disk.addcow"], overlay, result=streamed, devices=image + base),
+        Case("commit", ["commit", "-q", "disk.addcow"], overlay, result=base_of(BASE), devices=base),
+        Case("commit from", ["commit", "-q", "disk.addcow"], overlay, result=base_of(BASE), devices=image),
+        Case("commit --base", ["commit", "-q", "--base", "base.raw", "top.addcow"], below, disk="top.addcow",
+             result=("base.raw", lambda: content("top.addcow")), devices=image + base),
+        Case("rebase", ["rebase", "-q"] + new_base, two_bases, devices=image + base + ("new.raw",)),
+        Case("check --repair", ["check", "-q", "--repair", "disk.addcow"], over_stale_bits, devices=image + base),
+        Case("stream --direct", ["stream", "-q", "--direct", "disk.addcow"], overlay, result=streamed,
+             devices=image + base),
+        Case("commit --direct", ["commit", "-q", "--direct", "disk.addcow"], overlay, result=base_of(BASE),
+             devices=image + base),
+    ]
+    for case in found:
+        case.name = "device: " + case.name
+    return found
+
+
 def cases():
     """All commands that change files. What each reads as afterwards is judged by check_result and by prepare."""
     create = ["create", "-q", "-c", "4k", "-i", "disk.raw"]
@@ -302,3 +381,8 @@ def cases():
         Case("check --repair (bits)", ["check", "-q", "--repair", "disk.addcow"], over_stale_bits),
         Case("check --repair (flag)", ["check", "-q", "--repair", "disk.addcow"], under_flag),
     ] + direct_cases()
+
+
+def all_cases():
+    """Also those on devices, where a full file system or a limit of lengths makes no difference but to other files."""
+    return cases() + device_cases()

@@ -85,7 +85,7 @@ def main():
     log = os.path.join("..", f"strace.{os.getpid()}")
     total = 0
     print(f"{'command':26}{'calls':>8}{'deaths':>8}{'before':>8}{'after':>8}")
-    for case in commands.cases():
+    for case in commands.all_cases():
         if only and case.name not in only:
             continue
         for name in os.listdir("."):
