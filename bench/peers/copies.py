@@ -21,30 +21,18 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("B", ROOT / "build" / "gcc"))
+sys.dont_write_bytecode = True
+import comparison
+from comparison import BUILD, run
+
 ADDCOW = BUILD / "addcow"
 PROGRAMS = ["qemu-io", "mkfs.xfs", "mkfs.ext4", "mount", "cp"]
 MIB = 1 << 20
 FIRST_WRITES = 400
-
-
-class Broken(Exception):
-    """Something that keeps the comparison from being made."""
-
-
-def run(*command):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Broken(f"{' '.join(map(str, command[:6]))}: exit status {done.returncode}\n{done.stderr[-1500:]}")
-    return done.stdout
 
 
 def seconds_of(*commands):
@@ -196,16 +184,7 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--directory", metavar="DIR", help="where the file systems are")
     options = parser.parse_args()
-    lacking = [program for program in PROGRAMS if not shutil.which(program)]
-    if lacking or os.geteuid() != 0:
-        print(f"bench-copies: not run: {', '.join(lacking) or 'root, for loop mounts'} is missing", file=sys.stderr)
-        return 2
-    try:
-        with tempfile.TemporaryDirectory(dir=options.directory, prefix="addcow-copies-") as scratch:
-            return compare(options, pathlib.Path(scratch))
-    except (Broken, OSError) as problem:
-        print(f"bench-copies: {problem}", file=sys.stderr)
-        return 2
+    return comparison.make("bench-copies", PROGRAMS, compare, options, root=True)
 
 
 if __name__ == "__main__":

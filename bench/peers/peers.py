@@ -23,29 +23,19 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("B", ROOT / "build" / "gcc"))
+sys.dont_write_bytecode = True
+import comparison
+from comparison import BUILD, Broken, run
+
 CLUSTER = 65536
 FIRST_WRITES_MAX = 8192
 PROGRAMS = ["fio", "nbdkit", "qemu-nbd", "qemu-img", "nbdinfo"]
-
-
-class Broken(Exception):
-    """Something that keeps the comparison from being made."""
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Broken(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stderr[-1500:]}")
-    return done.stdout
 
 
 # ---- The servers: each makes its files over the raw file `base`, and gives the command that serves them ----
@@ -315,16 +305,7 @@ def main():
     parser.add_argument("--svg", metavar="FILE", help="a picture; needs python3-matplotlib")
     parser.add_argument("--directory", metavar="DIR", help="where the disks are; on the file system to be measured")
     options = parser.parse_args()
-    lacking = [program for program in PROGRAMS if not shutil.which(program)]
-    if lacking:
-        print(f"bench-peers: {', '.join(lacking)} not found; see scripts/packages.txt", file=sys.stderr)
-        return 2
-    try:
-        with tempfile.TemporaryDirectory(dir=options.directory, prefix="addcow-peers-") as scratch:
-            return compare(options, pathlib.Path(scratch))
-    except (Broken, OSError) as problem:
-        print(f"bench-peers: {problem}", file=sys.stderr)
-        return 2
+    return comparison.make("bench-peers", PROGRAMS, compare, options)
 
 
 if __name__ == "__main__":
