@@ -1,9 +1,8 @@
 """A whole implementation of add-cow, written from spec/add-cow.md alone and in the most naive way.
 
-It is an example of an implementation for the gate, and a third reading of the specification. It is
-made to be read beside the specification: each rule stands with its clause. It is not made to be fast. Requests take
-turns at each cluster (locks.py), the bitmap is a bytearray, and its changes are written by flush. Python 3.9 or
-later on Linux, standard library only.
+It is an example of an implementation for the gate, and a third reading of the specification. It is made to be read
+beside the specification, not to be fast: each rule stands with its clause. Requests take turns at each cluster
+(locks.py), and the bitmap is a bytearray, which flush writes. Python 3.9 or later on Linux, standard library only.
 """
 
 import contextlib
@@ -583,18 +582,19 @@ def create(path, layout, bits, image, backing, backing_format):
         bitmap = bytearray(b"\xff" * (ceil(size, header.cluster) // 8)).ljust(len(bitmap), b"\0")
         if ceil(size, header.cluster) % 8:
             bitmap[-1] = (1 << ceil(size, header.cluster) % 8) - 1
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError as problem:
-        raise Error("unlinkable", "CRE-01", "the file exists") from problem
+    require(not os.path.lexists(path), "CRE-01", "the file exists", "unlinkable")
+    temporary = os.path.join(os.path.dirname(path), b".new-%d" % os.getpid())
+    fd, unfinished = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), [temporary]
     try:
         write_all(fd, 0, head + bitmap)
         os.ftruncate(fd, header.file_length(size))
         os.fsync(fd)
-        Disk(path, False).close()  # CRE-05: whatever open would refuse
+        Disk(temporary, False).close()  # CRE-05: whatever open would refuse
+        os.link(temporary, path)  # CRE-06: the file is whole
+        unfinished.append(path)
         sync_directory(path)  # CRE-06
-    except BaseException:
-        os.unlink(path)  # CRE-04
-        raise
+        unfinished.remove(path)
     finally:
+        for name in unfinished:
+            os.unlink(name)  # CRE-04
         os.close(fd)

@@ -356,6 +356,16 @@ def stream_pairs():
         disk.read(),
         {"op": "file", "path": "image.raw", "length": 6 * c},
     )
+    disk = Disk(12, 16 * c + 1024, 16 * c + 1024, (0, 16))
+    both = at_once({"op": "stream"}, {"op": "commit"})
+    pair(
+        "stream-commit",
+        "A commit beside a stream: whatever is allocated at the end, the disk reads the same",
+        ["STR-01", "STR-02", "CON-09"],
+        disk.start,
+        [*both, *both],
+        disk.read(),
+    )
 
 
 def allocated_pairs():

@@ -193,6 +193,17 @@ bool corpus_span_check(const struct corpus_span *span, uint64_t at, size_t lengt
 /* Compares a file with a CORPUS_FILE step. If they differ, returns false and prints the difference. */
 bool corpus_check_file(const struct corpus_step *step, FILE *out);
 
+/* The names of all files below the current directory. The caller frees them. */
+char *corpus_names(void);
+
+/* Compares them with those of now: a create that has succeeded has made one file, another one none. If it has made more
+ * (CRE-04), returns false and prints which. */
+bool corpus_check_names(const char *before, bool created, FILE *out);
+
+/* Whether no lock of the file belongs to a process: such a lock ends when its process closes any descriptor of the
+ * file, so it must belong to an open file description (LCK-01). Prints if there is one. */
+bool corpus_check_lock(const char *path, FILE *out);
+
 /* An implementation, and the abilities that it does not claim. */
 struct corpus_subject {
     const char *name;

@@ -208,3 +208,17 @@ bool corpus_check_file(const struct corpus_step *step, FILE *out)
     close(file);
     return good;
 }
+
+bool corpus_check_lock(const char *path, FILE *out)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* conflicts with any */
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool found = file >= 0 && fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid != -1;
+    if (file >= 0) {
+        close(file);
+    }
+    if (found) {
+        fputs("the lock of the metadata file is one of the process, not of the open file description\n", out);
+    }
+    return !found;
+}

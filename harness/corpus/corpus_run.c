@@ -32,7 +32,8 @@ struct execution {
     FILE *out;
     struct addcow_error error; /* of the current step */
     struct corpus_findings *findings;
-    bool own_broken; /* a clause of the case is among those found broken */
+    bool own_broken;    /* a clause of the case is among those found broken */
+    const char *breaks; /* the clause that the current step breaks, if it is not what the step observes; or null */
 };
 
 static struct adapter *make_reference(struct adapter **reference)
@@ -147,7 +148,12 @@ static bool run_open(struct execution *run, const struct corpus_step *step, stru
     enum addcow_open_flags flags = step->writable ? ADDCOW_OPEN_READWRITE : ADDCOW_OPEN_READONLY;
     enum addcow_status outcome = adapter->ops->open(adapter, step->path, flags, &run->error);
     run->open[step->disk] = outcome == ADDCOW_OK;
-    return judge_outcome(run, step, outcome);
+    bool good = judge_outcome(run, step, outcome);
+    bool locks = !step->by_reference && !(run->subject->cannot & CORPUS_NEEDS_LOCKS);
+    if (good && outcome == ADDCOW_OK && locks && !corpus_check_lock(step->path, run->out)) {
+        run->breaks = "LCK-01";
+    }
+    return good && !run->breaks;
 }
 
 static bool run_close(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
@@ -158,7 +164,14 @@ static bool run_close(struct execution *run, const struct corpus_step *step, str
 
 static bool run_create(struct execution *run, const struct corpus_step *step, struct adapter *adapter)
 {
-    return judge_outcome(run, step, adapter->ops->create(adapter, step->path, &step->create, &run->error));
+    char *before = corpus_names();
+    enum addcow_status outcome = adapter->ops->create(adapter, step->path, &step->create, &run->error);
+    bool good = judge_outcome(run, step, outcome);
+    if (good && !corpus_check_names(before, outcome == ADDCOW_OK, run->out)) {
+        run->breaks = "CRE-04";
+    }
+    free(before);
+    return good && !run->breaks;
 }
 
 /* Afterwards the disk is closed, and the files are as the process left them. */
@@ -201,6 +214,7 @@ static bool run_disk_step(struct execution *run, const struct corpus_step *step)
 static bool run_step(struct execution *run, const struct corpus_step *step)
 {
     memset(&run->error, 0, sizeof run->error);
+    run->breaks = NULL;
     switch (step->op) {
     case CORPUS_FILE:
         return corpus_check_file(step, run->out);
@@ -284,8 +298,11 @@ static bool fail(struct execution *run, size_t index, const char *text)
     if (!is_alive(run)) {
         return false; /* not a step has failed, but the implementation */
     }
-    for (size_t i = 0; i < step->observe_count; i++) {
+    for (size_t i = 0; i < step->observe_count && !run->breaks; i++) {
         record_broken(run, step->observes[i]);
+    }
+    if (run->breaks) {
+        record_broken(run, run->breaks);
     }
     return only_looks(step);
 }

@@ -63,12 +63,12 @@ static bool judge_created(const void *subject, struct sim *crashed, bool complet
     uint8_t got[SIZE];
     if (sim_bytes(crashed, DISK_METADATA, &length) == NULL) {
         if (complete || creation->replace) {
-            fputs("after a crash the disk is gone (CRE-04)\n", out);
+            fputs("after a crash the disk is gone (CRE-06)\n", out);
         }
         return !complete && !creation->replace;
     }
     if (!sim_disk_open(crashed, &disk, problem, sizeof problem) || disk.ref.size != SIZE) {
-        fprintf(out, "after a crash in create the disk is refused: %s (CRE-04)\n", problem);
+        fprintf(out, "after a crash in create the disk is refused: %s (CRE-06)\n", problem);
         return false;
     }
     addcow_ref_read(&disk.ref, 0, SIZE, got);
@@ -116,13 +116,13 @@ void crash_creation_prepare(const struct crash_creation *how, struct sim *sim)
     prepare(sim, &creation);
 }
 
-bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, FILE *out)
+bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, bool complete, FILE *out)
 {
     struct creation creation = {.replace = how->replace, .options = crash_creation_options(how)};
     struct sim *sim = sim_make();
     prepare(sim, &creation);
     sim_free(sim);
-    return judge_created(&creation, crashed, true, out);
+    return judge_created(&creation, crashed, complete, out);
 }
 
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out)

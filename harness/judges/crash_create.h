@@ -15,7 +15,7 @@ struct crash_creation {
 
 /*
  * Creates a disk and judges crashes at every moment. After each, the disk is missing or complete, and its image is as
- * it was or complete (CRE-01, CRE-04). A disk that is replaced is the old or the new one.
+ * it was or complete (CRE-01, CRE-06). A disk that is replaced is the old or the new one.
  */
 bool crash_create(const struct crash_creation *how, struct crash_counts *counts, FILE *out);
 
@@ -28,7 +28,8 @@ struct addcow_create_options crash_creation_options(const struct crash_creation 
 /* Puts the files that a creation finds into a storage, and keeps that state. */
 void crash_creation_prepare(const struct crash_creation *how, struct sim *sim);
 
-/* Judges the storage after a crash that came after the creation had succeeded (CRE-06). Prints what is wrong. */
-bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, FILE *out);
+/* Judges the storage after a crash in the creation, or, if it is `complete`, after it had succeeded (CRE-06). Prints
+ * what is wrong. */
+bool crash_creation_judge(const struct crash_creation *how, struct sim *crashed, bool complete, FILE *out);
 
 #endif

@@ -4,6 +4,9 @@
  * The moments of an operation are numbers of entries of the record, taken just before it is asked and just after it is
  * answered. Calls that are made in between may belong to any operation in progress; so no operation counts as durable
  * before it is.
+ *
+ * In further workloads a sync fails. What was written before it is never durable, so a flush that relied on it, and
+ * succeeds all the same, promises what a power cut may take (DUR-06).
  */
 #include "observe/beside.h"
 
@@ -15,6 +18,8 @@
 #include "storage/sim_disk.h"
 #include "workload/disk_files.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,15 +28,21 @@
 #include <unistd.h>
 
 #define PLANS 15u       /* in a part */
+#define STREAMS 3u      /* more plans in a part: a stream beside other requests */
+#define THREADS_MAX 4u  /* of workloads in which a sync fails */
+#define WRITES 4u       /* and what each of their threads writes */
+#define FAULTS 16u      /* more plans in a part: a sync fails */
 #define STATES_MAX 12u  /* judged at a moment in order, and as many at random */
 #define DELAY_MAX 3000u /* microseconds */
 #define CLAUSES "DUR-01 DUR-02 DUR-03 DUR-05"
+#define FAULT_CLAUSES "DUR-06 DUR-07"
 
 struct beside {
     struct observed *observed;
     struct trace *trace;
-    struct crash_span *spans; /* one an operation, and one for the close; at first in entries of the record */
-    char (*messages)[128];    /* of operations that failed */
+    struct crash_span *spans;       /* one an operation, and one for the close; at first in entries of the record */
+    char (*messages)[128];          /* of operations that failed */
+    const struct watch_plan *fault; /* a sync that fails; null: none does */
     atomic_uint_fast64_t clock;
 };
 
@@ -99,12 +110,19 @@ static bool run(struct beside *beside, char *why, size_t why_size)
         snprintf(why, why_size, "open gives %s: %s", addcow_status_name(code), error.message);
         return false;
     }
+    struct watch *watch = beside->observed->watch;
+    if (beside->fault != NULL) {
+        watch_arm(watch, beside->fault);
+    }
     for (uint32_t begin = 0; begin < trace->count; begin = trace_phase_end(trace, begin) + 1) {
         do_phase(beside, begin, trace_phase_end(trace, begin));
     }
     do_operation(beside, trace->count);
+    bool failed = beside->fault != NULL && atomic_load(&watch->hits) > 0;
+    watch_disarm(watch);
     for (uint32_t i = 0; i <= trace->count; i++) {
-        if (beside->spans[i].status != ADDCOW_OK && beside->spans[i].status != ADDCOW_RANGE) {
+        enum addcow_status status = beside->spans[i].status;
+        if (status != ADDCOW_OK && status != ADDCOW_RANGE && !(failed && status == ADDCOW_IO)) {
             snprintf(why, why_size, "%s gives %s: %s",
                      i == trace->count ? "close" : trace_kind_name(trace->operations[i].kind),
                      addcow_status_name(beside->spans[i].status), beside->messages[i]);
@@ -133,24 +151,69 @@ static bool may_have_joined(const struct beside *beside, uint64_t moment)
     return false;
 }
 
+static FILE *open_story(char **story, size_t *size)
+{
+    FILE *out = open_memstream(story, size);
+    if (out == NULL) {
+        report_fatal("no memory");
+    }
+    return out;
+}
+
+/* Breaks clauses with the story that was written to `out`, and adds which workload it was. */
+static void end_story(const struct beside *beside, uint64_t seed, const char *clauses, FILE *out, char **story,
+                      struct findings *findings)
+{
+    if (beside->fault != NULL) {
+        fprintf(out, "  (the fault: EIO at sync number %" PRIu64 " of %s, once)\n", beside->fault->at,
+                beside->fault->file);
+    }
+    fprintf(out, "scenario flushes: delay plan %" PRIu64 " of this workload:\n", seed);
+    trace_print(out, beside->trace);
+    fclose(out);
+    findings_break(findings, clauses, *story);
+    free(*story);
+}
+
 static void report(const struct beside *beside, struct crash_judge *judge, uint64_t seed, uint64_t moment,
                    const char *text, struct findings *findings)
 {
     char *story = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&story, &size);
-    if (out == NULL) {
-        report_fatal("no memory");
-    }
-    const char *clauses = power_cut_clauses(crash_fault_of(judge), beside->trace, beside->spans, moment);
+    FILE *out = open_story(&story, &size);
+    const char *clauses = beside->fault != NULL
+                              ? "DUR-06"
+                              : power_cut_clauses(crash_fault_of(judge), beside->trace, beside->spans, moment);
     if (strcmp(clauses, "DUR-01") == 0 && may_have_joined(beside, moment)) {
         clauses = "DUR-01 DUR-05";
     }
-    fprintf(out, "%sscenario flushes: delay plan %" PRIu64 " of this workload:\n", text, seed);
-    trace_print(out, beside->trace);
-    fclose(out);
-    findings_break(findings, clauses, story);
-    free(story);
+    fputs(text, out);
+    end_story(beside, seed, clauses, out, &story, findings);
+}
+
+/* After a sync of the image file has failed, no flush succeeds that is asked for then (DUR-07). False if one does. */
+static bool check_later_flushes(struct beside *beside, const struct record_list *list, uint64_t seed,
+                                struct findings *findings)
+{
+    size_t at = 0;
+    while (at < list->count &&
+           (list->items[at].kind != RECORD_SYNC_FAILED || strcmp(list->items[at].name, DISK_IMAGE) != 0)) {
+        at++;
+    }
+    for (uint32_t i = 0; i <= beside->trace->count; i++) {
+        bool flushes = i == beside->trace->count || beside->trace->operations[i].kind == OPERATION_FLUSH;
+        const struct crash_span *span = &beside->spans[i];
+        if (flushes && span->status == ADDCOW_OK && span->begin > at) {
+            char *story = NULL;
+            size_t size = 0;
+            FILE *out = open_story(&story, &size);
+            fprintf(out, "%s succeeds although an earlier sync of the image file has failed (DUR-07)\n",
+                    i == beside->trace->count ? "the close" : "a flush");
+            end_story(beside, seed, "DUR-07", out, &story, findings);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Turns the moments of the spans from entries of the record into moments of the storage. */
@@ -181,17 +244,17 @@ static bool judge_record(struct beside *beside, uint64_t seed, struct crash_coun
     sim_disk_make(sim, &beside->trace->disk);
     bool fine = replay_records(&list, sim, moments, why, why_size) &&
                 replay_agrees(sim, beside->observed->directory, why, why_size);
+    if (fine && beside->fault != NULL) {
+        fine = check_later_flushes(beside, &list, seed, findings);
+    }
     if (fine) {
         struct crash_judge *judge = crash_make(beside->trace);
-        FILE *out = open_memstream(&text, &size);
-        if (out == NULL) {
-            report_fatal("no memory");
-        }
+        FILE *out = open_story(&text, &size);
         place_spans(beside, moments);
         fine = crash_judge_log(judge, sim, beside->spans, &options, counts, &moment, out);
         fclose(out);
         if (fine) {
-            findings_keep(findings, CLAUSES);
+            findings_keep(findings, beside->fault != NULL ? FAULT_CLAUSES : CLAUSES);
         } else {
             report(beside, judge, seed, moment, text, findings);
         }
@@ -205,11 +268,11 @@ static bool judge_record(struct beside *beside, uint64_t seed, struct crash_coun
 }
 
 /* Runs and judges one plan. False if nothing more is to be judged. */
-static bool judge_plan(struct observed *observed, uint64_t seed, struct trace *trace, struct crash_counts *counts,
-                       struct findings *findings)
+static bool judge_plan(struct observed *observed, uint64_t seed, struct trace *trace, const struct watch_plan *fault,
+                       struct crash_counts *counts, struct findings *findings)
 {
     char why[2048] = "";
-    struct beside beside = {.observed = observed, .trace = trace};
+    struct beside beside = {.observed = observed, .trace = trace, .fault = fault};
     beside.spans = report_allocate(trace->count + 1, sizeof *beside.spans);
     beside.messages = report_allocate(trace->count + 1, sizeof *beside.messages);
     observed_stop(observed);
@@ -232,6 +295,40 @@ static bool judge_plan(struct observed *observed, uint64_t seed, struct trace *t
     return fine;
 }
 
+/* Each thread writes to clusters of its own, and flushes after each write: so flushes share syncs. */
+static void make_shared_flushes(const struct protocol_abilities *abilities, struct trace *trace)
+{
+    trace->disk = (struct trace_disk){.layout = ADDCOW_R20,
+                                      .cluster_bits = 12,
+                                      .size = (uint64_t)THREADS_MAX * WRITES << 12,
+                                      .has_backing = true,
+                                      .backing_size = (uint64_t)THREADS_MAX * WRITES << 12,
+                                      .allocation = TRACE_SOME_ALLOCATED,
+                                      .seed = 6};
+    trace->threads = abilities->concurrency < THREADS_MAX ? abilities->concurrency : THREADS_MAX;
+    trace->count = 0;
+    for (uint32_t i = 0; i < trace->threads * WRITES; i++) {
+        uint32_t thread = i % trace->threads;
+        trace_add(trace, thread, OPERATION_WRITE, ((uint64_t)i << 12) + 512, 1024);
+        trace_add(trace, thread, OPERATION_FLUSH, 0, 0);
+    }
+    assert(trace_problem(trace) == NULL);
+}
+
+/* One of the first syncs of the image or of the metadata file fails. */
+static struct watch_plan make_fault(uint64_t i)
+{
+    struct watch_plan fault = {.at = 1 + i / 2 % 4, .kinds = 1u << WATCH_SYNC, .action = WATCH_FAIL, .error = EIO};
+    snprintf(fault.file, sizeof fault.file, "%s", i % 2 == 0 ? DISK_IMAGE : DISK_METADATA);
+    return fault;
+}
+
+static bool can_share(const struct protocol_abilities *abilities)
+{
+    const unsigned wanted = 1u << OPERATION_WRITE | 1u << OPERATION_FLUSH;
+    return abilities->r20 && (abilities->requests & wanted) == wanted;
+}
+
 void beside_judge(struct observed *observed, unsigned part, uint64_t *plans, struct crash_counts *counts,
                   struct findings *findings)
 {
@@ -247,14 +344,22 @@ void beside_judge(struct observed *observed, unsigned part, uint64_t *plans, str
     }
     struct trace *trace = report_allocate(1, sizeof *trace);
     bool fine = true;
-    for (uint64_t i = 0; fine && i < PLANS; i++) {
-        uint64_t seed = 1 + part * PLANS + i;
-        if (!slow_workload(seed, SLOW_FLUSHES, &abilities, trace)) {
+    for (uint64_t i = 0; fine && i < PLANS + STREAMS + FAULTS; i++) {
+        uint64_t seed = 1 + part * (PLANS + STREAMS + FAULTS) + i;
+        bool streams = i >= PLANS && i < PLANS + STREAMS, fails = i >= PLANS + STREAMS;
+        const struct watch_plan fault = make_fault(i);
+        if (streams && (abilities.requests & 1u << OPERATION_STREAM) == 0) {
+            continue;
+        }
+        if (!can_share(&abilities) || !slow_workload(seed, streams ? SLOW_STREAM : SLOW_FLUSHES, &abilities, trace)) {
             findings_pass_over(findings, CLAUSES, "the adapter declares too little");
             break;
         }
+        if (fails) {
+            make_shared_flushes(&abilities, trace);
+        }
         ++*plans;
-        fine = judge_plan(observed, seed, trace, counts, findings);
+        fine = judge_plan(observed, seed, trace, fails ? &fault : NULL, counts, findings);
     }
     free(trace);
     observed_stop(observed);

@@ -68,7 +68,7 @@ void fault_check_begin(struct fault_check *check, const struct watch_plan *plan)
 {
     check->plan = *plan;
     check->image_lost = check->other_lost = check->forgotten = check->resize_failed = check->stream_failed =
-        check->ended = false;
+        check->close_failed = check->ended = false;
     check->broken[0] = check->story[0] = '\0';
     fault_contents_begin(&check->contents);
     fault_contents_begin(&check->lenient);

@@ -19,6 +19,7 @@ struct fault_check {
     bool other_lost;                /* one of another file has */
     bool forgotten;                 /* the fault was in an open that failed: the next opening knows nothing of it */
     bool stream_failed;             /* it is to be done again */
+    bool close_failed;              /* the disk is closed all the same */
     bool resize_failed;             /* later requests may be outside the disk */
     bool rehearses;                 /* without a fault, the disk is used after the scenario as after a fault */
     bool ended;                     /* the process has ended, hung or broken the protocol */

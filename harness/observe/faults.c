@@ -168,6 +168,7 @@ static bool close_disk(struct fault_check *check)
         return false;
     }
     if (code != ADDCOW_OK) {
+        check->close_failed = true;
         return check->image_lost || fault_check_status(check, "close", code, &error);
     }
     if (check->image_lost && cannot_report_close(check)) {
@@ -221,6 +222,26 @@ static bool judge_failed_open(struct fault_check *check, enum addcow_status code
     return read_and_flush(check) && close_disk(check);
 }
 
+/* A close that has failed has closed the disk all the same: it can be opened again. */
+static bool open_again(struct fault_check *check)
+{
+    struct addcow_error error = ADDCOW_ERROR_INIT;
+    struct adapter *adapter = check->observed->adapter;
+    if (!check->close_failed) {
+        return true;
+    }
+    enum addcow_status code = adapter->ops->open(adapter, DISK_METADATA, ADDCOW_OPEN_READWRITE, &error);
+    if (!fault_check_alive(check)) {
+        return false;
+    }
+    if (code != ADDCOW_OK) {
+        return fault_check_break(check, "ERR-03", "an open after a close that failed gives %s: %s",
+                                 addcow_status_name(code), error.message);
+    }
+    adapter->ops->close(adapter, &error);
+    return fault_check_alive(check);
+}
+
 /* Runs the scenario with the plan. False if something is wrong. */
 static bool run_once(struct fault_check *check, const struct watch_plan *plan)
 {
@@ -244,7 +265,7 @@ static bool run_once(struct fault_check *check, const struct watch_plan *plan)
     }
     fine = fine && close_disk(check); /* the fault may hit it */
     watch_disarm(watch);
-    return fine && fault_check_names(check);
+    return fine && open_again(check) && fault_check_names(check);
 }
 
 /* ---- All faults ---- */

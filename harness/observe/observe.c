@@ -90,7 +90,7 @@ static bool is_wanted(const struct scenario *scenario, unsigned judge, const cha
 
 const char *observe_clauses(void)
 {
-    return DURABLE_CLAUSES " CRE-06 CON-02 CON-04 CON-05 CON-06 CON-07 CON-08 CON-09 CON-11 CON-12 STR-01";
+    return DURABLE_CLAUSES " CRE-04 CRE-06 CON-02 CON-04 CON-05 CON-06 CON-07 CON-08 CON-09 CON-11 CON-12 STR-01";
 }
 
 void observe_list(FILE *out)
@@ -103,7 +103,7 @@ void observe_list(FILE *out)
     }
     fprintf(out, "%-20s %s\n", SLOW, "concurrent requests while system calls are delayed");
     fprintf(out, "%-20s %s\n", BESIDE, "power cuts beside concurrent flushes and writes, which are delayed");
-    fprintf(out, "%-20s %s\n", CREATION, "power cuts after a create that has succeeded");
+    fprintf(out, "%-20s %s\n", CREATION, "power cuts and faults during a create");
     fprintf(out, "%-20s %s\n", HELD, "requests beside one whose system call is held");
 }
 
@@ -204,7 +204,7 @@ static void do_task(const struct task *task, const struct observe_options *optio
     } else if (task->judge == JUDGE_BESIDE) {
         beside_judge(observed, task->scenario, &counts.plans, &crashes, &findings);
     } else if (task->judge == JUDGE_CREATION) {
-        creation_judge(observed, &crashes, &findings);
+        creation_judge(observed, &counts.faults, &crashes, &findings);
     } else if (task->judge == JUDGE_HELD) {
         held_judge(observed, &counts.plans, &findings);
     } else {

@@ -64,12 +64,14 @@ const char *power_cut_clauses(enum crash_fault fault, const struct trace *trace,
                               uint64_t moment)
 {
     const char *in_progress = NULL;
+    bool resized = false;
     for (uint32_t i = 0; i < trace->count; i++) {
+        resized = resized || (trace->operations[i].kind == OPERATION_RESIZE && spans[i].begin <= moment);
         bool covers = spans[i].begin <= moment && moment < spans[i].end;
         in_progress = covers && clauses_of_operation(trace, i) != NULL ? clauses_of_operation(trace, i) : in_progress;
     }
-    if (fault == CRASH_FLAG) {
-        return "DUR-08";
+    if (fault == CRASH_FLAG) { /* where the flag was set from the start, the bits of new clusters are missing */
+        return resized && trace->disk.allocation == TRACE_ALL_ALLOCATED ? "RSZ-04 VRT-05" : "DUR-08";
     }
     if (in_progress != NULL) {
         return in_progress;

@@ -18,9 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLANS 18u       /* in a part */
-#define TRIES 50u       /* workloads that are looked at for one that the adapter can do */
-#define DELAY_MAX 3000u /* microseconds */
+#define PLANS 18u           /* in a part */
+#define STREAMS 5u          /* more plans in a part: a stream beside other requests */
+#define STREAM_SEED 100001u /* odd: no plan for the whole disk */
+#define TRIES 50u           /* workloads that are looked at for one that the adapter can do */
+#define DELAY_MAX 3000u     /* microseconds */
 #define REQUESTS "CON-02 CON-04 CON-05 CON-06 CON-07 CON-12"
 #define WHOLE_DISK "CON-09 CON-11"
 
@@ -40,6 +42,15 @@ static bool can_do(const struct trace *trace, const struct protocol_abilities *a
     return why[0] == '\0' && (abilities->granularity == 1 || (aligned && sized));
 }
 
+/* Makes the first operation a stream, beside the others of its workload. False if it would have nothing to do. */
+static bool begin_with_stream(struct trace *trace)
+{
+    const struct trace_disk *disk = &trace->disk;
+    trace->operations[0].kind = OPERATION_STREAM;
+    trace->operations[0].offset = trace->operations[0].length = 0;
+    return disk->allocation < TRACE_EVERY_ALLOCATED && disk->has_backing && disk->size >> disk->cluster_bits >= 2;
+}
+
 bool slow_workload(uint64_t seed, enum slow_kind kind, const struct protocol_abilities *abilities, struct trace *trace)
 {
     const struct generate_small_options options = {.threads = abilities->concurrency < 3 ? abilities->concurrency : 3,
@@ -48,7 +59,7 @@ bool slow_workload(uint64_t seed, enum slow_kind kind, const struct protocol_abi
                                                    .flushes = kind == SLOW_FLUSHES};
     for (uint64_t i = 0; i < TRIES; i++) {
         generate_small_trace(seed + i * 1000, &options, trace);
-        if (can_do(trace, abilities)) {
+        if ((kind != SLOW_STREAM || begin_with_stream(trace)) && can_do(trace, abilities)) {
             return true;
         }
     }
@@ -114,9 +125,15 @@ static void judge_plans(struct observed *observed, unsigned part, const struct p
 {
     struct trace *trace = report_allocate(1, sizeof *trace);
     bool fine = true;
-    for (uint64_t i = 0; fine && i < PLANS; i++) {
-        uint64_t seed = 1 + part * PLANS + i;
-        enum slow_kind kind = seed % 2 == 0 ? SLOW_WHOLE_DISK : seed % 4 == 1 ? SLOW_FLUSHES : SLOW_REQUESTS;
+    for (uint64_t i = 0; fine && i < PLANS + STREAMS; i++) {
+        uint64_t seed = i < PLANS ? 1 + part * PLANS + i : STREAM_SEED + 2 * (part * STREAMS + i - PLANS);
+        enum slow_kind kind = i >= PLANS      ? SLOW_STREAM
+                              : seed % 2 == 0 ? SLOW_WHOLE_DISK
+                              : seed % 4 == 1 ? SLOW_FLUSHES
+                                              : SLOW_REQUESTS;
+        if (kind == SLOW_STREAM && (abilities->requests & 1u << OPERATION_STREAM) == 0) {
+            break;
+        }
         if (!slow_workload(seed, kind, abilities, trace)) {
             findings_pass_over(findings, REQUESTS " " WHOLE_DISK, "the adapter declares too little");
             break;

@@ -14,7 +14,8 @@
 
 #define SLOW_PARTS 4u /* of the judgement, which may run at once */
 
-enum slow_kind { SLOW_REQUESTS, SLOW_WHOLE_DISK, SLOW_FLUSHES };
+/* SLOW_STREAM: a stream beside the others. */
+enum slow_kind { SLOW_REQUESTS, SLOW_WHOLE_DISK, SLOW_FLUSHES, SLOW_STREAM };
 
 /*
  * Starts a process, and stores what it declares. False if it takes only one request at a time, or does not start: then

@@ -19,7 +19,7 @@ setup_file() {
 @test "observe: slow storage" {
     observe fast slow
     [ "$status" -eq 0 ]
-    [[ "$output" == *"observed: 8 clauses kept, 0 broken, 0 not judged"*" 72 delay plans: conforms" ]]
+    [[ "$output" == *"observed: 8 clauses kept, 0 broken, 0 not judged"*" 92 delay plans: conforms" ]]
     # Writes take no lock. The example makes no pause of its own.
     wrong '        with self.lock.cluster(k):\n            if' '        if True:\n            if'
     observe "exec:python3 -S '$PWD/wrong/adapter.py'" slow
@@ -35,7 +35,7 @@ setup_file() {
 @test "observe: a flush joins one that began before it" {
     observe fast flushes
     [ "$status" -eq 0 ]
-    [[ "$output" == *"observed: 4 clauses kept, 0 broken, 0 not judged"*" 30 delay plans: conforms" ]]
+    [[ "$output" == *"observed: 6 clauses kept, 0 broken, 0 not judged"*" 68 delay plans: conforms" ]]
     wrong '        with self.lock:\n            self.make_durable()\n' '        joined_flush(self)\n'
     cat >>wrong/addcow.py <<'END'
 
