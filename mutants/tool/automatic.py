@@ -66,7 +66,7 @@ def units(names):
 MAINTAIN = (
     "resize stream commit rebase checkpoint maintain_edges maintain_calls blocks sparse beyond_32_bits restore_length"
 )
-TESTS_OUTSIDE = units("links check_findings memory check create")
+TESTS_OUTSIDE = units("links check_findings memory check create lock_conflicts beyond_32_bits")
 
 # Judges and what they run, from the cheapest to the dearest. The budget of hunt is a number of workloads, not of
 # seconds, so that it is the same on every machine.
@@ -74,8 +74,8 @@ JUDGES = {
     "units": (
         PLAIN,
         units(f"fast_durability fast_failing memory storage_posix {MAINTAIN} fast open map_data share replaced "
-              "data_locks fast_threads waiting_threads quiesce posix_calls lock_phases call_errors direct "
-              "devices"),
+              "data_locks fast_threads waiting_threads quiesce posix_calls lock_phases lock_conflicts call_errors "
+              "direct devices"),
     ),
     "create": (PLAIN, units("links check_findings check create")),
     "fault": (PLAIN, [EXPLORE + ["200", "--judge", "fault"]]),

@@ -112,6 +112,34 @@ static void test_check(void **state)
     }
 }
 
+/* CMT-02 LNK-07: all is allocated, so that only the commit opens the backing file, which is one of the disk's own. */
+static void test_commit(void **state)
+{
+    (void)state;
+    static const char *const own[] = {"disk.raw", "disk.add-cow"};
+    const struct disk_spec spec = {.size = SIZE,
+                                   .backing_name = "base.raw",
+                                   .backing_size = SIZE,
+                                   .compatible = ADDCOW_ALL_ALLOCATED,
+                                   .allocated = 7};
+    for (size_t i = 0; i < 2; i++) {
+        struct addcow_error error = ADDCOW_ERROR_INIT;
+        make_disk("disk", &spec);
+        assert_int_equal(unlink(in_directory("base.raw")), 0);
+        assert_int_equal(link(in_directory(own[i]), in_directory("base.raw")), 0);
+        uint8_t *before = load_file("disk.raw");
+        struct addcow *disk = open_disk("disk.add-cow");
+        assert_int_equal(addcow_commit(disk, NULL, NULL, &error), ADDCOW_UNLINKABLE);
+        assert_string_equal(error.clause, "LNK-07");
+        close_disk(disk);
+        uint8_t *after = load_file("disk.raw");
+        assert_memory_equal(before, after, SIZE);
+        free(before);
+        free(after);
+        assert_int_equal(unlink(in_directory("base.raw")), 0);
+    }
+}
+
 /* CHK-01 LNK-07: the image is the metadata file itself. */
 static void test_image_is_metadata(void **state)
 {
@@ -281,9 +309,10 @@ static void test_huge_bitmap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_create),           TEST(test_check),      TEST(test_image_is_metadata), TEST(test_depth),
-        TEST(test_names_come_first), TEST(test_name_sizes), TEST(test_backing_format),    TEST(test_stored_zeros),
-        TEST(test_huge_bitmap)};
+    const struct CMUnitTest tests[] = {TEST(test_create),       TEST(test_check),
+                                       TEST(test_commit),       TEST(test_image_is_metadata),
+                                       TEST(test_depth),        TEST(test_names_come_first),
+                                       TEST(test_name_sizes),   TEST(test_backing_format),
+                                       TEST(test_stored_zeros), TEST(test_huge_bitmap)};
     return cmocka_run_group_tests_name("links", tests, NULL, NULL);
 }

@@ -146,6 +146,47 @@ static void test_storage_that_does_not_tell(void **state)
     }
 }
 
+/*
+ * VRT-02: a chain of three disks on a raw file, each shorter than the one above: every sector of it is told with
+ * its level, its file and its place there, and with what is left of its run.
+ */
+static void test_levels(void **state)
+{
+    (void)state;
+    enum { LEVELS = 3, UNIT = 4096, CLUSTERS = 12 };
+    static const char *const names[] = {"disk.raw", "middle.raw", "low.raw", "base.raw"};
+    static const uint64_t allocated[LEVELS] = {0x081, 0x102, 0x024};
+    static const uint64_t ends[LEVELS + 1] = {CLUSTERS * UNIT - 100, 11 * UNIT - 200, 10 * UNIT - 300, 9 * UNIT - 400};
+    struct disk_spec low = {
+        .size = ends[2], .backing_name = "base.raw", .backing_size = ends[3], .allocated = allocated[2]};
+    struct disk_spec middle = {
+        .size = ends[1], .backing_name = "low.add-cow", .backing_format = "add-cow", .allocated = allocated[1]};
+    struct disk_spec top = {
+        .size = ends[0], .backing_name = "middle.add-cow", .backing_format = "add-cow", .allocated = allocated[0]};
+    make_disk("low", &low);
+    make_disk("middle", &middle);
+    make_disk("disk", &top);
+    struct addcow *disk = open_disk("disk.add-cow");
+    for (uint64_t at = 0; at < ends[0]; at += 100) {
+        struct addcow_extent extent = ADDCOW_EXTENT_INIT;
+        unsigned level = 0;
+        while (level < LEVELS && !(allocated[level] >> at / UNIT & 1) && at < ends[level + 1]) {
+            level++;
+        }
+        bool present = level == LEVELS || (allocated[level] >> at / UNIT & 1);
+        assert_ok(addcow_map_chain(disk, at, ends[0] - at, &extent, &reason));
+        assert_int_equal(extent.present, present);
+        assert_int_equal(extent.depth, level);
+        assert_true(extent.length > 0);
+        if (present) {
+            assert_string_equal(extent.path, in_directory(names[level]));
+            assert_int_equal(extent.file_offset, at);
+            assert_true(at + extent.length <= ends[level]);
+        }
+    }
+    close_disk(disk);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -153,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_map_data),
         TEST(test_storage_that_does_not_tell),
+        TEST(test_levels),
     };
     return cmocka_run_group_tests_name("fast, map of data", tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ struct work {
     struct addcow_file *file;
     char from[PATH_SIZE], to[PATH_SIZE];
     uint64_t number;
+    uint64_t large; /* is added to each offset and length */
 };
 
 static inline struct addcow_storage *posix(void)
@@ -23,12 +24,12 @@ static inline struct addcow_storage *posix(void)
 static inline int act_pread(struct work *work)
 {
     char buffer[8];
-    return (int)work->file->ops->pread(work->file, buffer, 8, 100);
+    return (int)work->file->ops->pread(work->file, buffer, 8, work->large + 100);
 }
 
 static inline int act_pwrite(struct work *work)
 {
-    return (int)work->file->ops->pwrite(work->file, "12345678", 8, 4096);
+    return (int)work->file->ops->pwrite(work->file, "12345678", 8, work->large + 4096);
 }
 
 static inline int act_sync(struct work *work)
@@ -43,22 +44,22 @@ static inline int act_length(struct work *work)
 
 static inline int act_truncate(struct work *work)
 {
-    return work->file->ops->truncate(work->file, 9000);
+    return work->file->ops->truncate(work->file, work->large + 9000);
 }
 
 static inline int act_punch(struct work *work)
 {
-    return work->file->ops->punch(work->file, 512, 1024);
+    return work->file->ops->punch(work->file, work->large + 512, work->large + 1024);
 }
 
 static inline int act_next_data(struct work *work)
 {
-    return work->file->ops->next_data(work->file, 5, &work->number);
+    return work->file->ops->next_data(work->file, work->large + 5, &work->number);
 }
 
 static inline int act_next_hole(struct work *work)
 {
-    return work->file->ops->next_hole(work->file, 5, &work->number);
+    return work->file->ops->next_hole(work->file, work->large + 5, &work->number);
 }
 
 static inline int act_lock(struct work *work)
@@ -96,18 +97,18 @@ static inline int act_close(struct work *work)
 
 static inline int act_may_grow(struct work *work)
 {
-    return work->file->ops->may_grow(work->file, 77777);
+    return work->file->ops->may_grow(work->file, work->large + 77777);
 }
 
 static inline int act_allocate(struct work *work)
 {
-    return work->file->ops->allocate(work->file, 8192);
+    return work->file->ops->allocate(work->file, work->large + 8192);
 }
 
 /* With itself: only the call matters. */
 static inline int act_share(struct work *work)
 {
-    return work->file->ops->share(work->file, work->file, 4096, 4096);
+    return work->file->ops->share(work->file, work->file, work->large + 4096, work->large + 4096);
 }
 
 static inline int act_bypass_cache(struct work *work)

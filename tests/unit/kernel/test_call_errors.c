@@ -167,7 +167,7 @@ static bool is_tolerable(const struct operation *operation, const struct kernel_
 {
     int error = call->error;
     bool lower = is(call, "open") && strcmp(call->file, "low.add-cow") == 0;
-    return error == EINTR || is(call, "lseek") || is(call, "ioctl") || is(call, "chown") ||
+    return error == EINTR || is(call, "lseek") || is(call, "ioctl") || is(call, "chown") || is(call, "listxattr") ||
            (is(call, "fallocate") && !is_among(error, broken)) || (is(call, "close") && operation->act != closing) ||
            (strcmp(call->file, ".") == 0 && is_among(error, no_directory_sync)) ||
            (is_name(call) && is_among(error, no_renaming)) || (lower && is_among(error, no_permission)) ||

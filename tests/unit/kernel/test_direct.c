@@ -59,6 +59,11 @@ static void write_all(struct addcow_file *file, const uint8_t *bytes, size_t siz
     }
 }
 
+static bool all_bytes_are(const uint8_t *bytes, size_t size, uint8_t value)
+{
+    return bytes[0] == value && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
 /* ---- The storage ---- */
 
 static void test_flag(void **state)
@@ -109,6 +114,47 @@ static void test_any_range(void **state)
     uint8_t *stored = load_file("file");
     assert_memory_equal(stored, model, LENGTH);
     free(stored);
+}
+
+/*
+ * Transfers that are longer than the buffer (DIRECT_BUFFER_BYTES), from any address, in a file that is beyond 4 GiB and
+ * has no data before.
+ */
+static void test_long_and_far(void **state)
+{
+    (void)state;
+    enum { WINDOW = 3 * (1 << 20) + 777 };
+    const uint64_t far = ((uint64_t)5 << 30) - 4096 * 3;
+    static uint8_t model[WINDOW], buffer[WINDOW + 8], found[WINDOW];
+    static const struct {
+        size_t offset, size;
+    } ranges[] = {{0, WINDOW},        {1, WINDOW - 1},     {4096, 2 << 20},         {4095, (1 << 20) + 2},
+                  {512, 1 << 20},     {100, (1 << 20)},    {4096, (1 << 20) + 100}, {WINDOW - 700, 700},
+                  {3 << 20, 100},     {(1 << 20) - 5, 10}, {8192, (1 << 20) - 1},   {1, (2 << 20) + 4095},
+                  {WINDOW - 4096, 90}};
+    const uint8_t nothing = 0;
+    store_file("file", &nothing, 1);
+    if (truncate(in_directory("file"), (off_t)(far + WINDOW)) != 0) {
+        skip(); /* no such files here */
+    }
+    struct addcow_file *file = open_direct("file");
+    for (size_t i = 0; i < 2 * sizeof ranges / sizeof *ranges; i++) {
+        size_t offset = ranges[i / 2].offset, size = ranges[i / 2].size;
+        uint8_t *bytes = buffer + (i % 2 == 0 ? 0 : 3);
+        fill_pattern(bytes, (unsigned)i + 1, offset, size);
+        memcpy(model + offset, bytes, size);
+        write_all(file, bytes, size, far + offset);
+        memset(bytes, 0, size);
+        read_all(file, bytes, size, far + offset);
+        assert_memory_equal(bytes, model + offset, size);
+        read_all(file, found, WINDOW, far);
+        assert_memory_equal(found, model, WINDOW);
+        assert_int_equal(file_length("file"), far + WINDOW);
+    }
+    /* What 32 bits would leave of these offsets. */
+    read_all(file, found, WINDOW, far % ((uint64_t)1 << 32));
+    assert_true(all_bytes_are(found, WINDOW, 0));
+    assert_int_equal(file->ops->close(file), 0);
 }
 
 static void test_wrong_descriptor(void **state)
@@ -347,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_flag),
         TEST(test_any_range),
+        TEST(test_long_and_far),
         TEST(test_wrong_descriptor),
         TEST(test_parts_of_one_block),
         TEST(test_disk),

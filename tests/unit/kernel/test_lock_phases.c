@@ -183,6 +183,12 @@ static enum addcow_status replacing(void)
     return addcow_create(in_directory("top.add-cow"), &options, NULL, &failure);
 }
 
+static enum addcow_status repairing(void)
+{
+    struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+    return addcow_check(in_directory("top.add-cow"), true, NULL, NULL, NULL, &result, &failure);
+}
+
 static enum addcow_status shortening(void)
 {
     return addcow_restore_length(in_directory("top.add-cow"), 16 * CLUSTER, NULL, &failure);
@@ -203,6 +209,7 @@ static const struct scenario scenarios[] = {
     {"rebase onto a raw file", rebasing, 0, false, {"fdatasync", "top.add-cow"}, 0, 0},
     {"rebase onto a disk", rebasing_below, 1, false, {"fdatasync", "second.add-cow"}, 0, 0},
     {"create in the place of another", replacing, 0, false, {"fsync", "."}, BIT(TOP) | BELOW_TOP, BELOW_TOP},
+    {"repair", repairing, 0, false, {"fdatasync", "top.add-cow"}, 0, BELOW_TOP},
     {"restore a length", shortening, 0, false, {"fdatasync", "top.add-cow"}, 0, 0},
 };
 

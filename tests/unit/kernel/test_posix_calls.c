@@ -8,6 +8,10 @@
 #include "kernel/posix_functions.h"
 #include "support/kernel_calls.h"
 
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
+
 #if HAS_KERNEL_CALLS && defined __GLIBC__ && defined F_OFD_SETLK && defined FALLOC_FL_PUNCH_HOLE && defined SEEK_DATA
 
 /* ---- Their calls, and what an error of each means ---- */
@@ -30,10 +34,13 @@ struct rule {
 static const struct operation {
     const char *name;
     int (*act)(struct work *work);
+    int (*before)(struct work *work); /* is done first; null: nothing */
+    const char *locks;                /* the bytes that are locked after a failure; null: none */
     const char *calls[24];
     struct rule rules[32];
     int result;
-    bool target;         /* the new name exists already */
+    bool target;         /* the new name exists already, */
+    bool attributes;     /* and has an access list and another attribute, if the file system has such */
     const char *refused; /* the calls of these names are not there */
 } operations[] = {
     {.name = "pread", .act = act_pread, .calls = {"pread64 file 8@100"}, .result = 8},
@@ -92,6 +99,22 @@ static const struct operation {
                "fcntl file set r 100+1", "fcntl file set r 201+1", "fcntl file set r 203+1", "fcntl file test w 101+1",
                "fcntl file test w 103+1", "fcntl file test w 200+1"},
      .rules = {{4, EACCES, -EAGAIN}, {5, EACCES, -EAGAIN}, {6, EACCES, -EAGAIN}}},
+    {.name = "lock_data, from shared to exclusive",
+     .act = act_lock_data,
+     .before = act_lock_data_shared,
+     .locks = "x....x.x",
+     .calls = {"fcntl file test w 100+1", "fcntl file test w 101+1", "fcntl file test w 102+1",
+               "fcntl file test w 103+1", "fcntl file test w 200+1", "fcntl file test w 201+1",
+               "fcntl file test w 202+1", "fcntl file test w 203+1", "fcntl file set r 101+1",
+               "fcntl file set r 102+1",  "fcntl file set r 103+1",  "fcntl file set r 200+1",
+               "fcntl file set r 202+1",  "fcntl file test w 100+1", "fcntl file test w 101+1",
+               "fcntl file test w 102+1", "fcntl file test w 103+1", "fcntl file test w 200+1",
+               "fcntl file test w 201+1", "fcntl file test w 202+1", "fcntl file test w 203+1"},
+     .rules = {{9, EACCES, -EAGAIN},
+               {10, EACCES, -EAGAIN},
+               {11, EACCES, -EAGAIN},
+               {12, EACCES, -EAGAIN},
+               {13, EACCES, -EAGAIN}}},
     {.name = "identity", .act = act_identity, .calls = {"fstat file"}},
     {.name = "close", .act = act_close, .calls = {"close file"}, .rules = {{1, EINTR, 0}}},
     {.name = "may_grow",
@@ -111,7 +134,7 @@ static const struct operation {
     /* Whatever refuses to share, a copy is made instead, and that tells what is broken. */
     {.name = "share",
      .act = act_share,
-     .calls = {"ioctl file 4096@4096"},
+     .calls = {"ioctl file 4096@4096 from 4096"},
      .rules = {{1, EINTR, -EINTR}, {1, ANY, -EOPNOTSUPP}},
      .result = -EOPNOTSUPP,
      .refused = "ioctl"},
@@ -154,10 +177,29 @@ static const struct operation {
     /* Who cannot give the file to another owner, replaces all the same. */
     {.name = "rename over a file",
      .act = act_rename_over,
-     .calls = {"stat to", "chown from", "chmod from 640", "rename from to", "open . r directory 0", "fsync .",
-               "close ."},
-     .rules = {{1, ENOENT, 0}, {2, ANY, 0}, {4, EINTR, 0}, DIRECTORY(5), DIRECTORY(6), {7, ANY, 0}},
+     .calls = {"stat to", "chown from", "chmod from 640", "listxattr to", "rename from to", "open . r directory 0",
+               "fsync .", "close ."},
+     .rules = {{1, ENOENT, 0}, {2, ANY, 0}, {4, ANY, 0}, {5, EINTR, 0}, DIRECTORY(6), DIRECTORY(7), {8, ANY, 0}},
      .target = true},
+    /* The attributes are asked for twice: how long they are, and what. Only the access list is needed. */
+    {.name = "rename over a file with attributes",
+     .act = act_rename_over,
+     .calls = {"stat to", "chown from", "chmod from 660", "listxattr to", "listxattr to",
+               "getxattr to system.posix_acl_access", "getxattr to system.posix_acl_access",
+               "setxattr from system.posix_acl_access", "getxattr to user.a", "getxattr to user.a",
+               "setxattr from user.a", "rename from to", "open . r directory 0", "fsync .", "close ."},
+     .rules = {{1, ENOENT, 0},
+               {2, ANY, 0},
+               {4, ANY, 0},
+               {9, ANY, 0},
+               {10, ANY, 0},
+               {11, ANY, 0},
+               {12, EINTR, 0},
+               DIRECTORY(13),
+               DIRECTORY(14),
+               {15, ANY, 0}},
+     .target = true,
+     .attributes = true},
     {.name = "rename over no file",
      .act = act_rename_over,
      .calls = {"rename from to", "open . r directory 0", "fsync .", "close ."},
@@ -198,6 +240,30 @@ static int act(void *argument)
     return running->act(&work);
 }
 
+/* An access list with an entry for another user, as its attribute holds it; and an attribute of a user. */
+static bool give_attributes(const char *name)
+{
+    static const uint8_t list[] = {2,  0, 0, 0,                          /* version */
+                                   1,  0, 6, 0, 0xff, 0xff, 0xff, 0xff,  /* the owner: rw */
+                                   2,  0, 4, 0, 1,    0,    0,    0,     /* user 1: r */
+                                   4,  0, 4, 0, 0xff, 0xff, 0xff, 0xff,  /* the group: r */
+                                   16, 0, 6, 0, 0xff, 0xff, 0xff, 0xff,  /* the mask: rw */
+                                   32, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}; /* others: nothing */
+    return setxattr(in_directory(name), "system.posix_acl_access", list, sizeof list, 0) == 0 &&
+           setxattr(in_directory(name), "user.a", "b", 1, 0) == 0;
+}
+
+/* Whether the operation can be tried here: whether files can have these attributes, and have no others. */
+static bool can_try(const struct operation *operation)
+{
+    char names[256];
+    store_file("other", (const uint8_t *)"1", 1);
+    bool others = listxattr(in_directory("other"), names, sizeof names) > 0;
+    bool attributes = give_attributes("other");
+    unlink(in_directory("other"));
+    return !operation->target || (!others && (attributes || !operation->attributes));
+}
+
 static void prepare(const struct operation *operation)
 {
     static const char *const names[] = {"file", "from", "to", "new"};
@@ -209,11 +275,13 @@ static void prepare(const struct operation *operation)
     if (operation->target) {
         store_file("to", (const uint8_t *)"22", 2);
         assert_int_equal(chmod(in_directory("to"), 0640), 0);
+        assert_true(!operation->attributes || give_attributes("to"));
     }
     memset(&work, 0, sizeof work);
     snprintf(work.from, sizeof work.from, "%s", in_directory("from"));
     snprintf(work.to, sizeof work.to, "%s", in_directory("to"));
     assert_int_equal(posix()->ops->open(posix(), in_directory("file"), ADDCOW_FILE_READWRITE, &work.file), 0);
+    assert_true(!operation->before || operation->before(&work) == 0);
     running = operation;
 }
 
@@ -273,6 +341,10 @@ static void test_calls(void **state)
     struct kernel_calls *calls = kernel_start();
     for (size_t i = 0; i < OPERATIONS; i++) {
         const struct operation *operation = &operations[i];
+        if (!can_try(operation)) {
+            print_message("# %s: files have other attributes here\n", operation->name);
+            continue;
+        }
         prepare(operation);
         calls->decide = inject;
         calls->context = &(struct injection){.error = 0};
@@ -370,7 +442,8 @@ static void try_error(struct kernel_calls *calls, const struct operation *operat
     if (strncmp(operation->name, "lock", 4) == 0) {
         char locks[9];
         print_locks(locks);
-        assert_string_equal(locks, "........"); /* nothing of a lock that failed is left */
+        /* Nothing of a lock that failed is left, and what was locked before still is. */
+        assert_string_equal(locks, operation->locks ? operation->locks : "........");
     }
     finish();
 }
@@ -384,12 +457,50 @@ static void test_errors(void **state)
                                  ELOOP,  EDQUOT, EOVERFLOW, ESTALE, EOPNOTSUPP, EMFILE};
     struct kernel_calls *calls = kernel_start();
     for (size_t i = 0; i < OPERATIONS; i++) {
-        unsigned count = count_calls(&operations[i]);
+        unsigned count = can_try(&operations[i]) ? count_calls(&operations[i]) : 0;
         for (unsigned at = 0; at < count; at++) {
             for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
                 try_error(calls, &operations[i], at, errors[e]);
             }
         }
+    }
+    kernel_stop(calls);
+}
+
+/*
+ * Offsets and lengths beyond 32 bits reach the kernel as they are. It need not have such files: each call fails, by
+ * which each function ends after its first one.
+ */
+static void test_large_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        int (*act)(struct work *work);
+        const char *call;
+    } large[] = {
+        {act_pread, "pread64 file 8@72057594037928036"},
+        {act_pwrite, "pwrite64 file 8@72057594037932032"},
+        {act_truncate, "ftruncate file 72057594037936936"},
+        {act_punch, "fallocate file 3 72057594037928960@72057594037928448"},
+        {act_next_data, "lseek file 72057594037927941 3"},
+        {act_next_hole, "lseek file 72057594037927941 4"},
+        {act_may_grow, "lseek file 72057594038005713 0"},
+        {act_allocate, "fallocate file 1 72057594037936128@0"},
+        {act_share, "ioctl file 72057594037932032@72057594037932032 from 72057594037932032"},
+    };
+    struct kernel_calls *calls = kernel_start();
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        struct operation operation = {.name = large[i].call, .act = large[i].act};
+        char text[256];
+        prepare(&operation);
+        work.large = (uint64_t)1 << 56;
+        calls->decide = inject;
+        calls->context = &(struct injection){.at = 0, .error = EIO};
+        kernel_run(calls, act, NULL);
+        assert_int_equal(calls->count, 1);
+        print_call(&calls->list[0], text, sizeof text);
+        assert_string_equal(text, large[i].call);
+        finish();
     }
     kernel_stop(calls);
 }
@@ -478,6 +589,7 @@ static void test_calls(void **state)
     skip(); /* the C library makes other calls, or none can be seen */
 }
 #define test_errors test_calls
+#define test_large_numbers test_calls
 #define test_lease test_calls
 #define test_mode_bits test_calls
 #define test_replacing_through_a_link test_calls
@@ -488,11 +600,8 @@ static void test_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_calls),
-        TEST(test_errors),
-        TEST(test_lease),
-        TEST(test_mode_bits),
-        TEST(test_replacing_through_a_link),
+        TEST(test_calls), TEST(test_errors),    TEST(test_large_numbers),
+        TEST(test_lease), TEST(test_mode_bits), TEST(test_replacing_through_a_link),
     };
     return cmocka_run_group_tests_name("storage, POSIX, and the kernel", tests, NULL, NULL);
 }

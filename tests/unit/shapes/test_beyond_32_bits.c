@@ -229,15 +229,143 @@ static void test_whole_disk(void **state)
     }
 }
 
+/*
+ * CMT-01 CMT-04: a commit of a disk of which all is allocated goes over each boundary, and frees all of the image. Such
+ * a disk needs no blocks of the bitmap, so this reaches far.
+ */
+static void test_commit_of_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; boundaries[i].offset <= CLUSTER << 32; i++) {
+        uint64_t at = boundaries[i].offset;
+        uint64_t size = at + 4 * CLUSTER;
+        make(size, size, 12);
+        uint8_t flag = 1, bytes[8 * 4096];
+        sparse_store(storage, "disk.add-cow", ADDCOW_COMPATIBLE_OFFSET, &flag, 1);
+        struct addcow *disk = open_it();
+        write_pattern(disk, 6, at - 4 * CLUSTER, 8 * CLUSTER);
+        assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+        assert_int_equal(sparse_first_data(storage, "disk.raw"), size); /* all of it is a hole */
+        assert_map(disk, at - 4 * CLUSTER, 8 * CLUSTER, false, 8 * CLUSTER);
+        assert_pattern(disk, 6, at - 4 * CLUSTER, 8 * CLUSTER);
+        assert_pattern(disk, 0, at - 8 * CLUSTER, 4 * CLUSTER);
+        sparse_load(storage, "base.raw", at - 4 * CLUSTER, bytes, sizeof bytes);
+        for (uint64_t k = 0; k < sizeof bytes; k++) {
+            assert_int_equal(bytes[k], pattern(6, at - 4 * CLUSTER + k));
+        }
+        close_disk(disk);
+        free_sparse_storage(storage);
+    }
+}
+
+/* RBS-01: another backing file that differs at each boundary of bytes and sectors, and nowhere else. */
+static void test_rebase(void **state)
+{
+    (void)state;
+    const uint64_t cluster = (uint64_t)1 << 21;
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t at = boundaries[i].offset;
+        uint8_t bytes[8192];
+        make(at + cluster + 5000, at + cluster + 5000, 21);
+        sparse_put(storage, "other.raw", at + 2 * cluster);
+        fill_pattern(bytes, SEED_BACKING, at - 4096, sizeof bytes);
+        sparse_store(storage, "base.raw", at - 4096, bytes, sizeof bytes);
+        sparse_store(storage, "other.raw", at + cluster, bytes, 100);
+        struct addcow_rebase_options options = ADDCOW_REBASE_OPTIONS_INIT;
+        options.backing_name = "other.raw";
+        options.backing_format = "raw";
+        assert_ok(addcow_rebase(DISK, &options, &storage->storage, NULL, NULL, &reason));
+        struct addcow *disk = open_it();
+        assert_map(disk, 0, at + cluster + 5000, false, at - cluster);
+        assert_map(disk, at - cluster, 2 * cluster + 5000, true, 2 * cluster + 5000);
+        assert_pattern(disk, SEED_BACKING, at - 4096, sizeof bytes);
+        assert_pattern(disk, 0, at + cluster, 5000);
+        close_disk(disk);
+        free_sparse_storage(storage);
+    }
+}
+
+struct found {
+    unsigned count;
+    char text[300]; /* of the last finding */
+};
+
+static void note_finding(void *context, const struct addcow_finding *finding)
+{
+    struct found *found = context;
+    found->count++;
+    snprintf(found->text, sizeof found->text, "%s %s", finding->clause, finding->message);
+}
+
+/* A check makes so many findings, the last one with this text, and a repair mends them. One cluster is allocated. */
+static void assert_mended(uint64_t clusters, unsigned findings, const char *text)
+{
+    for (int repair = 0; repair < 3; repair++) {
+        struct found found = {.count = 0};
+        struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+        assert_ok(addcow_check(DISK, repair == 1, &storage->storage, note_finding, &found, &result, &reason));
+        assert_int_equal(result.clusters, clusters);
+        assert_int_equal(result.allocated, 1);
+        assert_int_equal(found.count, repair == 2 ? 0 : findings);
+        if (repair < 2 && !strstr(found.text, text)) {
+            fail_msg("'%s' does not say '%s'", found.text, text);
+        }
+    }
+}
+
+/* CHK-01 CHK-02: numbers of clusters in what a check says, and counts of them; most of the bitmap is a hole. */
+static void test_check(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BOUNDARIES; i++) {
+        char text[128];
+        uint64_t at = boundaries[i].offset;
+        uint64_t last = at / CLUSTER;
+        make(at + 3 * CLUSTER, 1, 12);
+        struct addcow *disk = open_it();
+        write_pattern(disk, 3, at, 1);
+        close_disk(disk);
+        /* A bit past the end, in the last byte in use, or behind it in the padding, which is a finding of its own. */
+        for (uint64_t past = 5; past < 14; past += 8) {
+            uint8_t stray = past < 8 ? 1u << past | 1 : 1u << (past - 8);
+            sparse_store(storage, "disk.add-cow", CLUSTER + (last + past) / 8, &stray, 1);
+            snprintf(text, sizeof text, "1 bits past the last cluster are set, the first one for cluster %" PRIu64,
+                     last + past);
+            assert_mended(last + 3, past < 8 ? 1 : 2, text);
+        }
+        free_sparse_storage(storage);
+    }
+}
+
+/* CHK-01 VRT-05: clear bits under the flag are counted, in holes of the bitmap and outside, and the first one named. */
+static void test_check_of_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BOUNDARIES; i++) {
+        char text[128];
+        uint8_t flag = 1, bits = 5;
+        uint64_t clusters = boundaries[i].offset / CLUSTER + 3;
+        make(clusters * CLUSTER, 1, 12);
+        sparse_store(storage, "disk.add-cow", ADDCOW_COMPATIBLE_OFFSET, &flag, 1);
+        sparse_store(storage, "disk.add-cow", CLUSTER + clusters / 8, &bits, 1);
+        struct found found = {.count = 0};
+        struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+        assert_ok(addcow_check(DISK, false, &storage->storage, note_finding, &found, &result, &reason));
+        assert_int_equal(found.count, 1);
+        assert_int_equal(result.allocated, clusters);
+        snprintf(text, sizeof text, "but the bits of %" PRIu64 " are clear, the first one of cluster 0;", clusters - 2);
+        assert_non_null(strstr(found.text, text));
+        free_sparse_storage(storage);
+    }
+}
+
 #define TEST(function) cmocka_unit_test(function)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_write),
-        TEST(test_backing),
-        TEST(test_resize),
-        TEST(test_whole_disk),
+        TEST(test_write),         TEST(test_backing), TEST(test_resize), TEST(test_whole_disk),
+        TEST(test_commit_of_all), TEST(test_rebase),  TEST(test_check),  TEST(test_check_of_all),
     };
     return cmocka_run_group_tests_name("beyond 32 bits", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The production engine on disks whose bitmap has three blocks: several dirty ones are flushed, again and again, with
- * failures, and are cut away.
+ * The production engine on disks whose bitmap has three blocks, and up to seven after growing: several dirty ones are
+ * flushed, again and again, with failures, and are cut away.
  */
 #include "engine/sparse_disk.h"
 
@@ -11,7 +11,7 @@
 _Static_assert(BLOCK == ADDCOW_BLOCK_BITS, "the disks here have three blocks");
 
 /* What the bitmap must be: a byte for each cluster. */
-static uint8_t expected[3 * BLOCK];
+static uint8_t expected[7 * BLOCK];
 
 static void make_blocks(const struct disk_spec *spec)
 {
@@ -31,7 +31,8 @@ static void allocate(struct addcow *disk, uint64_t cluster)
 static void assert_file(uint64_t clusters)
 {
     uint8_t *file = load_file("disk.add-cow");
-    for (uint64_t k = 0; k < 3 * BLOCK; k++) {
+    uint64_t bits = 8 * (file_length("disk.add-cow") - 4096);
+    for (uint64_t k = 0; k < bits; k++) {
         if ((file[4096 + k / 8] >> k % 8 & 1) != (k < clusters ? expected[k] : 0)) {
             fail_msg("cluster %" PRIu64 " of %" PRIu64, k, clusters);
         }
@@ -177,6 +178,108 @@ static void test_shrink_away(void **state)
     }
 }
 
+/*
+ * RSZ-02 RSZ-04: growing over several blocks while all blocks are dirty keeps the bits of each, and the new ones are
+ * clear, also where the file has stale bits behind the old end.
+ */
+static void test_grow_with_dirty_blocks(void **state)
+{
+    (void)state;
+    for (size_t order = 0; order < ORDERS; order++) {
+        for (unsigned stale = 0; stale < 2; stale++) {
+            make_blocks(&(struct disk_spec){.size = 4096});
+            assert_int_equal(truncate(in_directory("disk.add-cow"), 4096 + 7 * 4096), 0);
+            if (stale) {
+                static uint8_t ones[4 * 4096 + 8];
+                memset(ones, 0xff, sizeof ones);
+                patch_file("disk.add-cow", 4096 + CLUSTERS / 8 + 1, ones, sizeof ones);
+            }
+            struct addcow *disk = open_disk("disk.add-cow");
+            for (size_t i = 0; i < 3 * 5; i++) {
+                allocate(disk, places[orders[order][i % 3]][i / 3]);
+            }
+            for (uint64_t blocks = 4; blocks < 8; blocks++) {
+                assert_ok(addcow_resize(disk, (blocks * BLOCK - 3) * 4096, &reason));
+                assert_disk(disk, blocks * BLOCK - 3);
+                allocate(disk, blocks * BLOCK - 4);
+                allocate(disk, places[orders[order][0]][1] + blocks);
+            }
+            assert_ok(addcow_flush(disk, &reason));
+            assert_file(7 * BLOCK - 3);
+            disk = reopen(disk);
+            assert_disk(disk, 7 * BLOCK - 3);
+            /* All of them dirty at once. */
+            for (uint64_t block = 0; block < 7; block++) {
+                allocate(disk, block * BLOCK + 77);
+            }
+            assert_ok(addcow_flush(disk, &reason));
+            assert_file(7 * BLOCK - 3);
+            close_disk(disk);
+        }
+    }
+}
+
+/*
+ * RSZ-04: bits of a disk that somebody cut while it was closed: growing clears them in all blocks. RSZ-05: shrinking a
+ * disk of which all is allocated clears them, too.
+ */
+static void test_bits_behind_the_end(void **state)
+{
+    (void)state;
+    for (unsigned all = 0; all < 2; all++) {
+        for (uint64_t kept = 1; kept < CLUSTERS; kept += BLOCK - 5) {
+            make_blocks(&(struct disk_spec){.size = 4096, .backing_name = "base.raw", .backing_size = 1});
+            struct addcow *disk = open_disk("disk.add-cow");
+            for (size_t i = 0; i < 3 * 5; i++) {
+                allocate(disk, places[i % 3][i / 3]);
+            }
+            if (all) {
+                assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+                memset(expected, 1, CLUSTERS);
+                assert_ok(addcow_resize(disk, kept * 4096, &reason));
+                assert_file(kept);
+            } else {
+                close_disk(disk);
+                assert_int_equal(truncate(in_directory("disk.raw"), (off_t)(kept * 4096)), 0);
+                disk = open_disk("disk.add-cow");
+                memset(expected + kept, 0, (size_t)(sizeof expected - kept));
+                assert_ok(addcow_resize(disk, CLUSTERS * 4096, &reason));
+                assert_disk(disk, CLUSTERS);
+                assert_ok(addcow_flush(disk, &reason));
+                assert_file(CLUSTERS);
+            }
+            close_disk(disk);
+        }
+    }
+}
+
+/* CMT-03: a commit whose clearing of the bits may or may not have happened: the next flush writes all of them again. */
+static void test_failed_clearing(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 2; n++) {
+        make_blocks(&(struct disk_spec){.size = 4096, .backing_name = "base.raw", .backing_size = 4096});
+        assert_int_equal(truncate(in_directory("base.raw"), (off_t)(CLUSTERS * 4096)), 0);
+        struct failing failing = {.kind = EVENT_SYNC, .left = 0};
+        struct probe *probe = make_probe();
+        probe->context = &failing;
+        probe->decide = fail_nth;
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        for (size_t i = 0; i < 3 * 5; i++) {
+            allocate(disk, places[i % 3][i / 3]);
+        }
+        assert_ok(addcow_flush(disk, &reason));
+        failing.left = n; /* that of the flag, or of the bits */
+        assert_int_equal(addcow_commit(disk, NULL, NULL, &reason), ADDCOW_IO);
+        assert_int_equal(failing.left, 0);
+        assert_disk(disk, CLUSTERS);
+        assert_ok(addcow_flush(disk, &reason));
+        assert_file(CLUSTERS);
+        close_disk(disk);
+        free_probe(probe);
+    }
+}
+
 /* DUR-06 RSZ-07: a flush that failed has given its blocks back; what is cut away then is not written. */
 static void test_shrink_after_a_failure(void **state)
 {
@@ -277,6 +380,9 @@ int main(void)
         TEST(test_flush_again),
         TEST(test_each_write_fails),
         TEST(test_shrink_away),
+        TEST(test_grow_with_dirty_blocks),
+        TEST(test_bits_behind_the_end),
+        TEST(test_failed_clearing),
         TEST(test_shrink_after_a_failure),
         TEST(test_block_that_cannot_be_read),
         TEST(test_whole_disk),

@@ -104,9 +104,29 @@ static void do_stream(struct addcow *disk, struct model *model)
     memset(model->allocated, 1, CLUSTERS);
 }
 
+/* CMT-04: the clusters that were allocated have no storage in the image any more, wherever in them data was. */
+static void assert_freed(const struct model *model)
+{
+    struct addcow_file *file = NULL;
+    struct addcow_storage *posix = addcow_posix_storage();
+    assert_int_equal(posix->ops->open(posix, in_directory("disk.raw"), ADDCOW_FILE_READ, &file), 0);
+    for (uint64_t k = 0; k < CLUSTERS; k++) {
+        uint64_t start = k * model->cluster, data = start;
+        uint64_t end = start + model->cluster < model->size ? start + model->cluster : model->size;
+        int result = file->ops->next_data(file, start, &data);
+        if (model->allocated[k] && result == 0 && data < end) {
+            fail_msg("cluster %" PRIu64 " has data at %" PRIu64, k, data);
+        }
+    }
+    assert_int_equal(file->ops->close(file), 0);
+}
+
 static void do_commit(struct addcow *disk, struct model *model)
 {
     assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+    if (LIBRARY_KNOWS_HOLES) {
+        assert_freed(model);
+    }
     memset(model->allocated, 0, CLUSTERS);
 }
 

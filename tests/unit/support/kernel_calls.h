@@ -45,7 +45,7 @@ struct kernel_call {
     char file[KERNEL_NAME_BYTES];  /* below the test's directory, "." for that itself, or else the end of a path */
     char other[KERNEL_NAME_BYTES]; /* a second name, or "" */
     uint64_t arguments[6];
-    char details[48]; /* kernel_details */
+    char details[80]; /* kernel_details */
     int error;        /* what it was given instead of being made, or 0 */
 };
 
@@ -117,12 +117,14 @@ static inline void kernel_details(const struct kernel_call *call, char *text, si
                  flags & O_CLOEXEC ? "" : " inherited", flags & O_CREAT ? (unsigned)arguments[3] : 0);
     } else if (strcmp(call->name, "ioctl") == 0 && arguments[1] == FICLONERANGE) {
         const struct file_clone_range *range = (const struct file_clone_range *)(uintptr_t)arguments[2];
-        snprintf(text, size, "%llu@%llu", (unsigned long long)range->src_length,
-                 (unsigned long long)range->dest_offset);
+        snprintf(text, size, "%llu@%llu from %llu", (unsigned long long)range->src_length,
+                 (unsigned long long)range->dest_offset, (unsigned long long)range->src_offset);
     } else if (strcmp(call->name, "chmod") == 0) {
         snprintf(text, size, "%o", (unsigned)arguments[2]);
     } else if (strcmp(call->name, "renameat2") == 0) {
         snprintf(text, size, "%d", (int)arguments[4]);
+    } else if (strcmp(call->name, "getxattr") == 0 || strcmp(call->name, "setxattr") == 0) {
+        snprintf(text, size, "%s", (const char *)(uintptr_t)arguments[2]);
     }
 }
 
@@ -163,6 +165,9 @@ static const struct kernel_shape {
     {SYS_renameat2, "renameat2", NAMES_TWO_AT},
     {SYS_linkat, "link", NAMES_TWO_AT},
     {SYS_unlinkat, "unlink", NAMES_PATH_AT},
+    {SYS_listxattr, "listxattr", NAMES_PATH},
+    {SYS_getxattr, "getxattr", NAMES_PATH},
+    {SYS_setxattr, "setxattr", NAMES_PATH},
 #ifdef SYS_renameat
     {SYS_renameat, "rename", NAMES_TWO_AT},
 #endif

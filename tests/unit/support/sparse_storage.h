@@ -314,6 +314,17 @@ static inline void sparse_load(struct sparse_storage *storage, const char *name,
     sparse_close(file);
 }
 
+/* Where a file has its first data; its length if there is none. */
+static inline uint64_t sparse_first_data(struct sparse_storage *storage, const char *name)
+{
+    struct addcow_file *file = NULL;
+    uint64_t data = 0;
+    assert_int_equal(sparse_open(&storage->storage, name, ADDCOW_FILE_READ, &file), 0);
+    assert_int_equal(sparse_next_data(file, 0, &data), 0);
+    sparse_close(file);
+    return data;
+}
+
 static inline void sparse_store(struct sparse_storage *storage, const char *name, uint64_t offset, const void *bytes,
                                 size_t size)
 {
