@@ -57,6 +57,20 @@ Images are identical." -F raw disk.addcow longer
     compared 1 "Content mismatch at offset 10999999!" -f raw longer disk.addcow
 }
 
+@test "compare: past the end of the shorter one, in a later chunk, where the chunk before had data" {
+    random 5000003 short
+    # Zeros that are written: without holes, all of them are read.
+    { cat short && head -c 5000000 /dev/zero; } >longer
+    compared 0 "Warning: Image size mismatch!
+Images are identical." -f raw -F raw short longer
+    compared 0 "Warning: Image size mismatch!
+Images are identical." -f raw -F raw longer short
+    # What stands in the buffer of the shorter one from the chunk before, 4 MiB earlier, counts for nothing.
+    { cat short && tail -c +805700 short | head -c 3000000; } >longer
+    compared 1 "Content mismatch at offset 5000003!" -f raw -F raw short longer
+    compared 1 "Content mismatch at offset 5000003!" -f raw -F raw longer short
+}
+
 @test "compare: what cannot be opened or read is no difference" {
     compared_overlay
     refused 2 "nowhere: No such file" compare -F raw disk.addcow nowhere
@@ -131,6 +145,36 @@ fully allocated size: $((196608 + (40 << 30)))" ]
     addcow create -q -i empty.raw empty.addcow
     [ "$(addcow measure empty.addcow)" = "required size: 65536
 fully allocated size: 65536" ]
+}
+
+# clusters SIZE CLUSTER OFFSET...: the bytes of the clusters of a disk of SIZE bytes that hold one of the offsets.
+clusters() {
+    local size=$1 cluster=$2 number
+    shift 2
+    for offset in "$@"; do
+        echo $((offset / cluster))
+    done | sort -nu | while read -r number; do
+        echo $(((number + 1) * cluster > size ? size - number * cluster : cluster))
+    done | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+@test "measure: holes that begin and end inside clusters, and at the end of the disk" {
+    for size in 10000000 9961472 70000; do
+        for places in "" "0" "65535" "65536 65600" "4096 69999" "0 9000000 9961471" "61440 65536 131071 200000"; do
+            rm -f base.raw
+            truncate -s "$size" base.raw
+            local inside=()
+            for place in $places; do
+                [ "$place" -lt "$size" ] || continue
+                printf x | dd of=base.raw bs=1 seek="$place" conv=notrunc status=none
+                inside+=("$place")
+            done
+            for cluster in 4096 65536 2097152; do
+                addcow measure -O raw -f raw -c $cluster base.raw >out
+                [ "$(head -n 1 out)" = "required size: $(clusters "$size" $cluster "${inside[@]}")" ]
+            done
+        done
+    done
 }
 
 @test "wrong usage of measure" {

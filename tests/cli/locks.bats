@@ -239,6 +239,17 @@ goes_on() {
     sleep 0.3
     exec 5>&-
     wait "$waiting"
+    # The same of an image that another disk has.
+    cp other.addcow copy.addcow
+    rm input
+    hold other.addcow data
+    refused 1 "busy, LCK-05" zero --lock-wait=1 copy.addcow 0 1
+    (sleep 1 && exec 5>&-) &
+    addcow zero --lock-wait 60 copy.addcow 0 1 5>&- &
+    waiting=$!
+    sleep 0.3
+    exec 5>&-
+    wait "$waiting"
     for value in x -1 1.5 1234567 ""; do
         refused 2 "invalid value '$value' for option '--lock-wait'" info "--lock-wait=$value" disk.addcow
     done

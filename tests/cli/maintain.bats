@@ -481,6 +481,21 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$addcow"
     cmp base.raw before
 }
 
+@test "commit --base: down the longest chain that there can be (LNK-09)" {
+    random 50000 base.raw
+    addcow create -q -b base.raw -i 1.raw 1.addcow
+    for i in {2..16}; do
+        addcow create -q -b $((i - 1)).addcow -F add-cow -i "$i.raw" "$i.addcow"
+    done
+    random 100 data
+    addcow write 16.addcow 100 <data
+    addcow write 9.addcow 30000 <data
+    addcow read 16.addcow >model
+    addcow commit -q -b base.raw 16.addcow
+    cmp base.raw model
+    reads_as 16.addcow model
+}
+
 @test "wrong usage of resize, stream, commit" {
     written_overlay 1M 500000
     cp disk.addcow before

@@ -109,6 +109,7 @@ allocated() {
     refused 1 "RBS-02" rebase -u -b "$(printf '%0500d' 0)" disk.addcow
     refused 2 "missing option -b" rebase disk.addcow
     refused 2 "requires a backing file" rebase -b '' -F raw disk.addcow
+    refused 2 "requires a backing file" rebase -u -b '' -F raw disk.addcow
     cmp disk.addcow before
     hold disk.addcow model
     refused 1 "busy" rebase -u -b new.raw disk.addcow

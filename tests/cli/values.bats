@@ -360,6 +360,32 @@ start-offset
 END
 }
 
+# A new option that takes the name of a file gets a line above, and then its name below.
+@test "an empty name of a file is refused by every option that takes one" {
+    disk
+    cp disk.addcow before
+    while read -r option command arguments; do
+        # shellcheck disable=SC2086 # a list of words
+        refused 2 "invalid value '' for option '$option'" $command "$option" '' $arguments
+        echo "${option#--}" >>tested
+    done <<'END'
+--image create -s 1M new.addcow
+--backing create -i new.raw -s 1M new.addcow
+-o read disk.addcow
+-i write disk.addcow
+--base commit disk.addcow
+--socket nbd disk.addcow
+END
+    cmp disk.addcow before
+    [ ! -e new.raw ] && [ ! -e new.addcow ]
+    addcow rebase -q -b '' disk.addcow # the one for which it means none
+    for command in $(addcow --help | sed -n 's/^  addcow \([a-z]*\) .*/\1/p'); do
+        addcow "$command" --help
+    done | sed -nE 's/^ .*--([a-z-]+)=(IMAGE|BACKING|BASE|SOCKET|FILE|IN|OUT|PATH).*/\1/p; s/^ +-([a-z]) (IN|OUT) .*/-\1/p' |
+        sort -u >found
+    sort -u tested | diff found -
+}
+
 @test "--hide-image-data implies nothing but what it says" {
     random 5000 base.raw
     random 9000 image.raw

@@ -114,7 +114,7 @@ END
     addcow create -q -b "$PWD/base.raw" -i disk.raw -s 8M small/disk.addcow
     serve small/disk.addcow stream=background stream-rate=0
     nbdsh -u "$uri" -c 'h.pread(512, 0)' -c 'import time' -c 'time.sleep(0.5)'
-    appears log "No space left on device (nospace, ERR-05)"
+    appears log "disk.raw: .*No space left on device (nospace, ERR-05)" # the stream's, and not that of a last flush
     nbdcopy "$uri" copy
     cmp copy base.raw
     mount -o remount,size=20M small

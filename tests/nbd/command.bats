@@ -80,6 +80,14 @@ END
     addcow nbd --without-locks disk.addcow -- sh -c 'nbdcopy "$uri" copy'
     unset LD_PRELOAD
     cmp copy expected
+    # It does not go on where there are locks, and somebody else has one.
+    hold disk.addcow noise
+    run nbdkit -U - "$plugin" disk.addcow without-locks=true --run true
+    exec 5>&-
+    wait
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"is in use elsewhere"*"busy"* ]]
 }
 
 @test "--direct and direct=true: past the cache, or refused where that cannot be" {

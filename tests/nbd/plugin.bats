@@ -21,6 +21,47 @@ conformance() {
     done
 }
 
+@test "a trim of the whole disk frees all of it, also the cluster that is cut by its end" {
+    random 1000000 base.raw
+    addcow create -q -b base.raw -i disk.raw disk.addcow
+    serve disk.addcow
+    nbdsh -u "$uri" -c 'h.trim(h.get_size(), 0)' -c 'assert h.pread(1000000, 0) == bytes(1000000)'
+    stop
+}
+
+@test "without holes, a fast zero is refused, and a zero is written" {
+    make_disk
+    cat >no_holes.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+int fallocate64(int descriptor, int mode, off64_t offset, off64_t length)
+{
+    (void)descriptor, (void)mode, (void)offset, (void)length;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+int fallocate(int descriptor, int mode, off_t offset, off_t length) __attribute__((alias("fallocate64")));
+END
+    gcc -shared -fPIC -o no_holes.so no_holes.c
+    LD_PRELOAD=$PWD/no_holes.so serve disk.addcow
+    cat >client.py <<'END'
+import errno
+try:
+    h.zero(65536, 0, nbd.CMD_FLAG_FAST_ZERO)
+    assert False, "the fast zero is not refused"
+except nbd.Error as failure:
+    assert failure.errnum == errno.ENOTSUP, failure
+assert h.pread(65536, 0) != bytes(65536)
+h.zero(65536, 0)
+assert h.pread(65536, 0) == bytes(65536)
+END
+    nbdsh -u "$uri" -c - <client.py
+    stop
+    head -c 65536 /dev/zero | dd of=expected conv=notrunc status=none
+    is_as_expected
+}
+
 # same_map: the extents that nbdinfo gets are those of addcow map. Neighbours of one kind are one extent of NBD.
 same_map() {
     nbdinfo --map --json "$uri" >served.json
