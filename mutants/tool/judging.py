@@ -23,7 +23,7 @@ IDLE_LOOKS = 12  # a test that is idle at so many looks in a row is in a deadloc
 def why(lines, status):
     """The failure that the judge noticed, in one line."""
     for pattern in (
-        r"^not ok \d+ - (.*)",
+        r"^not ok \d+ (?:- )?(.*)",
         r"^\[  FAILED  \] (.*)",
         r"(\S*Sanitizer: .*)",
         r"(.*\((?:[A-Z0-9]{2,3}-\d\d[, ]*)+\).*)",
@@ -100,15 +100,15 @@ class Watch(threading.Thread):
         self.join()
 
 
-def run(command, directory, limit, is_test=False):
+def run(command, directory, limit, is_test=False, variables=None):
     """The failure that the judge noticed, or None; and the lines that it printed.
 
-    `limit` is in seconds. A test never waits for long, so an idle test hangs.
+    `limit` is in seconds. A test never waits for long, so an idle test hangs. `variables` are added to the environment.
     """
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    environment |= {"TSAN_OPTIONS": "halt_on_error=1", "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    environment |= {"TSAN_OPTIONS": "halt_on_error=1", "CMOCKA_MESSAGE_OUTPUT": "TAP"} | (variables or {})
     # The gate continues after a failure, so its output must not be buffered. Sanitizers do not work under stdbuf.
     unbuffered = ["stdbuf", "-oL"] if any(word.endswith("/gate") for word in command) else []
     process = subprocess.Popen(

@@ -16,7 +16,7 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = "build/mutant"
-HEADER = re.compile(r"^(Defect|Clauses|Expected|Fuzz): (.*(?:\n  .*)*)", re.M)
+HEADER = re.compile(r"^(Defect|Clauses|Expected|Fuzz|Test): (.*(?:\n  .*)*)", re.M)
 
 
 class Broken(Exception):
@@ -27,7 +27,8 @@ class Patch:
     """One defect: a header and a unified diff.
 
     The header names the defect, the clauses that it breaks, and the judge that should find it. `fuzz` is the fuzz
-    target that should find it, or "none: " and the reason why no target can.
+    target that should find it, or "none: " and the reason why no target can. `tests` are pairs of a file of tests,
+    such as cli/data.bats, and a part of the name of a test in it.
     """
 
     def __init__(self, path):
@@ -38,6 +39,7 @@ class Patch:
             self.defect, self.expected = header["Defect"], header["Expected"]
             self.clauses = re.split(r", *", header["Clauses"])
             self.fuzz = header.get("Fuzz")
+            self.tests = [tuple(header["Test"].split(": ", 1))] if "Test" in header else []
         except KeyError as missing:
             raise Broken(f"{path}: the header lacks {missing}") from missing
 

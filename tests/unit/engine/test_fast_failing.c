@@ -1,5 +1,6 @@
 /* The production engine: transfers that end short or fail, storage without holes, and failures at every I/O. */
 #include "engine/rig.h"
+#include "engine/sparse_disk.h"
 
 #include "support/changed_files.h"
 
@@ -65,6 +66,68 @@ static void test_sectors_stay_whole(void **state)
     rig.probe->decide = NULL;
     close_disk(rig.disk);
     free_rig(&rig);
+}
+
+/* The transfers of one kind on one file: the first few move a sector each, and the next one fails. */
+struct late_failure {
+    enum event_kind kind;
+    char file;
+    unsigned left;   /* transfers that still succeed */
+    uint64_t offset; /* of the one that failed */
+    bool failed;
+};
+
+static int fail_late(struct probe *probe, const struct event *event)
+{
+    struct late_failure *late = probe->context;
+    if (!late || late->failed || event->kind != late->kind || event->file != late->file) {
+        return 0;
+    }
+    if (late->left > 0) {
+        late->left--;
+        return 512;
+    }
+    late->failed = true;
+    late->offset = event->offset;
+    return -EIO;
+}
+
+/* ERR-01: a transfer that fails after a part of it was done tells where it failed, and not where it began. */
+static void test_place_of_a_late_failure(void **state)
+{
+    (void)state;
+    static const struct late_failure failures[] = {
+        {EVENT_READ, 'i', 0, 0, false},  {EVENT_READ, 'b', 0, 0, false},  {EVENT_READ, 'm', 0, 0, false},
+        {EVENT_WRITE, 'i', 0, 0, false}, {EVENT_WRITE, 'm', 0, 0, false},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        for (unsigned done = 0; done < 3; done++) {
+            uint8_t data[3 * 4096];
+            char place[64];
+            make_sparse_disk(
+                &(struct disk_spec){.size = 4096, .backing_name = "base.raw", .backing_size = 4 * 4096, .allocated = 1},
+                BLOCK);
+            struct late_failure late = failures[i];
+            struct probe *probe = make_probe();
+            struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+            late.left = done;
+            probe->context = &late;
+            probe->decide = fail_late;
+            struct addcow_error error = ADDCOW_ERROR_INIT;
+            enum addcow_status code = addcow_read(disk, 0, sizeof data, data, &error);
+            code = code ? code : addcow_write(disk, 3 * 4096, sizeof data, data, &error);
+            code = code ? code : addcow_flush(disk, &error);
+            assert_int_equal(code, ADDCOW_IO);
+            assert_true(late.failed);
+            snprintf(place, sizeof place, ": at %" PRIu64 ": ", late.offset);
+            if (!strstr(error.message, place)) {
+                fail_msg("it failed%sand the message is: %s", place, error.message);
+            }
+            probe->context = NULL;
+            close_disk(disk);
+            free_probe(probe);
+        }
+    }
 }
 
 /* ERR-04: files that became shorter are an error, never zeros, and the disk stays usable. */
@@ -322,9 +385,10 @@ static void test_open_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_close_failing),      TEST(test_writing_nothing),   TEST(test_short_transfers),
-        TEST(test_sectors_stay_whole), TEST(test_vanished_bytes),    TEST(test_without_punch),
-        TEST(test_write_failing),      TEST(test_unreadable_bitmap), TEST(test_open_failing),
+        TEST(test_close_failing),           TEST(test_writing_nothing),   TEST(test_short_transfers),
+        TEST(test_sectors_stay_whole),      TEST(test_vanished_bytes),    TEST(test_without_punch),
+        TEST(test_write_failing),           TEST(test_unreadable_bitmap), TEST(test_open_failing),
+        TEST(test_place_of_a_late_failure),
     };
     return cmocka_run_group_tests_name("fast, failing storage", tests, NULL, NULL);
 }

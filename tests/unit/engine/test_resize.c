@@ -337,6 +337,48 @@ static void test_resize_order(void **state)
     free_probe(probe);
 }
 
+/* What others see of the size while a resize runs. */
+struct sizes_seen {
+    struct addcow *disk; /* null: not open yet */
+    uint64_t expected;
+    bool fails; /* setting the length of the image */
+};
+
+static int look_at_size(struct probe *probe, const struct event *event)
+{
+    struct sizes_seen *seen = probe->context;
+    if (!seen->disk || event->kind == EVENT_CLOSE) {
+        return 0;
+    }
+    assert_int_equal(addcow_size(seen->disk), seen->expected);
+    if (event->kind != EVENT_TRUNCATE || event->file != 'i') {
+        return 0;
+    }
+    seen->expected = seen->fails ? seen->expected : event->offset; /* from the next call on, as nobody can tell when */
+    return seen->fails ? -EIO : 0;
+}
+
+/* RSZ-07: the size is the old one until the image has its new length, whether that fails or not. */
+static void test_size_changes_with_the_image(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {20 * 4096 + 5, 3 * 4096};
+    for (size_t i = 0; i < 4; i++) {
+        struct disk_spec spec = spec_with_backing(40 * 4096);
+        make_disk("disk", &spec);
+        struct sizes_seen seen = {.expected = spec.size, .fails = i / 2 != 0};
+        struct probe *probe = make_probe();
+        probe->context = &seen;
+        probe->decide = look_at_size;
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        seen.disk = disk;
+        assert_int_equal(addcow_resize(disk, sizes[i % 2], &reason), seen.fails ? ADDCOW_IO : ADDCOW_OK);
+        assert_int_equal(addcow_size(disk), seen.fails ? spec.size : sizes[i % 2]);
+        close_disk(disk);
+        free_probe(probe);
+    }
+}
+
 /* ---- Failing at the n-th I/O ---- */
 
 static enum addcow_status grow(struct addcow *disk)
@@ -541,6 +583,7 @@ int main(void)
         TEST(test_resize_to_limit),
         TEST(test_resize_to_same),
         TEST(test_resize_order),
+        TEST(test_size_changes_with_the_image),
         TEST(test_resize_failing),
     };
     return cmocka_run_group_tests_name("fast, resize", tests, NULL, NULL);

@@ -467,6 +467,50 @@ static void test_errors(void **state)
     kernel_stop(calls);
 }
 
+/* ---- Interruptions of what is done ---- */
+
+/* The call of this number is made, and says that it was interrupted. */
+static int interrupt_when_done(struct kernel_calls *calls, const struct kernel_call *call)
+{
+    const struct injection *injection = calls->context;
+    if (calls->count != injection->at) {
+        return is_refused(running, call->name) ? EPERM : 0;
+    }
+    bool links = strcmp(call->name, "link") == 0;
+    assert_int_equal(links ? link(work.from, work.to) : rename(work.from, work.to), 0);
+    return EINTR;
+}
+
+/* ERR-04: a call that names a file, and has done so when it is interrupted, is not made again, and is no failure. */
+static void test_interrupted_when_done(void **state)
+{
+    (void)state;
+    unsigned tried = 0;
+    struct kernel_calls *calls = kernel_start();
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        for (unsigned at = 0; can_try(&operations[i]) && at < count_calls(&operations[i]); at++) {
+            const char *text = operations[i].calls[at];
+            bool names = strncmp(text, "rename", 6) == 0 || strncmp(text, "link", 4) == 0;
+            if (!names || is_refused(&operations[i], text)) {
+                continue;
+            }
+            struct injection injection = {.at = at};
+            prepare(&operations[i]);
+            calls->decide = interrupt_when_done;
+            calls->context = &injection;
+            int result = kernel_run(calls, act, NULL);
+            if (result != 0) {
+                fail_msg("%s: '%s', done and interrupted, gives %d", operations[i].name, text, result);
+            }
+            check_names(&operations[i], result);
+            tried++;
+            finish();
+        }
+    }
+    assert_true(tried >= 5);
+    kernel_stop(calls);
+}
+
 /*
  * Offsets and lengths beyond 32 bits reach the kernel as they are. It need not have such files: each call fails, by
  * which each function ends after its first one.
@@ -589,6 +633,7 @@ static void test_calls(void **state)
     skip(); /* the C library makes other calls, or none can be seen */
 }
 #define test_errors test_calls
+#define test_interrupted_when_done test_calls
 #define test_large_numbers test_calls
 #define test_lease test_calls
 #define test_mode_bits test_calls
@@ -600,7 +645,7 @@ static void test_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_calls), TEST(test_errors),    TEST(test_large_numbers),
+        TEST(test_calls), TEST(test_errors),    TEST(test_interrupted_when_done),    TEST(test_large_numbers),
         TEST(test_lease), TEST(test_mode_bits), TEST(test_replacing_through_a_link),
     };
     return cmocka_run_group_tests_name("storage, POSIX, and the kernel", tests, NULL, NULL);
