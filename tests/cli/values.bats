@@ -381,8 +381,8 @@ END
     addcow rebase -q -b '' disk.addcow # the one for which it means none
     for command in $(addcow --help | sed -n 's/^  addcow \([a-z]*\) .*/\1/p'); do
         addcow "$command" --help
-    done | sed -nE 's/^ .*--([a-z-]+)=(IMAGE|BACKING|BASE|SOCKET|FILE|IN|OUT|PATH).*/\1/p; s/^ +-([a-z]) (IN|OUT) .*/-\1/p' |
-        sort -u >found
+    done | sed -nE -e 's/^ .*--([a-z-]+)=(IMAGE|BACKING|BASE|SOCKET|FILE|IN|OUT|PATH).*/\1/p' \
+        -e 's/^ +-([a-z]) (IN|OUT) .*/-\1/p' | sort -u >found
     sort -u tested | diff found -
 }
 

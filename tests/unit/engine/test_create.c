@@ -332,43 +332,6 @@ static void test_hidden_data(void **state)
     }
 }
 
-/*
- * CRE-02: the same in a long image that has holes, zeros that are written, and data behind them: in the first piece of
- * zeros, in a later one, where a hole begins and ends, and at the end.
- */
-static void test_data_hidden_deep(void **state)
-{
-    (void)state;
-    enum { MIB = 1 << 20, LENGTH = 7 * MIB + 5 };
-    static const int places[] = {-1, 0, 2 * MIB, 2 * MIB + 5, 3 * MIB + 1, 4 * MIB - 1, 5 * MIB, 6 * MIB, LENGTH - 1};
-    const struct addcow_create_options options = {.struct_size = sizeof options,
-                                                  .layout = ADDCOW_R20,
-                                                  .cluster_bits = 12,
-                                                  .image_name = "long",
-                                                  .backing_name = "base",
-                                                  .backing_format = "raw"};
-    static const uint8_t zeros[2 * MIB];
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        prepare(&scenarios[0]);
-        int descriptor = open("long", O_RDWR | O_CREAT | O_TRUNC, 0666);
-        assert_true(descriptor >= 0);
-        assert_int_equal(ftruncate(descriptor, LENGTH), 0);
-        assert_int_equal(pwrite(descriptor, zeros, sizeof zeros, 2 * MIB), sizeof zeros);
-        assert_int_equal(pwrite(descriptor, zeros, 4096, 6 * MIB), 4096);
-        if (places[i] >= 0) {
-            assert_int_equal(pwrite(descriptor, "x", 1, places[i]), 1);
-        }
-        assert_int_equal(close(descriptor), 0);
-        if (places[i] >= 0) {
-            refused(options, ADDCOW_RANGE, "CRE-02");
-        } else {
-            assert_int_equal(addcow_create("disk", &options, NULL, NULL), ADDCOW_OK);
-            assert_int_equal(unlink("disk"), 0);
-        }
-        assert_int_equal(unlink("long"), 0);
-    }
-}
-
 /* A new image has its storage: reserved, or as zeros that have been written, which the file system knows to be data. */
 static void test_preallocation(void **state)
 {
@@ -623,7 +586,6 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_options_and_long_names),
         cmocka_unit_test(test_hidden_data),
-        cmocka_unit_test(test_data_hidden_deep),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_files_not_made),
         cmocka_unit_test(test_name_taken),

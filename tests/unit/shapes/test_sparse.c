@@ -186,10 +186,45 @@ static void test_shapes(void **state)
     }
 }
 
+/*
+ * CRE-02: data in a long image with holes and with zeros that are written, which a backing file would hide: in the
+ * first piece of zeros, in a later one, where a hole begins and ends, and at the end.
+ */
+static void test_hidden_data(void **state)
+{
+    (void)state;
+    const uint64_t length = 7 * MIB + 5;
+    /* UINT64_MAX: no data. */
+    const uint64_t places[] = {UINT64_MAX,  0,       2 * MIB, 2 * MIB + 5, 3 * MIB + 1,
+                               4 * MIB - 1, 5 * MIB, 6 * MIB, length - 1};
+    static const uint8_t zeros[2 * MIB];
+    struct addcow_create_options options = ADDCOW_CREATE_OPTIONS_INIT;
+    options.image_name = "long.raw";
+    options.backing_name = "base.raw";
+    options.backing_format = "raw";
+    store_pattern("base.raw", SEED_BACKING, 5000);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct addcow_error error = ADDCOW_ERROR_INIT;
+        bool hides = places[i] < length;
+        store_file("long.raw", zeros, 1);
+        assert_int_equal(truncate(in_directory("long.raw"), 0), 0);
+        assert_int_equal(truncate(in_directory("long.raw"), (off_t)length), 0);
+        patch_file("long.raw", 2 * MIB, zeros, sizeof zeros);
+        patch_file("long.raw", 6 * MIB, zeros, 4096);
+        if (hides) {
+            patch_file("long.raw", places[i], "x", 1);
+        }
+        enum addcow_status code = addcow_create(in_directory("new.add-cow"), &options, NULL, &error);
+        assert_int_equal(code, hides ? ADDCOW_RANGE : ADDCOW_OK);
+        assert_string_equal(error.clause, hides ? "CRE-02" : "");
+        unlink(in_directory("new.add-cow"));
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_shapes)};
+    const struct CMUnitTest tests[] = {TEST(test_shapes), TEST(test_hidden_data)};
     return cmocka_run_group_tests_name("sparse files", tests, NULL, NULL);
 }
