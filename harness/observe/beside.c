@@ -14,6 +14,7 @@
 #include "base/report.h"
 #include "observe/power_cut.h"
 #include "observe/replay.h"
+#include "observe/scenario_run.h"
 #include "observe/slow.h"
 #include "storage/sim_disk.h"
 #include "workload/disk_files.h"
@@ -281,7 +282,9 @@ static bool judge_plan(struct observed *observed, uint64_t seed, struct trace *t
                    &(struct observed_manner){.records = true, .delay_seed = seed, .delay_microseconds = DELAY_MAX});
     adapter_exec_reserve(observed->adapter, trace_capacity(trace));
     bool ran = run(&beside, why, sizeof why);
-    if (ran) {
+    if (scenario_has_ended(observed, why, sizeof why)) {
+        findings->crashed = true;
+    } else if (ran) {
         char *unseen = watch_unseen_text(observed->watch);
         snprintf(why, sizeof why, "%s%s", unseen[0] != '\0' ? "the observer does not see everything: " : "", unseen);
         free(unseen);

@@ -98,9 +98,10 @@ static bool is_durable(struct observed *observed, const struct trace_disk *disk,
     return fine;
 }
 
-/* Judges the files that a process left. Prints what is wrong; *clauses are those that it breaks. */
+/* Judges the files that a process left. Prints what is wrong; *clauses are those that it breaks. *crashed: the next
+ * process, which opened them, has crashed or hung. */
 static bool judge_files(struct observed *observed, const struct trace *trace, const struct crash_span *spans,
-                        uint64_t moment, const char **clauses, FILE *out)
+                        uint64_t moment, const char **clauses, bool *crashed, FILE *out)
 {
     struct crash_judge *judge = crash_make(trace);
     struct sim *sim = crash_storage(judge);
@@ -108,6 +109,7 @@ static bool judge_files(struct observed *observed, const struct trace *trace, co
     uint8_t *expected;
     uint64_t size;
     *clauses = "DUR-11";
+    *crashed = false;
     bool fine = load_files(observed, &trace->disk, sim);
     if (!fine) {
         fputs("after a death a file of the disk is gone (DUR-11)\n", out);
@@ -117,6 +119,8 @@ static bool judge_files(struct observed *observed, const struct trace *trace, co
     } else if (sim_disk_read(sim, 0, &expected, &size, problem, sizeof problem)) {
         observed_start(observed, &recording);
         fine = power_cut_is_usable(observed, expected, size, out);
+        char why[2048];
+        *crashed = scenario_has_ended(observed, why, sizeof why);
         observed_stop(observed);
         if (fine && !is_durable(observed, &trace->disk, expected, size, out)) {
             bool commits =
@@ -158,7 +162,9 @@ static bool judge_death(struct observed *observed, const struct scenario *scenar
     if (out == NULL) {
         report_fatal("no memory");
     }
-    bool fine = judge_files(observed, trace, spans, moment, &clauses, out);
+    bool crashed;
+    bool fine = judge_files(observed, trace, spans, moment, &clauses, &crashed, out);
+    findings->crashed = findings->crashed || crashed;
     fprintf(out, "  (the process died before call %" PRIu64 " that changes a file, %s of %s, in ", at, call, file);
     if (dead == UINT32_MAX) {
         fputs("the open", out);
@@ -175,7 +181,8 @@ static bool judge_death(struct observed *observed, const struct scenario *scenar
 }
 
 /* The number of calls that change a file, without a death. 0 if the scenario does not run; then `why` says why. */
-static uint64_t count_calls(struct observed *observed, const struct scenario *scenario, char *why, size_t why_size)
+static uint64_t count_calls(struct observed *observed, const struct scenario *scenario, bool *crashed, char *why,
+                            size_t why_size)
 {
     struct scenario_run run;
     observed_reset(observed, &scenario->trace.disk);
@@ -184,7 +191,8 @@ static uint64_t count_calls(struct observed *observed, const struct scenario *sc
     scenario_run(observed, &scenario->trace, &run);
     uint64_t calls = atomic_load(&observed->watch->calls);
     why[0] = '\0';
-    if (scenario_has_ended(observed, why, why_size) || run.done <= scenario->trace.count) {
+    *crashed = scenario_has_ended(observed, why, why_size);
+    if (*crashed || run.done <= scenario->trace.count) {
         calls = 0;
     } else if (calls == 0) {
         snprintf(why, why_size, "no call changes a file");
@@ -203,8 +211,10 @@ void death_judge(struct observed *observed, const struct scenario *scenario, uin
                  struct findings *findings)
 {
     char why[2048];
-    uint64_t calls = count_calls(observed, scenario, why, sizeof why);
+    bool crashed;
+    uint64_t calls = count_calls(observed, scenario, &crashed, why, sizeof why);
     if (calls == 0) {
+        findings->crashed = findings->crashed || crashed;
         findings_pass_over(findings, "DUR-02 DUR-11 DUR-12",
                            why[0] != '\0' ? why : "an operation fails without a fault");
         return;

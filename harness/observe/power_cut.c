@@ -314,6 +314,8 @@ static void judge_reopening(struct cut *cut, struct crash_judge *judge)
             free(expected);
             cut->counts->second_states++;
             if (!fine) {
+                char why[2048];
+                cut->findings->crashed = cut->findings->crashed || scenario_has_ended(cut->observed, why, sizeof why);
                 print_record(cut, moment, out);
                 end_story(cut, "DUR-11", out, &text);
                 return;

@@ -234,6 +234,15 @@ END
     [[ "$output" == *"exited with status 9"* ]]
 }
 
+@test "observe: an adapter that ends when it opens what a power cut has left is a crash" {
+    wrong 'SIZE_MAX = ' 'SIZE_MAX = '
+    sed -i 's/^class Adapter/OPENED = []\n\n\n&/' wrong/adapter.py
+    sed -i 's/^    def do_open(.*/&\n        OPENED.append(path)\n        len(OPENED) == 1 or os._exit(9)/' wrong/adapter.py
+    observe "exec:python3 -S '$PWD/wrong/adapter.py'" once/power
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"exited with status 9"* ]]
+}
+
 @test "observe: an interruption leaves nothing behind" {
     run timeout -s TERM 5 "$gate" --impl "exec:$(example)" --corpus "$root/corpus" --case rd-01-mixed --observe
     echo "$output"
