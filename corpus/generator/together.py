@@ -344,6 +344,20 @@ def stream_pairs():
         disk.read(),
         {"op": "file", "path": "image.raw", "length": 24 * c},
     )
+    disk = Disk(12, 16 * c + 2560, 16 * c + 2560, (0, 15))
+    files = disk.start
+    disk.resize(24 * c)
+    expected = disk.read()
+    disk.allocated = set(range(24))
+    pair(
+        "stream-grow-beyond",
+        "A grow past the backing file beside a stream: the stream allocates the new clusters, or the next one does",
+        ["STR-01", "STR-02"],
+        files,
+        [*at_once({"op": "stream"}, {"op": "resize", "size": 24 * c}), {"op": "stream"}],
+        expected,
+        {"op": "file", "path": "disk.addcow", "content": [{"at": 32, "le64": [1]}] + disk.bitmap(True)},
+    )
     disk = Disk(12, 24 * c + 1024, 32 * c, (0, 23))
     files = disk.start
     disk.resize(6 * c)

@@ -237,7 +237,8 @@ END
 @test "observe: an adapter that ends when it opens what a power cut has left is a crash" {
     wrong 'SIZE_MAX = ' 'SIZE_MAX = '
     sed -i 's/^class Adapter/OPENED = []\n\n\n&/' wrong/adapter.py
-    sed -i 's/^    def do_open(.*/&\n        OPENED.append(path)\n        len(OPENED) == 1 or os._exit(9)/' wrong/adapter.py
+    local dies='        OPENED.append(path)\n        len(OPENED) == 1 or os._exit(9)'
+    sed -i "s/^    def do_open(.*/&\n$dies/" wrong/adapter.py
     observe "exec:python3 -S '$PWD/wrong/adapter.py'" once/power
     [ "$status" -eq 3 ]
     [[ "$output" == *"exited with status 9"* ]]
