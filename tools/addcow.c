@@ -87,10 +87,16 @@ static int print_usage(void)
     return EXIT_OK;
 }
 
+/* Everything was written before: on Linux, FreeBSD and macOS a close that is interrupted has closed. */
+static bool close_output_stream(void)
+{
+    return fclose(stdout) == 0 || errno == EINTR;
+}
+
 /* Output that cannot be written, to a full disk or a closed pipe, is a failure like any other. */
 static int finish_output(int code, const struct command *command)
 {
-    if (!ferror(stdout) && fflush(stdout) == 0 && fclose(stdout) == 0) {
+    if (!ferror(stdout) && fflush(stdout) == 0 && close_output_stream()) {
         return code;
     }
     int errnum = errno;

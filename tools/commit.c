@@ -172,6 +172,21 @@ static int grow_disk(const struct layer *layer)
     return close_disk(disk, grown ? EXIT_OK : complain_error(&error));
 }
 
+static int make_longer(struct addcow_file *file, uint64_t size)
+{
+    int result;
+    do {
+        result = file->ops->truncate(file, size);
+    } while (result == -EINTR);
+    if (result < 0) {
+        return result;
+    }
+    do {
+        result = file->ops->sync(file);
+    } while (result == -EINTR);
+    return result;
+}
+
 /* Locks, makes longer and syncs. Returns 0 or a negative errno. */
 static int grow_file(struct addcow_file *file, uint64_t size)
 {
@@ -181,8 +196,7 @@ static int grow_file(struct addcow_file *file, uint64_t size)
         result = file->ops->length(file, &length);
     }
     if (result == 0 && length < size) {
-        result = file->ops->truncate(file, size);
-        result = result < 0 ? result : file->ops->sync(file);
+        result = make_longer(file, size);
     }
     return result;
 }

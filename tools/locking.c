@@ -41,7 +41,7 @@ static int lock(struct addcow_file *file, int exclusive, int (*call)(struct addc
         return 0;
     }
     int result = call(file, exclusive);
-    while (result == -EAGAIN && !waited_enough()) {
+    while (result == -EINTR || (result == -EAGAIN && !waited_enough())) {
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MILLISECONDS * 1000000L}, NULL);
         if (signals_stopped()) {
             return -ECANCELED;

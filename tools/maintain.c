@@ -115,7 +115,8 @@ const struct command command_create = {
     .most_operands = 1,
     .run = run_create,
     .help =
-        "create -i IMAGE [-b BACKING [-F FORMAT]] [-s SIZE] [-c SIZE] [--layout=r20|r9] [-f] [-q] FILE\n"
+        "create -i IMAGE [-b BACKING [-F FORMAT]] [-s SIZE] [-c SIZE] [--layout=r20|r9] [--preallocation=MODE] [-f] "
+        "[--hide-image-data] [-q] FILE\n"
         "Creates the add-cow file FILE for the raw image file IMAGE. With a backing file, the disk first reads as "
         "that\n"
         "file; without one, as IMAGE. IMAGE and BACKING are stored as given. Unless they begin with /, they are\n"

@@ -251,7 +251,8 @@ static int close_file(const struct output *out)
     if (out->file) {
         return out->file->ops->close(out->file);
     }
-    return out->descriptor != STDOUT_FILENO && close(out->descriptor) != 0 ? -errno : 0;
+    /* Interrupted, it is closed all the same. */
+    return out->descriptor != STDOUT_FILENO && close(out->descriptor) != 0 && errno != EINTR ? -errno : 0;
 }
 
 int output_close(struct output *out, int code)

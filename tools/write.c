@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ZERO_BLOCK ((size_t)4096) /* runs of zeros of this size are detected */
+#define BLOCK 4096u /* of the disk: data and zeros meet at a multiple of it */
 
 struct input {
     const char *name;
@@ -224,10 +224,11 @@ static bool is_zero(const uint8_t *bytes, size_t count)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
 }
 
-/* The size of the block of a chunk that begins at `at`. */
-static size_t block_at(size_t at, size_t count)
+/* The end, in a chunk of `count` bytes that begins at `offset` of the disk, of the block in which `at` lies. */
+static size_t block_end(uint64_t offset, size_t at, size_t count)
 {
-    return count - at < ZERO_BLOCK ? count - at : ZERO_BLOCK;
+    size_t rest = BLOCK - (size_t)((offset + at) % BLOCK);
+    return count - at < rest ? count : at + rest;
 }
 
 /* Puts data on the disk, runs of whole blocks of zeros as zeros. */
@@ -235,11 +236,12 @@ static enum addcow_status put_detecting(struct copy *copy, size_t count, struct 
 {
     enum addcow_status code = ADDCOW_OK;
     const uint8_t *bytes = copy->buffer;
+    uint64_t start = copy->offset;
     for (size_t at = 0; at < count && code == ADDCOW_OK;) {
-        bool zero = is_zero(bytes + at, block_at(at, count));
-        size_t end = at + block_at(at, count);
-        while (end < count && is_zero(bytes + end, block_at(end, count)) == zero) {
-            end += block_at(end, count);
+        size_t end = block_end(start, at, count);
+        bool zero = is_zero(bytes + at, end - at);
+        while (end < count && is_zero(bytes + end, block_end(start, end, count) - end) == zero) {
+            end = block_end(start, end, count);
         }
         code = put(copy, zero ? NULL : bytes + at, end - at, error);
         at = end;
@@ -274,11 +276,25 @@ static enum addcow_status copy_data(struct copy *copy, uint64_t data, struct add
     return code;
 }
 
+/*
+ * Data and holes of the input meet anywhere, and each is a request of its own. Within a sector of the disk that would
+ * leave it half old and half new, if the command fails or dies between the two. So a hole begins and ends with a block
+ * of the disk; the rest of it counts as data.
+ */
 static enum addcow_status copy_some(struct copy *copy, struct addcow_error *error)
 {
     uint64_t data;
     uint64_t hole = find_hole(copy->in, &data);
-    return hole > 0 ? copy_hole(copy, hole, error) : copy_data(copy, data, error);
+    uint64_t rest = BLOCK - copy->offset % BLOCK; /* of this block */
+    if (hole >= rest) {
+        return copy_hole(copy, hole - (copy->offset + hole) % BLOCK, error);
+    }
+    if (hole > 0) {
+        data = rest;
+    } else if (data < UINT64_MAX - BLOCK) {
+        data += (BLOCK - (copy->offset + data) % BLOCK) % BLOCK;
+    }
+    return copy_data(copy, data, error);
 }
 
 /* Says why the copy failed, and how much of the input is on the disk by now. */

@@ -311,6 +311,30 @@ commands() {
     done
 }
 
+@test "the man page and the first line of the help name the options of each command" {
+    page=$BATS_TEST_DIRNAME/../../tools/addcow.1
+    for command in $(commands); do
+        # Each line of the help is that of an option with one or two spellings.
+        addcow "$command" --help >help
+        sed -n '/^Every command also takes/q; s/^  *\(-[-a-zA-Z=]*\)\(, \(--[-a-z]*\)\)\{0,1\}.*/\1 \3/p' help |
+            sed 's/=[A-Z]*//g' >options
+        sed -n "/^.Sh DESCRIPTION/q; /^.Cm $command$/,/^.Nm/p" "$page" >synopsis
+        [ "$(wc -l <options)" -gt 1 ]
+        while read -r one other; do
+            [ "$one" = -h ] && continue
+            echo "$command: $one $other"
+            head -n 1 help | grep -q -E -- "(^|[^-a-z])($one${other:+|$other})([^-a-z]|$)"
+            grep -q -E -- "Fl (${one#-}${other:+|${other#-}})( |$)" synopsis
+        done <options
+        # And nothing else.
+        grep -o -E 'Fl [-a-zA-Z]+' synopsis >named
+        while read -r _ one; do
+            echo "$command: $one"
+            grep -q -E -- "(^| )-$one( |$)" options
+        done <named
+    done
+}
+
 @test "version" {
     run addcow --version
     [ "$status" -eq 0 ]

@@ -17,7 +17,12 @@ judged() {
 
 @test "killed at each call that changes a file: before or after, and it can be repeated (DUR-11, RBS-03, RBS-04)" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
-    judged kills.py --changes --only="$some,device: stream"
+    judged kills.py --changes --only="$some,write -i,write --detect-zeroes,device: stream"
+}
+
+@test "each call fails once, or is interrupted: before or after, and it can be repeated (ERR-01, ERR-02, ERR-04)" {
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    judged kills.py --faults --only="create (wrap),write -i,commit --grow-backing,rebase -u"
 }
 
 @test "a device that is neither as before nor as after is found" {
@@ -61,4 +66,8 @@ SHELL
     run judged limits.py length --only=stream
     echo "$output"
     [ "$status" -eq 1 ] && [[ "$output" == *"stream: with room for 0 bytes: left is left behind" ]]
+    strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
+    run judged kills.py --faults --only=stream
+    echo "$output"
+    [ "$status" -eq 1 ] && [[ "$output" == *"stream: EIO from "*": left is left behind" ]]
 }

@@ -119,12 +119,14 @@ def mount_point(path):
 class Case:
     """One command line. `torn`: each sector may be as before or as after, as a write is no transaction. `longer`: what
     it leaves may be as after, with zeros up to that length. `devices`: the files that are block devices.
+    `again`: closing does again what failed after the cut of a shrink, which has happened (RSZ-05).
     """
 
     def __init__(self, name, arguments, setup, data=b"", disk="disk.addcow", torn=False, made=(), result=None,
-                 longer=0, devices=()):
+                 longer=0, devices=(), again=False):
         self.name, self.arguments, self.data, self.disk = name, arguments, data, disk
         self.setup, self.torn, self.result, self.longer, self.devices = setup, torn, result, longer, devices
+        self.again = again
         self.made = dict.fromkeys(made)  # the files that the command makes, and their content
         self.files = self.before = self.after = self.same = None
 
@@ -225,6 +227,14 @@ def below():
     names = ["-b", "disk.addcow", "-F", "add-cow", "-i", "top.raw", "top.addcow"]
     run("create", "-q", "-c", "4k", "-s", str(BASE), *names)
     run("write", "top.addcow", "6000", data=noise(20, 20000))
+
+
+def sparse_input():
+    overlay()
+    data = bytearray(noise(32, 12 * CLUSTER + 700))
+    data[3 * CLUSTER : 6 * CLUSTER] = bytes(3 * CLUSTER)
+    data[8 * CLUSTER : 9 * CLUSTER] = bytes(CLUSTER)
+    put("input", bytes(data))
 
 
 def two_bases():
@@ -360,14 +370,17 @@ def cases():
         Case("create (preallocated)", create + ["-b", "base.raw", "-s", str(SIZE)] + full, bare, made=MADE),
         Case("create -f", ["create", "-q", "-f", "-c", "4k", "-i", "other.raw", "disk.addcow"], replaced),
         Case("write", ["write", "disk.addcow", "2000"], overlay, noise(30, 60000), torn=True),
+        Case("write --detect-zeroes", ["write", "--detect-zeroes", "disk.addcow", "2000"], overlay,
+             noise(30, 20000) + bytes(20000) + noise(31, 9000), torn=True),
+        Case("write -i", ["write", "-i", "input", "disk.addcow", "2001"], sparse_input, torn=True),
         Case("zero", ["zero", "disk.addcow", "2000", "60000"], overlay, torn=True),
         Case("discard", ["discard", "disk.addcow", "2000", "60000"], overlay, torn=True),
         Case("resize (grow)", ["resize", "-q", "disk.addcow", "400k"], short_bitmap),
         Case("resize (grow over base)", ["resize", "-q", "disk.addcow", "100k"],
              lambda: overlay(size=20000, writes=())),
-        Case("resize --shrink", ["resize", "-q", "--shrink", "disk.addcow", "50000"], overlay),
+        Case("resize --shrink", ["resize", "-q", "--shrink", "disk.addcow", "50000"], overlay, again=True),
         Case("resize --image-was", ["resize", "-q", "--image-was", str(SIZE), "disk.addcow"], grown_from_outside,
-             longer=40 * CLUSTER),  # it first makes the image as long as the bitmap covers, and then cuts that
+             again=True, longer=40 * CLUSTER),  # the image first becomes as long as the bitmap covers, and is cut then
         Case("stream", ["stream", "-q", "disk.addcow"], overlay, result=("disk.raw", lambda: content("disk.addcow"))),
         Case("commit", ["commit", "-q", "disk.addcow"], overlay, result=base_of(BASE)),
         Case("commit (into a disk)", ["commit", "-q", "top.addcow"], below, disk="top.addcow"),
