@@ -342,6 +342,38 @@ static void test_long_bitmap(void **state)
     assert_int_equal(check().result.allocated, 4);
 }
 
+/* The n-th close of the metadata file fails. */
+static int fail_close(struct probe *probe, const struct event *event)
+{
+    unsigned *left = probe->context;
+    bool meant = event->kind == EVENT_CLOSE && event->file == 'm' && *left > 0;
+    return meant && --*left == 0 ? -EIO : 0;
+}
+
+/* ERR-01: a check or a repair whose metadata file cannot be closed has failed. */
+static void test_close_fails(void **state)
+{
+    (void)state;
+    for (unsigned repairing = 0; repairing < 2; repairing++) {
+        for (unsigned n = 1; n <= 2; n++) { /* the one that was opened by name to compare, and the file itself */
+            struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+            struct addcow_error error = ADDCOW_ERROR_INIT;
+            unsigned left = n;
+            make_disk("disk", &r20);
+            struct probe *probe = make_probe();
+            probe->context = &left;
+            probe->decide = fail_close;
+            assert_int_equal(addcow_check(in_directory("disk.add-cow"), repairing != 0, &probe->storage, NULL, NULL,
+                                          &result, &error),
+                             ADDCOW_IO);
+            assert_int_equal(left, 0);
+            assert_int_equal(error.errnum, EIO);
+            assert_non_null(strstr(error.message, "disk.add-cow: close failed"));
+            free_probe(probe);
+        }
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -358,6 +390,7 @@ int main(void)
         TEST(test_padding),
         TEST(test_nothing_to_repair),
         TEST(test_long_bitmap),
+        TEST(test_close_fails),
     };
     return cmocka_run_group_tests_name("check, findings", tests, NULL, NULL);
 }

@@ -207,6 +207,7 @@ static bool try_fault(size_t variant, uint64_t fail_at, int errnum, bool after)
         assert_complete("disk", scenario->expected);
     } else {
         assert_int_not_equal(errnum, EINTR);
+        assert_int_equal(error.errnum, errnum);
         assert_int_not_equal(strlen(error.message), 0);
         if (was_replaced(scenario)) {
             assert_complete("disk", scenario->expected);

@@ -179,6 +179,27 @@ static void test_data_file(void **state)
     }
 }
 
+/* CHK-01 CHK-02: nor is a file checked or repaired that has lost its name. */
+static void test_check(void **state)
+{
+    (void)state;
+    for (int repair = 0; repair < 2; repair++) {
+        for (unsigned file = 0; file < 2; file++) {
+            struct addcow_check_result result = ADDCOW_CHECK_RESULT_INIT;
+            struct addcow_error error = ADDCOW_ERROR_INIT;
+            make_disk("other", &(struct disk_spec){.size = 5 * 4096});
+            make_disk("disk", &(struct disk_spec){.size = 5 * 4096});
+            struct addcow_storage *storage = replacing_storage(file == 0 ? move_other : move_other_image, file == 0);
+            moment.of_data = file;
+            assert_int_equal(
+                addcow_check(in_directory("disk.add-cow"), repair != 0, storage, NULL, NULL, &result, &error),
+                ADDCOW_BUSY);
+            assert_string_equal(error.clause, "LCK-04");
+            assert_non_null(strstr(error.message, file == 0 ? "disk.add-cow" : "disk.raw"));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +207,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backing_reopened, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_not_opened, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_data_file, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_check, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_create, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,40 @@ static void test_writes_share(void **state)
     }
 }
 
+/* CON-04: the same where the files of a chain have a part of the cluster each: what is not shared is copied. */
+static void test_writes_share_of_a_chain(void **state)
+{
+    (void)state;
+    const struct disk_spec low = {.cluster_bits = 16,
+                                  .size = (6 << 18) + 5000,
+                                  .backing_name = "base.raw",
+                                  .backing_size = (6 << 18) + 5000,
+                                  .allocated = 0x5A5A5};
+    struct disk_spec top = large;
+    top.backing_name = "low.add-cow";
+    top.backing_format = "add-cow";
+    for (enum manner manner = SHARES; manner < MANNERS; manner++) {
+        make_disk("low", &low);
+        make_disk("disk", &top);
+        struct model model = make_model(&top);
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READONLY, NULL);
+        assert_ok(addcow_read(disk, 0, model.size, model.virt, &reason));
+        close_disk(disk);
+        struct share_rule rule = {.manner = manner};
+        struct probe *probe = make_sharing_probe(&rule);
+        disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, &probe->storage);
+        write_both(disk, &model, 1, 1, 7);
+        zero_both(disk, &model, (2 << 18) + 4095, 20000, false);
+        write_both(disk, &model, (4 << 18) - 600, 1200, 9);
+        write_both(disk, &model, (6 << 18) - 5, 10, 10);
+        compare(disk, &model);
+        close_disk(disk);
+        compare_reopened("disk.add-cow", &model);
+        free_probe(probe);
+        free_model(&model);
+    }
+}
+
 static int fail_writes(struct probe *probe, const struct event *event)
 {
     (void)probe;
@@ -298,14 +332,9 @@ static void test_tables_without_sharing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_stream_shares),
-        TEST(test_stream_shares_of_a_chain),
-        TEST(test_writes_share),
-        TEST(test_write_fails_after_sharing),
-        TEST(test_small_clusters_are_copied),
-        TEST(test_commit_shares),
-        TEST(test_commit_into_a_disk_copies),
-        TEST(test_tables_without_sharing),
+        TEST(test_stream_shares),           TEST(test_stream_shares_of_a_chain),  TEST(test_writes_share),
+        TEST(test_writes_share_of_a_chain), TEST(test_write_fails_after_sharing), TEST(test_small_clusters_are_copied),
+        TEST(test_commit_shares),           TEST(test_commit_into_a_disk_copies), TEST(test_tables_without_sharing),
     };
     return cmocka_run_group_tests_name("fast, sharing", tests, NULL, NULL);
 }

@@ -415,13 +415,15 @@ static void try_error(struct kernel_calls *calls, const struct operation *operat
 static void try_call(struct kernel_calls *calls, const struct operation *operation, size_t at, bool opens)
 {
     static const int others[] = {ENOSPC, EROFS, EDQUOT, ESTALE, EACCES, EPERM, EREMOTEIO, ENOMEM, EFBIG};
-    static const int of_opening[] = {ELOOP, ETXTBSY, EROFS, ENAMETOOLONG, ENOTDIR, EACCES, EMFILE, EPERM, ENXIO};
+    static const int of_opening[] = {ELOOP,  ETXTBSY, EROFS, ENAMETOOLONG, ENOTDIR, EACCES,
+                                     EMFILE, EPERM,   ENXIO, ENODEV,       EISDIR,  ENFILE};
     const size_t count = sizeof others / sizeof *others;
+    const size_t count_opening = sizeof of_opening / sizeof *of_opening;
     try_error(calls, operation, at, EIO);
     try_error(calls, operation, at, EINTR);
     try_error(calls, operation, at, others[at % count]);
-    for (size_t i = 0; opens && i < count; i += 3) {
-        try_error(calls, operation, at, of_opening[(at + i) % count]);
+    for (size_t i = 0; opens && i < count_opening; i += 4) {
+        try_error(calls, operation, at, of_opening[(at + i) % count_opening]);
     }
 }
 

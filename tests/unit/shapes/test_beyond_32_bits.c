@@ -201,6 +201,27 @@ static void test_resize(void **state)
     }
 }
 
+/* RSZ-05: shrinking clears the bits of more than 2^32 bytes of the bitmap, up to the last one. */
+static void test_shrink_far(void **state)
+{
+    (void)state;
+    make(LARGEST, 1, 12);
+    struct addcow *disk = open_it();
+    for (size_t i = 0; i < BOUNDARIES; i++) {
+        write_pattern(disk, 5, boundaries[i].offset, 1);
+    }
+    write_pattern(disk, 5, LARGEST - 1, 1);
+    assert_ok(addcow_flush(disk, &reason));
+    assert_int_equal(bitmap_byte(LARGEST - 1), 2);
+    assert_ok(addcow_resize(disk, 100, &reason));
+    for (size_t i = 0; i < BOUNDARIES; i++) {
+        assert_int_equal(bitmap_byte(boundaries[i].offset), 0);
+    }
+    assert_int_equal(bitmap_byte(LARGEST - 1), 0);
+    close_disk(disk);
+    free_sparse_storage(storage);
+}
+
 /* STR-01 CMT-01: whole-disk operations over the boundaries of bytes and sectors, with clusters of 2 MiB. */
 static void test_whole_disk(void **state)
 {
@@ -364,7 +385,7 @@ static void test_check_of_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_write),         TEST(test_backing), TEST(test_resize), TEST(test_whole_disk),
+        TEST(test_write),         TEST(test_backing), TEST(test_resize), TEST(test_shrink_far),   TEST(test_whole_disk),
         TEST(test_commit_of_all), TEST(test_rebase),  TEST(test_check),  TEST(test_check_of_all),
     };
     return cmocka_run_group_tests_name("beyond 32 bits", tests, NULL, NULL);

@@ -253,6 +253,19 @@ static void test_bits_behind_the_end(void **state)
     }
 }
 
+/* VRT-05: another writer has forgotten bits of a disk of which all is allocated; a stream sets those of all blocks. */
+static void test_forgotten_bits(void **state)
+{
+    (void)state;
+    make_blocks(&(struct disk_spec){
+        .size = 4096, .backing_name = "base.raw", .backing_size = 1, .compatible = ADDCOW_ALL_ALLOCATED});
+    struct addcow *disk = open_disk("disk.add-cow");
+    assert_ok(addcow_stream(disk, NULL, NULL, &reason));
+    memset(expected, 1, CLUSTERS);
+    assert_file(CLUSTERS);
+    close_disk(disk);
+}
+
 /* CMT-03: a commit whose clearing of the bits may or may not have happened: the next flush writes all of them again. */
 static void test_failed_clearing(void **state)
 {
@@ -382,6 +395,7 @@ int main(void)
         TEST(test_shrink_away),
         TEST(test_grow_with_dirty_blocks),
         TEST(test_bits_behind_the_end),
+        TEST(test_forgotten_bits),
         TEST(test_failed_clearing),
         TEST(test_shrink_after_a_failure),
         TEST(test_block_that_cannot_be_read),

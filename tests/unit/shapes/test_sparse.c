@@ -143,6 +143,13 @@ static void do_write(struct addcow *disk, struct model *model)
     write_both(disk, model, 4100, model->size - 4300, 21);
 }
 
+/* Most of one cluster, between two ragged ends; and a little of another one. */
+static void do_write_inside(struct addcow *disk, struct model *model)
+{
+    write_both(disk, model, 3 * model->cluster + 777, model->cluster - 1000, 22);
+    write_both(disk, model, 7 * model->cluster + 4099, 1001, 23);
+}
+
 static void do_zero(struct addcow *disk, struct model *model)
 {
     zero_both(disk, model, 700, model->size - 900, false);
@@ -162,14 +169,15 @@ static void do_shrink_and_grow(struct addcow *disk, struct model *model)
 static void test_shapes(void **state)
 {
     (void)state;
-    static change *const changes[] = {change_nothing, do_stream, do_commit,         do_commit_and_stream,
-                                      do_write,       do_zero,   do_shrink_and_grow};
+    static change *const changes[] = {change_nothing, do_stream, do_commit,          do_commit_and_stream,
+                                      do_write,       do_zero,   do_shrink_and_grow, do_write_inside};
     static const uint32_t bits[] = {13, 21};
     for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++) {
         uint64_t size = (CLUSTERS - 1) * cluster_of(bits[b]) + 5000;
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
             for (size_t j = 0; j < sizeof changes / sizeof changes[0]; j++) {
-                if (bits[b] == 21 && (i < 3 || i > 4 || j < 1 || j > 2)) {
+                bool large = j == 7 ? i == 4 : i >= 3 && i <= 4 && j >= 1 && j <= 2;
+                if (bits[b] == 21 && !large) {
                     continue; /* the large ones take long */
                 }
                 struct model model = model_of(&shapes[i], bits[b], size);
@@ -221,10 +229,56 @@ static void test_hidden_data(void **state)
     }
 }
 
+/* CON-04 WR-01: writes to clusters of 2 MiB that are data all over, with ragged ends, short and long. */
+static void test_large_clusters(void **state)
+{
+    (void)state;
+    const struct disk_spec spec = {
+        .cluster_bits = 21, .size = 3 * 2 * MIB + 777, .backing_name = "base.raw", .backing_size = 3 * 2 * MIB - 5};
+    const uint64_t lengths[] = {1, 511, MIB - 1, MIB + 1, MIB + 300, 2 * MIB - 901, 2 * MIB + 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        make_disk("disk", &spec);
+        struct model model = make_model(&spec);
+        struct addcow *disk = open_disk("disk.add-cow");
+        write_both(disk, &model, i % 2 ? 2 * MIB : 2 * MIB + 700, lengths[i], 3);
+        write_both(disk, &model, spec.size - 100 - i, 50, 4);
+        compare(disk, &model);
+        close_disk(disk);
+        free_model(&model);
+    }
+}
+
+/* CMT-01: zeros that were written as data, of any length, are zeros of the disk below. */
+static void test_commit_of_written_zeros(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {1, 777, 4096, 4096 + 777, 65536, 65536 + 777, MIB + 777, MIB + 65536 + 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct disk_spec low = {.size = sizes[i], .backing_name = "base.raw", .backing_size = sizes[i]};
+        struct disk_spec top = {.size = sizes[i], .backing_name = "low.add-cow", .backing_format = "add-cow"};
+        uint8_t *bytes = allocate_bytes(sizes[i]);
+        make_disk("low", &low);
+        make_disk("disk", &top);
+        struct addcow *disk = open_disk("disk.add-cow");
+        assert_ok(addcow_write(disk, 0, sizes[i], bytes, &reason));
+        assert_ok(addcow_commit(disk, NULL, NULL, &reason));
+        close_disk(disk);
+        disk = open_disk("low.add-cow");
+        memset(bytes, 1, (size_t)sizes[i]);
+        assert_ok(addcow_read(disk, 0, sizes[i], bytes, &reason));
+        for (uint64_t at = 0; at < sizes[i]; at++) {
+            assert_int_equal(bytes[at], 0);
+        }
+        close_disk(disk);
+        free(bytes);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_shapes), TEST(test_hidden_data)};
+    const struct CMUnitTest tests[] = {TEST(test_shapes), TEST(test_hidden_data), TEST(test_large_clusters),
+                                       TEST(test_commit_of_written_zeros)};
     return cmocka_run_group_tests_name("sparse files", tests, NULL, NULL);
 }
