@@ -335,6 +335,38 @@ static void test_close_failure(void **state)
     free_rig(&rig);
 }
 
+/* RBS-03: the new header is durable when a rebase succeeds, whatever it had to copy. */
+static void test_rebase_is_durable(void **state)
+{
+    (void)state;
+    for (unsigned shape = 0; shape < 4; shape++) {
+        bool all = shape % 2 != 0;
+        make_disk("disk", &(struct disk_spec){.size = 5 * 4096,
+                                              .backing_name = "base.raw",
+                                              .backing_size = 4096,
+                                              .allocated = all ? 31 : 0,
+                                              .compatible = all ? ADDCOW_ALL_ALLOCATED : 0});
+        store_pattern("other.raw", 9, 3 * 4096);
+        struct addcow_rebase_options options = ADDCOW_REBASE_OPTIONS_INIT;
+        options.backing_name = "other.raw";
+        options.backing_format = "raw";
+        options.header_only = shape / 2 != 0;
+        struct probe *probe = make_probe();
+        assert_ok(addcow_rebase(in_directory("disk.add-cow"), &options, &probe->storage, NULL, NULL, &reason));
+        bool written = false, synced = false;
+        for (size_t i = 0; i < probe->count; i++) {
+            const struct event *event = &probe->events[i];
+            bool changes = event->kind == EVENT_WRITE || event->kind == EVENT_PUNCH || event->kind == EVENT_TRUNCATE;
+            if (event->file == 'm') {
+                written = written || (event->kind == EVENT_WRITE && event->offset < 4096);
+                synced = event->kind == EVENT_SYNC || (synced && !changes);
+            }
+        }
+        assert_true(written && synced);
+        free_probe(probe);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_directory, remove_directory)
 
 int main(void)
@@ -351,6 +383,7 @@ int main(void)
         TEST(test_image_sync_failure),
         TEST(test_close_flushes),
         TEST(test_close_failure),
+        TEST(test_rebase_is_durable),
     };
     return cmocka_run_group_tests_name("fast, durability", tests, NULL, NULL);
 }
