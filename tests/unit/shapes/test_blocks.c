@@ -3,6 +3,7 @@
  * flushed, again and again, with failures, and are cut away.
  */
 #include "engine/sparse_disk.h"
+#include "support/changed_files.h"
 
 #include "addcow_disk.h"
 
@@ -91,6 +92,51 @@ static void test_flush_again(void **state)
         assert_disk(disk, CLUSTERS);
         disk = reopen(disk);
         assert_disk(disk, CLUSTERS);
+        close_disk(disk);
+    }
+}
+
+/* What is written while a flush syncs the image: the disk, or null. */
+static struct addcow *written_meanwhile;
+
+static int sync_and_write(struct addcow_file *file)
+{
+    struct addcow *disk = written_meanwhile;
+    written_meanwhile = NULL;
+    int result = changed_from()->sync(file);
+    for (unsigned block = 0; disk && block < 3; block++) {
+        uint8_t byte = 1;
+        assert_ok(addcow_write(disk, (places[block][1] + 7) * 4096, 1, &byte, &reason));
+    }
+    return result;
+}
+
+static void let_write(const char *path, struct addcow_file_ops *calls)
+{
+    if (strstr(path, "disk.raw")) {
+        calls->sync = sync_and_write;
+    }
+}
+
+/* DUR-03: bits that are set while the image is synced are in no block that this flush writes; the next one has them. */
+static void test_bits_set_during_the_sync(void **state)
+{
+    (void)state;
+    for (size_t order = 0; order < ORDERS; order++) {
+        make_blocks(&(struct disk_spec){.size = 4096});
+        struct addcow *disk = open_disk_on("disk.add-cow", ADDCOW_OPEN_READWRITE, changed_files(NULL, let_write));
+        for (size_t i = 0; i < 3; i++) {
+            allocate(disk, places[orders[order][i]][0]);
+        }
+        written_meanwhile = disk;
+        assert_ok(addcow_flush(disk, &reason));
+        assert_null(written_meanwhile);
+        assert_file(CLUSTERS);
+        assert_ok(addcow_flush(disk, &reason));
+        for (size_t i = 0; i < 3; i++) {
+            expected[places[i][1] + 7] = 1;
+        }
+        assert_file(CLUSTERS);
         close_disk(disk);
     }
 }
@@ -391,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_flush_again),
+        TEST(test_bits_set_during_the_sync),
         TEST(test_each_write_fails),
         TEST(test_shrink_away),
         TEST(test_grow_with_dirty_blocks),
