@@ -2,9 +2,10 @@
  * The production engine when memory runs out.
  *
  * The linker puts functions of this file between the engine and malloc, calloc, strdup and strndup (see the
- * GNUmakefile). Every operation is done on a fresh disk with its first, second, third... allocation failing, alone or
- * with all that follow, until the failing one would be behind the last. It may do without; else it fails with ENOMEM,
- * the disk is as usable as before, and doing the same again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
+ * GNUmakefile). Every operation is done on a fresh disk with its first, second, third... allocation failing, until the
+ * failing one would be behind the last: alone, with all that follow, or with any other one, in the same call or when it
+ * is done again. It may do without; else it fails with ENOMEM, the disk is as usable as before, and doing the same
+ * again succeeds (ERR-01, ERR-02, ERR-03, ERR-06).
  */
 #include "addcow_disk.h"
 #include "support/model.h"
@@ -13,6 +14,7 @@ static bool armed;
 static bool all_that_follow;
 static uint64_t calls;
 static uint64_t fail_at;
+static uint64_t second; /* another one, after that; 0: none */
 
 static bool fails(void)
 {
@@ -20,7 +22,7 @@ static bool fails(void)
         return false;
     }
     calls++;
-    return calls == fail_at || (all_that_follow && calls > fail_at);
+    return calls == fail_at || calls == second || (all_that_follow && calls > fail_at);
 }
 
 void *__real_malloc(size_t size);
@@ -165,6 +167,15 @@ static enum addcow_status act_commit(struct addcow *disk, struct model *model, s
     return code;
 }
 
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    for (int descriptor = 0; descriptor < 200; descriptor++) {
+        count += fcntl(descriptor, F_GETFD) >= 0;
+    }
+    return count;
+}
+
 /* A failing stream may have allocated some clusters: only the content is known then. */
 static void compare_content(struct addcow *disk, const struct model *model)
 {
@@ -179,25 +190,29 @@ static void assert_out_of_memory(enum addcow_status code, const struct addcow_er
     assert_int_equal(error->errnum, ENOMEM);
 }
 
-/* Does it with allocation number `fail_at` failing. False when there are fewer. */
-static bool try_action(action *act)
+/* Does it, again and again until it succeeds. Returns how many allocations that took until none failed any more. */
+static uint64_t try_action(action *act)
 {
     make_disk("disk", &spec);
     struct model model = make_model(&spec);
     struct addcow *disk = open_disk("disk.add-cow");
-    struct addcow_error error = ADDCOW_ERROR_INIT;
+    unsigned descriptors = open_descriptors();
+    unsigned tries = 0;
+    enum addcow_status code;
     calls = 0;
-    armed = true;
-    enum addcow_status code = act(disk, &model, &error);
-    armed = false;
-    bool reached = calls >= fail_at;
-    if (code != ADDCOW_OK) {
-        assert_true(reached);
-        assert_out_of_memory(code, &error);
-        compare_content(disk, &model);
-        assert_ok(act(disk, &model, &reason));
+    do {
+        struct addcow_error error = ADDCOW_ERROR_INIT;
+        armed = tries == 0 || !all_that_follow;
+        code = act(disk, &model, &error);
         armed = false;
-    }
+        assert_int_equal(open_descriptors(), descriptors);
+        if (code != ADDCOW_OK) {
+            assert_true(calls >= fail_at);
+            assert_out_of_memory(code, &error);
+            compare_content(disk, &model);
+        }
+    } while (code != ADDCOW_OK && tries++ < 2);
+    assert_int_equal(code, ADDCOW_OK);
     assert_int_equal(addcow_size(disk), model.size);
     compare_map(disk, &model);
     compare_content(disk, &model);
@@ -207,18 +222,20 @@ static bool try_action(action *act)
     compare_content(again, &model);
     close_disk(again);
     free_model(&model);
-    return reached;
+    return calls;
 }
+
+static action *const actions[] = {act_read, act_map,    act_write,  act_flush,
+                                  act_grow, act_shrink, act_stream, act_commit};
 
 static void test_actions(void **state)
 {
     (void)state;
-    action *const actions[] = {act_read, act_map, act_write, act_flush, act_grow, act_shrink, act_stream, act_commit};
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
         for (int all = 0; all < 2; all++) {
             all_that_follow = all == 1;
             fail_at = 1;
-            while (try_action(actions[i])) {
+            while (try_action(actions[i]) >= fail_at) {
                 fail_at++;
             }
             assert_true(fail_at > 1);
@@ -226,16 +243,29 @@ static void test_actions(void **state)
     }
 }
 
-/* ---- Files that are not opened yet ---- */
-
-static unsigned open_descriptors(void)
+/* Every two allocations, of which the second one may be one of a call that does it again. */
+static void test_pairs(void **state)
 {
-    unsigned count = 0;
-    for (int descriptor = 0; descriptor < 200; descriptor++) {
-        count += fcntl(descriptor, F_GETFD) >= 0;
+    (void)state;
+    unsigned pairs = 0;
+    all_that_follow = false;
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        fail_at = 1;
+        do {
+            second = fail_at + 1;
+            while (try_action(actions[i]) >= second) {
+                second++;
+                pairs++;
+            }
+            fail_at++;
+        } while (second > fail_at);
     }
-    return count;
+    second = 0;
+    print_message("# %u pairs of allocations that fail\n", pairs);
+    assert_true(pairs > 20);
 }
+
+/* ---- Files that are not opened yet ---- */
 
 /* Done with allocation number `fail_at` failing, and then without a failure. */
 static enum addcow_status do_open(struct addcow_error *error)
@@ -381,8 +411,8 @@ static enum addcow_status do_check(struct addcow_error *error)
 static void test_files(void **state)
 {
     (void)state;
-    enum addcow_status (*const actions[])(struct addcow_error *error) = {do_open, do_map_chain, do_create, do_cover,
-                                                                         do_wrap, do_replace,   do_check};
+    enum addcow_status (*const operations[])(struct addcow_error *error) = {do_open, do_map_chain, do_create, do_cover,
+                                                                            do_wrap, do_replace,   do_check};
     make_disk("disk", &spec);
     make_disk("old", &(struct disk_spec){.size = 3 * CLUSTER, .backing_name = "base.raw", .backing_is_made = true});
     make_disk("top",
@@ -390,23 +420,23 @@ static void test_files(void **state)
     store_file("empty.raw", (const uint8_t[CLUSTER]){0}, CLUSTER);
     unsigned descriptors = open_descriptors();
     all_that_follow = false;
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
         fail_at = 0;
         do {
             struct addcow_error error = ADDCOW_ERROR_INIT;
             fail_at++;
             calls = 0;
             armed = true;
-            enum addcow_status code = actions[i](&error);
+            enum addcow_status code = operations[i](&error);
             if (code != ADDCOW_OK) {
                 assert_true(calls >= fail_at);
                 assert_out_of_memory(code, &error);
             } else if (calls >= fail_at) {
                 /* A disk below that cannot be opened for writing is opened for reading. */
-                assert_true(actions[i] == do_open || actions[i] == do_replace);
+                assert_true(operations[i] == do_open || operations[i] == do_replace);
             }
             assert_int_equal(open_descriptors(), descriptors);
-            assert_ok(actions[i](&reason));
+            assert_ok(operations[i](&reason));
         } while (calls >= fail_at);
         assert_true(fail_at > 1);
     }
@@ -465,6 +495,7 @@ static void test_buffers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_files), TEST(test_empty_path), TEST(test_buffers)};
+    const struct CMUnitTest tests[] = {TEST(test_actions), TEST(test_pairs), TEST(test_files), TEST(test_empty_path),
+                                       TEST(test_buffers)};
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
