@@ -112,6 +112,11 @@ struct addcow {
     struct addcow_flushing flushing;
 };
 
+/*@ // What every opened disk keeps to.
+    predicate sane_disk{L}(struct addcow *d) =
+      \valid_read(d) && 12 <= d->cluster_bits <= 21 && d->size <= ADDCOW_SIZE_MAX;
+*/
+
 static inline uint64_t addcow_disk_cluster_size(const struct addcow *disk)
 {
     return (uint64_t)1 << disk->cluster_bits;

@@ -24,6 +24,11 @@ static enum addcow_status check_writable(const struct addcow *disk, struct addco
     return addcow_fail(error, ADDCOW_READONLY, 0, "REQ-03", "%s: the disk was opened read-only", disk->file.path);
 }
 
+/*@ requires sane_disk(disk) && \separated(disk, error);
+    terminates \true;
+    assigns *error;
+    ensures REQ_01: \result == ADDCOW_OK <==> offset + length <= disk->size;
+*/
 static enum addcow_status check_range(struct addcow *disk, uint64_t offset, uint64_t length, struct addcow_error *error)
 {
     uint64_t size = sync_load_acquire(&disk->size);

@@ -91,6 +91,10 @@ static inline bool addcow_take(void *to, const void *from, size_t size)
  * Fills *error, if it is not null, and returns `code`. `clause` is an ID of the spec or "". The message is the
  * formatted text, followed by the text of errnum if that is not 0.
  */
+/*@ terminates \true;
+    assigns *error;
+    ensures code: \result == code;
+*/
 enum addcow_status addcow_fail(struct addcow_error *error, enum addcow_status code, int errnum, const char *clause,
                                const char *format, ...) __attribute__((format(printf, 5, 6)));
 

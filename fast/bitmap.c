@@ -20,6 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*@ terminates \true;
+    assigns \nothing;
+    ensures value: \result == (cluster_count + ADDCOW_BLOCK_BITS - 1) / ADDCOW_BLOCK_BITS;
+*/
 static uint64_t blocks_for(uint64_t cluster_count)
 {
     return cluster_count / ADDCOW_BLOCK_BITS + (cluster_count % ADDCOW_BLOCK_BITS != 0);
@@ -64,6 +68,11 @@ void addcow_bitmap_destroy(struct addcow *disk)
 /* ---- Loading ---- */
 
 /* How many of a block's bits belong to clusters. */
+/*@ requires \valid_read(bitmap) && index * ADDCOW_BLOCK_BITS < bitmap->cluster_count;
+    terminates \true;
+    assigns \nothing;
+    ensures value: \result == \min(bitmap->cluster_count - index * ADDCOW_BLOCK_BITS, ADDCOW_BLOCK_BITS);
+*/
 static uint64_t bits_of_block(const struct addcow_bitmap *bitmap, uint64_t index)
 {
     uint64_t rest = bitmap->cluster_count - index * ADDCOW_BLOCK_BITS;

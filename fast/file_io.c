@@ -7,6 +7,7 @@
  * mix with a write of another request in between.
  */
 #include "addcow_internal.h"
+#include "addcow_transfer.h"
 #include "addcow_platform.h"
 
 #include <assert.h>
@@ -187,24 +188,6 @@ enum addcow_status addcow_io_close(struct addcow_io *io, struct addcow_error *er
 }
 
 /* ---- Transfers ---- */
-
-/*
- * The new position of a transfer up to `end`, after a call moved `count` bytes at `position`: past them, or at the
- * start of the sector in which the call was cut, if that is progress too.
- */
-static uint64_t advance(uint64_t position, uint64_t count, uint64_t end)
-{
-    uint64_t reached = position + count;
-    uint64_t sector = reached - reached % ADDCOW_SECTOR;
-    return reached < end && sector > position ? sector : reached;
-}
-
-/* How much one call moves. It ends with a sector: another request could come between two halves of one (CON-02). */
-static size_t chunk(uint64_t position, uint64_t end)
-{
-    uint64_t most = TRANSFER_MAX - position % ADDCOW_SECTOR;
-    return (size_t)(end - position < most ? end - position : most);
-}
 
 enum addcow_status addcow_io_read(const struct addcow_io *io, void *buffer, uint64_t size, uint64_t offset,
                                   struct addcow_error *error)

@@ -61,6 +61,47 @@ fails_with() {
     [[ "$output" =~ goals:\ [0-9]+\ proved,\ 0\ unproved$ ]]
 }
 
+@test "prove: does not prove again what the report has as it is now, unless asked to" {
+    run proofs/prove
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"ref/small.c: as in proofs/report.json: "* ]]
+    run proofs/prove --each
+    [ "$status" -eq 0 ]
+    [[ "$output" != *"as in proofs/report.json"* ]]
+}
+
+@test "prove: a changed header is proved with its sources" {
+    printf '/*@ predicate none(integer n) = n == 0; */\n' >ref/model.h
+    run proofs/prove
+    [ "$status" -eq 0 ]
+    [[ "$output" != *"as in proofs/report.json"* ]]
+}
+
+# A production engine of one function, with a contract that `proofs/shipped.txt` lists.
+add_shipped() {
+    mkdir fast proofs/shipped
+    : >proofs/shipped/addcow_sync.h
+    printf '/*@ terminates \\true; assigns \\nothing; ensures more: \\result == n + %s; */\n' "$1" >fast/next.c
+    printf 'static unsigned next(unsigned char n)\n{\n    return n + 1u;\n}\n' >>fast/next.c
+    echo 'fast/next.c: next' >proofs/shipped.txt
+}
+
+@test "prove: proves the listed functions of the production engine" {
+    add_shipped 1
+    run proofs/prove
+    [ "$status" -eq 0 ]
+    sed -i 's/n + 1;/n + 2;/' fast/next.c
+    fails_with "next_ensures_more is not proved"
+}
+
+@test "prove: fails on a contract of the production engine that is not listed, and on a row without one" {
+    add_shipped 1
+    printf '/*@ terminates \\true; assigns \\nothing; */\nvoid other(void);\n' >>fast/next.c
+    echo 'gone: a reason' >>proofs/shipped.txt
+    fails_with "fast: other has a contract, and is not in proofs/shipped.txt"
+    [[ "$output" == *"proofs/shipped.txt: gone has no contract in fast/"* ]]
+}
+
 @test "prove: fails on a goal that is not proved" {
     sed -i 's/p\[i\] = 0/p[i] = 1/' ref/small.c
     fails_with "clear_loop_invariant_zero_preserved is not proved"

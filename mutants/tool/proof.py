@@ -1,4 +1,4 @@
-"""The mutants of scripts/prove-mutants: each changes one function of the reference engine or of the model of flush.
+"""The mutants of scripts/prove-mutants: each changes one function of an engine or of the model of flush.
 
 mutants/proof/picked.txt lists mutants that were written by hand. The rules of operators.py make the others, except its
 rules for errors, locks and memory orders, which find nothing to change here.

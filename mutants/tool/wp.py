@@ -32,10 +32,11 @@ class Proof:
     """One run of WP on some functions of a file. It reports goals one by one, and can be stopped after each."""
 
     def __init__(self, directory, file, functions, limit):
-        command = ["frama-c", f"-cpp-extra-args=-I{directory / 'ref'}", "-warn-unsigned-overflow"]
+        source = prove.source_with(file, functions[0])
+        command = ["frama-c", *prove.language(source, directory), "-warn-unsigned-overflow"]
         command += ["-wp", "-wp-rte", "-wp-prover", "z3,cvc4", "-wp-timeout", str(limit), "-wp-par", "2"]
         command += ["-wp-cache", "update", "-wp-session", str(directory / "session")]
-        command += ["-wp-fct", ",".join(functions), str(directory / file)]
+        command += ["-wp-fct", ",".join(functions), str(directory / source)]
         environment = {**os.environ, "PWD": str(directory), "TMPDIR": str(directory / "tmp")}
         self.child = subprocess.Popen(
             command,
@@ -105,7 +106,8 @@ def in_copies(mutants, work, jobs):
     def one(group):
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
-            shutil.copytree(ROOT / "ref", directory / "ref")
+            for folder in ("ref", "fast"):
+                shutil.copytree(ROOT / folder, directory / folder)
             shutil.copytree(PROOFS, directory / "proofs", ignore=shutil.ignore_patterns("__pycache__"))
             (directory / "tmp").mkdir()
             prove.unpack_cache(directory / "session")
