@@ -14,7 +14,7 @@ load common
     [ "$(cat word)" = "it's \"a word\"; \$x" ]
     # shellcheck disable=SC2016
     addcow nbd --socket=here disk.addcow -- sh -c 'echo "$uri"; test -S here' >uri
-    [ "$(cat uri)" = "nbd+unix://?socket=$PWD/here" ]
+    [ "$(cat uri)" = "nbd+unix://?socket=${PWD// /%20}/here" ]
     is_as_expected
 }
 
@@ -27,7 +27,7 @@ load common
         [ ! -S socket ] || break
         sleep 0.02
     done
-    uri="nbd+unix:///?socket=$PWD/socket"
+    uri="nbd+unix:///?socket=${PWD// /%20}/socket"
     nbdsh -u "$uri" -c 'h.pwrite(b"written", 77)'
     stop
     printf written | dd of=expected bs=1 seek=77 conv=notrunc status=none

@@ -13,7 +13,7 @@ plugin=${addcow%/*}/nbdkit-addcow-plugin.so
 # start ARGUMENT...: nbdkit with the plugin, on the socket ./socket, its log in ./log. Returns when it listens.
 # shellcheck disable=SC2034 # tests use uri
 start() {
-    uri="nbd+unix:///?socket=$PWD/socket"
+    uri="nbd+unix:///?socket=${PWD// /%20}/socket"
     rm -f socket pid
     # bats waits for whoever has its descriptor 3.
     nbdkit --exit-with-parent --unix socket --pidfile pid "$@" 3>&- 2>>log &

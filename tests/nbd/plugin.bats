@@ -144,7 +144,7 @@ os.pwrite(base, b"y" * (1 << 20), 900 << 20)'
     serve dir=disks
     nbdinfo --list --json "$uri" >list.json
     [ "$(json list.json '[e["export-name"] for e in j["exports"]]')" = "['disk.addcow', 'other.addcow']" ]
-    base="nbd+unix:///NAME?socket=$PWD/socket"
+    base="nbd+unix:///NAME?socket=${PWD// /%20}/socket"
     nbdcopy "${base/NAME/disk.addcow}" copy
     cmp copy disks/expected
     [ "$(nbdinfo --size "${base/NAME/other.addcow}")" = 1048576 ]
