@@ -149,7 +149,7 @@ enum addcow_status addcow_flush(struct addcow *disk, struct addcow_error *error)
 
 /*
  * Grows or shrinks the disk; other requests wait meanwhile [RSZ, CON-09]. Durable after the next flush. Once the image
- * is truncated, a shrink succeeds: the next flush reports a sync that failed after that [DUR-06, DUR-07].
+ * is truncated, a shrink succeeds: if the sync that follows fails, all later flushes do [DUR-07].
  */
 enum addcow_status addcow_resize(struct addcow *disk, uint64_t new_size, struct addcow_error *error);
 
