@@ -136,6 +136,8 @@ def judge(case, log, only_changes):
 
 
 def main():
+    # Devices are detached at exit.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     only_changes = "--changes" in sys.argv
     only = next((a.removeprefix("--only=").split(",") for a in sys.argv if a.startswith("--only=")), None)
     log = os.path.join("..", f"strace.{os.getpid()}")
