@@ -91,7 +91,7 @@ static void look_at_begin(struct addcow_file *file, uint64_t offset, uint64_t si
     begun.end = offset + size;
     assert_true(begun.end <= disk_spec.size);
     assert_int_equal(changed_from()->pread(file, bytes, (size_t)size, offset), size);
-    assert_memory_equal(bytes, begun.source + offset, size); /* it is there already */
+    assert_memory_equal(bytes, begun.source + offset, (size_t)size); /* it is there already */
     free(bytes);
     changed_from()->begin_sync(file, offset, size);
 }
