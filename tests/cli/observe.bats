@@ -258,7 +258,7 @@ END
     [ "$status" -eq 4 ]
     run "$gate" list --observe --corpus "$root/corpus"
     [ "$status" -eq 0 ]
-    [ "${#lines[@]}" -eq 17 ]
+    [ "${#lines[@]}" -eq 18 ]
 }
 
 @test "observe: it is done unless cases are selected; where it does not work, the gate says why" {
