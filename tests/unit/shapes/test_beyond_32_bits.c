@@ -348,7 +348,7 @@ static void test_check(void **state)
         close_disk(disk);
         /* A bit past the end, in the last byte in use, or behind it in the padding, which is a finding of its own. */
         for (uint64_t past = 5; past < 14; past += 8) {
-            uint8_t stray = past < 8 ? 1u << past | 1 : 1u << (past - 8);
+            uint8_t stray = (uint8_t)(past < 8 ? 1u << past | 1 : 1u << (past - 8));
             sparse_store(storage, "disk.add-cow", CLUSTER + (last + past) / 8, &stray, 1);
             snprintf(text, sizeof text, "1 bits past the last cluster are set, the first one for cluster %" PRIu64,
                      last + past);
