@@ -310,13 +310,13 @@ void creation_judge(struct observed *observed, uint64_t *fault_count, struct cra
     char why[2048];
     observed_start(observed, &(struct observed_manner){.records = true, .reads = true});
     const struct protocol_abilities *abilities = adapter_exec_abilities(observed->adapter);
+    bool fine = abilities != NULL && observed->adapter->ops->create != NULL && abilities->level >= PROTOCOL_WRITER;
     if (scenario_has_ended(observed, why, sizeof why)) {
         findings->crashed = true;
         findings_pass_over(findings, CLAUSES, why);
-    } else if (observed->adapter->ops->create == NULL || abilities->level < PROTOCOL_WRITER) {
+    } else if (!fine) {
         findings_pass_over(findings, CLAUSES, "the adapter does not declare create, or is no writer");
     }
-    bool fine = abilities != NULL && observed->adapter->ops->create != NULL && abilities->level >= PROTOCOL_WRITER;
     for (size_t i = 0; fine && i < sizeof creations / sizeof creations[0]; i++) {
         bool declared = creations[i].layout == ADDCOW_R9 ? abilities->r9 : abilities->r20;
         fine = !declared || judge_creation(observed, &creations[i], fault_count, counts, findings);

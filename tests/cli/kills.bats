@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell, and what common.bash defines
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # another shell expands it; tests are subshells; common.bash defines
 # Some commands killed at each call that changes a file, and where storage ends: the small form of `make check-kills`.
 
 load common
@@ -15,6 +15,15 @@ judged() {
     (cd empty && ADDCOW=$command PYTHONDONTWRITEBYTECODE=1 "$kills/$1" "${@:2}")
 }
 
+# misbehave SHELL: the command does this first, with its arguments.
+misbehave() {
+    printf '#!/bin/sh\n%s\nexec "$RIGHT" "$@"\n' "$1" >wrong
+    chmod +x wrong
+    export RIGHT
+    RIGHT=$(realpath "$addcow")
+    addcow=./wrong
+}
+
 @test "killed at each call that changes a file: before or after, and it can be repeated (DUR-11, RBS-03, RBS-04)" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     judged kills.py --changes --only="$some,write -i,write --detect-zeroes,device: stream"
@@ -28,15 +37,7 @@ judged() {
 @test "a device that is neither as before nor as after is found" {
     strace -qq -o /dev/null true 2>/dev/null || skip "strace cannot be used here"
     # The command changes a byte of the device that nothing asks it to change.
-    cat >wrong <<'SHELL'
-#!/bin/sh
-[ "$1" != zero ] || printf x | dd of=disk.raw bs=1 seek=100 conv=notrunc status=none
-exec "$RIGHT" "$@"
-SHELL
-    chmod +x wrong
-    export RIGHT
-    RIGHT=$(realpath "$addcow")
-    addcow=./wrong
+    misbehave '[ "$1" != zero ] || printf x | dd of=disk.raw bs=1 seek=100 conv=notrunc status=none'
     run judged kills.py --changes --only="device: zero"
     echo "$output"
     [[ "$output" != *"not run: block devices"* ]] || skip "no loop device can be made"
@@ -54,15 +55,7 @@ SHELL
 
 @test "a disk that is neither as before nor as after is found" {
     # The command leaves a file behind, which stands for anything wrong.
-    cat >wrong <<'SHELL'
-#!/bin/sh
-[ "$1" != stream ] || : >left
-exec "$RIGHT" "$@"
-SHELL
-    chmod +x wrong
-    export RIGHT
-    RIGHT=$(realpath "$addcow")
-    addcow=./wrong
+    misbehave '[ "$1" != stream ] || : >left'
     run judged limits.py length --only=stream
     echo "$output"
     [ "$status" -eq 1 ] && [[ "$output" == *"stream: with room for 0 bytes: left is left behind" ]]

@@ -222,6 +222,19 @@ static void test_shrink_far(void **state)
     free_sparse_storage(storage);
 }
 
+#define AROUND 8192 /* bytes */
+
+/* Makes a disk with clusters of 2 MiB, whose backing file has a pattern around `at`, from 4096 bytes before, and is a
+ * hole elsewhere. */
+static void make_with_data_at(uint64_t at)
+{
+    const uint64_t size = at + ((uint64_t)1 << 21) + 5000;
+    uint8_t bytes[AROUND];
+    make(size, size, 21);
+    fill_pattern(bytes, SEED_BACKING, at - 4096, sizeof bytes);
+    sparse_store(storage, "base.raw", at - 4096, bytes, sizeof bytes);
+}
+
 /* STR-01 CMT-01: whole-disk operations over the boundaries of bytes and sectors, with clusters of 2 MiB. */
 static void test_whole_disk(void **state)
 {
@@ -229,20 +242,17 @@ static void test_whole_disk(void **state)
     const uint64_t cluster = (uint64_t)1 << 21;
     for (size_t i = 0; i < 4; i++) {
         uint64_t at = boundaries[i].offset;
-        uint8_t bytes[8192];
-        make(at + cluster + 5000, at + cluster + 5000, 21);
-        fill_pattern(bytes, SEED_BACKING, at - 4096, sizeof bytes);
-        sparse_store(storage, "base.raw", at - 4096, bytes, sizeof bytes);
+        make_with_data_at(at);
         struct addcow *disk = open_it();
         write_pattern(disk, 6, at + 4096, cluster + 300);
         assert_ok(addcow_commit(disk, NULL, NULL, &reason));
         assert_map(disk, at - cluster, 2 * cluster + 5000, false, 2 * cluster + 5000);
-        assert_pattern(disk, SEED_BACKING, at - 4096, sizeof bytes);
+        assert_pattern(disk, SEED_BACKING, at - 4096, AROUND);
         assert_pattern(disk, 6, at + 4096, cluster + 300);
         assert_ok(addcow_stream(disk, NULL, NULL, &reason));
         disk = reopen(disk);
         assert_map(disk, 0, at + cluster + 5000, true, at + cluster + 5000);
-        assert_pattern(disk, SEED_BACKING, at - 4096, sizeof bytes);
+        assert_pattern(disk, SEED_BACKING, at - 4096, AROUND);
         assert_pattern(disk, 6, at + 4096, cluster + 300);
         assert_pattern(disk, 0, at - cluster, 4096);
         close_disk(disk);
@@ -286,12 +296,11 @@ static void test_rebase(void **state)
     const uint64_t cluster = (uint64_t)1 << 21;
     for (size_t i = 0; i < 4; i++) {
         uint64_t at = boundaries[i].offset;
-        uint8_t bytes[8192];
-        make(at + cluster + 5000, at + cluster + 5000, 21);
-        sparse_put(storage, "other.raw", at + 2 * cluster);
+        uint8_t bytes[100];
+        make_with_data_at(at);
         fill_pattern(bytes, SEED_BACKING, at - 4096, sizeof bytes);
-        sparse_store(storage, "base.raw", at - 4096, bytes, sizeof bytes);
-        sparse_store(storage, "other.raw", at + cluster, bytes, 100);
+        sparse_put(storage, "other.raw", at + 2 * cluster);
+        sparse_store(storage, "other.raw", at + cluster, bytes, sizeof bytes);
         struct addcow_rebase_options options = ADDCOW_REBASE_OPTIONS_INIT;
         options.backing_name = "other.raw";
         options.backing_format = "raw";
@@ -299,7 +308,7 @@ static void test_rebase(void **state)
         struct addcow *disk = open_it();
         assert_map(disk, 0, at + cluster + 5000, false, at - cluster);
         assert_map(disk, at - cluster, 2 * cluster + 5000, true, 2 * cluster + 5000);
-        assert_pattern(disk, SEED_BACKING, at - 4096, sizeof bytes);
+        assert_pattern(disk, SEED_BACKING, at - 4096, AROUND);
         assert_pattern(disk, 0, at + cluster, 5000);
         close_disk(disk);
         free_sparse_storage(storage);
